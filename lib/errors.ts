@@ -1,0 +1,78 @@
+/**
+ * The two ways in which securechat says no.
+ *
+ * A {@link ProtocolError} is what one side of the conversation answers the other with: a code out of the closed list of
+ * protocol.md section 9, and one sentence that a person can act on. The sentence travels, so it never carries a
+ * secret, a path or a stack.
+ *
+ * A {@link Failure} is what a command ends with: one sentence for the person at the terminal and an exit status.
+ */
+
+/** The codes of protocol.md section 9. Those of rooms are known here, so that a peer's use of them is understood. */
+export const ERROR_TYPES = [
+  "bad-frame",
+  "too-large",
+  "unexpected",
+  "bad-cert",
+  "proof-fail",
+  "dh-error",
+  "auth-failed",
+  "user-exists",
+  "rate-limited",
+  "sig-fail",
+  "replay",
+  "stale",
+  "decrypt-fail",
+  "timeout",
+  "busy",
+  "shutdown",
+  "server-error",
+  "bad-envelope",
+  "no-room",
+  "not-member",
+  "forbidden",
+  "muted",
+  "old-epoch",
+] as const;
+
+/** One of {@link ERROR_TYPES}. */
+export type ErrorType = typeof ERROR_TYPES[number];
+
+/** What a side answers with an error frame (section 1); the message is the frame's `reason`. */
+export class ProtocolError extends Error {
+  /** What else the frame carries: `now` of `stale`. */
+  readonly fields: Readonly<Record<string, number>>;
+
+  constructor(readonly code: ErrorType, reason: string, fields: Readonly<Record<string, number>> = {}) {
+    super(reason);
+    this.name = "ProtocolError";
+    this.fields = fields;
+  }
+}
+
+/** How a command ends; the README documents them. */
+export const EXIT = {
+  /** What was asked for is done, or the answer is yes. */
+  done: 0,
+  /** The answer is no: evidence is false, a check failed. */
+  no: 1,
+  /** The command line, a setting or a file cannot be understood. */
+  usage: 2,
+  /** There is no answer: trust material is missing. */
+  undecided: 3,
+  /** Not logged in, or refused by the other side. */
+  refused: 4,
+  /** The network, the database or the port does not serve. */
+  unavailable: 5,
+} as const;
+
+/** One of {@link EXIT}. */
+export type ExitStatus = typeof EXIT[keyof typeof EXIT];
+
+/** Ends a command: the message is one sentence for a person, with what to do about it. */
+export class Failure extends Error {
+  constructor(readonly status: ExitStatus, message: string) {
+    super(message);
+    this.name = "Failure";
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * JSON (RFC 8259) whose integers survive the way through JavaScript, and its canonical form (RFC 8785).
+ *
+ *     parseJson('{"A": 179769313486231590772930519, "x": 1.50}')
+ *     → { A: 179769313486231590772930519n, x: OddNumber("1.50") }
+ *
+ * A plain run of digits is a `number` up to 2^53 - 1 and a `bigint` beyond; a number with a fraction, an exponent or a
+ * sign is an {@link OddNumber}, which never passes for an integer (protocol.md section 1). TypeScript knows neither the
+ * reviver's third argument nor `JSON.rawJSON`: both are wrapped here and nowhere else.
+ */
+
+/** A number that is not a plain run of digits, as it was written. */
+export class OddNumber {
+  constructor(readonly source: string) {}
+}
+
+/** What a JSON text holds. */
+export type Json = null | boolean | string | number | bigint | OddNumber | readonly Json[] | JsonObject;
+
+/** An object of {@link Json}, read by own names alone. */
+export type JsonObject = { readonly [name: string]: Json };
+
+type Reviver = (name: string, value: unknown, context: { source?: string }) => unknown;
+const parseWithSource = JSON.parse as (text: string, reviver: Reviver) => Json;
+const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON;
+
+/** The value of a JSON text; `undefined` where it is not JSON, or is nested beyond what the runtime can read. */
+export function parseJson(text: string): Json | undefined {
+  try {
+    return parseWithSource(text, (_, value, { source }) => {
+      if (typeof value !== "number") return value;
+      if (source === undefined || !/^[0-9]+$/.test(source)) return new OddNumber(source ?? String(value));
+      return Number.isSafeInteger(value) ? value : BigInt(source);
+    });
+  } catch {
+    return undefined; // a SyntaxError, or a RangeError from a nesting that exhausts the stack
+  }
+}
+
+/** JSON in one line, bigints as plain digits and odd numbers as they were written. */
+export function encodeJson(value: unknown): string {
+  return JSON.stringify(value, (_, part) => {
+    if (typeof part === "bigint") return rawJson(part.toString());
+    return part instanceof OddNumber ? rawJson(part.source) : part;
+  });
+}
+
+/** Whether this is an object: not null, not a list, not an {@link OddNumber}. */
+export function isJsonObject(value: Json | undefined): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof OddNumber);
+}
+
+/** The value that stands under a name of the object's own: `constructor` and `__proto__` are names like others. */
+export function member(object: JsonObject, name: string): Json | undefined {
+  return Object.hasOwn(object, name) ? object[name] : undefined;
+}
+
+/**
+ * The first name that stands twice in one object, anywhere inside, compared after its escapes are resolved.
+ * `text` must have passed {@link parseJson}: this looks at strings and brackets alone.
+ */
+export function repeatedName(text: string): string | undefined {
+  const names: Set<string>[] = [];
+  const tokens = /"(?:[^"\\]|\\.)*"(\s*:)?|[{}]/g;
+  for (let token = tokens.exec(text); token; token = tokens.exec(text)) {
+    if (token[0] === "{") names.push(new Set());
+    else if (token[0] === "}") names.pop();
+    else if (token[1] !== undefined) {
+      const name = JSON.parse(token[0].slice(0, token[0].length - token[1].length)) as string;
+      if (names.at(-1)?.has(name)) return name;
+      names.at(-1)?.add(name);
+    }
+  }
+  return undefined;
+}
+
+/** The RFC 8785 form; `undefined` where there is none: a lone surrogate, or a number beyond a double. */
+export function canonicalJson(value: Json): string | undefined {
+  try {
+    return canonical(value);
+  } catch {
+    return undefined; // canonical() throws what it finds, or the stack is exhausted
+  }
+}
+
+function canonical(value: Json): string {
+  if (value === null || typeof value === "boolean") return String(value);
+  if (typeof value === "string") {
+    if (!value.isWellFormed()) throw new RangeError("lone surrogate");
+    return JSON.stringify(value); // its escapes are those of RFC 8785 section 3.2.2.2
+  }
+  if (typeof value === "number" || typeof value === "bigint" || value instanceof OddNumber) {
+    const double = Number(value instanceof OddNumber ? value.source : value);
+    if (!Number.isFinite(double)) throw new RangeError("beyond a double");
+    return String(double === 0 ? 0 : double); // section 3.2.2.3: -0 is 0
+  }
+  if (isList(value)) return `[${value.map(canonical).join(",")}]`;
+  // Section 3.2.3 sorts by UTF-16 code units, which is what sort() without an argument does.
+  const members = Object.keys(value).sort().map((name) => `${canonical(name)}:${canonical(value[name] as Json)}`);
+  return `{${members.join(",")}}`;
+}
+
+function isList(value: Json): value is readonly Json[] {
+  return Array.isArray(value);
+}

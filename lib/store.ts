@@ -1,0 +1,89 @@
+/**
+ * What the server asks of a database: accounts, sessions and the audit log. Declared here, where it is used; SQLite and
+ * MySQL stand behind it (`store_sqlite.ts`, `store_mysql.ts`), and one contract test is passed by both.
+ *
+ * Addresses arrive trimmed and with ASCII letters lower-cased (protocol.md section 4), usernames as they were typed and
+ * compared with ASCII letters lower-cased; a store compares bytes. Times are unix milliseconds. Hashes and fingerprints
+ * are lower-case hex.
+ */
+
+import type { Bytes } from "./bytes.ts";
+
+/** An account. `passwordRecord` is the slow hash with its parameters (`password.ts`), or the seed's 64 hex digits. */
+export interface User {
+  readonly id: number;
+  readonly email: string;
+  readonly username: string;
+  /** 16 bytes, the client's own. */
+  readonly salt: Bytes;
+  readonly passwordRecord: string;
+}
+
+/** A session as it begins. The token itself is never stored. */
+export interface SessionStart {
+  readonly userId: number;
+  /** SHA-256 of the session's token, hex; names the session's journal too. */
+  readonly tokenHash: string;
+  readonly clientFingerprint: string;
+  readonly serverFingerprint: string;
+  readonly startedAt: number;
+}
+
+/** What a session came to. */
+export interface SessionEnd {
+  readonly tokenHash: string;
+  readonly endedAt: number;
+  readonly messageCount: number;
+  readonly transcriptHash: string;
+}
+
+/** What the audit log can say (`event_type`). */
+export type AuditEvent =
+  | "registration"
+  | "registration_failure"
+  | "login_success"
+  | "login_failure"
+  | "account_locked"
+  | "address_limited"
+  | "cert_invalid"
+  | "proof_fail"
+  | "v1_session"
+  | "sig_fail"
+  | "replay"
+  | "stale"
+  | "decrypt_fail"
+  | "receipt_invalid"
+  | "session_start"
+  | "session_end";
+
+/** One row of the audit log. */
+export interface AuditRow {
+  readonly event: AuditEvent;
+  readonly email?: string;
+  readonly clientFingerprint?: string;
+  /** At most 255 characters; a longer one is cut. */
+  readonly reason?: string;
+  readonly occurredAt: number;
+  readonly ipAddress?: string;
+}
+
+/** Thrown where the database doesn't answer or can't take a write now. It may be back later. */
+export class StoreUnavailable extends Error {}
+
+/** A database of accounts, sessions and audit rows. Every method may throw {@link StoreUnavailable}. */
+export interface Store {
+  findUser(email: string): Promise<User | undefined>;
+  /** Adds an account, all or nothing; its id, or `undefined` where the address or the username is taken. */
+  addUser(user: Omit<User, "id">, createdAt: number): Promise<number | undefined>;
+  replacePasswordRecord(userId: number, record: string): Promise<void>;
+  /** The secret of that name, made with `make` and kept the first time it is asked for. */
+  secret(name: string, make: () => Bytes): Promise<Bytes>;
+  openSession(start: SessionStart): Promise<void>;
+  /** Closing a session again changes nothing. */
+  closeSession(end: SessionEnd): Promise<void>;
+  /** Token hashes of the sessions that have no end. */
+  unfinishedSessions(): Promise<readonly string[]>;
+  /** Appends rows in order, all or none. */
+  addAudit(rows: readonly AuditRow[]): Promise<void>;
+  close(): Promise<void>;
+}
