@@ -1,0 +1,37 @@
+/**
+ * AES-128-CBC with PKCS #7 padding, on the wire `iv || ciphertext` (protocol.md section 2; NIST SP 800-38A; RFC 5652
+ * section 6.3).
+ *
+ *     K 16 bytes, iv 16 bytes, "hello" → iv || one block of 16 bytes
+ *
+ * CBC proves nothing about who wrote a ciphertext: whoever uses this has a signature checked first (messages) or gives
+ * one and the same answer for every failure (credentials).
+ */
+
+import { createCipheriv, createDecipheriv } from "node:crypto";
+import { type Bytes, concat } from "./bytes.ts";
+
+/** The block size, and that of a key and an IV, in bytes. */
+export const BLOCK_SIZE = 16;
+
+/** `iv || ciphertext` of the plaintext under a 16-byte key. The IV must be fresh, or derived from what is. */
+export function encrypt(key: Uint8Array, iv: Uint8Array, plaintext: Uint8Array): Bytes {
+  const cipher = createCipheriv("aes-128-cbc", key, iv);
+  return concat(iv, cipher.update(plaintext), cipher.final());
+}
+
+/** Whether this can be `iv || ciphertext`: an IV and whole blocks, one at least. */
+export function hasBodyForm(body: Uint8Array): boolean {
+  return body.length >= 2 * BLOCK_SIZE && body.length % BLOCK_SIZE === 0;
+}
+
+/** The plaintext of `iv || ciphertext`; `undefined` where the form or the padding is wrong. */
+export function decrypt(key: Uint8Array, body: Uint8Array): Bytes | undefined {
+  if (!hasBodyForm(body)) return undefined; // node:crypto would take an empty ciphertext
+  const decipher = createDecipheriv("aes-128-cbc", key, body.subarray(0, BLOCK_SIZE));
+  try {
+    return concat(decipher.update(body.subarray(BLOCK_SIZE)), decipher.final());
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * The transcript: one line a message, in the order in which the messages were accepted (protocol.md section 7).
+ *
+ *     seqno|ts|base64(iv || ciphertext)|base64(signature)|fingerprint
+ *     0|1700055622123|AeF1d2k/JJ8…=|Kp3v…==|9f86d081884c7d65…
+ *
+ * Numbers are decimal without leading zeros, up to 2^53 - 1; the fingerprint, 64 lower-case hex digits, is that of the
+ * certificate which verifies the signature. A file has an LF after every line; the hash is over the lines joined with
+ * LF, none at the end. `parseLine` takes exactly what `encodeLine` writes. Signatures are checked elsewhere.
+ */
+
+import { hasBodyForm } from "./aes_cbc.ts";
+import { type Bytes, concat, encodeBase64, encodeHex, encodeUtf8, parseBase64, uint64 } from "./bytes.ts";
+import { RunningHash } from "./hash.ts";
+
+/** One accepted message. */
+export interface TranscriptLine {
+  readonly seqno: number;
+  /** The signer's own claim of the time: unix milliseconds. */
+  readonly ts: number;
+  /** `iv || ciphertext`: 32 bytes or more, a multiple of 16. */
+  readonly body: Bytes;
+  readonly signature: Bytes;
+  /** The fingerprint of the signer's certificate. */
+  readonly signer: string;
+}
+
+/** A line as text, without LF. */
+export function encodeLine(line: TranscriptLine): string {
+  return `${line.seqno}|${line.ts}|${encodeBase64(line.body)}|${encodeBase64(line.signature)}|${line.signer}`;
+}
+
+const LINE = /^(0|[1-9][0-9]{0,15})\|(0|[1-9][0-9]{0,15})\|([A-Za-z0-9+/=]+)\|([A-Za-z0-9+/=]+)\|([0-9a-f]{64})$/;
+
+/** The line that stands in a text without LF; `undefined` where it has another form. */
+export function parseLine(text: string): TranscriptLine | undefined {
+  const match = LINE.exec(text);
+  if (!match || text.length !== match[0].length) return undefined;
+  const [seqno, ts] = [Number(match[1]), Number(match[2])];
+  if (!Number.isSafeInteger(seqno) || !Number.isSafeInteger(ts)) return undefined;
+  const body = parseBase64(match[3] ?? "");
+  const signature = parseBase64(match[4] ?? "");
+  if (!body || !hasBodyForm(body) || !signature) return undefined;
+  return { seqno, ts, body, signature, signer: match[5] ?? "" };
+}
+
+/** What the signature of a message or a line is over: seqno and ts as 8 bytes big-endian, then the body (section 6). */
+export function messageInput(seqno: number, ts: number, body: Uint8Array): Bytes {
+  return concat(uint64(seqno), uint64(ts), body);
+}
+
+const LF = encodeUtf8("\n");
+
+/** What a receipt says of a transcript, kept while the lines come; memory doesn't grow with them. */
+export class TranscriptSummary {
+  count = 0;
+  first: number | null = null;
+  last: number | null = null;
+  readonly #hash = new RunningHash();
+
+  /** Takes the next line: its text without LF, as bytes or a string, and its seqno. */
+  add(text: string | Uint8Array, seqno: number): void {
+    if (this.count > 0) this.#hash.update(LF);
+    this.#hash.update(typeof text === "string" ? encodeUtf8(text) : text);
+    this.count += 1;
+    this.first ??= seqno;
+    this.last = seqno;
+  }
+
+  /** The transcript hash so far: 32 bytes. */
+  digest(): Bytes {
+    return this.#hash.digest();
+  }
+
+  /** The transcript hash so far, in hex. */
+  hash(): string {
+    return encodeHex(this.digest());
+  }
+}
