@@ -1,0 +1,112 @@
+/**
+ * Frames: one JSON object on one line of UTF-8, ended by LF (protocol.md section 1).
+ *
+ *     {"type":"msg_ack","seqno":0,"received_at":1700055622131}⏎
+ *
+ * A CR before the LF is tolerated, empty lines are no frames, several frames may come in one chunk and one frame in many.
+ * The limit holds while reading: a line that can't end within it is refused before its LF has come, and a reader that
+ * has handed out everything keeps no buffer. What the fields of a frame must be stands in `message.ts`.
+ */
+
+import { type Bytes, encodeUtf8, parseUtf8 } from "./bytes.ts";
+import { ProtocolError } from "./errors.ts";
+import { encodeJson, isJsonObject, type JsonObject, member, parseJson } from "./json.ts";
+
+/** 16 KiB, LF included: a hello with four certificates fits, and a stranger can't make us hold more. */
+export const LIMIT_BEFORE_LOGIN = 16_384;
+/** 64 KiB, LF included: a message of 16,000 octets twice in base64, its signature and room for what comes. */
+export const LIMIT_AFTER_LOGIN = 65_536;
+
+const LF = 0x0a;
+const CR = 0x0d;
+const NOTHING: Bytes = new Uint8Array(0);
+
+/** A parsed frame: an object with a string `type`, its other fields still unknown. */
+export interface Frame {
+  readonly type: string;
+  readonly fields: JsonObject;
+}
+
+/** Cuts a byte stream into lines, never holding more than a limit of one. */
+export class FrameReader {
+  /** The most bytes that a line may have, LF included. */
+  limit: number;
+  #buffer = NOTHING;
+  #start = 0;
+  #end = 0;
+  /** Up to here there is no LF. */
+  #searched = 0;
+
+  constructor(limit: number) {
+    this.limit = limit;
+  }
+
+  /** Takes the stream's next bytes; they are copied. Ask {@link next} until it has nothing before giving it more. */
+  receive(chunk: Uint8Array): void {
+    const held = this.#end - this.#start;
+    if (held + chunk.length > this.#buffer.length - this.#start) {
+      const size = held + chunk.length;
+      const grown = new Uint8Array(held === 0 ? size : Math.max(size, 2 * held));
+      grown.set(this.#buffer.subarray(this.#start, this.#end));
+      this.#buffer = grown;
+      this.#searched -= this.#start;
+      this.#start = 0;
+      this.#end = held;
+    }
+    this.#buffer.set(chunk, this.#end);
+    this.#end += chunk.length;
+  }
+
+  /**
+   * The next line that is not empty, with its line end, good until the next call of {@link receive}; `undefined` where
+   * more bytes are needed. Throws `too-large`.
+   */
+  next(): Bytes | undefined {
+    while (true) {
+      const found = this.#buffer.subarray(0, this.#end).indexOf(LF, this.#searched);
+      const length = found < 0 ? this.#end - this.#start + 1 : found + 1 - this.#start;
+      if (length > this.limit) {
+        this.#release();
+        throw new ProtocolError("too-large", `A frame may have ${this.limit} bytes here at most.`);
+      }
+      if (found < 0) {
+        this.#searched = this.#end;
+        if (this.#start === this.#end) this.#release();
+        return undefined;
+      }
+      const line = this.#buffer.subarray(this.#start, found + 1);
+      this.#start = this.#searched = found + 1;
+      const isEmpty = line.length === 1 || (line.length === 2 && line[0] === CR);
+      if (!isEmpty) return line;
+    }
+  }
+
+  #release(): void {
+    this.#buffer = NOTHING;
+    this.#start = this.#end = this.#searched = 0;
+  }
+}
+
+/** The frame on a line. Throws `bad-frame`. */
+export function parseFrame(line: Uint8Array): Frame {
+  let end = line.length;
+  if (line[end - 1] === LF) end -= 1;
+  if (line[end - 1] === CR) end -= 1;
+  const text = parseUtf8(line.subarray(0, end));
+  if (text === undefined) throw new ProtocolError("bad-frame", "A frame must be UTF-8.");
+  const fields = parseJson(text);
+  if (!isJsonObject(fields)) throw new ProtocolError("bad-frame", "A frame must be one JSON object on one line.");
+  const type = member(fields, "type");
+  if (typeof type !== "string") throw new ProtocolError("bad-frame", "A frame needs a string field `type`.");
+  return { type, fields };
+}
+
+/** The line of a frame, LF included. A bigint becomes a plain integer. */
+export function encodeFrame(frame: { readonly type: string } & Readonly<Record<string, unknown>>): Bytes {
+  return encodeUtf8(encodeJson(frame) + "\n");
+}
+
+/** The line of an error frame. */
+export function encodeError(error: ProtocolError): Bytes {
+  return encodeFrame({ type: "error", error_type: error.code, reason: error.message, ...error.fields });
+}

@@ -1,0 +1,223 @@
+/**
+ * What the fields of each frame must be (protocol.md sections 1, 3 to 6): the one door from unknown JSON to typed values.
+ *
+ *     parseMsg({"type":"msg","seqno":0,"ts":1700055622123,"ct":"AeF1…","sig":"Kp3v…"})
+ *     → { seqno: 0, ts: 1700055622123, body: Bytes(48), signature: Bytes(256) }
+ *
+ * A missing field or one of the wrong kind throws `bad-frame` with the field's name. Two things are left to others on
+ * purpose: the proof `sig` of a key agreement, whose every fault is `proof-fail` after the group has been checked
+ * (section 10), and credentials, whose every fault is one and the same answer.
+ */
+
+import { hasBodyForm } from "./aes_cbc.ts";
+import { type Bytes, parseBase64, parseUtf8 } from "./bytes.ts";
+import { ProtocolError } from "./errors.ts";
+import { isJsonObject, type Json, type JsonObject, member, parseJson, repeatedName } from "./json.ts";
+import { isUsername, normaliseEmail } from "./names.ts";
+
+/** A nonce and a salt have 16 bytes. */
+export const NONCE_SIZE = 16;
+/** `pwd` is a SHA-256. */
+const PWD_SIZE = 32;
+
+/** Which handshake both sides follow: 2 proves possession of the keys (section 10). */
+export type Version = 1 | 2;
+
+/** `hello` and `server_hello`: the certificate with its intermediates as PEM, and the version that the side knows. */
+export interface Hello {
+  readonly pem: string;
+  readonly version: Version;
+}
+
+/** `dh_client`. */
+export interface DhClient {
+  readonly g: bigint;
+  readonly p: bigint;
+  readonly A: bigint;
+  /** `undefined`: missing or malformed. */
+  readonly proof: Bytes | undefined;
+}
+
+/** `dh_server`. */
+export interface DhServer {
+  readonly B: bigint;
+  readonly proof: Bytes | undefined;
+}
+
+/** `msg`, its form checked and nothing else. */
+export interface Msg {
+  readonly seqno: number;
+  readonly ts: number;
+  /** `iv || ciphertext`. */
+  readonly body: Bytes;
+  readonly signature: Bytes;
+}
+
+/** `msg_ack`. */
+export interface MsgAck {
+  readonly seqno: number;
+  readonly receivedAt: number;
+}
+
+/** An `error` frame as it came; `type` and `reason` are the other side's words. */
+export interface PeerErrorFrame {
+  readonly errorType: string;
+  readonly reason: string;
+  readonly now: number | undefined;
+}
+
+/** What a client asks for before its session, decrypted. Addresses are trimmed and lower-cased (`names.ts`). */
+export type Credentials =
+  | { readonly type: "salt"; readonly email: string }
+  | {
+    readonly type: "register";
+    readonly email: string;
+    readonly username: string;
+    readonly salt: Bytes;
+    readonly pwd: Bytes;
+  }
+  | { readonly type: "login"; readonly email: string; readonly pwd: Bytes }
+  /** The seed's own client, version 1 alone. */
+  | { readonly type: "login"; readonly email: string; readonly password: string };
+
+/** The fields of `hello`. */
+export function parseHello(fields: JsonObject): Hello {
+  return parseEitherHello(fields, "client_cert");
+}
+
+/** The fields of `server_hello`. */
+export function parseServerHello(fields: JsonObject): Hello {
+  return parseEitherHello(fields, "server_cert");
+}
+
+function parseEitherHello(fields: JsonObject, certificate: string): Hello {
+  const pem = text(fields, certificate);
+  bytes(fields, "nonce", NONCE_SIZE);
+  const v = member(fields, "v");
+  const isTwo = (typeof v === "number" || typeof v === "bigint") && v >= 2; // plain digits alone are one of the two
+  return { pem, version: isTwo ? 2 : 1 };
+}
+
+/** The fields of `dh_client`. */
+export function parseDhClient(fields: JsonObject): DhClient {
+  return { g: integer(fields, "g"), p: integer(fields, "p"), A: integer(fields, "A"), proof: proof(fields) };
+}
+
+/** The fields of `dh_server`. */
+export function parseDhServer(fields: JsonObject): DhServer {
+  return { B: integer(fields, "B"), proof: proof(fields) };
+}
+
+/** The ciphertext of `salt`, `register` and `login`. */
+export function parsePayload(fields: JsonObject): Bytes {
+  return bytes(fields, "payload");
+}
+
+/**
+ * The decrypted payload of a frame of that type; `undefined` for whatever is wrong in it, so that nobody learns what.
+ * `withPassword`: the seed's login with the password itself is taken too.
+ */
+export function parseCredentials(
+  plaintext: Uint8Array,
+  type: Credentials["type"],
+  withPassword: boolean,
+): Credentials | undefined {
+  const inner = uniqueObject(plaintext);
+  if (!inner || member(inner, "type") !== type) return undefined;
+  const email = normaliseEmail(member(inner, "email"));
+  if (email === undefined) return undefined;
+  if (type === "salt") return { type, email };
+  const pwd = sized(member(inner, "pwd"), PWD_SIZE);
+  if (type === "login") {
+    if (pwd) return { type, email, pwd };
+    const password = member(inner, "password");
+    const isSeeds = withPassword && !Object.hasOwn(inner, "pwd") && typeof password === "string" &&
+      password.isWellFormed();
+    return isSeeds ? { type, email, password } : undefined;
+  }
+  const username = member(inner, "username");
+  const salt = sized(member(inner, "salt"), NONCE_SIZE);
+  if (!pwd || !salt || typeof username !== "string" || !isUsername(username)) return undefined;
+  return { type, email, username, salt, pwd };
+}
+
+/** The salt in a decrypted answer to `salt`; `undefined` where it is malformed. */
+export function parseSaltAnswer(plaintext: Uint8Array): Bytes | undefined {
+  const inner = uniqueObject(plaintext);
+  return inner && sized(member(inner, "salt"), NONCE_SIZE);
+}
+
+function uniqueObject(plaintext: Uint8Array): JsonObject | undefined {
+  const json = parseUtf8(plaintext);
+  const inner = json === undefined ? undefined : parseJson(json);
+  return json !== undefined && isJsonObject(inner) && repeatedName(json) === undefined ? inner : undefined;
+}
+
+/** The fields of `msg`. */
+export function parseMsg(fields: JsonObject): Msg {
+  const [seqno, ts] = [count(fields, "seqno"), count(fields, "ts")];
+  const [body, signature] = [bytes(fields, "ct"), bytes(fields, "sig")];
+  if (!hasBodyForm(body)) throw badField("ct", "an IV and whole blocks of ciphertext");
+  return { seqno, ts, body, signature };
+}
+
+/** The fields of `msg_ack`. */
+export function parseMsgAck(fields: JsonObject): MsgAck {
+  return { seqno: count(fields, "seqno"), receivedAt: count(fields, "received_at") };
+}
+
+/** The `data` of a `receipt` frame. */
+export function parseReceiptFrame(fields: JsonObject): JsonObject {
+  const data = member(fields, "data");
+  if (!isJsonObject(data)) throw badField("data", "an object");
+  return data;
+}
+
+/** What an `error` frame says, as far as it says anything. */
+export function parseErrorFrame(fields: JsonObject): PeerErrorFrame {
+  const [errorType, reason, now] = [member(fields, "error_type"), member(fields, "reason"), member(fields, "now")];
+  return {
+    errorType: typeof errorType === "string" ? errorType : "unknown",
+    reason: typeof reason === "string" ? reason : "no reason was given",
+    now: typeof now === "number" ? now : undefined,
+  };
+}
+
+function badField(name: string, what: string): ProtocolError {
+  return new ProtocolError("bad-frame", `The field \`${name}\` must be ${what}.`);
+}
+
+function text(fields: JsonObject, name: string): string {
+  const value = member(fields, name);
+  if (typeof value !== "string") throw badField(name, "a string");
+  return value;
+}
+
+function integer(fields: JsonObject, name: string): bigint {
+  const value = member(fields, name);
+  if (typeof value !== "number" && typeof value !== "bigint") throw badField(name, "a plain integer");
+  return BigInt(value);
+}
+
+function count(fields: JsonObject, name: string): number {
+  const value = member(fields, name);
+  if (typeof value !== "number") throw badField(name, "an integer from 0 to 2^53 - 1");
+  return value;
+}
+
+function bytes(fields: JsonObject, name: string, size?: number): Bytes {
+  const value = parseBase64(text(fields, name));
+  if (!value) throw badField(name, "base64 with padding");
+  if (size !== undefined && value.length !== size) throw badField(name, `base64 of ${size} bytes`);
+  return value;
+}
+
+function sized(value: Json | undefined, size: number): Bytes | undefined {
+  const parsed = typeof value === "string" ? parseBase64(value) : undefined;
+  return parsed?.length === size ? parsed : undefined;
+}
+
+function proof(fields: JsonObject): Bytes | undefined {
+  const value = member(fields, "sig");
+  return typeof value === "string" ? parseBase64(value) : undefined;
+}

@@ -1,0 +1,100 @@
+/**
+ * Receipts: what a side signs at the end of a session (protocol.md section 8).
+ *
+ *     { "type": "receipt", "peer": "server", "created_at": "2023-11-15T14:30:22Z", "first_seqno": 0, "last_seqno": 15,
+ *       "message_count": 16, "transcript_hash": "<hex>", "peer_cert_fingerprint": "<hex>", "signature": "<b64>",
+ *       "signer_cert": "<b64 of PEM>", "certs": ["<b64 of PEM>"],
+ *       "other_fingerprint": "<hex>", "session": "<hex>", "statement_signature": "<b64>" }
+ *
+ * `signature` is over the 32 bytes of the transcript hash and vouches for nothing else. In a version-2 session
+ * `statement_signature` covers every field but itself, unknown ones included: it is over the label and the RFC 8785
+ * form of the object. Whether a receipt holds is the question of `verify.ts`; here are its fields and how it is made.
+ */
+
+import { type Bytes, concat, encodeBase64, encodeUtf8 } from "./bytes.ts";
+import { canonicalJson, type JsonObject } from "./json.ts";
+import type { SigningKey } from "./pss.ts";
+import type { TranscriptSummary } from "./transcript.ts";
+
+/** 1 MiB: a receipt with hundreds of certificates fits; a verifier can't be made to read more. */
+export const MAX_RECEIPT_BYTES = 1_048_576;
+
+/** The signer's role. */
+export type Role = "client" | "server";
+
+/** What is known of a version-2 session beside its transcript. */
+export interface SessionIdentity {
+  /** The fingerprint of the side that doesn't sign. */
+  readonly otherFingerprint: string;
+  /** SHA-256 of every handshake frame, the second `dh_server` included, in hex (section 10). */
+  readonly session: string;
+}
+
+/** Who signs, and over what. */
+export interface ReceiptOptions {
+  readonly role: Role;
+  readonly key: SigningKey;
+  /** The signer's certificate with its intermediates, and its fingerprint. */
+  readonly pem: string;
+  readonly fingerprint: string;
+  /** The PEM, with intermediates, of every certificate that a line names. */
+  readonly linePems: readonly string[];
+  readonly summary: TranscriptSummary;
+  /** Unix milliseconds. */
+  readonly createdAt: number;
+  /** Of a version-2 session alone. */
+  readonly identity?: SessionIdentity;
+}
+
+/** A signed receipt. */
+export async function makeReceipt(options: ReceiptOptions): Promise<JsonObject> {
+  const { key, summary } = options;
+  const digest = summary.digest();
+  const receipt: JsonObject = {
+    type: "receipt",
+    peer: options.role,
+    created_at: formatTime(options.createdAt),
+    first_seqno: summary.first,
+    last_seqno: summary.last,
+    message_count: summary.count,
+    transcript_hash: summary.hash(),
+    peer_cert_fingerprint: options.fingerprint,
+    signature: encodeBase64(await key.sign(digest)),
+    signer_cert: encodePem(options.pem),
+    certs: options.linePems.map(encodePem),
+  };
+  if (!options.identity) return receipt;
+  const stated: JsonObject = {
+    ...receipt,
+    other_fingerprint: options.identity.otherFingerprint,
+    session: options.identity.session,
+  };
+  const input = statementInput(stated);
+  if (!input) throw new RangeError("a receipt of our own has a canonical form");
+  return { ...stated, statement_signature: encodeBase64(await key.sign(input)) };
+}
+
+const STATEMENT_LABEL = encodeUtf8("securechat/2 receipt\0");
+
+/** What `statement_signature` is over; `undefined` where the receipt has no canonical form. */
+export function statementInput(receipt: JsonObject): Bytes | undefined {
+  const { statement_signature: _, ...stated } = receipt;
+  const canonical = canonicalJson(stated);
+  return canonical === undefined ? undefined : concat(STATEMENT_LABEL, encodeUtf8(canonical));
+}
+
+/** Unix milliseconds as in `2023-11-15T14:30:22Z`. */
+export function formatTime(time: number): string {
+  return new Date(Math.floor(time / 1000) * 1000).toISOString().replace(".000Z", "Z");
+}
+
+/** The unix milliseconds of a time in exactly that form; `undefined` for another, or a day that doesn't exist. */
+export function parseTime(text: string): number | undefined {
+  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(text)) return undefined;
+  const time = Date.parse(text);
+  return Number.isNaN(time) || formatTime(time) !== text ? undefined : time;
+}
+
+function encodePem(pem: string): string {
+  return encodeBase64(encodeUtf8(pem));
+}
