@@ -1,0 +1,523 @@
+/**
+ * The command line and the settings: the one door to flags, environment and `.env`.
+ *
+ * `parseCommand` reads a command's flags by its specification, and answers `--help` from the same specification.
+ * `readConfig` gives every setting of a command: flags over environment over `.env` (in the working directory) over
+ * defaults. {@link SETTINGS} is the one table of names, defaults, ranges and meanings; help, `.env.example` and the
+ * README follow it. A value that makes no sense ends the command with one sentence that names it and its source:
+ *
+ *     SERVER_PORT=70000 from .env is not a port: a number from 0 to 65535 is wanted
+ *
+ * A line of `.env` is `NAME=value`, a comment that begins with `#`, or empty. `export ` may stand before the name. A
+ * value in single or double quotes is taken as it stands between them; without quotes it ends before a blank that is
+ * followed by `#`, and a `#` inside a word belongs to it. There are no escapes and no references to other names.
+ * (`parseEnv` of node:util cuts an unquoted value at any `#`, passwords too, and Deno 2.6 has none.) An empty value is
+ * the same as none. Names that are not in the table are left alone.
+ */
+
+import { parseArgs } from "node:util";
+import { EXIT, Failure } from "./errors.ts";
+
+// ---- settings
+
+/** How a setting's text becomes a value. */
+interface Kind<T> {
+  /** The value; `undefined` for a text that is none. */
+  parse(text: string): T | undefined;
+  /** What stands for a value in `--help`. */
+  placeholder: string;
+  /** Follows "is not": `a port: a number from 0 to 65535 is wanted`. */
+  expected: string;
+}
+
+function integer(min: number, max: number, placeholder = "N"): Kind<number> {
+  return {
+    placeholder,
+    expected: `a number from ${min} to ${max}`,
+    parse(text) {
+      const value = /^[0-9]{1,15}$/.test(text) ? Number(text) : NaN;
+      return value >= min && value <= max ? value : undefined;
+    },
+  };
+}
+
+function choice<T extends string>(...values: T[]): Kind<T> {
+  return {
+    placeholder: values.join("|"),
+    expected: `one of ${values.join(", ")}`,
+    parse: (text) => values.find((value) => value === text.toLowerCase()),
+  };
+}
+
+const port: Kind<number> = {
+  ...integer(0, 65535, "PORT"),
+  expected: "a port: a number from 0 to 65535 is wanted",
+};
+
+const boolean: Kind<boolean> = {
+  placeholder: "true|false",
+  expected: "true or false",
+  parse(text) {
+    if (/^(?:true|yes|on|1)$/i.test(text)) return true;
+    return /^(?:false|no|off|0)$/i.test(text) ? false : undefined;
+  },
+};
+
+/** Text without control characters: a path, a name. */
+function text(placeholder: string, expected: string, pattern = /^\P{Cc}+$/u): Kind<string> {
+  return { placeholder, expected, parse: (value) => pattern.test(value) ? value : undefined };
+}
+
+const path = (placeholder: "DIR" | "FILE") => text(placeholder, "a path");
+const host = text("HOST", "a host name or an address", /^[A-Za-z0-9._:%-]+$/);
+
+/** Where the accounts are kept, as DB_URL says it. */
+const databaseUrl: Kind<string> = {
+  placeholder: "URL",
+  expected: "a database: mysql://USER:PASSWORD@HOST:PORT/NAME or sqlite is wanted",
+  parse(value) {
+    if (value === "sqlite") return value;
+    const url = URL.parse(value);
+    return url?.protocol === "mysql:" && url.hostname !== "" && url.search === "" && url.hash === ""
+      ? value
+      : undefined;
+  },
+};
+
+const logLevel: Kind<"debug" | "info" | "warn" | "error"> = {
+  ...choice("debug", "info", "warn", "error"),
+  parse: (value) => choice("debug", "info", "warn", "error").parse(value.replace(/^warning$/i, "warn")),
+};
+
+/** The commands that have settings. */
+export type Command = "init" | "ca" | "cert" | "serve" | "chat" | "verify";
+
+interface Setting<T> {
+  readonly kind: Kind<T>;
+  /** The default, written as one would write it in `.env`; `undefined` where there is none. */
+  readonly fallback: string | undefined;
+  readonly commands: readonly Command[];
+  readonly describe: string;
+  /** The flag, where it isn't the name in lower case; `false` for what must not stand in a process list. */
+  readonly flag?: string | false;
+  /** What the flag stands for, where it takes no value. */
+  readonly flagMeans?: string;
+  /** Never printed. */
+  readonly secret?: true;
+}
+
+/** A setting that always has a value. */
+function fixed<T>(kind: Kind<T>, fallback: string, rest: Omit<Setting<T>, "kind" | "fallback">): Setting<T> {
+  return { kind, fallback, ...rest };
+}
+
+/** A setting that may have no value. */
+function open<T>(
+  kind: Kind<T>,
+  rest: Omit<Setting<T>, "kind" | "fallback">,
+): Setting<T | undefined> {
+  return { kind, fallback: undefined, ...rest };
+}
+
+const SERVE: readonly Command[] = ["serve"];
+
+/** Every setting. The order is that of `.env.example` and of `--help`. */
+export const SETTINGS = {
+  SERVER_HOST: fixed(host, "0.0.0.0", {
+    flag: "host",
+    commands: ["serve", "chat"],
+    describe: "address to listen on; `chat` connects to it, and to localhost where it is 0.0.0.0 or ::",
+  }),
+  SERVER_PORT: fixed(port, "5000", {
+    flag: "port",
+    commands: ["serve", "chat"],
+    describe: "TCP port; 0 lets the system choose one",
+  }),
+  CERT_DIR: fixed(path("DIR"), "certs", {
+    flag: "certs",
+    commands: ["init", "ca", "cert", "serve", "chat", "verify"],
+    describe: "certificates and private keys",
+  }),
+  DATA_DIR: fixed(path("DIR"), "data", {
+    flag: "data",
+    commands: SERVE,
+    describe: "journals of the sessions, the spool of the audit log, and the embedded database",
+  }),
+  TRANSCRIPT_DIR: fixed(path("DIR"), "transcripts", {
+    flag: "transcripts",
+    commands: ["chat"],
+    describe: "transcripts and receipts that a client leaves",
+  }),
+  DB_URL: open(databaseUrl, {
+    flag: "db",
+    commands: SERVE,
+    secret: true,
+    describe: "database in one line, over DB_HOST and the others; `sqlite` takes the embedded one in any case",
+  }),
+  DB_HOST: open(host, {
+    commands: SERVE,
+    describe: "host of MySQL or MariaDB; without it the embedded SQLite under DATA_DIR is used",
+  }),
+  DB_PORT: fixed(port, "3306", { commands: SERVE, describe: "port of the database" }),
+  DB_USER: fixed(text("NAME", "a user name"), "root", { commands: SERVE, describe: "user of the database" }),
+  DB_PASSWORD: open(text("TEXT", "a password", /^.+$/su), {
+    commands: SERVE,
+    flag: false,
+    secret: true,
+    describe: "password of that user",
+  }),
+  DB_NAME: fixed(text("NAME", "a database name", /^[A-Za-z0-9_$-]+$/), "securechat", {
+    commands: SERVE,
+    describe: "name of the database",
+  }),
+  LOG_LEVEL: fixed(logLevel, "info", { commands: SERVE, describe: "least level that is logged" }),
+  LOG_FILE: fixed(path("FILE"), "logs/server.log", { commands: SERVE, describe: "log file, beside stderr" }),
+  LOG_MAX_BYTES: fixed(integer(4096, 2 ** 40, "BYTES"), "10485760", {
+    commands: SERVE,
+    describe: "size at which the log file is rotated",
+  }),
+  LOG_FILES: fixed(integer(1, 1000), "5", { commands: SERVE, describe: "rotated log files that are kept" }),
+  ALLOW_V1: fixed(boolean, "true", {
+    flag: "no-v1",
+    flagMeans: "false",
+    commands: SERVE,
+    describe: "take clients of protocol version 1, which don't prove that they hold their certificate's key",
+  }),
+  MAX_CONNECTIONS: fixed(integer(1, 1_000_000), "1000", { commands: SERVE, describe: "connections in all" }),
+  MAX_CONNECTIONS_PER_ADDRESS: fixed(integer(1, 1_000_000), "100", {
+    commands: SERVE,
+    describe: "connections from one address",
+  }),
+  HANDSHAKE_TIMEOUT: fixed(integer(1, 3600, "SECONDS"), "10", {
+    commands: ["serve", "chat"],
+    describe: "seconds from the connection to the session, the server's own password work not counted",
+  }),
+  CONNECTION_TIMEOUT: fixed(integer(1, 604_800, "SECONDS"), "900", {
+    commands: SERVE,
+    describe: "seconds that a session may be silent",
+  }),
+  ANSWER_TIMEOUT: fixed(integer(1, 3600, "SECONDS"), "30", {
+    commands: ["chat"],
+    describe: "seconds that a client waits for an acknowledgement or a receipt",
+  }),
+  MAX_FRAME_BYTES_BEFORE_LOGIN: fixed(integer(8192, 16_384, "BYTES"), "16384", {
+    commands: SERVE,
+    describe: "longest frame before the login; the protocol's own bound is the most",
+  }),
+  MAX_FRAME_BYTES: fixed(integer(8192, 65_536, "BYTES"), "65536", {
+    commands: SERVE,
+    describe: "longest frame in a session; the protocol's own bound is the most",
+  }),
+  MAX_QUEUED_BYTES: fixed(integer(65_536, 2 ** 30, "BYTES"), "262144", {
+    commands: SERVE,
+    describe: "bytes kept for a client that doesn't read, before it is closed",
+  }),
+  LOGIN_FAILURES_PER_ADDRESS: fixed(integer(1, 1_000_000), "20", {
+    commands: SERVE,
+    describe: "failed logins from one address, before it is locked",
+  }),
+  LOGIN_FAILURES_PER_ACCOUNT: fixed(integer(1, 1_000_000), "10", {
+    commands: SERVE,
+    describe: "failed logins for one account, before it is locked",
+  }),
+  LOGIN_DELAY_MS: fixed(integer(0, 60_000, "MS"), "250", {
+    commands: SERVE,
+    describe: "delay after the first failed login, in milliseconds; it doubles with each further one",
+  }),
+  LOCK_SECONDS: fixed(integer(1, 604_800, "SECONDS"), "900", {
+    commands: SERVE,
+    describe: "seconds for which an address or an account stays locked",
+  }),
+  REGISTRATIONS_PER_HOUR: fixed(integer(1, 1_000_000), "60", {
+    commands: SERVE,
+    describe: "registrations an hour from one address",
+  }),
+  PASSWORD_COST: fixed(integer(1, 5), "1", {
+    commands: SERVE,
+    describe: "parallelism p of scrypt (N = 16384, r = 8): a hash takes p times as long",
+  }),
+  PASSWORD_QUEUE: fixed(integer(1, 10_000), "64", {
+    commands: SERVE,
+    describe: "password hashes that may wait; beyond them a login is refused as rate-limited",
+  }),
+  SPOOL_MAX_BYTES: fixed(integer(65_536, 2 ** 40, "BYTES"), "16777216", {
+    commands: SERVE,
+    describe: "size of the audit rows kept on disk while the database is away; then new connections are refused",
+  }),
+  CERT_WARN_DAYS: fixed(integer(0, 3650, "DAYS"), "30", {
+    commands: ["serve", "chat"],
+    describe: "days before its end from which a certificate is warned about",
+  }),
+  SECURECHAT_PASSWORD_FILE: open(path("FILE"), {
+    commands: ["chat"],
+    flag: false,
+    describe: "file whose first line is the password to log in with; without it the password is asked for",
+  }),
+  SECURECHAT_KEY_PASSPHRASE_FILE: open(path("FILE"), {
+    flag: "passphrase-file",
+    commands: ["init", "ca", "cert", "serve", "chat"],
+    describe: "file whose first line is the passphrase of the private keys",
+  }),
+} as const;
+
+/** The name of a setting, as it stands in the environment. */
+export type SettingName = keyof typeof SETTINGS;
+
+/** Every setting's value. */
+export type Config = {
+  readonly [Name in SettingName]: (typeof SETTINGS)[Name] extends Setting<infer T> ? T : never;
+};
+
+/** Where settings come from beside the flags. */
+export interface Sources {
+  readonly environment: (name: string) => string | undefined;
+  /** The text of `.env`; `undefined` where there is none. */
+  readonly file: string | undefined;
+}
+
+/** The flags of settings that stood on a command line: {@link parseCommand} gives them. */
+export type SettingFlags = Readonly<Record<string, string>>;
+
+/** The settings, for a command. Those that it doesn't use have their values too, but are not checked: no default is wrong. */
+export function readConfig(command: Command, flags: SettingFlags = {}, sources: Sources = surroundings()): Config {
+  const file = sources.file === undefined ? new Map<string, string>() : parseEnvFile(sources.file);
+  const values: Record<string, unknown> = {};
+  for (const [name, setting] of settingEntries()) {
+    const fallback = setting.fallback === undefined ? undefined : setting.kind.parse(setting.fallback);
+    const given = setting.commands.includes(command) ? find(name, setting, { flags, sources, file }) : undefined;
+    values[name] = given === undefined ? fallback : setting.kind.parse(given.text);
+    if (given !== undefined && values[name] === undefined) {
+      const what = setting.secret ? given.where.replace("=…", "") : given.where.replace("…", given.text);
+      throw new Failure(EXIT.usage, `${what} is not ${setting.kind.expected}`);
+    }
+  }
+  // 0.0.0.0 and :: are addresses to listen on; as the name to connect to they would match no certificate.
+  if (command === "chat" && /^(?:0\.0\.0\.0|::)$/.test(String(values.SERVER_HOST))) values.SERVER_HOST = "localhost";
+  return values as Config;
+}
+
+/** Where the accounts are kept, out of DB_URL or the five settings of the seed. */
+export type Database =
+  | { readonly kind: "sqlite" }
+  | {
+    readonly kind: "mysql";
+    readonly host: string;
+    readonly port: number;
+    readonly user: string;
+    readonly password: string;
+    readonly name: string;
+  };
+
+/** The database that the settings name. What DB_URL leaves out is taken from DB_PORT, DB_USER, DB_PASSWORD, DB_NAME. */
+export function databaseOf(config: Config): Database {
+  const url = config.DB_URL === undefined || config.DB_URL === "sqlite" ? undefined : new URL(config.DB_URL);
+  if (config.DB_URL === "sqlite" || (url === undefined && config.DB_HOST === undefined)) return { kind: "sqlite" };
+  return {
+    kind: "mysql",
+    host: (url?.hostname ?? config.DB_HOST ?? "").replace(/^\[(.*)\]$/, "$1"),
+    port: Number(url?.port || config.DB_PORT),
+    user: decodeURIComponent(url?.username ?? "") || config.DB_USER,
+    password: decodeURIComponent(url?.password ?? "") || (config.DB_PASSWORD ?? ""),
+    name: decodeURIComponent(url?.pathname.slice(1) ?? "") || config.DB_NAME,
+  };
+}
+
+/** The name of a setting's flag; `undefined` where it has none. */
+export function flagOf(name: SettingName): string | undefined {
+  const setting: Setting<unknown> = SETTINGS[name];
+  return setting.flag === false ? undefined : setting.flag ?? name.toLowerCase().replaceAll("_", "-");
+}
+
+function settingEntries(): [SettingName, Setting<unknown>][] {
+  return Object.entries(SETTINGS) as [SettingName, Setting<unknown>][];
+}
+
+interface Given {
+  text: string;
+  /** How the sentence names it, the value as `…`. */
+  where: string;
+}
+
+function find(
+  name: SettingName,
+  setting: Setting<unknown>,
+  from: { flags: SettingFlags; sources: Sources; file: ReadonlyMap<string, string> },
+): Given | undefined {
+  const flag = flagOf(name);
+  const onCommandLine = flag === undefined ? undefined : from.flags[flag];
+  if (onCommandLine !== undefined) {
+    return { text: setting.flagMeans ?? onCommandLine, where: `--${flag}=…` };
+  }
+  const inEnvironment = from.sources.environment(name);
+  if (inEnvironment) return { text: inEnvironment, where: `${name}=… from the environment` };
+  const inFile = from.file.get(name);
+  return inFile ? { text: inFile, where: `${name}=… from .env` } : undefined;
+}
+
+/** The names and values of a `.env` file; the grammar stands at the head of this module. */
+export function parseEnvFile(text: string): Map<string, string> {
+  const values = new Map<string, string>();
+  for (const [index, line] of text.replace(/^\ufeff/, "").split(/\r?\n/).entries()) {
+    if (/^\s*(?:#|$)/.test(line)) continue;
+    const parts = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^"'\s].*?)?)\s*(?:\s#.*)?$/
+      .exec(line);
+    // The line itself isn't shown: it may be a password with a name that is written wrongly.
+    if (!parts) throw new Failure(EXIT.usage, `line ${index + 1} of .env is not NAME=value; see .env.example`);
+    const [, name, double, single, bare] = parts;
+    if (name !== undefined) values.set(name, double ?? single ?? bare ?? "");
+  }
+  return values;
+}
+
+function surroundings(): Sources {
+  return { environment: (name) => Deno.env.get(name), file: readEnvFile() };
+}
+
+function readEnvFile(): string | undefined {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(Deno.readFileSync(".env"));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw new Failure(EXIT.usage, "the file .env in this folder cannot be read; mend its permissions, or move it away");
+  }
+}
+
+// ---- command lines
+
+/** One flag of a command. */
+export interface OptionSpec {
+  readonly type: "string" | "boolean";
+  /** One letter. */
+  readonly short?: string;
+  /** May stand more than once. */
+  readonly multiple?: true;
+  /** What stands for the value in `--help`. */
+  readonly value?: string;
+  readonly describe: string;
+}
+
+/** What a command takes. */
+export interface CommandSpec<Options extends Readonly<Record<string, OptionSpec>>> {
+  /** As it is typed after `securechat`: `serve`, `cert show`. */
+  readonly name: string;
+  /** One sentence, without a full stop. */
+  readonly summary: string;
+  /** Lines of usage, and examples. */
+  readonly usage: string;
+  readonly options: Options;
+  /** Takes the flags of this command's settings too. */
+  readonly settings?: Command;
+  /** Arguments that aren't flags; none where this is left out. `names` is what a message calls them. */
+  readonly positionals?: { readonly min: number; readonly max: number; readonly names: string };
+}
+
+type OptionValue<Option extends OptionSpec> = Option extends { multiple: true } ? string[]
+  : Option extends { type: "boolean" } ? boolean
+  : string | undefined;
+
+/** A command line that was understood. */
+export interface CommandLine<Options extends Readonly<Record<string, OptionSpec>>> {
+  readonly options: { readonly [Name in keyof Options]: OptionValue<Options[Name]> };
+  readonly positionals: readonly string[];
+  /** For {@link readConfig}. */
+  readonly flags: SettingFlags;
+}
+
+/** Thrown for `--help`: the text belongs on stdout, and the status is 0. */
+export class HelpAsked extends Error {
+  constructor(readonly text: string) {
+    super("help was asked for");
+    this.name = "HelpAsked";
+  }
+}
+
+/** Reads a command line; throws {@link HelpAsked} for `--help`, and {@link Failure} for what isn't in the specification. */
+export function parseCommand<const Options extends Readonly<Record<string, OptionSpec>>>(
+  args: readonly string[],
+  spec: CommandSpec<Options>,
+): CommandLine<Options> {
+  const known: Record<string, OptionSpec> = { ...settingOptions(spec.settings), ...spec.options, help: HELP };
+  const wrong = (what: string) => new Failure(EXIT.usage, `${what}; see securechat ${spec.name} --help`);
+
+  const config = Object.fromEntries(
+    Object.entries(known).map(([name, { type, short }]) => [name, short === undefined ? { type } : { type, short }]),
+  );
+  // Not strict: strict mode's own messages explain the option terminator at length and don't name the command.
+  const { tokens } = parseArgs({ args: [...args], options: config, strict: false, tokens: true });
+
+  const found = new Map<string, string[]>();
+  const positionals: string[] = [];
+  for (const token of tokens) {
+    if (token.kind === "positional") positionals.push(token.value);
+    if (token.kind !== "option") continue;
+    const { name, rawName, value, inlineValue } = token;
+    const option = Object.hasOwn(known, name) ? known[name] : undefined;
+    if (option === undefined) throw wrong(`unknown flag ${rawName}`);
+    if (option.type === "boolean" && value !== undefined) throw wrong(`${rawName} takes no value`);
+    if (option.type === "string" && (value === undefined || value === "" || (!inlineValue && /^-./.test(value)))) {
+      throw wrong(`${rawName} needs a value`);
+    }
+    const values = found.get(name) ?? [];
+    if (values.length > 0 && !option.multiple && option.type === "string") throw wrong(`${rawName} is given twice`);
+    found.set(name, [...values, value ?? ""]);
+  }
+  if (found.has("help")) throw new HelpAsked(helpText(spec, known));
+
+  const { min, max, names } = spec.positionals ?? { min: 0, max: 0, names: "" };
+  if (positionals.length < min) throw wrong(`${names} is missing`);
+  if (positionals.length > max) throw wrong(`"${positionals[max]}" is one argument too many`);
+
+  const options = Object.fromEntries(
+    Object.entries<OptionSpec>(spec.options).map(([name, option]) => {
+      const values = found.get(name);
+      if (option.multiple) return [name, values ?? []];
+      return [name, option.type === "boolean" ? values !== undefined : values?.[0]];
+    }),
+  );
+  const flags = Object.fromEntries(
+    Object.keys(settingOptions(spec.settings)).flatMap((name) => {
+      const value = found.get(name)?.[0];
+      return value === undefined || Object.hasOwn(spec.options, name) ? [] : [[name, value]];
+    }),
+  );
+  return { options: options as CommandLine<Options>["options"], positionals, flags };
+}
+
+const HELP: OptionSpec = { type: "boolean", short: "h", describe: "print this" };
+
+/** The flags of a command's settings. */
+function settingOptions(command: Command | undefined): Record<string, OptionSpec> {
+  const options: Record<string, OptionSpec> = {};
+  for (const [name, setting] of settingEntries()) {
+    const flag = flagOf(name);
+    if (command === undefined || flag === undefined || !setting.commands.includes(command)) continue;
+    const note = setting.flagMeans !== undefined
+      ? `${name}=${setting.flagMeans}: don't ${setting.describe}`
+      : `${setting.describe} [${name}${setting.fallback === undefined ? "" : `, ${setting.fallback}`}]`;
+    options[flag] = setting.flagMeans === undefined
+      ? { type: "string", value: setting.kind.placeholder, describe: note }
+      : { type: "boolean", describe: note };
+  }
+  return options;
+}
+
+function helpText(spec: CommandSpec<Readonly<Record<string, OptionSpec>>>, known: Record<string, OptionSpec>): string {
+  const settings = new Set(
+    Object.keys(settingOptions(spec.settings)).filter((name) => !Object.hasOwn(spec.options, name)),
+  );
+  const rows = Object.entries(known).map(([name, option]) => ({
+    setting: settings.has(name),
+    left: `  ${option.short === undefined ? "    " : `-${option.short}, `}--${name}${
+      option.type === "string" ? ` ${option.value ?? "TEXT"}` : ""
+    }`,
+    right: option.describe,
+  }));
+  const width = Math.max(...rows.map(({ left }) => left.length)) + 2;
+  const lines = (setting: boolean) =>
+    rows.filter((row) => row.setting === setting).map(({ left, right }) => left.padEnd(width) + right).join("\n");
+  const parts = [`securechat ${spec.name}: ${spec.summary}`, spec.usage.trim(), `Flags:\n${lines(false)}`];
+  if (settings.size > 0) {
+    parts.push(`Settings, each also from the environment or .env under the name in brackets:\n${lines(true)}`);
+  }
+  return `${parts.join("\n\n")}\n`;
+}

@@ -1,0 +1,124 @@
+/**
+ * The log of a server: one line an event, in a file and on stderr. The one door to LogTape, which rotates the file by
+ * size (`server.log.1` is the newest of the old ones) and picks by level.
+ *
+ *     2026-11-23T01:23:45.678Z INFO login succeeded user=ada address=127.0.0.1:40312
+ *
+ * Fields follow the message as `name=value`; a value that holds a blank, a quote or an equals sign stands in double
+ * quotes with JSON's escapes. Control characters never reach the file or the terminal: they are written as `\u{1b}`.
+ *
+ * Every line is handed to the system as it comes, so that a `kill -9` loses none but those of the moment in which the
+ * disk is flushed. A log that can't be opened ends the start with one sentence; one that fails later is reported on
+ * stderr, and the server goes on. What may be logged is for those who log: never a password, a key, a token or a
+ * message's text.
+ */
+
+import { getRotatingFileSink } from "@logtape/file";
+import { configure, dispose, getLogger, type LogRecord } from "@logtape/logtape";
+import { EXIT, Failure } from "./errors.ts";
+import { printable } from "./text.ts";
+
+/** What the parts of a server write to. */
+export interface Log {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+}
+
+/** What belongs to an event. */
+export type LogFields = Readonly<Record<string, string | number>>;
+
+/** How a log is kept. */
+export interface LogOptions {
+  readonly level: "debug" | "info" | "warn" | "error";
+  /** Its folder is made where it is missing. */
+  readonly file: string;
+  /** Size at which the file is rotated. */
+  readonly maxBytes: number;
+  /** Rotated files that are kept. */
+  readonly maxFiles: number;
+  /** Takes the lines for stderr; without it they go to the process's own. `null` keeps the log to its file. */
+  readonly stderr?: ((line: string) => void) | null;
+}
+
+/** A log that goes nowhere. */
+export const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
+
+const CATEGORY = "securechat";
+
+/**
+ * Opens the log of this process; `close` ends it with everything written. LogTape is configured for the process as a
+ * whole, so opening a second log closes the first one.
+ */
+export async function openLog(options: LogOptions): Promise<Log & { close(): Promise<void> }> {
+  const { level, file, maxBytes, maxFiles, stderr = writeStderr } = options;
+  const toStderr = stderr ?? (() => {});
+  try {
+    createPrivately(file);
+    await configure({
+      reset: true,
+      sinks: {
+        // No buffer, and a flush that doesn't block: a line is written at once, or after the flush that is under way.
+        file: getRotatingFileSink(file, {
+          maxSize: maxBytes,
+          maxFiles,
+          bufferSize: 0,
+          flushInterval: 0,
+          nonBlocking: true,
+          formatter: formatLine,
+        }),
+        stderr: (record: LogRecord) => toStderr(formatLine(record)),
+        trouble: ({ properties: { error } }: LogRecord) =>
+          toStderr(`securechat: the log file ${printable(file)} cannot be written (${reasonOf(error)})\n`),
+      },
+      loggers: [
+        { category: CATEGORY, sinks: ["file", "stderr"], lowestLevel: level === "warn" ? "warning" : level },
+        { category: ["logtape", "meta"], sinks: ["trouble"], lowestLevel: "warning" },
+      ],
+    });
+  } catch (error) {
+    throw new Failure(
+      EXIT.usage,
+      `the log file ${file} cannot be written (${reasonOf(error)}); set LOG_FILE to a path that can`,
+    );
+  }
+  const logger = getLogger(CATEGORY);
+  return {
+    // The message goes in as a property's value: LogTape would take braces in it for placeholders.
+    debug: (text, fields) => logger.debug("{text}", { text, fields }),
+    info: (text, fields) => logger.info("{text}", { text, fields }),
+    warn: (text, fields) => logger.warn("{text}", { text, fields }),
+    error: (text, fields) => logger.error("{text}", { text, fields }),
+    close: dispose,
+  };
+}
+
+/** One line, LF included. */
+function formatLine({ timestamp, level, properties: { text, fields } }: LogRecord): string {
+  const words = [new Date(timestamp).toISOString(), level === "warning" ? "WARN" : level.toUpperCase(), String(text)];
+  for (const [name, value] of Object.entries(fields ?? {})) {
+    const spelled = String(value);
+    words.push(`${name}=${/^[^\s"=]+$/.test(spelled) ? spelled : JSON.stringify(spelled)}`);
+  }
+  return `${printable(words.join(" "))}\n`;
+}
+
+/** Makes the folder and the file, both for the owner alone, where they are missing: LogTape would make them readable by all. */
+function createPrivately(file: string): void {
+  const folder = file.replace(/[^/\\]*$/, "");
+  if (folder !== "") Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  Deno.openSync(file, { append: true, create: true, mode: 0o600 }).close();
+}
+
+function writeStderr(line: string): void {
+  try {
+    Deno.stderr.writeSync(new TextEncoder().encode(line));
+  } catch {
+    // Nobody reads stderr any more; the file goes on.
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return printable(error instanceof Error ? error.message : String(error));
+}

@@ -1,0 +1,142 @@
+/**
+ * securechat: the program, and the library.
+ *
+ * As a program this is a table of commands, each loaded only when it is called: a start must not pay for a database or
+ * for certificates that it doesn't use. A command gets its arguments and answers with an exit status; the only
+ * `Deno.exit` stands here. Statuses: 0 done, 1 the answer is no, 2 usage or unreadable input, 3 undecided, 4 not logged
+ * in or refused, 5 network, database or port, 70 a fault of the program itself, 141 nobody reads its output any more.
+ *
+ *     securechat serve --port 0
+ *     securechat help serve
+ *
+ * @module
+ */
+
+import { EXIT, type ExitStatus, Failure } from "./lib/errors.ts";
+import { HelpAsked, readConfig } from "./lib/config.ts";
+import { printable } from "./lib/text.ts";
+import meta from "./deno.json" with { type: "json" };
+
+interface CommandModule {
+  run(args: string[]): Promise<ExitStatus>;
+}
+
+interface CommandEntry {
+  readonly summary: string;
+  readonly load: () => Promise<CommandModule>;
+}
+
+const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  init: {
+    summary: "make a CA, a server certificate and a first client certificate",
+    load: () => import("./tools/init.ts"),
+  },
+  ca: { summary: "make a CA, or sign its revocation list anew", load: () => import("./tools/ca.ts") },
+  cert: {
+    summary: "issue, show, renew, revoke and check certificates",
+    load: () => import("./tools/cert.ts"),
+  },
+  serve: { summary: "run the chat server", load: () => import("./tools/serve.ts") },
+  chat: { summary: "log in to a server and chat", load: () => import("./tools/chat.ts") },
+  verify: {
+    summary: "check a receipt and a transcript, offline",
+    load: () => import("./tools/verify.ts"),
+  },
+  demo: { summary: "show all of it at work in a temporary folder", load: () => import("./tools/demo.ts") },
+};
+
+/** A fault of the program: none of the six statuses that say something about its input or its surroundings. */
+const INTERNAL_ERROR = 70;
+
+/** What a shell shows for a program that a closed pipe ended. */
+const BROKEN_PIPE = 141;
+
+const USAGE = `securechat ${meta.version}: signed and encrypted chat whose record an auditor can verify offline
+
+securechat COMMAND [FLAGS] [ARGUMENTS]
+securechat help COMMAND
+securechat --version
+
+Commands:
+${Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(8)}${summary}`).join("\n")}
+
+Examples:
+  securechat init localhost          certificates into certs/
+  securechat serve                   a server on port 5000
+  securechat chat --host localhost   in a second terminal
+`;
+
+async function run([name, ...args]: readonly string[]): Promise<ExitStatus> {
+  if (name === "--version" || name === "-V") {
+    write(`securechat ${meta.version}\n`);
+    return EXIT.done;
+  }
+  if (name === "--help" || name === "-h" || (name === "help" && args.length === 0)) throw new HelpAsked(USAGE);
+  if (name === undefined) throw new Failure(EXIT.usage, "a command is missing; see securechat --help");
+  if (name === "help") return await run([...args, "--help"]);
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (command === undefined) throw new Failure(EXIT.usage, `there is no command ${name}; see securechat --help`);
+  return await (await command.load()).run(args);
+}
+
+function write(text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
+}
+
+/** The status for what ended a command, after it was said. */
+async function conclude(error: unknown): Promise<number> {
+  if (error instanceof HelpAsked) {
+    write(error.text);
+    return EXIT.done;
+  }
+  if (error instanceof Deno.errors.BrokenPipe) return BROKEN_PIPE;
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof Failure) {
+    console.error(`securechat: ${printable(message)}`);
+    return error.status;
+  }
+  console.error(`securechat: internal error: ${printable(message)}; please report`);
+  await logStack(error);
+  return INTERNAL_ERROR;
+}
+
+/** At LOG_LEVEL=debug the stack goes into the log file; never to the terminal. */
+async function logStack(error: unknown): Promise<void> {
+  try {
+    const config = readConfig("serve");
+    if (config.LOG_LEVEL !== "debug" || !(error instanceof Error)) return;
+    const { openLog } = await import("./lib/log.ts");
+    const log = await openLog({
+      level: "debug",
+      file: config.LOG_FILE,
+      maxBytes: config.LOG_MAX_BYTES,
+      maxFiles: config.LOG_FILES,
+      stderr: null,
+    });
+    log.error("internal error", { stack: error.stack ?? error.message });
+    await log.close();
+  } catch {
+    // The error itself has been said; that it can't be logged too changes nothing.
+  }
+}
+
+/** Runs the program, for what the exit status is to be. */
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    return await run(args);
+  } catch (error) {
+    return await conclude(error).catch(() => BROKEN_PIPE); // stdout or stderr is closed
+  }
+}
+
+if (import.meta.main) {
+  // What no command awaits must not print a stack either.
+  const stop = (event: Event, error: unknown) => {
+    event.preventDefault();
+    conclude(error).catch(() => BROKEN_PIPE).then(Deno.exit);
+  };
+  addEventListener("unhandledrejection", (event) => stop(event, event.reason));
+  addEventListener("error", (event) => stop(event, event.error));
+  Deno.exit(await main(Deno.args));
+}
