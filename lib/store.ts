@@ -65,6 +65,48 @@ export interface AuditRow {
   readonly reason?: string;
   readonly occurredAt: number;
   readonly ipAddress?: string;
+  /** 32 hex digits: a row whose key is in the log already is not written again. */
+  readonly key?: string;
+}
+
+/** A time as both stores keep it: `2026-01-02 03:04:05`, in UTC. */
+export function formatTimestamp(time: number): string {
+  return new Date(time).toISOString().slice(0, 19).replace("T", " ");
+}
+
+/**
+ * The row's values in the order event_type, email, client_cert_fingerprint, reason, occurred_at, ip_address, event_key,
+ * cut to what the columns take: a row about something overlong must not fail for that.
+ */
+export function auditValues(row: AuditRow): (string | null)[] {
+  const fit = (text: string | undefined, size: number) =>
+    text === undefined ? null : [...text.toWellFormed()].slice(0, size).join("");
+  return [
+    row.event,
+    fit(row.email, 255),
+    fit(row.clientFingerprint, 64),
+    fit(row.reason, 255),
+    formatTimestamp(row.occurredAt),
+    fit(row.ipAddress, 45),
+    row.key ?? null,
+  ];
+}
+
+/** The form in which user names are compared: ASCII letters lower-cased. */
+export function usernameKey(username: string): string {
+  return username.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+}
+
+/** The account in a row of `users`. */
+export function userOf(row: Readonly<Record<string, unknown>>): User {
+  const { id, email, username, salt, pwd_hash } = row;
+  if (
+    typeof id !== "number" || typeof email !== "string" || typeof username !== "string" ||
+    !(salt instanceof Uint8Array) || typeof pwd_hash !== "string"
+  ) {
+    throw new TypeError("a row of users has another form than this program's migrations give it");
+  }
+  return { id, email, username, salt: new Uint8Array(salt), passwordRecord: pwd_hash };
 }
 
 /** Thrown where the database doesn't answer or can't take a write now. It may be back later. */

@@ -1,0 +1,197 @@
+/**
+ * The server's transcripts: one file a session, `DATA_DIR/journals/<session>.transcript`, where <session> is the hash of
+ * the session's token. A line of protocol.md section 7 with its LF is appended and flushed to the disk before the
+ * message is acknowledged.
+ *
+ *     const journal = await Journal.open("data/journals", start.tokenHash);
+ *     await journal.append("0|1700055622123|AeF1…|sig…|3b1c…");   // durable now: acknowledge
+ *
+ * Group commit: while one flush runs, the lines that come wait together for the next, one write and one fdatasync for
+ * all of them. After a failed write nobody knows what is on the disk, so the journal is spoilt for good: every waiting
+ * and every later append is rejected, and the session must end without acknowledging.
+ *
+ * {@link recoverJournals} brings the files of sessions that a crash left open back to whole lines. It cuts only the end
+ * of a file; a journal damaged further in is left as it is, and said to be. Nothing here is ever deleted.
+ */
+
+import { encodeUtf8, parseUtf8 } from "./bytes.ts";
+import { parseLine, TranscriptSummary } from "./transcript.ts";
+
+/** What a journal does to its file; tests give their own. */
+export interface JournalFile {
+  /** Appends bytes; how many it took. */
+  write(bytes: Uint8Array): Promise<number>;
+  /** Resolves once everything written is on the disk. */
+  syncData(): Promise<void>;
+  close(): void;
+}
+
+/** Creates a journal's file, which must not exist yet. */
+export type CreateJournalFile = (path: string) => Promise<JournalFile>;
+
+/** More than any line: 16,032 bytes and a signature of 512, both in base64, and three short fields come to 22,200. */
+const MAX_LINE_BYTES = 32 * 1024;
+
+/** Where the journal of a session stands. */
+export function journalPath(dir: string, session: string): string {
+  if (!/^[0-9a-f]{64}$/.test(session)) throw new RangeError("a journal is named by 64 hex digits");
+  return `${dir}/${session}.transcript`;
+}
+
+/** Creates the file on the disk, its name in the folder included. */
+async function createFile(path: string): Promise<JournalFile> {
+  const file = await Deno.open(path, { append: true, createNew: true, mode: 0o600 });
+  // A file whose name is not on the disk is gone after a power cut. Windows has no way to flush a folder.
+  if (Deno.build.os !== "windows") {
+    using folder = await Deno.open(path.slice(0, path.lastIndexOf("/")));
+    await folder.sync();
+  }
+  return file;
+}
+
+/** Makes the folder of the journals. */
+export async function createJournalFolder(dir: string): Promise<void> {
+  await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
+}
+
+/** A session's transcript as it grows. */
+export class Journal {
+  readonly #file: JournalFile;
+  #lines: string[] = [];
+  /** Settles when the lines that wait now have been written. */
+  #round: PromiseWithResolvers<void> | undefined;
+  #writer: Promise<void> | undefined;
+  #end: Error | undefined;
+
+  private constructor(file: JournalFile) {
+    this.#file = file;
+  }
+
+  /** Creates the journal of a session in a folder that exists. */
+  static async open(dir: string, session: string, create: CreateJournalFile = createFile): Promise<Journal> {
+    return new Journal(await create(journalPath(dir, session)));
+  }
+
+  /** Resolves once the line, given without its LF, is on the disk, after all lines given before. */
+  append(line: string): Promise<void> {
+    if (this.#end) return Promise.reject(this.#end);
+    this.#lines.push(line);
+    const { promise } = this.#round ??= Promise.withResolvers<void>();
+    this.#writer ??= this.#write();
+    return promise;
+  }
+
+  /** Waits for the lines that were given, then closes the file. */
+  async close(): Promise<void> {
+    this.#end ??= new Error("the journal is closed");
+    await this.#writer;
+    this.#file.close();
+  }
+
+  async #write(): Promise<void> {
+    for (let next = this.#takeRound(); next; next = this.#takeRound()) {
+      try {
+        let bytes = encodeUtf8(next.lines.join("\n") + "\n");
+        while (bytes.length > 0) bytes = bytes.subarray(await this.#file.write(bytes));
+        await this.#file.syncData();
+        next.round.resolve();
+      } catch (cause) {
+        this.#end = new Error("the journal cannot be written", { cause });
+        next.round.reject(this.#end);
+        this.#takeRound()?.round.reject(this.#end);
+      }
+    }
+    this.#writer = undefined;
+  }
+
+  #takeRound(): { lines: string[]; round: PromiseWithResolvers<void> } | undefined {
+    const taken = this.#round && { lines: this.#lines, round: this.#round };
+    this.#lines = [];
+    this.#round = undefined;
+    return taken;
+  }
+}
+
+/** What a journal holds after a crash. */
+export interface RecoveredJournal {
+  readonly tokenHash: string;
+  readonly count: number;
+  readonly first: number | null;
+  readonly last: number | null;
+  readonly transcriptHash: string;
+  /** When the file was last written; `undefined` where there is none: then the session had not begun to speak. */
+  readonly endedAt: number | undefined;
+  /** Bytes of unfinished lines that were cut off the end. */
+  readonly cut: number;
+  /** Whether a line that is none stands before one that is: then this counts the lines before it, and nothing is cut. */
+  readonly damaged: boolean;
+}
+
+/** Cuts what a crash left at the end of each of these sessions' journals, and says what they hold. */
+export async function recoverJournals(dir: string, sessions: readonly string[]): Promise<RecoveredJournal[]> {
+  const journals: RecoveredJournal[] = [];
+  for (const session of sessions) journals.push(await recoverJournal(dir, session));
+  return journals;
+}
+
+async function recoverJournal(dir: string, tokenHash: string): Promise<RecoveredJournal> {
+  const summary = new TranscriptSummary();
+  const said = (rest: Pick<RecoveredJournal, "endedAt" | "cut" | "damaged">) => ({
+    tokenHash,
+    count: summary.count,
+    first: summary.first,
+    last: summary.last,
+    transcriptHash: summary.hash(),
+    ...rest,
+  });
+  let file: Deno.FsFile;
+  try {
+    file = await Deno.open(journalPath(dir, tokenHash), { read: true, write: true });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return said({ endedAt: undefined, cut: 0, damaged: false });
+    throw error;
+  }
+  using _ = file;
+  const { size, mtime } = await file.stat();
+  const endedAt = mtime?.getTime() ?? 0;
+  let good = 0; // bytes of whole lines from the start
+  let bad = false;
+  for await (const { line, end } of wholeLines(file)) {
+    const parsed = line === undefined ? undefined : parseLine(line);
+    if (line === undefined || !parsed) {
+      bad = true;
+    } else if (bad) {
+      return said({ endedAt, cut: 0, damaged: true });
+    } else {
+      summary.add(line, parsed.seqno);
+      good = end;
+    }
+  }
+  if (good < size) await file.truncate(good);
+  await file.sync(); // also what the crashed server had written and not yet flushed
+  return said({ endedAt, cut: size - good, damaged: false });
+}
+
+/** The lines that have an LF, with the offset behind it; `undefined` for one that is too long or not UTF-8. */
+async function* wholeLines(file: Deno.FsFile): AsyncGenerator<{ line: string | undefined; end: number }> {
+  const buffer = new Uint8Array(2 * MAX_LINE_BYTES);
+  let held = 0; // bytes of an unfinished line at the buffer's start
+  let at = 0; // the file's offset of the buffer's start
+  let overlong = false;
+  for (let read = await file.read(buffer); read !== null; read = await file.read(buffer.subarray(held))) {
+    const filled = held + read;
+    let start = 0;
+    for (let lf = buffer.indexOf(10, held); lf !== -1 && lf < filled; lf = buffer.indexOf(10, start)) {
+      yield { line: overlong ? undefined : parseUtf8(buffer.subarray(start, lf)), end: at + lf + 1 };
+      overlong = false;
+      start = lf + 1;
+    }
+    if (filled - start > MAX_LINE_BYTES) {
+      overlong = true;
+      start = filled;
+    }
+    buffer.copyWithin(0, start, filled);
+    held = filled - start;
+    at += start;
+  }
+}

@@ -1,0 +1,233 @@
+/**
+ * The embedded store: one SQLite file, `DATA_DIR/securechat.db`, through the runtime's own `node:sqlite`.
+ *
+ *     const store = await openSqliteStore("data");
+ *     await store.findUser("alice@example.com");
+ *
+ * Write-ahead log with synchronous FULL: what a method has resolved survives a power cut. The file is created 0600
+ * before SQLite opens it (SQLite would make it 0644) in a folder of 0700; the log beside it takes over the file's mode.
+ * Calls run on the calling thread: a statement costs tens of microseconds, a commit one flush of the disk.
+ *
+ * An unusable file at the start is a {@link Failure} in one sentence, a failing disk or a lock later is
+ * {@link StoreUnavailable}. It does not check that the journals and the database are of one age: the server does that
+ * when it closes unfinished sessions.
+ */
+
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import type { Bytes } from "./bytes.ts";
+import { EXIT, Failure } from "./errors.ts";
+import { CREATE_SCHEMA_VERSION, pendingMigrations } from "./migrations.ts";
+import {
+  type AuditRow,
+  auditValues,
+  formatTimestamp,
+  type SessionEnd,
+  type SessionStart,
+  type Store,
+  StoreUnavailable,
+  type User,
+  usernameKey,
+  userOf,
+} from "./store.ts";
+
+/** The database's name inside DATA_DIR. */
+export const SQLITE_FILE = "securechat.db";
+
+/** How long a statement waits for another process that is writing; one write takes milliseconds. */
+const BUSY_TIMEOUT_MS = 5_000;
+
+/** SQLite's primary result codes (https://sqlite.org/rescode.html) that say something to a person. */
+const TROUBLES: Readonly<Record<number, string>> = {
+  5: "it is locked by another program; end the other program that uses it",
+  6: "it is locked by another program; end the other program that uses it",
+  8: "it is read-only; make it and its folder writable for this user",
+  10: "the disk reports an error; check the disk",
+  11: "it is damaged; restore it from a backup",
+  13: "the disk is full; free some space",
+  14: "it cannot be opened; check that this user may write to the folder",
+  26: "it is not a SQLite database; move the file away or give another --data folder",
+};
+
+/** The primary result code of an error that SQLite reported. */
+function resultCode(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !("errcode" in error) || typeof error.errcode !== "number") return undefined;
+  return error.errcode & 0xff;
+}
+
+/** Opens `DATA_DIR/securechat.db`, creates it where there is none, and migrates it. */
+export async function openSqliteStore(dataDir: string, busyTimeout = BUSY_TIMEOUT_MS): Promise<Store> {
+  const path = `${dataDir}/${SQLITE_FILE}`;
+  const unusable = (trouble: string) =>
+    new Failure(EXIT.unavailable, `database connection failed: cannot use ${path}: ${trouble}`);
+  try {
+    await Deno.mkdir(dataDir, { recursive: true, mode: 0o700 });
+    (await Deno.open(path, { append: true, create: true, mode: 0o600 })).close();
+    if (Deno.build.os !== "windows") await Deno.chmod(path, 0o600);
+  } catch (error) {
+    if (error instanceof Deno.errors.PermissionDenied) throw unusable("permission denied; check who owns the folder");
+    throw unusable(`${error instanceof Error ? error.message : error}; give another --data folder`);
+  }
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(path, { timeout: busyTimeout });
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
+    migrate(database);
+    return new SqliteStore(database);
+  } catch (error) {
+    database?.close();
+    if (error instanceof Failure) throw error;
+    const trouble = TROUBLES[resultCode(error) ?? -1];
+    if (trouble === undefined) throw error;
+    throw unusable(trouble);
+  }
+}
+
+/** All pending migrations in one transaction, whose lock a second server that starts now waits for. */
+function migrate(database: DatabaseSync): void {
+  inTransaction(database, () => {
+    database.exec(CREATE_SCHEMA_VERSION);
+    const row = database.prepare("SELECT MAX(version) AS version FROM schema_version").get();
+    for (const migration of pendingMigrations(Number(row?.["version"] ?? 0))) {
+      for (const statement of migration.sqlite) database.exec(statement);
+      database.prepare("INSERT INTO schema_version (version) VALUES (?)").run(migration.version);
+    }
+  });
+}
+
+function inTransaction(database: DatabaseSync, work: () => void): void {
+  database.exec("BEGIN IMMEDIATE");
+  try {
+    work();
+    database.exec("COMMIT");
+  } catch (error) {
+    try {
+      database.exec("ROLLBACK");
+    } catch {
+      // A full disk has rolled back already, and then there is nothing to roll back.
+    }
+    throw error;
+  }
+}
+
+class SqliteStore implements Store {
+  readonly #database: DatabaseSync;
+  /** By their SQL; all are constants of this file, so the map stays small. */
+  readonly #statements = new Map<string, StatementSync>();
+
+  constructor(database: DatabaseSync) {
+    this.#database = database;
+  }
+
+  findUser(email: string): Promise<User | undefined> {
+    return this.#attempt(() => {
+      const row = this.#prepare("SELECT id, email, username, salt, pwd_hash FROM users WHERE email = ?").get(email);
+      return row && userOf(row);
+    });
+  }
+
+  addUser(user: Omit<User, "id">, createdAt: number): Promise<number | undefined> {
+    const time = formatTimestamp(createdAt);
+    return this.#attempt(() => {
+      const { changes, lastInsertRowid } = this.#run(
+        `INSERT INTO users (email, username, username_key, salt, pwd_hash, created_at, updated_at)
+          VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+        [user.email, user.username, usernameKey(user.username), user.salt, user.passwordRecord, time, time],
+      );
+      return changes === 0 ? undefined : Number(lastInsertRowid);
+    });
+  }
+
+  replacePasswordRecord(userId: number, record: string): Promise<void> {
+    return this.#attempt(() => {
+      this.#run("UPDATE users SET pwd_hash = ?, updated_at = CURRENT_TIMESTAMP WHERE id = ?", [record, userId]);
+    });
+  }
+
+  secret(name: string, make: () => Bytes): Promise<Bytes> {
+    return this.#attempt(() => {
+      const find = () => this.#prepare("SELECT value FROM server_secrets WHERE name = ?").get(name)?.["value"];
+      if (find() === undefined) {
+        this.#run("INSERT INTO server_secrets (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING", [name, make()]);
+      }
+      const value = find();
+      if (!(value instanceof Uint8Array)) throw new TypeError(`the server secret ${name} is not kept as bytes`);
+      return new Uint8Array(value);
+    });
+  }
+
+  openSession(start: SessionStart): Promise<void> {
+    return this.#attempt(() => {
+      this.#run(
+        `INSERT INTO sessions (user_id, session_token, client_cert_fingerprint, server_cert_fingerprint, started_at)
+          VALUES (?, ?, ?, ?, ?)`,
+        [
+          start.userId,
+          start.tokenHash,
+          start.clientFingerprint,
+          start.serverFingerprint,
+          formatTimestamp(start.startedAt),
+        ],
+      );
+    });
+  }
+
+  closeSession(end: SessionEnd): Promise<void> {
+    return this.#attempt(() => {
+      this.#run(
+        `UPDATE sessions SET ended_at = ?, message_count = ?, transcript_hash = ?
+          WHERE session_token = ? AND ended_at IS NULL`,
+        [formatTimestamp(end.endedAt), end.messageCount, end.transcriptHash, end.tokenHash],
+      );
+    });
+  }
+
+  unfinishedSessions(): Promise<readonly string[]> {
+    return this.#attempt(() =>
+      this.#prepare("SELECT session_token FROM sessions WHERE ended_at IS NULL ORDER BY id").all()
+        .map((row) => String(row["session_token"]))
+    );
+  }
+
+  addAudit(rows: readonly AuditRow[]): Promise<void> {
+    return this.#attempt(() => {
+      inTransaction(this.#database, () => {
+        for (const row of rows) {
+          this.#run(
+            `INSERT INTO audit_log
+              (event_type, email, client_cert_fingerprint, reason, occurred_at, ip_address, event_key)
+              VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_key) DO NOTHING`,
+            auditValues(row),
+          );
+        }
+      });
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#attempt(() => {
+      this.#statements.clear();
+      this.#database.close();
+    });
+  }
+
+  #prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (!statement) this.#statements.set(sql, statement = this.#database.prepare(sql));
+    return statement;
+  }
+
+  #run(sql: string, values: SQLInputValue[]): { changes: number | bigint; lastInsertRowid: number | bigint } {
+    return this.#prepare(sql).run(...values);
+  }
+
+  // deno-lint-ignore require-await -- what is thrown must become a rejection, as with any other store
+  async #attempt<T>(work: () => T): Promise<T> {
+    try {
+      return work();
+    } catch (error) {
+      const trouble = TROUBLES[resultCode(error) ?? -1];
+      if (trouble === undefined) throw error;
+      throw new StoreUnavailable(`the database does not answer: ${trouble}`, { cause: error });
+    }
+  }
+}
