@@ -14,7 +14,9 @@
  * of a file; a journal damaged further in is left as it is, and said to be. Nothing here is ever deleted.
  */
 
-import { encodeUtf8, parseUtf8 } from "./bytes.ts";
+import { encodeUtf8 } from "./bytes.ts";
+import { GroupCommit } from "./group_commit.ts";
+import { recoverLines } from "./line_file.ts";
 import { parseLine, TranscriptSummary } from "./transcript.ts";
 
 /** What a journal does to its file; tests give their own. */
@@ -28,9 +30,6 @@ export interface JournalFile {
 
 /** Creates a journal's file, which must not exist yet. */
 export type CreateJournalFile = (path: string) => Promise<JournalFile>;
-
-/** More than any line: 16,032 bytes and a signature of 512, both in base64, and three short fields come to 22,200. */
-const MAX_LINE_BYTES = 32 * 1024;
 
 /** Where the journal of a session stands. */
 export function journalPath(dir: string, session: string): string {
@@ -57,11 +56,9 @@ export async function createJournalFolder(dir: string): Promise<void> {
 /** A session's transcript as it grows. */
 export class Journal {
   readonly #file: JournalFile;
-  #lines: string[] = [];
-  /** Settles when the lines that wait now have been written. */
-  #round: PromiseWithResolvers<void> | undefined;
-  #writer: Promise<void> | undefined;
-  #end: Error | undefined;
+  readonly #group = new GroupCommit<string>((lines) => this.#write(lines));
+  #failure: Error | undefined;
+  #closed = false;
 
   private constructor(file: JournalFile) {
     this.#file = file;
@@ -74,41 +71,25 @@ export class Journal {
 
   /** Resolves once the line, given without its LF, is on the disk, after all lines given before. */
   append(line: string): Promise<void> {
-    if (this.#end) return Promise.reject(this.#end);
-    this.#lines.push(line);
-    const { promise } = this.#round ??= Promise.withResolvers<void>();
-    this.#writer ??= this.#write();
-    return promise;
+    return this.#closed ? Promise.reject(new Error("the journal is closed")) : this.#group.add(line);
   }
 
   /** Waits for the lines that were given, then closes the file. */
   async close(): Promise<void> {
-    this.#end ??= new Error("the journal is closed");
-    await this.#writer;
+    this.#closed = true;
+    await this.#group.settled();
     this.#file.close();
   }
 
-  async #write(): Promise<void> {
-    for (let next = this.#takeRound(); next; next = this.#takeRound()) {
-      try {
-        let bytes = encodeUtf8(next.lines.join("\n") + "\n");
-        while (bytes.length > 0) bytes = bytes.subarray(await this.#file.write(bytes));
-        await this.#file.syncData();
-        next.round.resolve();
-      } catch (cause) {
-        this.#end = new Error("the journal cannot be written", { cause });
-        next.round.reject(this.#end);
-        this.#takeRound()?.round.reject(this.#end);
-      }
+  async #write(lines: string[]): Promise<void> {
+    if (this.#failure) throw this.#failure;
+    try {
+      let bytes = encodeUtf8(lines.join("\n") + "\n");
+      while (bytes.length > 0) bytes = bytes.subarray(await this.#file.write(bytes));
+      await this.#file.syncData();
+    } catch (cause) {
+      throw this.#failure = new Error("the journal cannot be written", { cause });
     }
-    this.#writer = undefined;
-  }
-
-  #takeRound(): { lines: string[]; round: PromiseWithResolvers<void> } | undefined {
-    const taken = this.#round && { lines: this.#lines, round: this.#round };
-    this.#lines = [];
-    this.#round = undefined;
-    return taken;
   }
 }
 
@@ -152,46 +133,7 @@ async function recoverJournal(dir: string, tokenHash: string): Promise<Recovered
     throw error;
   }
   using _ = file;
-  const { size, mtime } = await file.stat();
-  const endedAt = mtime?.getTime() ?? 0;
-  let good = 0; // bytes of whole lines from the start
-  let bad = false;
-  for await (const { line, end } of wholeLines(file)) {
-    const parsed = line === undefined ? undefined : parseLine(line);
-    if (line === undefined || !parsed) {
-      bad = true;
-    } else if (bad) {
-      return said({ endedAt, cut: 0, damaged: true });
-    } else {
-      summary.add(line, parsed.seqno);
-      good = end;
-    }
-  }
-  if (good < size) await file.truncate(good);
-  await file.sync(); // also what the crashed server had written and not yet flushed
-  return said({ endedAt, cut: size - good, damaged: false });
-}
-
-/** The lines that have an LF, with the offset behind it; `undefined` for one that is too long or not UTF-8. */
-async function* wholeLines(file: Deno.FsFile): AsyncGenerator<{ line: string | undefined; end: number }> {
-  const buffer = new Uint8Array(2 * MAX_LINE_BYTES);
-  let held = 0; // bytes of an unfinished line at the buffer's start
-  let at = 0; // the file's offset of the buffer's start
-  let overlong = false;
-  for (let read = await file.read(buffer); read !== null; read = await file.read(buffer.subarray(held))) {
-    const filled = held + read;
-    let start = 0;
-    for (let lf = buffer.indexOf(10, held); lf !== -1 && lf < filled; lf = buffer.indexOf(10, start)) {
-      yield { line: overlong ? undefined : parseUtf8(buffer.subarray(start, lf)), end: at + lf + 1 };
-      overlong = false;
-      start = lf + 1;
-    }
-    if (filled - start > MAX_LINE_BYTES) {
-      overlong = true;
-      start = filled;
-    }
-    buffer.copyWithin(0, start, filled);
-    held = filled - start;
-    at += start;
-  }
+  const endedAt = (await file.stat()).mtime?.getTime() ?? 0; // before a cut changes it
+  const { cut, damaged } = await recoverLines(file, parseLine, ({ seqno }, line) => summary.add(line, seqno));
+  return said({ endedAt, cut, damaged });
 }

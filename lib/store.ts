@@ -74,21 +74,30 @@ export function formatTimestamp(time: number): string {
   return new Date(time).toISOString().slice(0, 19).replace("T", " ");
 }
 
-/**
- * The row's values in the order event_type, email, client_cert_fingerprint, reason, occurred_at, ip_address, event_key,
- * cut to what the columns take: a row about something overlong must not fail for that.
- */
+/** The row with its texts cut to what the columns take: a row about something overlong must not fail for that. */
+export function fitAuditRow(row: AuditRow): AuditRow {
+  const fit = (name: string, text: string | undefined, size: number) =>
+    text === undefined ? {} : { [name]: [...text.toWellFormed()].slice(0, size).join("") };
+  return {
+    ...row,
+    ...fit("email", row.email, 255),
+    ...fit("clientFingerprint", row.clientFingerprint, 64),
+    ...fit("reason", row.reason, 255),
+    ...fit("ipAddress", row.ipAddress, 45),
+  };
+}
+
+/** event_type, email, client_cert_fingerprint, reason, occurred_at, ip_address, event_key. */
 export function auditValues(row: AuditRow): (string | null)[] {
-  const fit = (text: string | undefined, size: number) =>
-    text === undefined ? null : [...text.toWellFormed()].slice(0, size).join("");
+  const { event, email, clientFingerprint, reason, occurredAt, ipAddress, key } = fitAuditRow(row);
   return [
-    row.event,
-    fit(row.email, 255),
-    fit(row.clientFingerprint, 64),
-    fit(row.reason, 255),
-    formatTimestamp(row.occurredAt),
-    fit(row.ipAddress, 45),
-    row.key ?? null,
+    event,
+    email ?? null,
+    clientFingerprint ?? null,
+    reason ?? null,
+    formatTimestamp(occurredAt),
+    ipAddress ?? null,
+    key ?? null,
   ];
 }
 

@@ -1,0 +1,45 @@
+/**
+ * Group commit: while one commit runs, what comes in waits together for the next. So the cost of a flush or of a
+ * transaction is shared by all that arrived meanwhile, and nothing waits for company when nothing runs.
+ *
+ *     const group = new GroupCommit<string>((lines) => writeAndFlush(lines));
+ *     await group.add("a line");   // resolves, or rejects, with the commit that held it
+ *
+ * A commit that fails rejects its own items alone; whether later ones may still succeed is the commit's own decision.
+ */
+
+/** Items that are committed in the order in which they were added. */
+export class GroupCommit<T> {
+  readonly #commit: (items: T[]) => Promise<void>;
+  #waiting: T[] = [];
+  /** Settles with the commit of what waits now. */
+  #round: PromiseWithResolvers<void> | undefined;
+  #running: Promise<void> | undefined;
+
+  constructor(commit: (items: T[]) => Promise<void>) {
+    this.#commit = commit;
+  }
+
+  /** Settles with the commit that holds this item. */
+  add(item: T): Promise<void> {
+    this.#waiting.push(item);
+    const { promise } = this.#round ??= Promise.withResolvers<void>();
+    this.#running ??= this.#run();
+    return promise;
+  }
+
+  /** Resolves once everything added so far is committed or has failed. */
+  async settled(): Promise<void> {
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    for (let round = this.#round; round; round = this.#round) {
+      const items = this.#waiting;
+      this.#waiting = [];
+      this.#round = undefined;
+      await this.#commit(items).then(round.resolve, round.reject);
+    }
+    this.#running = undefined;
+  }
+}
