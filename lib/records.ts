@@ -1,0 +1,197 @@
+/**
+ * What a client keeps of its session, in TRANSCRIPT_DIR:
+ *
+ *     transcript_20231115_143022.txt         the acknowledged lines, each on the disk before its ✓ is shown
+ *     receipt_20231115_143022.json           the server's receipt; there only where it came and was verified
+ *     client_receipt_20231115_143022.json    this side's own
+ *     ca_cert.pem                            the authorities that both chain to, for `verify`
+ *
+ * The stamp is the time at which the session began, in UTC as `created_at` of a receipt; `_2`, `_3` … follow it where
+ * one of the three names is taken. Nothing that is there is overwritten: where `ca_cert.pem` is of another authority, a
+ * copy with the stamp stands beside it and the verify command names that. Receipts are written beside their name and
+ * moved there, so that a file of that name is always whole.
+ */
+
+import { encodeUtf8 } from "./bytes.ts";
+import { EXIT, Failure } from "./errors.ts";
+
+/** Where and when a session's records begin, and what signed its certificates. */
+export interface RecordsOptions {
+  /** Unix milliseconds. */
+  readonly startedAt: number;
+  /** The authorities' certificates, PEM. */
+  readonly authorities: string;
+}
+
+/** `20231115_143022`. */
+function stamp(time: number): string {
+  return new Date(time).toISOString().slice(0, 19).replaceAll(/[-:]/g, "").replace("T", "_");
+}
+
+/** The records of one session. */
+export class Records {
+  readonly #dir: string;
+  readonly #stamp: string;
+  readonly #file: Deno.FsFile;
+  #size = 0;
+  #authorities = "ca_cert.pem";
+
+  private constructor(dir: string, stamp: string, file: Deno.FsFile) {
+    this.#dir = dir;
+    this.#stamp = stamp;
+    this.#file = file;
+  }
+
+  /** Creates the folder where there is none, and an empty transcript under a stamp of its own. */
+  static async open(dir: string, { startedAt, authorities }: RecordsOptions): Promise<Records> {
+    return await guarded(`the folder ${dir} cannot be written to`, async () => {
+      await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
+      for (let n = 1;; n++) {
+        const name = stamp(startedAt) + (n === 1 ? "" : `_${n}`);
+        const file = await create(`${dir}/transcript_${name}.txt`);
+        if (!file) continue;
+        const records = new Records(dir, name, file);
+        if (await exists(records.serverReceipt) || await exists(records.clientReceipt)) {
+          file.close();
+          await Deno.remove(records.transcript);
+          continue;
+        }
+        await records.#keepAuthorities(authorities);
+        await syncFolder(dir);
+        return records;
+      }
+    });
+  }
+
+  /** The transcript's path. */
+  get transcript(): string {
+    return `${this.#dir}/transcript_${this.#stamp}.txt`;
+  }
+
+  /** Where the server's receipt goes. */
+  get serverReceipt(): string {
+    return `${this.#dir}/receipt_${this.#stamp}.json`;
+  }
+
+  /** Where this side's receipt goes. */
+  get clientReceipt(): string {
+    return `${this.#dir}/client_receipt_${this.#stamp}.json`;
+  }
+
+  async #keepAuthorities(pem: string): Promise<void> {
+    if (!await writeNew(`${this.#dir}/${this.#authorities}`, pem)) {
+      if (await Deno.readTextFile(`${this.#dir}/${this.#authorities}`) === pem) return;
+      this.#authorities = `ca_cert_${this.#stamp}.pem`;
+      await writeNew(`${this.#dir}/${this.#authorities}`, pem);
+    }
+  }
+
+  /** Resolves once the line, given without its LF, is on the disk. What a failed write left is cut off again. */
+  async append(line: string): Promise<void> {
+    await guarded(`the transcript ${this.transcript} cannot be written`, async () => {
+      const bytes = encodeUtf8(`${line}\n`);
+      try {
+        for (let at = 0; at < bytes.length;) at += await this.#file.write(bytes.subarray(at));
+        await this.#file.syncData();
+        this.#size += bytes.length;
+      } catch (error) {
+        await this.#file.truncate(this.#size).catch(() => {});
+        throw error;
+      }
+    });
+  }
+
+  /** Writes the server's receipt: its JSON as it came. */
+  async writeServerReceipt(json: string): Promise<void> {
+    await this.#writeReceipt(this.serverReceipt, json);
+  }
+
+  /** Writes this side's receipt, over an earlier one of the same session. */
+  async writeClientReceipt(json: string): Promise<void> {
+    await this.#writeReceipt(this.clientReceipt, json);
+  }
+
+  async #writeReceipt(path: string, json: string): Promise<void> {
+    await guarded(`the receipt ${path} cannot be written`, async () => {
+      const part = `${path}.part`;
+      await Deno.remove(part).catch(() => {});
+      if (!await writeNew(part, `${json}\n`)) throw new Deno.errors.AlreadyExists(part);
+      await Deno.rename(part, path);
+      await syncFolder(this.#dir);
+    });
+  }
+
+  /** What a shell has to be given to verify the transcript with that receipt. */
+  async verifyCommand(receipt: string, program: readonly string[] = programName()): Promise<string> {
+    const dir = await Deno.realPath(this.#dir);
+    const absolute = (path: string) => `${dir}${path.slice(this.#dir.length)}`;
+    const ca = this.#authorities === "ca_cert.pem" ? [] : ["--ca", `${dir}/${this.#authorities}`];
+    return [...program, "verify", absolute(receipt), absolute(this.transcript), ...ca].map(shellQuote).join(" ");
+  }
+
+  close(): void {
+    this.#file.close();
+  }
+}
+
+/** How this program was called: the compiled one by its path, else Deno with its module. */
+function programName(): string[] {
+  if (Deno.build.standalone) return [Deno.execPath()];
+  const main = URL.parse(Deno.mainModule)?.pathname ?? "mod.ts";
+  return [Deno.execPath(), "run", "-A", decodeURIComponent(main)];
+}
+
+/** The word as a shell reads it back: POSIX shells' single quotes, on Windows double ones. */
+export function shellQuote(word: string): string {
+  if (/^[A-Za-z0-9_./:@%+=,-]+$/.test(word)) return word;
+  return Deno.build.os === "windows" ? `"${word}"` : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** A new file for this user alone; `undefined` where the name is taken. */
+async function create(path: string): Promise<Deno.FsFile | undefined> {
+  try {
+    return await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return undefined;
+    throw error;
+  }
+}
+
+/** Writes a new file and flushes it; false where the name is taken. */
+async function writeNew(path: string, text: string): Promise<boolean> {
+  using file = await create(path);
+  if (!file) return false;
+  const bytes = encodeUtf8(text);
+  for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+  await file.sync();
+  return true;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.lstat(path).then(() => true, () => false);
+}
+
+/** A file whose name is not on the disk is gone after a power cut. Windows has no way to flush a folder. */
+async function syncFolder(dir: string): Promise<void> {
+  if (Deno.build.os === "windows") return;
+  using folder = await Deno.open(dir);
+  await folder.sync();
+}
+
+async function guarded<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new Failure(
+      EXIT.unavailable,
+      `${what} (${reason(error)}); make it writable, or choose another folder with --transcripts`,
+    );
+  }
+}
+
+function reason(error: unknown): string {
+  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
+  if (error instanceof Deno.errors.NotADirectory) return "a part of its path is a file";
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return code === "ENOSPC" ? "the disk is full" : code === "" ? "the system refused" : code;
+}

@@ -1,0 +1,210 @@
+/**
+ * The terminal and standard input: questions with a visible or a hidden answer, the keys of raw mode, the lines of a
+ * pipe, signals.
+ *
+ *     const email = await askLine("E-mail: ");
+ *     const password = await askHidden("Password: ");      // nothing is echoed, not even stars
+ *     using raw = new RawMode();                            // until the end of the block the keys come one by one
+ *     for await (const bytes of chunks()) …
+ *
+ * Questions are written to stderr, so that stdout stays data. Raw mode is left however the program ends: by the block's
+ * end, an error, a signal that is listened for, or `Deno.exit`; it takes Ctrl-C, Ctrl-D and Ctrl-Z from the system, so
+ * whoever enters it reads them as keys. Standard input is read in one place alone: what was read beyond an answer is
+ * kept for the next reader.
+ */
+
+import { type Bytes, concat, encodeUtf8, parseUtf8 } from "./bytes.ts";
+import { EXIT, Failure } from "./errors.ts";
+import { KeyReader, LineEditor } from "./line_editor.ts";
+
+/** Whether a person can be asked. */
+export function isTerminal(): boolean {
+  return Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
+}
+
+/** Whether a picture can be kept on the terminal: rows drawn anew, raw mode. `TERM=dumb` says that it can't. */
+export function canDraw(): boolean {
+  if (!Deno.stdin.isTerminal() || !Deno.stdout.isTerminal()) return false;
+  return Deno.build.os === "windows" || !["", "dumb", "unknown"].includes(Deno.env.get("TERM") ?? "");
+}
+
+/** Whether colours are wanted (no-color.org). */
+export function wantsColour(): boolean {
+  return (Deno.env.get("NO_COLOR") ?? "") === "";
+}
+
+/** The terminal's size in cells; that of a VT100 where it doesn't tell. */
+export function size(): { columns: number; rows: number } {
+  try {
+    const { columns, rows } = Deno.consoleSize();
+    if (columns > 0 && rows > 0) return { columns, rows };
+  } catch {
+    // stdout is no terminal
+  }
+  return { columns: 80, rows: 24 };
+}
+
+/** Writes all of a text. */
+export function write(text: string, to: { writeSync(bytes: Uint8Array): number } = Deno.stdout): void {
+  const bytes = encodeUtf8(text);
+  for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
+}
+
+// What was read from standard input and not yet used.
+let unused: Bytes = new Uint8Array(0);
+
+async function readChunk(): Promise<Bytes | undefined> {
+  if (unused.length > 0) {
+    const chunk = unused;
+    unused = new Uint8Array(0);
+    return chunk;
+  }
+  const buffer = new Uint8Array(16_384);
+  const count = await Deno.stdin.read(buffer);
+  return count === null ? undefined : buffer.subarray(0, count);
+}
+
+/** The bytes of standard input as they come. */
+export async function* chunks(): AsyncGenerator<Bytes> {
+  for (let chunk = await readChunk(); chunk; chunk = await readChunk()) yield chunk;
+}
+
+/** More than any message: the rest of such a line is read and dropped, and the line is too long to be sent anyway. */
+const LONGEST_LINE = 65_536;
+
+/** The lines of standard input without LF or CR LF, a last one without line end too; `undefined` for what is not UTF-8. */
+export async function* lines(): AsyncGenerator<string | undefined> {
+  for (let line = await readLine(); line; line = await readLine()) yield parseUtf8(line);
+}
+
+async function readLine(): Promise<Bytes | undefined> {
+  const parts: Bytes[] = [];
+  let length = 0;
+  for (let chunk = await readChunk(); chunk; chunk = await readChunk()) {
+    const lf = chunk.indexOf(10);
+    const part = lf < 0 ? chunk : chunk.subarray(0, lf);
+    if (length < LONGEST_LINE) parts.push(part);
+    length += part.length;
+    if (lf < 0) continue;
+    unused = chunk.subarray(lf + 1);
+    return withoutCr(concat(...parts));
+  }
+  return length > 0 ? withoutCr(concat(...parts)) : undefined;
+}
+
+function withoutCr(line: Bytes): Bytes {
+  return line.at(-1) === 13 ? line.subarray(0, -1) : line;
+}
+
+/** Asks; the answer without its line end. Failure (4) where the input ends instead. */
+export async function askLine(prompt: string): Promise<string> {
+  write(prompt, Deno.stderr);
+  const line = await readLine();
+  if (!line) throw noAnswer(prompt);
+  return parseUtf8(line) ?? "";
+}
+
+/** Asks a person for what nobody else shall see. Failure (2) without a terminal, (4) where there is no answer. */
+export async function askHidden(prompt: string): Promise<string> {
+  if (!isTerminal()) {
+    throw new Failure(
+      EXIT.usage,
+      `"${prompt.trim()}" can be asked on a terminal alone; name a file that holds the answer`,
+    );
+  }
+  using raw = new RawMode();
+  write(prompt, Deno.stderr);
+  using stop = new StopSignals();
+  try {
+    // A signal has to end this too, and a read can't be called off: it is left behind.
+    const answer = await Promise.race([hiddenLine(), stop.first]);
+    if (answer === undefined) throw noAnswer(prompt);
+    return answer;
+  } finally {
+    raw.leave();
+    write("\n", Deno.stderr);
+  }
+}
+
+async function hiddenLine(): Promise<string | undefined> {
+  const keys = new KeyReader();
+  const editor = new LineEditor();
+  for await (const chunk of chunks()) {
+    for (let i = 0; i < chunk.length; i++) {
+      for (const key of keys.read(chunk.subarray(i, i + 1))) {
+        const edit = editor.apply(key);
+        if (edit.type === "interrupt" || edit.type === "end-of-input") return undefined;
+        if (edit.type !== "line") continue;
+        unused = chunk.subarray(i + 1);
+        return edit.text;
+      }
+    }
+  }
+  return undefined;
+}
+
+function noAnswer(prompt: string): Failure {
+  return new Failure(EXIT.refused, `"${prompt.trim()}" was not answered; nothing was done`);
+}
+
+/** Keys one by one and no echo, until {@link RawMode.leave} or the end of the block. */
+export class RawMode implements Disposable {
+  #entered = true;
+
+  constructor() {
+    Deno.stdin.setRaw(true);
+    addEventListener("unload", this.leave);
+  }
+
+  /** Back to what the terminal was. */
+  readonly leave = (): void => {
+    if (!this.#entered) return;
+    this.#entered = false;
+    removeEventListener("unload", this.leave);
+    try {
+      Deno.stdin.setRaw(false);
+    } catch {
+      // The terminal has gone.
+    }
+  };
+
+  [Symbol.dispose](): void {
+    this.leave();
+  }
+}
+
+/** What asks a program to end: Ctrl-C, `kill`, a terminal that is closed. Windows knows the first and its own break. */
+const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
+  ? ["SIGINT", "SIGBREAK"]
+  : ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/** Listens for what asks a program to end, until the end of the block. */
+export class StopSignals implements Disposable {
+  readonly #first = Promise.withResolvers<undefined>();
+  readonly #listener: () => void;
+
+  /** `heard` is called for each. */
+  constructor(heard: () => void = () => {}) {
+    this.#listener = () => {
+      this.#first.resolve(undefined);
+      heard();
+    };
+    for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, this.#listener);
+  }
+
+  /** Resolves at the first. */
+  get first(): Promise<undefined> {
+    return this.#first.promise;
+  }
+
+  [Symbol.dispose](): void {
+    for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, this.#listener);
+  }
+}
+
+/** Calls `resized` whenever the terminal's size changes; gives the function that ends this. */
+export function watchSize(resized: () => void): () => void {
+  if (Deno.build.os === "windows") return () => {};
+  Deno.addSignalListener("SIGWINCH", resized);
+  return () => Deno.removeSignalListener("SIGWINCH", resized);
+}

@@ -1,0 +1,119 @@
+import fc from "fast-check";
+import { encodeUtf8 } from "../lib/bytes.ts";
+import { type Edit, type Key, KeyReader, LineEditor } from "../lib/line_editor.ts";
+import { assert } from "./assert.ts";
+
+/** The keys that a terminal's text is read as. */
+function keys(text: string): Key[] {
+  return new KeyReader().read(encodeUtf8(text));
+}
+
+/** An editor after these bytes, `|` where its cursor is, and the last edit. */
+function type(text: string): { line: string; last: Edit | undefined; editor: LineEditor } {
+  const editor = new LineEditor();
+  let last: Edit | undefined;
+  for (const key of keys(text)) last = editor.apply(key);
+  return { line: `${editor.before}|${editor.after}`, last, editor };
+}
+
+Deno.test("KeyReader.read() gives texts and keys in their order", () => {
+  assert.deepEqual(keys("hi\x1b[Dx\r"), [
+    { name: "text", text: "hi" },
+    { name: "left" },
+    { name: "text", text: "x" },
+    { name: "enter" },
+  ]);
+});
+
+Deno.test("KeyReader.read() gives the same text and keys however the bytes are cut", () => {
+  const joined = (found: Key[]) => found.map((key) => key.name === "text" ? key.text : `<${key.name}>`).join("");
+  const whole = "né 日本 👩‍👩‍👧 \x1b[1;5D\x1bOA\x1b[200~pasted\r\nline\x1b[201~\x15ok\r\n\x1b[3~end\x04";
+  const bytes = encodeUtf8(whole);
+  fc.assert(fc.property(fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1 }), (sizes) => {
+    const reader = new KeyReader();
+    const found: Key[] = [];
+    for (let at = 0, i = 0; at < bytes.length; i++) {
+      const size = sizes[i % sizes.length] ?? 1;
+      found.push(...reader.read(bytes.subarray(at, at + size)));
+      at += size;
+    }
+    assert.equal(joined(found), joined(keys(whole)));
+  }));
+});
+
+Deno.test("KeyReader.read() reads any bytes without an error, and gives no control character in a text", () => {
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+    for (const key of new KeyReader().read(bytes)) {
+      // deno-lint-ignore no-control-regex
+      if (key.name === "text") assert.doesNotMatch(key.text, /[\x00-\x08\x0b-\x1f\x7f-\x9f]/);
+    }
+  }));
+});
+
+Deno.test("KeyReader.read() drops what it doesn't know", () => {
+  assert.deepEqual(keys("\x1b[38;5;1m\x1b[?25h\x1bz\x00\x07\x9b"), []);
+  assert.deepEqual(keys(`\x1b[${"1".repeat(40)}`).at(-1)?.name, "text", "a sequence without an end is given up");
+});
+
+Deno.test("KeyReader.read() takes CR LF for one Enter", () => {
+  assert.deepEqual(keys("a\r\nb\n\r").map((key) => key.name), ["text", "enter", "text", "enter", "enter"]);
+});
+
+Deno.test("KeyReader.read() makes the line ends of a paste part of the text and drops its escapes", () => {
+  assert.deepEqual(keys("\x1b[200~one\r\ntwo\x1b[31m\x03three\n\x1b[201~\r"), [
+    { name: "text", text: "one\ntwo[31mthree\n" },
+    { name: "enter" },
+  ]);
+});
+
+Deno.test("LineEditor.apply() inserts, moves and erases", () => {
+  for (
+    const [typed, line] of [
+      ["abc", "abc|"],
+      ["abc\x7f\x08", "a|"],
+      ["\x7fa", "a|"],
+      ["abc\x1b[D\x1b[D\x1b[3~", "a|c"],
+      ["abc\x01X\x05Y", "XabcY|"],
+      ["abc\x1b[HX\x1b[FY", "XabcY|"],
+      ["one two \x17", "one |"],
+      ["one two\x1bbX", "one X|two"],
+      ["one two\x01\x1b[1;5CX", "oneX| two"],
+      ["one two\x1b[D\x15", "|o"],
+      ["one two\x01\x06\x0b", "o|"],
+      ["ab\x02\x04", "a|"],
+      ["\x1b[D\x1b[C\x1b[3~x", "x|"],
+    ] as const
+  ) assert.equal(type(typed).line, line, JSON.stringify(typed));
+});
+
+Deno.test("LineEditor.apply() takes what a person calls one character for one", () => {
+  assert.equal(type("e\u0301x\x7f\x7f").line, "|");
+  assert.equal(type("a👩‍👩‍👧\x7f").line, "a|");
+  assert.equal(type("日本\x1b[D\x7f").line, "|本");
+});
+
+Deno.test("LineEditor.apply() hands out the line at Enter, wherever the cursor is, and begins an empty one", () => {
+  const { line, last } = type("hello\x01\r");
+  assert.deepEqual(last, { type: "line", text: "hello" });
+  assert.equal(line, "|");
+});
+
+Deno.test("LineEditor.apply() tells Ctrl-C, and Ctrl-D in an empty line alone", () => {
+  assert.equal(type("x\x03").last?.type, "interrupt");
+  assert.equal(type("\x04").last?.type, "end-of-input");
+  assert.equal(type("x\x04").last?.type, "nothing");
+});
+
+Deno.test("LineEditor.apply() goes through the history and back to the draft", () => {
+  const up = "\x1b[A", down = "\x1b[B";
+  assert.equal(type(`one\rtwo\rdra${up}`).line, "two|");
+  assert.equal(type(`one\rtwo\rdra${up}${up}${up}`).line, "one|");
+  assert.equal(type(`one\rtwo\rdra${up}${up}${down}${down}`).line, "dra|");
+  assert.equal(type(`one\rone\r\rdra${up}${up}${down}`).line, "dra|", "repeated and empty lines are kept once or not");
+});
+
+Deno.test("LineEditor.apply() keeps a line within bounds", () => {
+  const editor = new LineEditor();
+  for (let i = 0; i < 100; i++) editor.apply({ name: "text", text: "x".repeat(1_000) });
+  assert.ok(editor.before.length > 32_000 && editor.before.length < 34_000);
+});
