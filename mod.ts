@@ -42,6 +42,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "check a receipt and a transcript, offline",
     load: () => import("./tools/verify.ts"),
   },
+  start: {
+    summary: "try it out: init where that is due, then serve on the embedded store",
+    load: () => import("./tools/start.ts"),
+  },
   demo: { summary: "show all of it at work in a temporary folder", load: () => import("./tools/demo.ts") },
 };
 

@@ -1,0 +1,155 @@
+import { assert } from "./assert.ts";
+import { ROOT } from "./environment.ts";
+
+/** The layers of lib/, from the ground up. A module that is in none of them has no place yet: give it one here. */
+const LAYERS: readonly (readonly string[])[] = [
+  ["bytes", "errors", "group_commit", "json", "text"],
+  ["aes_cbc", "ca", "certificate_path", "der", "dh", "hash", "names", "password", "private_key", "pss", "x509"],
+  ["frame", "message", "receipt", "transcript"],
+  ["connection", "handshake_client", "handshake_server", "session", "transitions", "verify"],
+  ["accounts", "audit", "command", "line_editor", "screen", "store", "throttle"],
+  [
+    "config",
+    "deadline",
+    "files",
+    "identity",
+    "journal",
+    "line_file",
+    "log",
+    "migrations",
+    "spool",
+    "store_mysql",
+    "store_sqlite",
+    "terminal",
+    "transport",
+  ],
+];
+
+const PROTOCOL = 3;
+const CHAT = 4;
+const OUTSIDE = 5;
+
+/** What only layer 5 and those above may touch: the outside world, clocks, chance and timers. */
+const OUTSIDE_ONLY =
+  /\bDeno\.|\bfetch\(|\bconsole\b|\bDate\.now\b|\bnew Date\(\)|\bperformance\.|\bMath\.random\b|\bgetRandomValues\b|\brandom(?:Bytes|Int|UUID)\b|\bset(?:Timeout|Interval|Immediate)\b|\bprocess\./;
+
+/** Each dependency, and the only modules that import it. */
+const DOORS: Readonly<Record<string, readonly string[]>> = {
+  "mysql2": ["lib/store_mysql.ts"],
+  "@peculiar/x509": ["lib/x509.ts"],
+  "reflect-metadata": ["lib/x509.ts"],
+  "@logtape/logtape": ["lib/log.ts"],
+  "@logtape/file": ["lib/log.ts"],
+  "esbuild": ["tools/compile.ts"],
+  "fast-check": [],
+};
+
+interface Module {
+  readonly path: string;
+  readonly text: string;
+  /** Specifiers, static and dynamic. */
+  readonly imports: readonly string[];
+}
+
+function moduleOf(path: string, source: string): Module {
+  const text = source.replaceAll(/\/\*[\s\S]*?\*\//g, "").replaceAll(/(^|\s)\/\/.*$/gm, "$1");
+  const imports = text.matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*)"([^"]+)"/g);
+  return { path, text, imports: [...imports].map(([, specifier]) => specifier ?? "") };
+}
+
+function modulesOf(folder: string): Module[] {
+  return [...Deno.readDirSync(`${ROOT}/${folder}`)]
+    .filter(({ name }) => name.endsWith(".ts"))
+    .map(({ name }) => ({ name, path: folder === "" ? name : `${folder}/${name}` }))
+    .map(({ path }) => moduleOf(path, Deno.readTextFileSync(`${ROOT}/${path}`)));
+}
+
+const lib = modulesOf("lib");
+const everything = [...lib, ...modulesOf(""), ...modulesOf("tools")];
+
+const nameOf = ({ path }: Module) => path.replace(/^lib\/|\.ts$/g, "");
+const layerOf = (name: string) => LAYERS.findIndex((layer) => layer.includes(name));
+
+/** The modules of lib/ that this one imports. */
+function neighbours(module: Module): string[] {
+  return module.imports.flatMap((specifier) => /^\.\/([a-z0-9_]+)\.ts$/.exec(specifier)?.[1] ?? []);
+}
+
+/** What is wrong with the imports of a module of lib/. */
+function wrongImports(module: Module): string[] {
+  const own = layerOf(nameOf(module));
+  const wrong = neighbours(module).filter((name) => {
+    const other = layerOf(name);
+    return other > own || (own === CHAT && other === PROTOCOL);
+  });
+  const elsewhere = module.imports.filter((specifier) => specifier.startsWith(".") && !specifier.startsWith("./"));
+  return [...wrong, ...elsewhere].map((name) => `${module.path} imports ${name}`);
+}
+
+function forbidden(module: Module): string | undefined {
+  if (layerOf(nameOf(module)) >= OUTSIDE) return undefined;
+  const found = OUTSIDE_ONLY.exec(module.text)?.[0];
+  return found === undefined ? undefined : `${module.path} contains ${found}`;
+}
+
+Deno.test("every module of lib/ has its layer, and every name in the table is a module", () => {
+  const names = lib.map(nameOf);
+  assert.deepEqual(names.filter((name) => layerOf(name) === -1), []);
+  assert.deepEqual(LAYERS.flat().filter((name) => !names.includes(name)), []);
+});
+
+Deno.test("modules of lib/ import downwards or within their layer, and protocol and chat never each other", () => {
+  assert.deepEqual(lib.flatMap(wrongImports), []);
+});
+
+Deno.test("no module of lib/ imports itself, over any way", () => {
+  const edges = new Map(lib.map((module) => [nameOf(module), neighbours(module)]));
+  const done = new Set<string>();
+  const visit = (name: string, path: readonly string[]): string[] => {
+    if (path.includes(name)) return [[...path.slice(path.indexOf(name)), name].join(" → ")];
+    if (done.has(name)) return [];
+    const cycles = (edges.get(name) ?? []).flatMap((next) => visit(next, [...path, name]));
+    done.add(name);
+    return cycles;
+  };
+  assert.deepEqual([...edges.keys()].flatMap((name) => visit(name, [])), []);
+});
+
+Deno.test("layers 0 to 4 touch no file, socket, clock, timer, chance or terminal", () => {
+  assert.deepEqual(lib.flatMap((module) => forbidden(module) ?? []), []);
+});
+
+Deno.test("each dependency has one door", () => {
+  const wrong = everything.flatMap(({ path, imports }) =>
+    imports.filter((specifier) => {
+      if (/^(?:npm|jsr|https?):/.test(specifier)) return true;
+      const door = Object.keys(DOORS).find((name) => specifier === name || specifier.startsWith(`${name}/`));
+      if (door !== undefined) return !DOORS[door]?.includes(path);
+      return !/^(?:\.|node:)/.test(specifier);
+    }).map((specifier) => `${path} imports ${specifier}`)
+  );
+  assert.deepEqual(wrong, []);
+});
+
+Deno.test("flags and exits have one door", () => {
+  const holds = (pattern: RegExp) => everything.filter(({ text }) => pattern.test(text)).map(({ path }) => path);
+  assert.deepEqual(holds(/\bparse(?:Args|Env)\b/).filter((path) => path !== "mod.ts"), ["lib/config.ts"]);
+  assert.deepEqual(holds(/\bDeno\.exit\b/), ["mod.ts"]);
+});
+
+Deno.test("every module of lib/ begins with what it is for", () => {
+  const bare = lib.filter(({ path }) => !Deno.readTextFileSync(`${ROOT}/${path}`).startsWith("/**\n"));
+  assert.deepEqual(bare.map(({ path }) => path), []);
+});
+
+Deno.test("the layer rule finds what it forbids", () => {
+  const at = (path: string, source: string) => moduleOf(path, source);
+  assert.equal(wrongImports(at("lib/hash.ts", 'import { x } from "./frame.ts";')).length, 1);
+  assert.equal(wrongImports(at("lib/session.ts", 'import type { Store } from "./store.ts";')).length, 1);
+  assert.equal(wrongImports(at("lib/accounts.ts", 'const x = await import("./session.ts");')).length, 1);
+  assert.equal(wrongImports(at("lib/log.ts", 'import { serve } from "../server.ts";')).length, 1);
+  assert.equal(wrongImports(at("lib/log.ts", 'import { x } from "./text.ts"; // "./nowhere.ts"')).length, 0);
+  assert.match(forbidden(at("lib/frame.ts", "const now = Date.now();")) ?? "", /Date\.now/);
+  assert.equal(forbidden(at("lib/frame.ts", "/** Not Date.now. */ // nor Deno.exit")), undefined);
+  assert.equal(forbidden(at("lib/log.ts", "const now = Date.now();")), undefined);
+});
