@@ -94,12 +94,13 @@ function canonical(value: Json): string {
     if (!Number.isFinite(double)) throw new RangeError("beyond a double");
     return String(double === 0 ? 0 : double); // section 3.2.2.3: -0 is 0
   }
-  if (isList(value)) return `[${value.map(canonical).join(",")}]`;
+  if (isJsonList(value)) return `[${value.map(canonical).join(",")}]`;
   // Section 3.2.3 sorts by UTF-16 code units, which is what sort() without an argument does.
   const members = Object.keys(value).sort().map((name) => `${canonical(name)}:${canonical(value[name] as Json)}`);
   return `{${members.join(",")}}`;
 }
 
-function isList(value: Json): value is readonly Json[] {
+/** Whether this is a list: `Array.isArray` does not narrow a readonly one. */
+export function isJsonList(value: Json): value is readonly Json[] {
   return Array.isArray(value);
 }
