@@ -1,0 +1,167 @@
+/**
+ * Passwords: the digest that travels (protocol.md section 4) and the slow record that is stored.
+ *
+ *     pwd    = SHA-256(salt || UTF-8(password))       made by the client; as good as the password, so never stored
+ *     record = scrypt$14$8$1$IUh9B2dh2Xsk7MTDP9ojcA==$jSzF9nDvGKBVmzJYcPYgTCXqkRyfVsK7WUbSZDHM9UA=
+ *              scheme $ log2 N $ r $ p $ base64(salt of the record) $ base64(scrypt(pwd, salt of the record))
+ *
+ * The seed stored hex(pwd), with which anyone who reads the table can log in. Such a row is met as the record of 64 hex
+ * digits that it is: {@link checkPassword} wraps it as scrypt(pwd) whatever the answer is, which needs no password.
+ *
+ * A check does the work of one fresh record, whatever the record was made with, so that its time tells nothing about an
+ * account: a record that was made with a lower p is checked, then the missing rounds are done for nothing. (A record
+ * with a higher p than the setting takes longer, until its owner has logged in.)
+ *
+ * scrypt (RFC 7914) runs on the runtime's own threads; {@link PasswordQueue} bounds how many run and how many wait.
+ * Nothing here knows accounts: who may try, and how often, is `accounts.ts`.
+ */
+
+import { scrypt } from "node:crypto";
+import { type Bytes, encodeBase64, encodeUtf8, equalBytes, parseBase64, parseHex, type Random } from "./bytes.ts";
+import { ProtocolError } from "./errors.ts";
+import { sha256 } from "./hash.ts";
+
+/** N = 2^14 and r = 8: 16 MiB and some 40 ms for one hash at p = 1; with p = 5 it is one of OWASP's settings. */
+const LOG_N = 14;
+const BLOCK_SIZE = 8;
+/** The record's own salt; it keeps equal digests from having equal records. */
+const SALT_SIZE = 16;
+const HASH_SIZE = 32;
+
+/**
+ * What a record may ask for, so that a row somebody wrote into the table can't stop the server: 2^18 * 8 * 128 bytes
+ * are 256 MiB, and 16 rounds.
+ */
+const MAX_LOG_N = 18;
+const MAX_BLOCK_SIZE = 8;
+const MAX_ROUNDS = 16;
+
+/** How a new record is made. */
+export interface PasswordWork {
+  /** scrypt's p, from 1 to 5: a hash takes p times as long. */
+  readonly p: number;
+  readonly random: Random;
+}
+
+/** What came of a check. */
+export interface PasswordCheck {
+  readonly matches: boolean;
+  /** What is to be stored from now on in place of the record: it was the seed's, or made with other parameters. */
+  readonly replacement?: string;
+  /** The record has a form that is not known here, so nothing matches it: somebody must set the password anew. */
+  readonly unreadable?: true;
+}
+
+interface ScryptRecord {
+  readonly logN: number;
+  readonly r: number;
+  readonly p: number;
+  readonly salt: Bytes;
+  readonly hash: Bytes;
+}
+
+/** `pwd`: SHA-256(salt || UTF-8(password)). */
+export function passwordDigest(salt: Uint8Array, password: string): Bytes {
+  return sha256(salt, encodeUtf8(password));
+}
+
+/** A fresh record of `pwd`. */
+export async function hashPassword(pwd: Bytes, { p, random }: PasswordWork): Promise<string> {
+  const salt = random(SALT_SIZE);
+  return encodeRecord({
+    logN: LOG_N,
+    r: BLOCK_SIZE,
+    p,
+    salt,
+    hash: await derive(pwd, { logN: LOG_N, r: BLOCK_SIZE, p, salt }),
+  });
+}
+
+/** A record that no `pwd` matches, for an address that has no account: checking it is the same work. */
+export function unmatchableRecord({ p, random }: PasswordWork): string {
+  return encodeRecord({ logN: LOG_N, r: BLOCK_SIZE, p, salt: random(SALT_SIZE), hash: random(HASH_SIZE) });
+}
+
+/** Whether `pwd` is the one of the record, in constant time. */
+export async function checkPassword(pwd: Bytes, record: string, work: PasswordWork): Promise<PasswordCheck> {
+  const plain = record.length === 2 * HASH_SIZE ? parseHex(record) : undefined;
+  if (plain) return { matches: equalBytes(pwd, plain), replacement: await hashPassword(plain, work) };
+
+  const parsed = parseRecord(record);
+  if (!parsed) {
+    await hashPassword(pwd, work);
+    return { matches: false, unreadable: true };
+  }
+  const matches = equalBytes(await derive(pwd, parsed), parsed.hash);
+  const { logN, r, p } = parsed;
+  if (logN === LOG_N && r === BLOCK_SIZE && p === work.p) return { matches };
+  if (matches) return { matches, replacement: await hashPassword(pwd, work) };
+  if (p < work.p) await derive(pwd, { ...parsed, p: work.p - p });
+  return { matches };
+}
+
+function encodeRecord({ logN, r, p, salt, hash }: ScryptRecord): string {
+  return ["scrypt", logN, r, p, encodeBase64(salt), encodeBase64(hash)].join("$");
+}
+
+function parseRecord(text: string): ScryptRecord | undefined {
+  const fields = /^scrypt\$([1-9][0-9]?)\$([1-9])\$([1-9][0-9]?)\$([^$]+)\$([^$]+)$/.exec(text);
+  if (!fields) return undefined;
+  const [logN, r, p] = [Number(fields[1]), Number(fields[2]), Number(fields[3])];
+  const [salt, hash] = [parseBase64(fields[4] ?? ""), parseBase64(fields[5] ?? "")];
+  if (logN > MAX_LOG_N || r > MAX_BLOCK_SIZE || p > MAX_ROUNDS) return undefined;
+  return salt?.length === SALT_SIZE && hash?.length === HASH_SIZE ? { logN, r, p, salt, hash } : undefined;
+}
+
+function derive(pwd: Bytes, { logN, r, p, salt }: Omit<ScryptRecord, "hash">): Promise<Bytes> {
+  // maxmem is a guard against one's own parameters; these are bounded above.
+  const options = { N: 2 ** logN, r, p, maxmem: 2 ** (MAX_LOG_N + 11) };
+  return new Promise((resolve, reject) => {
+    scrypt(pwd, salt, HASH_SIZE, options, (error, key) => error ? reject(error) : resolve(new Uint8Array(key)));
+  });
+}
+
+/** How much password work a server takes on. */
+export interface PasswordQueueLimits {
+  /** How many hashes run at once, 16 MiB each; 2 unless it is said. */
+  readonly running?: number;
+  /** How many more may wait in line. */
+  readonly waiting: number;
+}
+
+/** Password work, bounded: so many at a time, so many in line, and whoever comes beyond is refused at once. */
+export class PasswordQueue {
+  readonly work: PasswordWork;
+  readonly #limits: PasswordQueueLimits;
+  readonly #line: (() => void)[] = [];
+  #running = 0;
+
+  constructor(work: PasswordWork, limits: PasswordQueueLimits) {
+    this.work = work;
+    this.#limits = limits;
+  }
+
+  /** {@link hashPassword}, in its turn. */
+  hash(pwd: Bytes): Promise<string> {
+    return this.#inTurn(() => hashPassword(pwd, this.work));
+  }
+
+  /** {@link checkPassword}, in its turn. */
+  check(pwd: Bytes, record: string): Promise<PasswordCheck> {
+    return this.#inTurn(() => checkPassword(pwd, record, this.work));
+  }
+
+  async #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    if (this.#running < (this.#limits.running ?? 2)) this.#running++;
+    else if (this.#line.length < this.#limits.waiting) await new Promise<void>((resolve) => this.#line.push(resolve));
+    else throw new ProtocolError("rate-limited", "The server is busy checking passwords; try again in a moment.");
+    try {
+      return await task();
+    } finally {
+      // The place is handed to the next in line, so that nobody who comes meanwhile slips in before.
+      const next = this.#line.shift();
+      if (next) next();
+      else this.#running--;
+    }
+  }
+}
