@@ -25,6 +25,8 @@ const NOTHING: Bytes = new Uint8Array(0);
 export interface Frame {
   readonly type: string;
   readonly fields: JsonObject;
+  /** The JSON as it came. */
+  readonly text: string;
 }
 
 /** Cuts a byte stream into lines, never holding more than a limit of one. */
@@ -98,7 +100,7 @@ export function parseFrame(line: Uint8Array): Frame {
   if (!isJsonObject(fields)) throw new ProtocolError("bad-frame", "A frame must be one JSON object on one line.");
   const type = member(fields, "type");
   if (typeof type !== "string") throw new ProtocolError("bad-frame", "A frame needs a string field `type`.");
-  return { type, fields };
+  return { type, fields, text };
 }
 
 /** The line of a frame, LF included. A bigint becomes a plain integer. */

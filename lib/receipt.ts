@@ -11,9 +11,9 @@
  * form of the object. Whether a receipt holds is the question of `verify.ts`; here are its fields and how it is made.
  */
 
-import { type Bytes, concat, encodeBase64, encodeUtf8 } from "./bytes.ts";
-import { canonicalJson, type JsonObject } from "./json.ts";
-import type { SigningKey } from "./pss.ts";
+import { type Bytes, concat, encodeBase64, encodeUtf8, parseBase64 } from "./bytes.ts";
+import { canonicalJson, type JsonObject, member } from "./json.ts";
+import type { SigningKey, VerifyingKey } from "./pss.ts";
 import type { TranscriptSummary } from "./transcript.ts";
 
 /** 1 MiB: a receipt with hundreds of certificates fits; a verifier can't be made to read more. */
@@ -72,6 +72,46 @@ export async function makeReceipt(options: ReceiptOptions): Promise<JsonObject> 
   const input = statementInput(stated);
   if (!input) throw new RangeError("a receipt of our own has a canonical form");
   return { ...stated, statement_signature: encodeBase64(await key.sign(input)) };
+}
+
+/** What the other side's receipt must say where it was made by who was met in this session, over the same transcript. */
+export interface ExpectedReceipt {
+  readonly role: Role;
+  readonly fingerprint: string;
+  readonly verifying: VerifyingKey;
+  readonly summary: TranscriptSummary;
+  readonly identity?: SessionIdentity;
+}
+
+/**
+ * What is wrong with a receipt of the session's other side, as far as it shows without the lines and the CA; `undefined`
+ * where nothing is. The whole judgement is `verify.ts`.
+ */
+export function receiptProblem(receipt: JsonObject, expected: ExpectedReceipt): string | undefined {
+  const { summary, identity, verifying } = expected;
+  const wanted: JsonObject = {
+    type: "receipt",
+    peer: expected.role,
+    first_seqno: summary.first,
+    last_seqno: summary.last,
+    message_count: summary.count,
+    transcript_hash: summary.hash(),
+    peer_cert_fingerprint: expected.fingerprint,
+    ...(identity ? { other_fingerprint: identity.otherFingerprint, session: identity.session } : {}),
+  };
+  for (const [name, value] of Object.entries(wanted)) {
+    if (member(receipt, name) !== value) return `${name} is not that of this session`;
+  }
+  const signs = (name: string, input: Bytes | undefined) => {
+    const text = member(receipt, name);
+    const signature = typeof text === "string" ? parseBase64(text) : undefined;
+    return input !== undefined && signature !== undefined && verifying.verify(signature, input);
+  };
+  if (!signs("signature", summary.digest())) return "signature is wrong";
+  const isStated = identity !== undefined || Object.hasOwn(receipt, "statement_signature");
+  return isStated && !signs("statement_signature", statementInput(receipt))
+    ? "statement_signature is wrong"
+    : undefined;
 }
 
 const STATEMENT_LABEL = encodeUtf8("securechat/2 receipt\0");

@@ -1,0 +1,331 @@
+/**
+ * The server's side of a conversation, from `hello` to the receipt (protocol.md sections 3 to 8 and 10).
+ *
+ *     C> hello            S> server_hello      certificates, each checked against the CA
+ *     C> dh_client        S> dh_server         a key for the credentials; in version 2 both prove their certificates' keys
+ *     C> salt             S> salt              at most three times
+ *     C> register|login                        decided by the caller: accept() or refuse()
+ *     C> dh_client        S> dh_server         the session's key
+ *     C> msg              S> msg_ack           the caller acknowledges once the line is durable
+ *     C> quit             S> receipt
+ *
+ * It knows no sockets, no users and no disk: what needs one of them is an event, and `next` waits until the caller has
+ * answered it. Everything that can be wrong with credentials gets one and the same answer.
+ */
+
+import { BLOCK_SIZE, decrypt, encrypt } from "./aes_cbc.ts";
+import { type Bytes, type Clock, encodeBase64, encodeHex, encodeUtf8, type Random } from "./bytes.ts";
+import { type CertificatePath, findPath, type Trust } from "./certificate_path.ts";
+import { Connection, proofInput } from "./connection.ts";
+import { DhKey, type Group, GROUP_14, GROUP_2 } from "./dh.ts";
+import { ProtocolError } from "./errors.ts";
+import { type Frame, LIMIT_AFTER_LOGIN, LIMIT_BEFORE_LOGIN } from "./frame.ts";
+import { type JsonObject, repeatedName } from "./json.ts";
+import {
+  type Credentials,
+  type DhClient,
+  NONCE_SIZE,
+  parseCredentials,
+  parseDhClient,
+  parseErrorFrame,
+  parseHello,
+  parseMsg,
+  parsePayload,
+  parseReceiptFrame,
+  type PeerErrorFrame,
+  type Version,
+} from "./message.ts";
+import { type SigningKey, VerifyingKey } from "./pss.ts";
+import { makeReceipt, receiptProblem, type SessionIdentity } from "./receipt.ts";
+import { SessionReceiver } from "./session.ts";
+import type { TranscriptSummary } from "./transcript.ts";
+import type { State } from "./transitions.ts";
+import { type Certificate, parseCertificates } from "./x509.ts";
+
+/** The most `salt` requests of a connection (section 4). */
+const MAX_SALTS = 3;
+
+/** Who a side is: its certificate with intermediates, and what signs with its key. */
+export interface SigningIdentity {
+  readonly chain: readonly Certificate[];
+  readonly pem: string;
+  readonly key: SigningKey;
+}
+
+/** What a server's connection works with. */
+export interface ServerOptions {
+  readonly identity: SigningIdentity;
+  /** The trust of this moment: a revocation list may have changed. */
+  readonly trust: () => Promise<Trust>;
+  /** Whether version-1 clients are taken. */
+  readonly allowV1: boolean;
+  /** The most bytes of a frame, LF included; the protocol's figures, or less. */
+  readonly frameLimits?: { readonly beforeLogin: number; readonly afterLogin: number };
+  readonly now: Clock;
+  readonly random: Random;
+  readonly send: (bytes: Bytes) => void;
+}
+
+/** What happened on the connection. */
+export type ServerEvent =
+  | { readonly type: "hello"; readonly fingerprint: string; readonly subject: string; readonly version: Version }
+  /** Answer with {@link ServerConnection.answerSalt}, {@link ServerConnection.accept} or `refuse`, then ask for more. */
+  | { readonly type: "credentials"; readonly credentials: Credentials }
+  /** The session's key is agreed. */
+  | { readonly type: "session" }
+  /** Accepted: make the line durable, then {@link ServerConnection.acknowledge}. */
+  | { readonly type: "message"; readonly seqno: number; readonly line: string; readonly text: string }
+  /** Refused, and the session goes on: tell it by `refuse`. */
+  | { readonly type: "stale"; readonly error: ProtocolError }
+  /** The client's own receipt over what was accepted so far, and what is wrong with it. */
+  | { readonly type: "receipt"; readonly receipt: JsonObject; readonly problem: string | undefined }
+  /** Answer with {@link ServerConnection.sendReceipt}, then close. */
+  | { readonly type: "quit" }
+  /** The client ends the conversation with an error, which is never answered. */
+  | { readonly type: "error"; readonly error: PeerErrorFrame };
+
+/** The client as its certificate shows it. */
+interface Client {
+  readonly pem: string;
+  readonly fingerprint: string;
+  readonly verifying: VerifyingKey;
+}
+
+/** A server's connection. */
+export class ServerConnection extends Connection<ServerEvent> {
+  readonly #options: ServerOptions;
+  #version: Version = 1;
+  #client: Client | undefined;
+  /** The key of the agreement made last. */
+  #key: Bytes | undefined;
+  #salts = 0;
+  #receiver: SessionReceiver | undefined;
+  #session: string | undefined;
+
+  constructor(options: ServerOptions) {
+    super("server", "hello", options.send);
+    this.#options = options;
+    this.reader.limit = options.frameLimits?.beforeLogin ?? LIMIT_BEFORE_LOGIN;
+  }
+
+  /** The fingerprint of the client's certificate, once it has shown one that is good. */
+  get clientFingerprint(): string | undefined {
+    return this.#client?.fingerprint;
+  }
+
+  /** The session's name in receipts of version 2: hex SHA-256 of T (section 10). */
+  get session(): string | undefined {
+    return this.#session;
+  }
+
+  /** The PEM of the client's certificate with its intermediates. */
+  get clientPem(): string | undefined {
+    return this.#client?.pem;
+  }
+
+  /** What the transcript came to so far. */
+  get summary(): TranscriptSummary | undefined {
+    return this.#receiver?.summary;
+  }
+
+  protected async take(frame: Frame, next: State, before: Bytes): Promise<ServerEvent | undefined> {
+    switch (frame.type) {
+      case "hello":
+        return await this.#receiveHello(frame.fields, next);
+      case "dh_client":
+        return await this.#receiveDhClient(parseDhClient(frame.fields), next, before);
+      case "salt":
+      case "register":
+      case "login":
+        return this.#receiveCredentials(frame.type, frame.fields);
+      case "msg":
+        return this.#receiveMsg(frame.fields);
+      case "receipt":
+        return this.#receiveReceipt(frame);
+      default:
+        this.move(next);
+        return { type: "quit" };
+    }
+  }
+
+  protected takeError(frame: Frame): Promise<ServerEvent> {
+    this.move("failed");
+    return Promise.resolve({ type: "error", error: parseErrorFrame(frame.fields) });
+  }
+
+  // Section 3.
+
+  async #receiveHello(fields: JsonObject, next: State): Promise<ServerEvent> {
+    const { identity, allowV1, random } = this.#options;
+    const hello = parseHello(fields);
+    const chain = parseCertificates(hello.pem);
+    const leaf = chain[0];
+    const path = await findPath(chain, await this.#options.trust(), {
+      purpose: "client",
+      ...(identity.chain[0] ? { own: identity.chain[0].fingerprint } : {}),
+    });
+    const modulus = this.#checkCertificate(leaf, path);
+    if (hello.version === 1 && !allowV1) {
+      throw new ProtocolError("proof-fail", "This server takes version 2 alone: the client must prove its key.");
+    }
+    this.#version = hello.version;
+    const fingerprint = leaf?.fingerprint ?? "";
+    this.#client = { pem: chain.map(({ pem }) => pem).join(""), fingerprint, verifying: new VerifyingKey(modulus) };
+    this.send({
+      type: "server_hello",
+      server_cert: identity.pem,
+      nonce: encodeBase64(random(NONCE_SIZE)),
+      ...(hello.version === 2 ? { v: 2 } : {}),
+    });
+    this.move(next);
+    return { type: "hello", fingerprint, subject: leaf?.subject ?? "", version: hello.version };
+  }
+
+  #checkCertificate(leaf: Certificate | undefined, path: CertificatePath): bigint {
+    const [problem] = path.problems(this.#options.now(), "current");
+    if (problem !== undefined) throw new ProtocolError("bad-cert", problem);
+    if (!leaf?.rsa) throw new ProtocolError("bad-cert", "The certificate's key must be RSA.");
+    return leaf.rsa.modulus;
+  }
+
+  // Sections 4, 5 and 10: the key agreements.
+
+  async #receiveDhClient(dh: DhClient, next: State, before: Bytes): Promise<ServerEvent | undefined> {
+    const isSession = this.state === "session_key";
+    const group = this.#version === 2 || isSession ? GROUP_14 : GROUP_2;
+    checkGroup(dh, group);
+    if (this.#version === 2) this.#checkProof(dh, before);
+    const mine = new DhKey(group, this.#options.random);
+    const key = mine.agree(dh.A);
+    if (!key) throw new ProtocolError("dh-error", "The public value is not one of the group.");
+    await this.#sendDhServer(mine);
+    this.#key = key;
+    if (isSession) this.#openSession(key);
+    this.move(next);
+    return isSession ? { type: "session" } : undefined;
+  }
+
+  #checkProof(dh: DhClient, before: Bytes): void {
+    const input = proofInput("dh_client", before, `${dh.g},${dh.p},${dh.A}`);
+    if (!dh.proof || !this.#client?.verifying.verify(dh.proof, input)) {
+      throw new ProtocolError("proof-fail", "`sig` doesn't prove that the client holds its certificate's key.");
+    }
+  }
+
+  async #sendDhServer(mine: DhKey): Promise<void> {
+    const value = mine.public.toString();
+    const proof = this.#version === 2
+      ? {
+        sig: encodeBase64(await this.#options.identity.key.sign(proofInput("dh_server", this.recordDigest(), value))),
+      }
+      : {};
+    this.send({ type: "dh_server", B: mine.public, ...proof });
+  }
+
+  #openSession(key: Bytes): void {
+    const client = this.#client;
+    if (!client) throw new Error("a session needs a client");
+    if (this.#version === 2) this.#session = encodeHex(this.recordDigest());
+    const session = { key, version: this.#version, signer: client.fingerprint };
+    this.#receiver = new SessionReceiver(session, client.verifying, this.#options.now);
+    this.closeRecord();
+  }
+
+  // Section 4: credentials.
+
+  #receiveCredentials(type: Credentials["type"], fields: JsonObject): ServerEvent {
+    if (type === "salt" && this.#salts === MAX_SALTS) {
+      throw new ProtocolError("unexpected", `A connection takes ${MAX_SALTS} salt requests at most.`);
+    }
+    const payload = parsePayload(fields);
+    const plaintext = this.#key && decrypt(this.#key, payload);
+    const credentials = plaintext && parseCredentials(plaintext, type, this.#version === 1);
+    if (!credentials) {
+      throw new ProtocolError("bad-frame", "The payload can't be read, or a field in it is missing or malformed.");
+    }
+    return { type: "credentials", credentials };
+  }
+
+  /** Answers a salt request with 16 bytes. */
+  answerSalt(salt: Bytes): void {
+    if (!this.#key) throw new Error("there is no key for the credentials");
+    this.#salts += 1;
+    const plaintext = encodeUtf8(JSON.stringify({ salt: encodeBase64(salt) }));
+    const payload = encrypt(this.#key, this.#options.random(BLOCK_SIZE), plaintext);
+    this.send({ type: "salt", payload: encodeBase64(payload) });
+  }
+
+  /** Takes the register or login that came: frames may be longer from here. */
+  accept(): void {
+    this.reader.limit = this.#options.frameLimits?.afterLogin ?? LIMIT_AFTER_LOGIN;
+    this.move("session_key");
+  }
+
+  // Sections 6 to 8.
+
+  #receiveMsg(fields: JsonObject): ServerEvent {
+    const msg = parseMsg(fields);
+    if (!this.#receiver) throw new Error("there is no session");
+    try {
+      return { type: "message", seqno: msg.seqno, ...this.#receiver.open(msg) };
+    } catch (error) {
+      if (error instanceof ProtocolError && error.code === "stale") return { type: "stale", error };
+      throw error;
+    }
+  }
+
+  #receiveReceipt(frame: Frame): ServerEvent {
+    const receipt = parseReceiptFrame(frame.fields);
+    const [client, receiver] = [this.#client, this.#receiver];
+    if (!client || !receiver) throw new Error("there is no session");
+    const problem = repeatedName(frame.text) !== undefined ? "a name comes twice in it" : receiptProblem(receipt, {
+      role: "client",
+      fingerprint: client.fingerprint,
+      verifying: client.verifying,
+      summary: receiver.summary,
+      ...this.#sessionIdentity(this.#options.identity.chain[0]?.fingerprint),
+    });
+    return { type: "receipt", receipt, problem };
+  }
+
+  #sessionIdentity(otherFingerprint: string | undefined): { readonly identity?: SessionIdentity } {
+    const session = this.#session;
+    return session !== undefined && otherFingerprint !== undefined ? { identity: { otherFingerprint, session } } : {};
+  }
+
+  /** Acknowledges a message whose line is durable. */
+  acknowledge(seqno: number): void {
+    this.send({ type: "msg_ack", seqno, received_at: this.#options.now() });
+  }
+
+  /** The receipt over all that was accepted. */
+  async makeReceipt(): Promise<JsonObject> {
+    const { identity, now } = this.#options;
+    const client = this.#client;
+    if (!client || !this.#receiver) throw new Error("there is no session");
+    const { summary } = this.#receiver;
+    return await makeReceipt({
+      role: "server",
+      key: identity.key,
+      pem: identity.pem,
+      fingerprint: identity.chain[0]?.fingerprint ?? "",
+      linePems: summary.count > 0 ? [client.pem] : [],
+      summary,
+      createdAt: now(),
+      ...this.#sessionIdentity(client.fingerprint),
+    });
+  }
+
+  /** Sends the receipt, the last frame of a session. */
+  sendReceipt(receipt: JsonObject): void {
+    this.send({ type: "receipt", data: receipt });
+  }
+}
+
+/** Throws `dh-error` unless g, p and A are of this group (section 2). */
+function checkGroup({ g, p, A }: DhClient, group: Group): void {
+  if (g !== group.generator || p !== group.prime) {
+    throw new ProtocolError("dh-error", `This step takes the group ${group.name} alone.`);
+  }
+  if (A < 2n || A > group.prime - 2n) throw new ProtocolError("dh-error", "The public value is out of range.");
+}

@@ -1,0 +1,46 @@
+/**
+ * Which frame each state takes, and where it leads: the whole legality of the protocol, for both sides.
+ *
+ * A frame that the state doesn't list is `unexpected`. `send …` marks the steps that a client takes by itself; a server
+ * only ever answers. Every state but the last two also ends in `failed`: by an error of either side, for good. The
+ * diagram in the README is made from this table.
+ */
+
+/** Frames by state; the value is the next state. */
+export type Transitions = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+/** The states of a server and of a client. */
+export const NEXT = {
+  server: {
+    hello: { hello: "key_agreement" },
+    key_agreement: { dh_client: "account" },
+    account: { salt: "account", register: "session_key", login: "session_key" },
+    session_key: { dh_client: "session" },
+    session: { msg: "session", receipt: "session", quit: "ended" },
+    ended: {},
+    failed: {},
+  },
+  client: {
+    start: { "send hello": "hello" },
+    hello: { server_hello: "key_agreement" },
+    key_agreement: { dh_server: "account" },
+    account: { salt: "account", "send register": "session_key", "send login": "session_key" },
+    session_key: { dh_server: "session" },
+    session: { msg_ack: "session", "send quit": "closing" },
+    closing: { msg_ack: "closing", receipt: "ended" },
+    ended: {},
+    failed: {},
+  },
+} as const satisfies Readonly<Record<string, Transitions>>;
+
+/** `server` or `client`. */
+export type Side = keyof typeof NEXT;
+
+/** A state of either side. */
+export type State = keyof typeof NEXT.server | keyof typeof NEXT.client;
+
+/** Where a step leads from a state; `undefined` where the state doesn't take it. */
+export function nextState(side: Side, state: State, step: string): State | undefined {
+  const steps: Readonly<Record<string, string>> | undefined = (NEXT[side] as Transitions)[state];
+  return steps && Object.hasOwn(steps, step) ? steps[step] as State : undefined;
+}

@@ -1,0 +1,154 @@
+/**
+ * Sockets: TCP connections that are read by one loop and written by another, and the listener that they come from.
+ *
+ * A {@link Link} never lets a slow reader cost memory: what is queued for it has a bound, and past the bound it is
+ * closed while the others go on. Everything queued when the writer is free leaves in one write. Ending a link sends what
+ * is queued, closes the sending side and reads on for a moment, since a socket that is closed with unread bytes in it
+ * resets the connection and can take the last frame with it.
+ */
+
+import { type Bytes, concat } from "./bytes.ts";
+import { EXIT, Failure } from "./errors.ts";
+
+/** 4 KiB: an idle connection costs this and little more, and a message mostly fits. */
+const READ_SIZE = 4_096;
+/** How long an ended link waits for the peer to close, in milliseconds. */
+const LINGER = 1_000;
+
+/** One connection. */
+export class Link {
+  readonly #conn: Deno.Conn;
+  readonly #maxQueued: number;
+  readonly #buffer: Bytes = new Uint8Array(READ_SIZE);
+  #queue: Bytes[] = [];
+  #queued = 0;
+  #writing: Promise<void> | undefined;
+  #ended = false;
+  #closed = false;
+  #lingering: ReturnType<typeof setTimeout> | undefined;
+
+  /** `maxQueued`: the most bytes that may wait for the peer to read. */
+  constructor(conn: Deno.Conn, maxQueued: number) {
+    this.#conn = conn;
+    this.#maxQueued = maxQueued;
+  }
+
+  /** The peer's address, without its port. */
+  get address(): string {
+    const { remoteAddr } = this.#conn;
+    return "hostname" in remoteAddr ? remoteAddr.hostname : "local";
+  }
+
+  /** The next bytes, good until the next call; `undefined` at the end of the stream, however it ended. */
+  async read(): Promise<Uint8Array | undefined> {
+    try {
+      const size = await this.#conn.read(this.#buffer);
+      return size === null ? undefined : this.#buffer.subarray(0, size);
+    } catch {
+      return undefined; // reset by the peer, or closed by us
+    }
+  }
+
+  /** Queues bytes for the peer. Past the bound the link is closed. */
+  send(bytes: Bytes): void {
+    if (this.#ended) return;
+    this.#queue.push(bytes);
+    this.#queued += bytes.length;
+    if (this.#queued > this.#maxQueued) this.close();
+    else this.#writing ??= this.#write();
+  }
+
+  async #write(): Promise<void> {
+    await Promise.resolve(); // what is sent in the same turn leaves in the same write
+    try {
+      while (this.#queue.length > 0) {
+        const bytes = this.#queue.length === 1 ? this.#queue[0] as Bytes : concat(...this.#queue);
+        this.#queue = [];
+        for (let sent = 0; sent < bytes.length;) sent += await this.#conn.write(bytes.subarray(sent));
+        this.#queued -= bytes.length;
+      }
+    } catch {
+      this.close();
+    }
+    this.#writing = undefined;
+  }
+
+  /** Sends what is queued and closes the sending side; the peer has a moment to close its own. */
+  async end(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#lingering = setTimeout(() => this.close(), LINGER);
+    await this.#writing;
+    try {
+      if (!this.#closed) await this.#conn.closeWrite();
+    } catch {
+      this.close(); // the peer is gone
+    }
+  }
+
+  /** Ends the link, reads what still comes, and closes. Nobody else may be reading. */
+  async finish(): Promise<void> {
+    await this.end();
+    while (await this.read());
+    this.close();
+  }
+
+  /** Closes at once. */
+  close(): void {
+    this.#ended = true;
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#lingering);
+    this.#queue = [];
+    try {
+      this.#conn.close();
+    } catch {
+      // It was closed from elsewhere.
+    }
+  }
+}
+
+/** Connects within a time. Failure (5) with what to do where that doesn't work. */
+export async function connect(
+  host: string,
+  port: number,
+  options: { timeout: number; maxQueued: number },
+): Promise<Link> {
+  const signal = AbortSignal.timeout(options.timeout);
+  try {
+    const conn = await Deno.connect({ hostname: host, port, signal });
+    conn.setNoDelay(true);
+    return new Link(conn, options.maxQueued);
+  } catch (error) {
+    const why = signal.aborted
+      ? `no answer within ${options.timeout / 1000} s`
+      : error instanceof Deno.errors.ConnectionRefused
+      ? "nothing listens there"
+      : "the host can't be reached, or its name not be resolved";
+    throw new Failure(
+      EXIT.unavailable,
+      `cannot connect to ${host}:${port} (${why}); check the address and that the server runs`,
+    );
+  }
+}
+
+/** Listens. Failure (5) with what to do where the port is taken or not ours to take. */
+export function listen(host: string, port: number): Deno.TcpListener {
+  try {
+    return Deno.listen({ hostname: host, port });
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) {
+      throw new Failure(
+        EXIT.unavailable,
+        `port ${port} on ${host} is in use; stop what listens there, or choose another with --port`,
+      );
+    }
+    if (error instanceof Deno.errors.PermissionDenied) {
+      throw new Failure(
+        EXIT.unavailable,
+        `port ${port} may not be opened by this user; choose one above 1023 with --port`,
+      );
+    }
+    throw new Failure(EXIT.unavailable, `cannot listen on ${host}:${port}; --host must be an address of this machine`);
+  }
+}

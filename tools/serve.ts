@@ -1,0 +1,86 @@
+/**
+ * `securechat serve`: the server as a program. Prints the listening line on stdout once it listens, logs on stderr and in
+ * a file, stops gracefully on SIGINT or SIGTERM and at once on a second one.
+ */
+
+import { type CommandSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
+import { openLog } from "../lib/log.ts";
+import { serve } from "../server.ts";
+
+const SPEC = {
+  name: "serve",
+  summary: "run the chat server",
+  usage: `securechat serve [--host ADDRESS] [--port PORT] [--certs DIR] [--data DIR] [--db URL]
+
+Examples:
+  securechat serve                                   on port 5000, accounts in data/securechat.db
+  securechat serve --port 0                          on a port that the system chooses, and prints
+  securechat serve --db mysql://chat@db.example/chat accounts in MySQL or MariaDB (password: DB_PASSWORD)
+
+A first SIGINT or SIGTERM stops it: no new connections, receipts for the open sessions, then the end. A second ends it
+at once; the next start then closes the sessions with what their journals hold.`,
+  options: {},
+  settings: "serve",
+} as const satisfies CommandSpec<Record<never, never>>;
+
+/** Runs a server until it is told to stop. */
+export async function run(args: string[]): Promise<ExitStatus> {
+  const { flags } = parseCommand(args, SPEC);
+  const config = readConfig("serve", flags);
+  await offerCertificates(config.CERT_DIR);
+  const log = await openLog({
+    level: config.LOG_LEVEL,
+    file: config.LOG_FILE,
+    maxBytes: config.LOG_MAX_BYTES,
+    maxFiles: config.LOG_FILES,
+  });
+  try {
+    const server = await serve({ config, log });
+    console.log(`[*] Secure Chat Server listening on ${bracketed(server.host)}:${server.port}`);
+    await new Promise<void>((resolve) => {
+      let signals = 0;
+      onStopSignals(() => {
+        signals += 1;
+        if (signals === 1) void server.stop().then(resolve);
+        else resolve(server.abort());
+      });
+    });
+    return EXIT.done;
+  } finally {
+    await log.close();
+  }
+}
+
+/** An IPv6 address as it stands before a port. */
+function bracketed(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+/** Windows has SIGINT and SIGBREAK alone. */
+function onStopSignals(stop: () => void): void {
+  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT", "SIGBREAK"] : ["SIGINT", "SIGTERM"];
+  for (const signal of signals) Deno.addSignalListener(signal, stop);
+}
+
+/** Without certificates there is no server: on a terminal they can be made at once. */
+async function offerCertificates(dir: string): Promise<void> {
+  if (await exists(`${dir}/server_cert.pem`)) return;
+  const missing = new Failure(
+    EXIT.usage,
+    `certificate not found: there is no ${dir}/server_cert.pem; make certificates with: ${PROGRAM} init` +
+      (dir === "certs" ? "" : ` --certs ${dir}`),
+  );
+  if (!Deno.stdin.isTerminal()) throw missing;
+  const { askLine } = await import("../lib/terminal.ts");
+  const answer = await askLine(
+    `There are no certificates in ${dir}. Make a CA and certificates for localhost now? [y/N] `,
+  );
+  if (!/^y(?:es)?$/i.test(answer.trim())) throw missing;
+  const made = await (await import("./init.ts")).run(["--certs", dir]);
+  if (made !== EXIT.done) throw missing;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
