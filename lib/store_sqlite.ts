@@ -70,7 +70,9 @@ export async function openSqliteStore(dataDir: string, busyTimeout = BUSY_TIMEOU
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(path, { timeout: busyTimeout });
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
+    for (const pragma of ["journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"]) {
+      database.prepare(`PRAGMA ${pragma}`).get();
+    }
     migrate(database);
     return new SqliteStore(database);
   } catch (error) {
@@ -85,23 +87,28 @@ export async function openSqliteStore(dataDir: string, busyTimeout = BUSY_TIMEOU
 /** All pending migrations in one transaction, whose lock a second server that starts now waits for. */
 function migrate(database: DatabaseSync): void {
   inTransaction(database, () => {
-    database.exec(CREATE_SCHEMA_VERSION);
+    run(database, CREATE_SCHEMA_VERSION);
     const row = database.prepare("SELECT MAX(version) AS version FROM schema_version").get();
     for (const migration of pendingMigrations(Number(row?.["version"] ?? 0))) {
-      for (const statement of migration.sqlite) database.exec(statement);
+      for (const statement of migration.sqlite) run(database, statement);
       database.prepare("INSERT INTO schema_version (version) VALUES (?)").run(migration.version);
     }
   });
 }
 
+/** One statement. (The errors of `DatabaseSync.exec` carry no result code.) */
+function run(database: DatabaseSync, sql: string): void {
+  database.prepare(sql).run();
+}
+
 function inTransaction(database: DatabaseSync, work: () => void): void {
-  database.exec("BEGIN IMMEDIATE");
+  run(database, "BEGIN IMMEDIATE");
   try {
     work();
-    database.exec("COMMIT");
+    run(database, "COMMIT");
   } catch (error) {
     try {
-      database.exec("ROLLBACK");
+      run(database, "ROLLBACK");
     } catch {
       // A full disk has rolled back already, and then there is nothing to roll back.
     }

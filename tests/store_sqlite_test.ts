@@ -1,0 +1,247 @@
+import { DatabaseSync } from "node:sqlite";
+import { assert } from "./assert.ts";
+import { EXIT, Failure } from "../lib/errors.ts";
+import { SCHEMA_VERSION } from "../lib/migrations.ts";
+import { StoreUnavailable } from "../lib/store.ts";
+import { openSqliteStore, SQLITE_FILE } from "../lib/store_sqlite.ts";
+import { testStore } from "./store_contract.ts";
+
+const posix = Deno.build.os !== "windows";
+
+async function folder(): Promise<{ path: string; file: string } & AsyncDisposable> {
+  const path = await Deno.makeTempDir();
+  return {
+    path,
+    file: `${path}/${SQLITE_FILE}`,
+    [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }),
+  };
+}
+
+function mode(path: string): number {
+  return (Deno.statSync(path).mode ?? 0) & 0o777;
+}
+
+/** The sentence with which opening that folder's store ends. */
+async function refusal(dataDir: string, busyTimeout?: number): Promise<string> {
+  try {
+    await (await openSqliteStore(dataDir, busyTimeout)).close();
+  } catch (error) {
+    assert(error instanceof Failure, String(error));
+    assert.equal(error.status, EXIT.unavailable);
+    assert.match(error.message, /^[^\n]+$/);
+    return error.message;
+  }
+  assert.fail("the store opened");
+}
+
+testStore("SQLite", async () => {
+  const data = await folder();
+  const store = await openSqliteStore(data.path);
+  return {
+    store,
+    second: () => openSqliteStore(data.path),
+    query(sql) {
+      using database = new DatabaseSync(data.file);
+      return Promise.resolve(database.prepare(sql).all().map((row) => ({ ...row })));
+    },
+    async [Symbol.asyncDispose]() {
+      await store.close();
+      await data[Symbol.asyncDispose]();
+    },
+  };
+});
+
+Deno.test({
+  name: "openSqliteStore() makes a folder of 0700 and files of 0600, and mends a file that others may read",
+  ignore: !posix,
+  async fn() {
+    await using data = await folder();
+    const inner = `${data.path}/a/data`;
+    let store = await openSqliteStore(inner);
+    await store.addAudit([{ event: "stale", occurredAt: 0 }]);
+    assert.equal(mode(inner), 0o700);
+    const names = [...Deno.readDirSync(inner)].map(({ name }) => name);
+    assert(names.includes(SQLITE_FILE) && names.length > 1, String(names));
+    for (const name of names) assert.equal(mode(`${inner}/${name}`), 0o600, name);
+    await store.close();
+    await Deno.chmod(`${inner}/${SQLITE_FILE}`, 0o644);
+    store = await openSqliteStore(inner);
+    assert.equal(mode(`${inner}/${SQLITE_FILE}`), 0o600);
+    await store.close();
+  },
+});
+
+Deno.test("openSqliteStore() keeps a write-ahead log and flushes every commit", async () => {
+  await using data = await folder();
+  await (await openSqliteStore(data.path)).close();
+  using database = new DatabaseSync(data.file);
+  assert.deepEqual({ ...database.prepare("PRAGMA journal_mode").get() }, { journal_mode: "wal" });
+});
+
+Deno.test("openSqliteStore() migrates once, and finds everything again", async () => {
+  await using data = await folder();
+  const first = await openSqliteStore(data.path);
+  const secret = await first.secret("salt", () => crypto.getRandomValues(new Uint8Array(32)));
+  await first.close();
+  const second = await openSqliteStore(data.path);
+  assert.deepEqual(await second.secret("salt", () => new Uint8Array(32)), secret);
+  await second.close();
+  using database = new DatabaseSync(data.file);
+  const versions = database.prepare("SELECT version FROM schema_version").all().map((row) => row["version"]);
+  assert.deepEqual(versions, Array.from({ length: SCHEMA_VERSION }, (_, index) => index + 1));
+});
+
+Deno.test("openSqliteStore() migrates a database of the seed's schema and keeps its rows", async () => {
+  await using data = await folder();
+  {
+    using database = new DatabaseSync(data.file);
+    database.exec(`
+      CREATE TABLE users (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        email VARCHAR(255) UNIQUE NOT NULL,
+        username VARCHAR(255) UNIQUE NOT NULL,
+        salt VARBINARY(16) NOT NULL,
+        pwd_hash CHAR(64) NOT NULL,
+        created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+        updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP
+      );
+      CREATE TABLE sessions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        user_id INT NOT NULL,
+        session_token VARCHAR(64) UNIQUE NOT NULL,
+        client_cert_fingerprint VARCHAR(64) NOT NULL,
+        server_cert_fingerprint VARCHAR(64) NOT NULL,
+        transcript_hash VARCHAR(64),
+        started_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+        ended_at TIMESTAMP NULL,
+        message_count INT DEFAULT 0,
+        FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+      );
+      CREATE TABLE audit_log (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        event_type VARCHAR(50) NOT NULL,
+        email VARCHAR(255),
+        client_cert_fingerprint VARCHAR(64),
+        reason VARCHAR(255),
+        occurred_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+        ip_address VARCHAR(45)
+      );
+      INSERT INTO users (email, username, salt, pwd_hash)
+        VALUES ('Alice@Example.com', 'Alice', X'000102030405060708090a0b0c0d0e0f', '${"ab".repeat(32)}'),
+               ('bob@example.com', 'alice', X'ffffffffffffffffffffffffffffffff', '${"cd".repeat(32)}');
+      INSERT INTO sessions (user_id, session_token, client_cert_fingerprint, server_cert_fingerprint)
+        VALUES (1, 'token', 'c', 'd');
+      INSERT INTO audit_log (event_type, reason) VALUES ('login_failure', 'of old');
+    `);
+  }
+  const store = await openSqliteStore(data.path);
+  assert.deepEqual(await store.findUser("alice@example.com"), {
+    id: 1,
+    email: "alice@example.com",
+    username: "Alice",
+    salt: new Uint8Array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]),
+    passwordRecord: "ab".repeat(32),
+  });
+  assert.equal((await store.findUser("bob@example.com"))?.username, "alice", "two names of old may differ in case");
+  const third = { email: "c@example.com", username: "ALICE", salt: new Uint8Array(16), passwordRecord: "r" };
+  assert.equal(await store.addUser(third, 0), undefined, "and nobody else gets that name");
+  assert.deepEqual(await store.unfinishedSessions(), ["token"]);
+  await store.replacePasswordRecord(1, "wide ".repeat(50));
+  await store.close();
+  using database = new DatabaseSync(data.file);
+  assert.equal(database.prepare("SELECT reason FROM audit_log").get()?.["reason"], "of old");
+});
+
+Deno.test("openSqliteStore() refuses a schema that is newer than the program, and leaves it as it was", async () => {
+  await using data = await folder();
+  await (await openSqliteStore(data.path)).close();
+  {
+    using database = new DatabaseSync(data.file);
+    database.exec(`INSERT INTO schema_version (version) VALUES (${SCHEMA_VERSION + 1})`);
+  }
+  const sentence = await refusal(data.path);
+  assert.match(sentence, new RegExp(`schema version ${SCHEMA_VERSION + 1}.*only up to ${SCHEMA_VERSION}`));
+});
+
+Deno.test("openSqliteStore() says so where the file is no database", async () => {
+  await using data = await folder();
+  await Deno.writeTextFile(data.file, "these are my notes, not a database\n".repeat(100));
+  assert.match(await refusal(data.path), /database connection failed: .*is not a SQLite database/);
+  assert.match(await Deno.readTextFile(data.file), /^these are my notes/);
+});
+
+Deno.test("openSqliteStore() says so where another program holds the database", async () => {
+  await using data = await folder();
+  await (await openSqliteStore(data.path)).close();
+  using database = new DatabaseSync(data.file);
+  database.exec("BEGIN EXCLUSIVE");
+  assert.match(await refusal(data.path, 50), /locked by another program/);
+});
+
+Deno.test("openSqliteStore() says so where the folder is a file", async () => {
+  await using data = await folder();
+  await Deno.writeTextFile(`${data.path}/data`, "");
+  assert.match(await refusal(`${data.path}/data`), /database connection failed/);
+});
+
+Deno.test("eight servers that start at once on an empty folder all open it", async () => {
+  await using data = await folder();
+  const program = `
+    import { openSqliteStore } from ${JSON.stringify(new URL("../lib/store_sqlite.ts", import.meta.url).href)};
+    await (await openSqliteStore(${JSON.stringify(data.path)})).close();
+  `;
+  const statuses = await Promise.all(Array.from({ length: 8 }, async () => {
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["eval", "--quiet", program],
+      stderr: "piped",
+    }).output();
+    return code === 0 ? "open" : new TextDecoder().decode(stderr);
+  }));
+  assert.deepEqual(statuses, Array.from({ length: 8 }, () => "open"));
+});
+
+Deno.test("a store that cannot write now throws StoreUnavailable, and works when it can again", async () => {
+  await using data = await folder();
+  const store = await openSqliteStore(data.path, 20);
+  const row = { event: "stale", occurredAt: 0 } as const;
+  {
+    using database = new DatabaseSync(data.file);
+    database.exec("BEGIN IMMEDIATE");
+    await assert.rejects(store.addAudit([row]), StoreUnavailable);
+    await assert.rejects(store.replacePasswordRecord(1, "r"), /locked by another program/);
+    assert.equal(await store.findUser("a@example.com"), undefined, "reading goes on");
+  }
+  await store.addAudit([row]);
+  await store.close();
+});
+
+Deno.test({
+  name: "a full disk is StoreUnavailable, nothing of the write stays, and the store goes on when there is room",
+  ignore: Deno.build.os !== "linux",
+  async fn(t) {
+    await using data = await folder();
+    const mount = await new Deno.Command("mount", {
+      args: ["-t", "tmpfs", "-o", "size=400k", "tmpfs", data.path],
+      stderr: "null",
+    }).output().catch(() => undefined);
+    if (!mount?.success) {
+      return void await t.step({ name: "needs the right to mount a small tmpfs", ignore: true, fn() {} });
+    }
+    const store = await openSqliteStore(data.path);
+    try {
+      await Deno.writeFile(`${data.path}/filler`, new Uint8Array(100 * 1024));
+      const row = { event: "stale", reason: "x".repeat(255), occurredAt: 0 } as const;
+      let written = 0;
+      await assert.rejects(async () => {
+        for (; written < 10_000; written += 50) await store.addAudit(Array.from({ length: 50 }, () => row));
+      }, (error) => error instanceof StoreUnavailable && /disk is full/.test(error.message));
+      await Deno.remove(`${data.path}/filler`);
+      await store.addAudit([row]);
+      using database = new DatabaseSync(data.file);
+      assert.equal(database.prepare("SELECT COUNT(*) AS rows FROM audit_log").get()?.["rows"], written + 1);
+    } finally {
+      await store.close();
+      await new Deno.Command("umount", { args: [data.path] }).output();
+    }
+  },
+});
