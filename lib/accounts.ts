@@ -199,7 +199,7 @@ export class Accounts {
     return thrown;
   }
 
-  #audit(
+  async #audit(
     event: AuditEvent,
     { email, clientFingerprint, address }: Origin & { readonly email: string },
     reason?: string,
