@@ -90,17 +90,18 @@ function write(text: string): void {
 
 /** The status for what ended a command, after it was said. */
 async function conclude(error: unknown): Promise<number> {
-  if (error instanceof HelpAsked) {
-    write(error.text);
-    return EXIT.done;
-  }
   if (error instanceof Deno.errors.BrokenPipe) return BROKEN_PIPE;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = printable(error instanceof Error ? error.message : String(error));
   if (error instanceof Failure) {
-    console.error(`securechat: ${printable(message)}`);
+    console.error(`securechat: ${message}`);
     return error.status;
   }
-  console.error(`securechat: internal error: ${printable(message)}; please report`);
+  // The system said no where no command expected it, a full disk for example: its own words, and no fault of ours.
+  if (/\(os error [0-9]+\)/.test(message)) {
+    console.error(`securechat: ${message}`);
+    return EXIT.unavailable;
+  }
+  console.error(`securechat: internal error: ${message}; please report`);
   await logStack(error);
   return INTERNAL_ERROR;
 }
@@ -128,9 +129,13 @@ async function logStack(error: unknown): Promise<void> {
 /** Runs the program, for what the exit status is to be. */
 async function main(args: readonly string[]): Promise<number> {
   try {
-    return await run(args);
+    return await run(args).catch((error) => {
+      if (!(error instanceof HelpAsked)) throw error;
+      write(error.text);
+      return EXIT.done;
+    });
   } catch (error) {
-    return await conclude(error).catch(() => BROKEN_PIPE); // stdout or stderr is closed
+    return await conclude(error).catch(() => BROKEN_PIPE); // nobody reads stderr either
   }
 }
 
