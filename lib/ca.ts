@@ -1,0 +1,210 @@
+/**
+ * A certificate authority: keys, certificates and revocation lists as RFC 5280 wants them, issued with @peculiar/x509
+ * (this is its one door).
+ *
+ *     CN=SERVER: localhost     the seed's subject; SAN DNS:localhost, IP:127.0.0.1; serverAuth; digitalSignature
+ *     CN=CLIENT: ada           clientAuth; with an e-mail address, SAN email:ada@example.org
+ *
+ * Serial numbers are 128 random bits, signatures SHA-256, key identifiers SHA-256 of SubjectPublicKeyInfo (RFC 7093
+ * section 2, item 4). Whatever is issued is read back with `x509.ts` and held against the path check before anybody
+ * gets it: a CA that the check refuses issues nothing. Files, names of files and what was issued when: `ca_folder.ts`.
+ */
+
+import "reflect-metadata"; // @peculiar/x509 throws at import without it
+import * as peculiar from "@peculiar/x509";
+import { type Bytes, encodeHex, parseHex, type Random } from "./bytes.ts";
+import { findPath } from "./certificate_path.ts";
+import { encodeCount, encodePem } from "./der.ts";
+import { EXIT, Failure } from "./errors.ts";
+import { sha256 } from "./hash.ts";
+import { publicKeyOf } from "./private_key.ts";
+import { canonicalAddress, type Certificate, OID, parseCertificate, parseRevocationList } from "./x509.ts";
+
+const RSA = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+const DAY = 86_400_000;
+/** Clocks differ: what was issued now is good a little earlier. */
+const BACKDATED = 600_000;
+
+/** The sizes of keys that are made. */
+export const KEY_BITS = [2048, 3072, 4096] as const;
+
+/** One of {@link KEY_BITS}. */
+export type KeyBits = typeof KEY_BITS[number];
+
+/** A CA that can issue: its certificate and its key (PKCS #8 DER). */
+export interface Authority {
+  readonly certificate: Certificate;
+  readonly key: Bytes;
+}
+
+/** When, and where randomness comes from. */
+export interface Issuing {
+  /** Unix milliseconds. */
+  readonly now: number;
+  readonly random: Random;
+  readonly days: number;
+}
+
+/** Whom a certificate is for. */
+export interface Request {
+  readonly role: "server" | "client";
+  /** What stands after `SERVER: ` or `CLIENT: `. */
+  readonly name: string;
+  /** Host names and addresses for subjectAltName. */
+  readonly hosts?: readonly string[];
+  readonly email?: string;
+  /** The DER of SubjectPublicKeyInfo. */
+  readonly publicKey: Bytes;
+}
+
+/** A certificate that a revocation list names. */
+export interface RevokedSerial {
+  readonly serial: string;
+  /** Unix milliseconds. */
+  readonly date: number;
+}
+
+/** A fresh RSA key with exponent 65537, as PKCS #8 DER. */
+export async function generateKey(bits: KeyBits = 2048): Promise<Bytes> {
+  const algorithm = { ...RSA, modulusLength: bits, publicExponent: Uint8Array.of(1, 0, 1) };
+  const pair = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  return new Uint8Array(await crypto.subtle.exportKey("pkcs8", pair.privateKey));
+}
+
+/** A self-signed CA of that name. */
+export async function createAuthority(name: string, key: Bytes, issuing: Issuing): Promise<Authority> {
+  const publicKey = publicKeyOf(key);
+  const identifier = keyIdentifier(publicKey);
+  const certificate = await issue({
+    subject: new peculiar.Name([{ CN: [name] }]),
+    issuer: new peculiar.Name([{ CN: [name] }]),
+    publicKey,
+    signingKey: key,
+    ...validity(issuing, Infinity),
+    random: issuing.random,
+    extensions: [
+      new peculiar.BasicConstraintsExtension(true, undefined, true),
+      new peculiar.KeyUsagesExtension(peculiar.KeyUsageFlags.keyCertSign | peculiar.KeyUsageFlags.cRLSign, true),
+      new peculiar.SubjectKeyIdentifierExtension(identifier),
+    ],
+  });
+  if (certificate.faults.length > 0) throw new Error(`the CA's certificate ${certificate.faults[0]}`);
+  return { certificate, key };
+}
+
+/** A certificate for a server or a person, not longer valid than the CA itself. */
+export async function issueCertificate(authority: Authority, request: Request, issuing: Issuing): Promise<Certificate> {
+  const { role, name, publicKey } = request;
+  const { certificate: issuer, key } = authority;
+  const isServer = role === "server";
+  const alternatives: peculiar.JsonGeneralName[] = (request.hosts ?? []).map((host) => {
+    const address = canonicalAddress(host);
+    return address === undefined ? { type: "dns", value: host } : { type: "ip", value: address };
+  });
+  if (request.email !== undefined) alternatives.push({ type: "email", value: request.email });
+  const extensions: peculiar.Extension[] = [
+    new peculiar.BasicConstraintsExtension(false, undefined, true),
+    new peculiar.KeyUsagesExtension(peculiar.KeyUsageFlags.digitalSignature, true),
+    new peculiar.ExtendedKeyUsageExtension([isServer ? OID.serverAuth : OID.clientAuth]),
+  ];
+  if (alternatives.length > 0) extensions.push(new peculiar.SubjectAlternativeNameExtension(alternatives));
+  if (issuer.subjectKeyIdentifier !== undefined) { // a CA without one, as the seed's, leaves both out
+    extensions.push(
+      new peculiar.SubjectKeyIdentifierExtension(keyIdentifier(publicKey)),
+      new peculiar.AuthorityKeyIdentifierExtension(issuer.subjectKeyIdentifier),
+    );
+  }
+  const certificate = await issue({
+    subject: new peculiar.Name([{ CN: [`${isServer ? "SERVER" : "CLIENT"}: ${name}`] }]),
+    issuer: nameOf(issuer),
+    publicKey,
+    signingKey: key,
+    ...validity(issuing, issuer.notAfter),
+    random: issuing.random,
+    extensions,
+  });
+  const path = await findPath([certificate], { authorities: [issuer], revocations: [] }, { purpose: role });
+  const [problem] = path.problems(issuing.now, "current");
+  if (problem !== undefined) throw new Failure(EXIT.no, `the CA cannot issue this certificate: ${problem}`);
+  return certificate;
+}
+
+/** A revocation list, as PEM: whom it names, good from now to `nextUpdate` (unix ms). */
+export async function issueRevocationList(
+  authority: Authority,
+  revoked: readonly RevokedSerial[],
+  { now, nextUpdate, number }: { now: number; nextUpdate: number; number: bigint },
+): Promise<string> {
+  const { certificate: issuer, key } = authority;
+  const extensions: peculiar.Extension[] = [new peculiar.Extension(OID.crlNumber, false, encodeCount(number))];
+  if (issuer.subjectKeyIdentifier !== undefined) {
+    extensions.push(new peculiar.AuthorityKeyIdentifierExtension(issuer.subjectKeyIdentifier));
+  }
+  const list = await peculiar.X509CrlGenerator.create({
+    issuer: nameOf(issuer),
+    thisUpdate: new Date(now),
+    nextUpdate: new Date(nextUpdate),
+    // Without a reason the library writes an empty list of extensions, which RFC 5280 section 5.1.2.6 forbids.
+    entries: revoked.map(({ serial, date }) => ({
+      serialNumber: evenHex(serial),
+      revocationDate: new Date(date),
+      reason: peculiar.X509CrlReason.cessationOfOperation,
+    })),
+    extensions,
+    signingAlgorithm: RSA,
+    signingKey: await importKey(key),
+  });
+  const pem = encodePem("X509 CRL", new Uint8Array(list.rawData));
+  const read = parseRevocationList(pem);
+  if (read.faults.length > 0 || read.issuerName !== issuer.subjectName || read.revoked.size !== revoked.length) {
+    throw new Error("the revocation list that was issued is not the one that was meant");
+  }
+  return pem;
+}
+
+interface Parts {
+  readonly subject: peculiar.Name;
+  readonly issuer: peculiar.Name;
+  readonly publicKey: Bytes;
+  readonly signingKey: Bytes;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  readonly random: Random;
+  readonly extensions: peculiar.Extension[];
+}
+
+async function issue({ publicKey, signingKey, random, ...parts }: Parts): Promise<Certificate> {
+  const serial = encodeHex(random(16));
+  const issued = await peculiar.X509CertificateGenerator.create({
+    ...parts,
+    serialNumber: serial,
+    publicKey: new peculiar.PublicKey(publicKey),
+    signingAlgorithm: RSA,
+    signingKey: await importKey(signingKey),
+  });
+  const certificate = parseCertificate(new Uint8Array(issued.rawData));
+  if (evenHex(certificate.serial).padStart(32, "0") !== serial) throw new Error("the serial number was changed");
+  return certificate;
+}
+
+/** The subject of the CA, byte for byte as its own certificate has it. */
+function nameOf(issuer: Certificate): peculiar.Name {
+  return new peculiar.Name(parseHex(issuer.subjectName) ?? new Uint8Array());
+}
+
+function validity({ now, days }: Issuing, end: number): { notBefore: Date; notAfter: Date } {
+  const second = Math.floor(now / 1000) * 1000;
+  return { notBefore: new Date(second - BACKDATED), notAfter: new Date(Math.min(second + days * DAY, end)) };
+}
+
+function keyIdentifier(publicKey: Bytes): string {
+  return encodeHex(sha256(publicKey));
+}
+
+function evenHex(serial: string): string {
+  return serial.length % 2 === 0 ? serial : `0${serial}`;
+}
+
+function importKey(pkcs8: Bytes): Promise<CryptoKey> {
+  return crypto.subtle.importKey("pkcs8", pkcs8, RSA, false, ["sign"]);
+}

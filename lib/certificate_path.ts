@@ -1,0 +1,400 @@
+/**
+ * Whether a certificate is good: the path from it to a trusted CA, by the rules of protocol.md section 3, items 1 to 7.
+ *
+ *     const path = await findPath(parseCertificates(hello.client_cert), trust, { purpose: "client" });
+ *     path.problems(now(), "current") → ['the client certificate "CN=CLIENT: ada" expired 2026-01-02T00:00:00Z']
+ *
+ * Small and strict. Issuers are found by name, byte for byte, and by signature; every path that the signatures allow is
+ * tried, trusted CAs first, within fixed bounds. Then each certificate is held against the rules, and every reason
+ * against it is told, not the first alone. What the rules leave open is decided for refusal: name constraints,
+ * policies, extensions that come twice and the like are faults (`x509.ts`); a server's name is a whole name, never a
+ * wildcard, since without a list of public suffixes `*.co.uk` would pass (RFC 9525 section 6.3 leaves that choice); a
+ * CN that could pass for a host has to be one of subjectAltName; every intermediate counts for pathLen.
+ *
+ * Signatures are checked once, in {@link findPath}; time and revocation are asked for with {@link
+ * CertificatePath.problems}, as often as a transcript has lines. Key identifiers are not required (the seed's CA writes
+ * none), but where they are there they have to fit. There is no OCSP and no fetching of anything.
+ */
+
+import { encodeHex } from "./bytes.ts";
+import { isKnownAlgorithm, verifySignature } from "./certificate_signature.ts";
+import { printable } from "./text.ts";
+import { canonicalAddress, type Certificate, OID, type RevocationList } from "./x509.ts";
+
+/** What a side believes in: its CAs, and their revocation lists where it has any. */
+export interface Trust {
+  readonly authorities: readonly Certificate[];
+  readonly revocations: readonly RevocationList[];
+}
+
+/** What a certificate is wanted for; `either` where a transcript's lines may be anybody's. */
+export type Purpose = "server" | "client" | "either";
+
+/** How revocation lists are read: as of now, or (offline) however old, for what is dated after the revocation. */
+export type RevocationMode = "current" | "offline";
+
+/** What {@link findPath} is asked. */
+export interface PathOptions {
+  readonly purpose: Purpose;
+  /** The host name or address that a client was told to connect to (item 6). */
+  readonly host?: string;
+  /** The fingerprint of the verifier's own certificate (item 7). */
+  readonly own?: string;
+  /** Leaves out the rule that keys are RSA: P-256, P-384 and P-521 pass too. */
+  readonly anyKey?: boolean;
+  /** How many certificates may stand between leaf and CA. */
+  readonly maxIntermediates?: number;
+}
+
+/** More than the wire can carry, and little enough that every order of them can be tried. */
+export const MAX_PATH = 8;
+/** Paths that are tried to their end, and steps on the way: a private CA needs one path. */
+const MAX_CANDIDATES = 16;
+const MAX_STEPS = 64;
+
+/** Searches the paths from the first certificate to a trusted CA and checks what doesn't depend on the time. */
+export async function findPath(
+  chain: readonly Certificate[],
+  trust: Trust,
+  options: PathOptions,
+): Promise<CertificatePath> {
+  const [leaf, ...others] = chain;
+  if (leaf === undefined) return new CertificatePath([], options.purpose);
+  const search = new Search(others, trust, options);
+  if (chain.length > MAX_PATH) search.deadEnds.push(`there are more than ${MAX_PATH} certificates`);
+  else await search.extend([leaf]);
+  const found = search.found.length > 0 ? search.found : [[leaf]];
+  const candidates = await Promise.all(found.map(async (certificates) => ({
+    certificates,
+    problems: [...(search.found.length > 0 ? [] : search.deadEnds), ...fixedProblems(certificates, options)],
+    lists: search.found.length > 0 ? await appliedLists(certificates, trust) : [],
+  })));
+  return new CertificatePath(candidates, options.purpose);
+}
+
+/** A path, what is wrong with it at any time, and the revocation lists that concern it. */
+interface Candidate {
+  readonly certificates: readonly Certificate[];
+  readonly problems: readonly string[];
+  readonly lists: readonly AppliedList[];
+}
+
+/** A revocation list of a certificate's issuer. */
+interface AppliedList {
+  readonly certificate: Certificate;
+  readonly depth: number;
+  readonly list: RevocationList;
+  /** What is wrong with the list itself. */
+  readonly problems: readonly string[];
+}
+
+/** What {@link findPath} found. */
+export class CertificatePath {
+  readonly #candidates: readonly Candidate[];
+  readonly #purpose: Purpose;
+
+  /** Made by {@link findPath}. */
+  constructor(candidates: readonly Candidate[], purpose: Purpose) {
+    this.#candidates = candidates;
+    this.#purpose = purpose;
+  }
+
+  /** The best path at that time, leaf first. */
+  certificates(at: number, revocation: RevocationMode): readonly Certificate[] {
+    return this.#best(at, revocation).certificates;
+  }
+
+  /** Every reason against the certificate at that time (unix ms); none: it is good. */
+  problems(at: number, revocation: RevocationMode): string[] {
+    return this.#best(at, revocation).problems;
+  }
+
+  /** The first path without a problem, or the one with the fewest. */
+  #best(at: number, revocation: RevocationMode): { certificates: readonly Certificate[]; problems: string[] } {
+    let best: { certificates: readonly Certificate[]; problems: string[] } | undefined;
+    for (const { certificates, problems, lists } of this.#candidates) {
+      const all = [...problems];
+      certificates.forEach((certificate, depth) => {
+        const problem = dateProblem(certificate, at);
+        if (problem !== undefined) all.push(`${nameOf(certificate, depth, this.#purpose)} ${problem}`);
+      });
+      for (const applied of lists) all.push(...revocationProblems(applied, at, revocation, this.#purpose));
+      if (all.length === 0) return { certificates, problems: all };
+      if (best === undefined || all.length < best.problems.length) best = { certificates, problems: all };
+    }
+    return best ?? { certificates: [], problems: ["there is no certificate"] };
+  }
+}
+
+/** Walks from issuer to issuer, depth first. */
+class Search {
+  readonly found: Certificate[][] = [];
+  /** Why no path was found, as sentences. */
+  readonly deadEnds: string[] = [];
+  readonly #others: readonly Certificate[];
+  readonly #trust: Trust;
+  readonly #options: PathOptions;
+  readonly #signatures = new Map<string, Promise<boolean>>();
+  #steps = 0;
+
+  constructor(others: readonly Certificate[], trust: Trust, options: PathOptions) {
+    this.#trust = trust;
+    this.#options = options;
+    const known = new Set(trust.authorities.map((authority) => authority.fingerprint));
+    this.#others = others.filter((other) => !known.has(other.fingerprint));
+  }
+
+  async extend(path: readonly Certificate[]): Promise<void> {
+    const tip = path.at(-1);
+    if (tip === undefined || ++this.#steps > MAX_STEPS || this.found.length >= MAX_CANDIDATES) return;
+    const isIssuer = (other: Certificate) => other.subjectName === tip.issuerName;
+    const authorities = this.#trust.authorities.filter(isIssuer);
+    // The same name and key again would be a way in a circle.
+    const others = this.#others.filter(isIssuer).filter((other) => !path.some((member) => isSame(member, other)));
+    let isDeadEnd = true;
+    for (const issuer of authorities) {
+      if (!await this.#isSigned(tip, issuer)) continue;
+      this.found.push([...path, issuer]);
+      isDeadEnd = false;
+    }
+    for (const issuer of path.length < MAX_PATH - 1 ? others : []) {
+      if (!await this.#isSigned(tip, issuer)) continue;
+      await this.extend([...path, issuer]);
+      isDeadEnd = false;
+    }
+    if (isDeadEnd) this.deadEnds.push(this.#reason(tip, path.length - 1, [...authorities, ...others]));
+  }
+
+  #isSigned(certificate: Certificate, issuer: Certificate): Promise<boolean> {
+    // A key that will be refused anyway isn't worked with: it may be as large as the certificate allows.
+    if (keyProblem(issuer, this.#options) !== undefined) return Promise.resolve(false);
+    const pair = certificate.fingerprint + issuer.fingerprint;
+    const known = this.#signatures.get(pair) ?? verifySignature(certificate, issuer);
+    this.#signatures.set(pair, known);
+    return known;
+  }
+
+  #reason(tip: Certificate, depth: number, issuers: readonly Certificate[]): string {
+    const name = nameOf(tip, depth, this.#options.purpose);
+    for (const issuer of issuers) {
+      const problem = keyProblem(issuer, this.#options);
+      if (problem !== undefined) return `the certificate of the issuer "${short(issuer.subject)}" ${problem}`;
+    }
+    if (!isKnownAlgorithm(tip)) {
+      return `${name} is signed by an algorithm that isn't taken: SHA-256 or stronger is needed`;
+    }
+    if (issuers.length > 0) return `${name} is not signed with the key of its issuer "${short(tip.issuer)}"`;
+    if (tip.issuerName === tip.subjectName) return `${name} is self-signed, and not by a CA that is trusted here`;
+    return `${name} was issued by "${short(tip.issuer)}", which is not a CA that is trusted here`;
+  }
+}
+
+function isSame(a: Certificate, b: Certificate): boolean {
+  return a.subjectName === b.subjectName && encodeHex(a.publicKey) === encodeHex(b.publicKey);
+}
+
+/** What is wrong with the certificates of a path, whatever the time. */
+function fixedProblems(certificates: readonly Certificate[], options: PathOptions): string[] {
+  const problems: string[] = [];
+  certificates.forEach((certificate, depth) => {
+    const issuer = certificates[depth + 1];
+    const reasons = [...certificate.faults];
+    const key = keyProblem(certificate, options);
+    if (key !== undefined) reasons.push(key);
+    reasons.push(...identifierProblems(certificate, issuer));
+    if (depth > 0) reasons.push(...issuerProblems(certificate, depth - 1, issuer === undefined, options.purpose));
+    else reasons.push(...leafProblems(certificate, options));
+    const name = nameOf(certificate, depth, options.purpose);
+    problems.push(...reasons.map((reason) => `${name} ${reason}`));
+  });
+  const intermediates = Math.max(0, certificates.length - 2);
+  if (intermediates > (options.maxIntermediates ?? MAX_PATH)) {
+    problems.push(`there are more than ${options.maxIntermediates} certificates between it and the CA`);
+  }
+  return problems;
+}
+
+/** Item 4, the key. */
+function keyProblem({ rsa, curve, keyKind }: Certificate, options: PathOptions): string | undefined {
+  if (rsa === undefined) {
+    return options.anyKey && curve !== undefined ? undefined : `has a key of another kind than RSA: ${keyKind}`;
+  }
+  if (rsa.bits < 2048 || rsa.bits > 4096) return `has an RSA key of ${rsa.bits} bits, not of 2048 to 4096`;
+  if (rsa.bits % 8 !== 0) return `has an RSA key of ${rsa.bits} bits, which are not whole octets`;
+  if (rsa.exponent !== 65537n) return "has an RSA key whose exponent is not 65537";
+  return undefined;
+}
+
+/** RFC 5280 sections 4.2.1.1 and 4.2.1.2: none at all, or all that belong together. */
+function identifierProblems(certificate: Certificate, issuer: Certificate | undefined): string[] {
+  const { subjectKeyIdentifier, authorityKeyIdentifier, subjectName, issuerName } = certificate;
+  const problems: string[] = [];
+  const isSelfIssued = subjectName === issuerName;
+  if (subjectKeyIdentifier !== undefined && authorityKeyIdentifier === undefined && !isSelfIssued) {
+    problems.push("has an identifier of its own key, but none of its issuer's");
+  }
+  const named = issuer?.subjectKeyIdentifier ??
+    (issuer === undefined && isSelfIssued ? subjectKeyIdentifier : undefined);
+  const known = issuer !== undefined || isSelfIssued;
+  if (known && authorityKeyIdentifier !== undefined && authorityKeyIdentifier !== named) {
+    problems.push("names another key as its issuer's");
+  }
+  return problems;
+}
+
+/** Item 2: what an issuer must be, with so many intermediates below it. */
+function issuerProblems(issuer: Certificate, below: number, isRoot: boolean, purpose: Purpose): string[] {
+  const problems: string[] = [];
+  if (!issuer.isAuthority) problems.push("is not a CA's, but has issued a certificate");
+  if (issuer.pathLength !== undefined && below > issuer.pathLength) {
+    problems.push(`allows ${issuer.pathLength} intermediate certificates below it, but there are ${below}`);
+  }
+  if (issuer.keyUsage?.has("keyCertSign") === false) problems.push("may not sign certificates, by its keyUsage");
+  // A purpose in a root limits nothing in RFC 5280; an intermediate's limits what is below.
+  if (issuer.extendedKeyUsage !== undefined && (isRoot || !hasPurpose(issuer.extendedKeyUsage, purpose))) {
+    problems.push("is limited to other purposes by its extendedKeyUsage");
+  }
+  return problems;
+}
+
+const PURPOSES = { server: [OID.serverAuth], client: [OID.clientAuth], either: [OID.serverAuth, OID.clientAuth] };
+const PREFIXES = { server: "SERVER: ", client: "CLIENT: " };
+
+function hasPurpose(purposes: readonly string[], wanted: Purpose): boolean {
+  return [OID.anyExtendedKeyUsage, ...PURPOSES[wanted]].some((purpose) => purposes.includes(purpose));
+}
+
+/** Items 4, 6 and 7. */
+function leafProblems(leaf: Certificate, options: PathOptions): string[] {
+  const { purpose, host, own } = options;
+  const { keyUsage, extendedKeyUsage, commonNames } = leaf;
+  const problems: string[] = [];
+  if (leaf.isAuthority) problems.push("is a CA's, not a person's or a server's");
+  if (keyUsage?.has("digitalSignature") === false) problems.push("may not sign, by its keyUsage");
+  if (keyUsage?.has("keyCertSign")) problems.push("may sign certificates, by its keyUsage, but is not a CA's");
+  if (extendedKeyUsage !== undefined && !hasPurpose(extendedKeyUsage, purpose)) {
+    problems.push(
+      `is not meant for a ${purpose === "either" ? "server or a client" : purpose}, by its extendedKeyUsage`,
+    );
+  }
+  if (extendedKeyUsage?.includes(OID.anyExtendedKeyUsage) && extendedKeyUsage.length > 1) {
+    problems.push("is meant for any purpose and for some, by its extendedKeyUsage");
+  }
+  const isNamed = (role: "server" | "client") => commonNames.some((name) => name.startsWith(PREFIXES[role]));
+  if (purpose === "server" && isNamed("client")) problems.push("is a client's, by its name");
+  if (purpose === "client" && isNamed("server")) problems.push("is a server's, by its name");
+  if (purpose === "server") {
+    if (!isNamed("server") && !extendedKeyUsage?.includes(OID.serverAuth)) {
+      problems.push("says nowhere that it is a server's");
+    }
+    problems.push(...nameProblems(leaf));
+  }
+  if (host !== undefined && !matchesHost(leaf, host)) problems.push(`is not for "${short(host)}": ${hostsOf(leaf)}`);
+  if (own !== undefined && leaf.fingerprint === own) problems.push("is our own certificate");
+  return problems;
+}
+
+/** A CN that people would take for a host has to be a name that is checked. */
+function nameProblems({ commonNames, hostNames }: Certificate): string[] {
+  if (hostNames === undefined) return [];
+  const known = [...hostNames.dnsNames, ...hostNames.addresses];
+  return commonNames.filter((name) => /^(?:\d\S*|\S*[.:]\S*)$/.test(name) && !known.includes(name))
+    .map((name) => `has the name "${short(name)}", which is not in its subjectAltName`);
+}
+
+/** RFC 9525 section 6, whole names alone. */
+export function matchesHost({ commonNames, hostNames }: Certificate, host: string): boolean {
+  if (hostNames === undefined) return commonNames.includes(PREFIXES.server + host);
+  const address = canonicalAddress(host);
+  if (address !== undefined) return hostNames.addresses.includes(address);
+  const wanted = host.toLowerCase().replace(/\.$/, "");
+  if (!isDnsName(wanted)) return false;
+  return hostNames.dnsNames.some((name) => name.toLowerCase().replace(/\.$/, "") === wanted);
+}
+
+/** Letters, digits and hyphens; a last label of digits alone would be an address (RFC 1123 section 2.1). */
+function isDnsName(name: string): boolean {
+  const labels = name.split(".");
+  return labels.every((label) => /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(label)) &&
+    !/^\d+$/.test(labels.at(-1) ?? "");
+}
+
+function hostsOf({ commonNames, hostNames }: Certificate): string {
+  const names = hostNames === undefined
+    ? commonNames.filter((name) => name.startsWith(PREFIXES.server)).map((name) => name.slice(PREFIXES.server.length))
+    : [...hostNames.dnsNames, ...hostNames.addresses];
+  return names.length === 0 ? "it names no host" : `it names ${short(names.join(", "))}`;
+}
+
+/** Item 3. Times are whole seconds, and that of notAfter is the last one in which a certificate is valid. */
+function dateProblem(certificate: Certificate, at: number): string | undefined {
+  const { notBefore, notAfter } = certificate;
+  if (at < notBefore) return `is not valid before ${instant(notBefore)}, and the clock says ${instant(at)}`;
+  if (at >= notAfter + 1000) return `expired ${instant(notAfter)}, and the clock says ${instant(at)}`;
+  return undefined;
+}
+
+/** Item 5: the lists of the path's issuers. */
+function appliedLists(certificates: readonly Certificate[], trust: Trust): Promise<AppliedList[]> {
+  const applied = certificates.slice(0, -1).flatMap((certificate, depth) => {
+    const issuer = certificates[depth + 1];
+    const lists = trust.revocations.filter((list) => list.issuerName === issuer?.subjectName);
+    return issuer === undefined ? [] : lists.map((list) => ({ certificate, depth, issuer, list }));
+  });
+  return Promise.all(applied.map(async ({ certificate, depth, issuer, list }) => {
+    const problems = list.faults.map((fault) => `${listName(list)} ${fault}`);
+    if (issuer.keyUsage?.has("cRLSign") === false) {
+      problems.push(`${listName(list)} is signed with a key that may not sign such lists, by the CA's keyUsage`);
+    } else if (!await isGoodList(list, issuer)) {
+      problems.push(`${listName(list)} is not signed with that CA's key`);
+    }
+    return { certificate, depth, list, problems };
+  }));
+}
+
+/** A server shows the same list to every client: its signature is checked once for each CA. */
+const listSignatures = new WeakMap<RevocationList, Map<string, Promise<boolean>>>();
+
+function isGoodList(list: RevocationList, issuer: Certificate): Promise<boolean> {
+  const known = listSignatures.get(list) ?? new Map<string, Promise<boolean>>();
+  listSignatures.set(list, known);
+  const good = known.get(issuer.fingerprint) ?? verifySignature(list, issuer);
+  known.set(issuer.fingerprint, good);
+  return good;
+}
+
+function revocationProblems(applied: AppliedList, at: number, mode: RevocationMode, purpose: Purpose): string[] {
+  const { certificate, depth, list } = applied;
+  const problems = [...applied.problems];
+  if (mode === "current") {
+    if (at < list.thisUpdate) problems.push(`${listName(list)} is of a later time than the clock says`);
+    if (list.nextUpdate === undefined) problems.push(`${listName(list)} doesn't say until when it counts`);
+    else if (at >= list.nextUpdate + 1000) {
+      problems.push(`${listName(list)} is out of date since ${instant(list.nextUpdate)}`);
+    }
+  }
+  const entry = list.revoked.get(certificate.serial);
+  if (entry !== undefined && (mode === "current" || at > entry.date)) {
+    problems.push(`${nameOf(certificate, depth, purpose)} was revoked ${instant(entry.date)}`);
+  }
+  return problems;
+}
+
+function listName(list: RevocationList): string {
+  return `the revocation list of "${short(list.issuer)}"`;
+}
+
+function nameOf(certificate: Certificate, depth: number, purpose: Purpose): string {
+  const kind = depth > 0 ? "CA certificate" : purpose === "either" ? "certificate" : `${purpose} certificate`;
+  return `the ${kind} "${short(certificate.subject)}"`;
+}
+
+/** Names come from the other side, and a reason goes on one line. */
+function short(text: string): string {
+  const safe = printable(text);
+  return safe.length > 80 ? `${safe.slice(0, 79)}…` : safe;
+}
+
+function instant(at: number): string {
+  return new Date(at).toISOString().replace(/\.\d+Z$/, "Z");
+}

@@ -1,0 +1,217 @@
+/**
+ * Identities and trust as they lie in CERT_DIR, under the seed's names:
+ *
+ *     ca_cert.pem      ca_private_key.pem        crl.pem
+ *     server_cert.pem  server_private_key.pem
+ *     client_cert.pem  client_private_key.pem
+ *
+ * A `…_cert.pem` holds the certificate first and then its intermediates; `ca_cert.pem` holds the CAs that are trusted,
+ * one or several. `crl.pem` is used where it is there. A running server looks whether it changed before it is used, at
+ * most once a second; when it can't be read any more, or is gone, nobody is let in until it is mended: an old list in
+ * place of one that can't be read would let in who was just revoked.
+ *
+ * A key is refused where others can read it, and where it isn't the key of its certificate. The passphrase of a
+ * protected one comes out of a file, or a person is asked on the terminal.
+ */
+
+import { type Bytes, type Clock, equalBytes } from "./bytes.ts";
+import type { Authority } from "./ca.ts";
+import type { Trust } from "./certificate_path.ts";
+import { PROGRAM } from "./config.ts";
+import { EXIT, Failure, ProtocolError } from "./errors.ts";
+import { readPrivateFile, readTextFile } from "./files.ts";
+import type { Log } from "./log.ts";
+import { decodePrivateKey, isProtected, publicKeyOf } from "./private_key.ts";
+import { importSigningKey, type SigningKey } from "./pss.ts";
+import {
+  type Certificate,
+  MAX_CERTIFICATES,
+  parseCertificates,
+  parseRevocationList,
+  type RevocationList,
+} from "./x509.ts";
+
+/** Whose certificate it is. */
+export type Role = "ca" | "server" | "client";
+
+/** A certificate with its intermediates, and its key. */
+export interface Identity {
+  readonly chain: readonly Certificate[];
+  /** The chain as it goes over the wire. */
+  readonly pem: string;
+  readonly key: SigningKey;
+}
+
+/** Where a passphrase comes from: given, or out of a file's first line. Without either a person is asked. */
+export interface PassphraseOptions {
+  readonly passphrase?: string | undefined;
+  /** Over SECURECHAT_KEY_PASSPHRASE_FILE. */
+  readonly passphraseFile?: string | undefined;
+}
+
+/** How many CAs may be trusted. */
+const MAX_AUTHORITIES = 64;
+
+/** The path of a certificate, a key or the revocation list in CERT_DIR. */
+export function pathIn(dir: string, file: `${Role}_cert.pem` | `${Role}_private_key.pem` | "crl.pem"): string {
+  return `${dir.replace(/(?<=.)\/+$/, "")}/${file}`;
+}
+
+/** The identity of that role in CERT_DIR. Failure (2) with the command that mends it. */
+export async function loadIdentity(
+  dir: string,
+  role: "server" | "client",
+  options: PassphraseOptions = {},
+): Promise<Identity> {
+  const { chain, key } = await loadPair(dir, role, options);
+  return { chain, pem: chain.map(({ pem }) => pem).join(""), key: await importSigningKey(key) };
+}
+
+/** The CA of CERT_DIR with its key, for issuing. */
+export async function loadAuthority(dir: string, options: PassphraseOptions = {}): Promise<Authority> {
+  const { chain: [certificate], key } = await loadPair(dir, "ca", options);
+  if (certificate === undefined) throw new RangeError("a pair has a certificate");
+  return { certificate, key };
+}
+
+async function loadPair(dir: string, role: Role, options: PassphraseOptions) {
+  const path = pathIn(dir, `${role}_cert.pem`);
+  const chain = parseFile(path, await readTextFile(path, missing(dir, path)), MAX_CERTIFICATES);
+  const keyPath = pathIn(dir, `${role}_private_key.pem`);
+  const key = await loadKey(keyPath, options, missing(dir, keyPath));
+  if (chain[0] === undefined || !equalBytes(publicKeyOf(key), chain[0].publicKey)) {
+    throw new Failure(EXIT.usage, `${keyPath} is not the key of ${path}; put the pair that belongs together there`);
+  }
+  return { chain, key };
+}
+
+/** A private key's PKCS #8 DER out of its file. */
+export async function loadKey(path: string, options: PassphraseOptions = {}, absent?: string): Promise<Bytes> {
+  const pem = await readPrivateFile(path, absent);
+  const passphrase = isProtected(pem) ? await passphraseFor(path, options) : undefined;
+  try {
+    return decodePrivateKey(pem, passphrase);
+  } catch (error) {
+    if (error instanceof Failure) throw new Failure(error.status, `${path} cannot be used: ${error.message}`);
+    throw error;
+  }
+}
+
+/** The passphrase for a key: given, out of a file, or asked for. */
+export async function passphraseFor(path: string, options: PassphraseOptions): Promise<string> {
+  if (options.passphrase !== undefined) return options.passphrase;
+  const file = options.passphraseFile ?? Deno.env.get("SECURECHAT_KEY_PASSPHRASE_FILE");
+  if (file !== undefined && file !== "") return await readPassphrase(file);
+  const { askHidden, isTerminal } = await import("./terminal.ts");
+  if (!isTerminal()) {
+    throw new Failure(
+      EXIT.usage,
+      `${path} is protected by a passphrase; name the file that holds it with --passphrase-file or ` +
+        "SECURECHAT_KEY_PASSPHRASE_FILE",
+    );
+  }
+  return await askHidden(`Passphrase of ${path}: `);
+}
+
+/** The first line of a passphrase file. */
+export async function readPassphrase(file: string): Promise<string> {
+  const [line = ""] = (await readPrivateFile(file)).split(/\r?\n/, 1);
+  if (line === "") throw new Failure(EXIT.usage, `${file} has no passphrase in its first line`);
+  return line;
+}
+
+/** What CERT_DIR trusts: its CAs, and its revocation list where it has one. */
+export async function loadTrust(dir: string): Promise<Trust> {
+  const path = pathIn(dir, "crl.pem");
+  const list = await fileState(path) === undefined ? undefined : await loadRevocationList(path);
+  return { authorities: await loadAuthorities(dir), revocations: list === undefined ? [] : [list] };
+}
+
+async function loadAuthorities(dir: string): Promise<readonly Certificate[]> {
+  const path = pathIn(dir, "ca_cert.pem");
+  return parseFile(path, await readTextFile(path, missing(dir, path)), MAX_AUTHORITIES);
+}
+
+/** The revocation list of a file. */
+export async function loadRevocationList(path: string): Promise<RevocationList> {
+  const pem = await readTextFile(path);
+  return named(path, () => parseRevocationList(pem));
+}
+
+/** How often a server looks whether `crl.pem` has changed, at most. */
+const LOOK_AGAIN_AFTER = 1000;
+
+/** Asks for the trust of this moment: with a `crl.pem` that may have changed, come or gone. */
+export async function watchTrust(
+  dir: string,
+  log: Log,
+  now: Clock = () => performance.now(),
+): Promise<() => Promise<Trust>> {
+  const path = pathIn(dir, "crl.pem");
+  const authorities = await loadAuthorities(dir);
+  let seen = await fileState(path);
+  let revocations: readonly RevocationList[] | undefined = seen === undefined ? [] : [await loadRevocationList(path)];
+  let lookedAt = now();
+
+  async function look(): Promise<void> {
+    const state = await fileState(path);
+    if (state === seen) return;
+    seen = state;
+    try {
+      revocations = undefined; // until the new one is read, nobody is let in by the old one
+      revocations = [await loadRevocationList(path)];
+      log.info("the revocation list was read again", { file: path, revoked: revocations[0]?.revoked.size ?? 0 });
+    } catch (error) {
+      const reason = error instanceof Failure ? error.message : "it cannot be read";
+      log.error(
+        `the revocation list cannot be used, so every certificate is refused until it is mended; run: ${PROGRAM} ca crl`,
+        { file: path, reason },
+      );
+    }
+  }
+
+  let looking: Promise<void> | undefined;
+  return async () => {
+    if (now() - lookedAt >= LOOK_AGAIN_AFTER) {
+      lookedAt = now();
+      looking = look().finally(() => looking = undefined);
+    }
+    await looking; // whoever asks meanwhile waits for the same answer
+    if (revocations === undefined) {
+      throw new ProtocolError(
+        "bad-cert",
+        "The server cannot read its revocation list, so it takes no certificate now.",
+      );
+    }
+    return { authorities, revocations };
+  };
+}
+
+/** What changes when a file does; `undefined` where there is none. */
+async function fileState(path: string): Promise<string | undefined> {
+  try {
+    const { mtime, size, ino } = await Deno.stat(path);
+    return `${mtime?.getTime()} ${size} ${ino}`;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw new Failure(EXIT.usage, `${path} cannot be looked at; mend the permissions of its folder`);
+  }
+}
+
+function parseFile(path: string, pem: string, max: number): Certificate[] {
+  return named(path, () => parseCertificates(pem, max));
+}
+
+/** What is wrong with a file's content, with the file's name. */
+function named<T>(path: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    throw new Failure(EXIT.usage, `${path} cannot be used: ${error.message}`);
+  }
+}
+
+function missing(dir: string, path: string): string {
+  return `certificate not found: there is no ${path}; run: ${PROGRAM} init${dir === "certs" ? "" : ` --certs ${dir}`}`;
+}
