@@ -44,8 +44,6 @@ const DRAIN_INTERVAL = 1_000;
 export interface ServeOptions {
   readonly config: Config;
   readonly log: Log;
-  /** The passphrase of the server's private key, where it has one. */
-  readonly passphrase?: string;
 }
 
 /** A server that runs. */
@@ -78,7 +76,9 @@ const now = () => Date.now();
 /** Opens everything and listens. Failure with what to do where something of it doesn't work. */
 export async function serve(options: ServeOptions): Promise<RunningServer> {
   const { config, log } = options;
-  const identity = await loadIdentity(config.CERT_DIR, "server", options);
+  const identity = await loadIdentity(config.CERT_DIR, "server", {
+    passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE,
+  });
   const trust = await watchTrust(config.CERT_DIR, log);
   const store = await openStore(config);
   const spool = await Spool.open(config.DATA_DIR, { limit: config.SPOOL_MAX_BYTES });
