@@ -71,16 +71,33 @@ function text(placeholder: string, expected: string, pattern = /^\P{Cc}+$/u): Ki
 const path = (placeholder: "DIR" | "FILE") => text(placeholder, "a path");
 const host = text("HOST", "a host name or an address", /^[A-Za-z0-9._:%-]+$/);
 
-/** Where the accounts are kept, as DB_URL says it. */
-const databaseUrl: Kind<string> = {
+/** What DB_URL says; parts that it leaves out are undefined. */
+interface DatabaseUrl {
+  readonly host: string;
+  readonly port: number | undefined;
+  readonly user: string | undefined;
+  readonly password: string | undefined;
+  readonly name: string | undefined;
+}
+
+const databaseUrl: Kind<DatabaseUrl | "sqlite"> = {
   placeholder: "URL",
   expected: "a database: mysql://USER:PASSWORD@HOST:PORT/NAME or sqlite is wanted",
   parse(value) {
     if (value === "sqlite") return value;
     const url = URL.parse(value);
-    return url?.protocol === "mysql:" && url.hostname !== "" && url.search === "" && url.hash === ""
-      ? value
-      : undefined;
+    if (url?.protocol !== "mysql:" || url.hostname === "" || url.search !== "" || url.hash !== "") return undefined;
+    try {
+      return {
+        host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
+        port: url.port === "" ? undefined : Number(url.port),
+        user: decodeURIComponent(url.username) || undefined,
+        password: decodeURIComponent(url.password) || undefined,
+        name: decodeURIComponent(url.pathname.slice(1)) || undefined,
+      };
+    } catch {
+      return undefined; // a % that begins no escape
+    }
   },
 };
 
@@ -310,15 +327,16 @@ export type Database =
 
 /** The database that the settings name. What DB_URL leaves out is taken from DB_PORT, DB_USER, DB_PASSWORD, DB_NAME. */
 export function databaseOf(config: Config): Database {
-  const url = config.DB_URL === undefined || config.DB_URL === "sqlite" ? undefined : new URL(config.DB_URL);
-  if (config.DB_URL === "sqlite" || (url === undefined && config.DB_HOST === undefined)) return { kind: "sqlite" };
+  const url = config.DB_URL;
+  const host = url === "sqlite" ? undefined : url?.host ?? config.DB_HOST;
+  if (url === "sqlite" || host === undefined) return { kind: "sqlite" };
   return {
     kind: "mysql",
-    host: (url?.hostname ?? config.DB_HOST ?? "").replace(/^\[(.*)\]$/, "$1"),
-    port: Number(url?.port || config.DB_PORT),
-    user: decodeURIComponent(url?.username ?? "") || config.DB_USER,
-    password: decodeURIComponent(url?.password ?? "") || (config.DB_PASSWORD ?? ""),
-    name: decodeURIComponent(url?.pathname.slice(1) ?? "") || config.DB_NAME,
+    host,
+    port: url?.port ?? config.DB_PORT,
+    user: url?.user ?? config.DB_USER,
+    password: url?.password ?? config.DB_PASSWORD ?? "",
+    name: url?.name ?? config.DB_NAME,
   };
 }
 
@@ -359,12 +377,14 @@ export function parseEnvFile(text: string): Map<string, string> {
   const values = new Map<string, string>();
   for (const [index, line] of text.replace(/^\ufeff/, "").split(/\r?\n/).entries()) {
     if (/^\s*(?:#|$)/.test(line)) continue;
-    const parts = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^"'\s].*?)?)\s*(?:\s#.*)?$/
-      .exec(line);
-    // The line itself isn't shown: it may be a password with a name that is written wrongly.
-    if (!parts) throw new Failure(EXIT.usage, `line ${index + 1} of .env is not NAME=value; see .env.example`);
-    const [, name, double, single, bare] = parts;
-    if (name !== undefined) values.set(name, double ?? single ?? bare ?? "");
+    const [, name, rest = ""] = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)$/.exec(line) ?? [];
+    const quoted = /^\s*(?:"([^"]*)"|'([^']*)')\s*(?:\s#.*)?$/.exec(rest);
+    const value = quoted ? quoted[1] ?? quoted[2] ?? "" : rest.replace(/\s#.*$/, "").trim();
+    // The line itself isn't shown: it may be a password whose name is written wrongly.
+    if (name === undefined || (!quoted && /^["']/.test(value))) {
+      throw new Failure(EXIT.usage, `line ${index + 1} of .env is not NAME=value; see .env.example`);
+    }
+    values.set(name, value);
   }
   return values;
 }

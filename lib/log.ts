@@ -73,7 +73,7 @@ export async function openLog(options: LogOptions): Promise<Log & { close(): Pro
           toStderr(`securechat: the log file ${printable(file)} cannot be written (${reasonOf(error)})\n`),
       },
       loggers: [
-        { category: CATEGORY, sinks: ["file", "stderr"], lowestLevel: level === "warn" ? "warning" : level },
+        { category: CATEGORY, sinks: ["stderr", "file"], lowestLevel: level === "warn" ? "warning" : level },
         { category: ["logtape", "meta"], sinks: ["trouble"], lowestLevel: "warning" },
       ],
     });
