@@ -13,7 +13,9 @@
  */
 
 import { encodeUtf8 } from "./bytes.ts";
+import { PROGRAM } from "./config.ts";
 import { EXIT, Failure } from "./errors.ts";
+import { createPrivateFolder, exists, shellWord, writeAtomically } from "./files.ts";
 
 /** Where and when a session's records begin, and what signed its certificates. */
 export interface RecordsOptions {
@@ -44,8 +46,8 @@ export class Records {
 
   /** Creates the folder where there is none, and an empty transcript under a stamp of its own. */
   static async open(dir: string, { startedAt, authorities }: RecordsOptions): Promise<Records> {
-    return await guarded(`the folder ${dir} cannot be written to`, async () => {
-      await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
+    await createPrivateFolder(dir);
+    return await guarded(`no transcript can be made in ${dir}`, async () => {
       for (let n = 1;; n++) {
         const name = stamp(startedAt) + (n === 1 ? "" : `_${n}`);
         const file = await create(`${dir}/transcript_${name}.txt`);
@@ -79,11 +81,11 @@ export class Records {
   }
 
   async #keepAuthorities(pem: string): Promise<void> {
-    if (!await writeNew(`${this.#dir}/${this.#authorities}`, pem)) {
-      if (await Deno.readTextFile(`${this.#dir}/${this.#authorities}`) === pem) return;
-      this.#authorities = `ca_cert_${this.#stamp}.pem`;
-      await writeNew(`${this.#dir}/${this.#authorities}`, pem);
-    }
+    const path = `${this.#dir}/${this.#authorities}`;
+    if (!await exists(path)) return await writeAtomically(path, pem);
+    if (await Deno.readTextFile(path) === pem) return;
+    this.#authorities = `ca_cert_${this.#stamp}.pem`;
+    await writeAtomically(`${this.#dir}/${this.#authorities}`, pem, { replace: true });
   }
 
   /** Resolves once the line, given without its LF, is on the disk. What a failed write left is cut off again. */
@@ -101,6 +103,13 @@ export class Records {
     });
   }
 
+  /** The bytes of the transcript as it is on the disk. */
+  async readTranscript(): Promise<AsyncIterable<Uint8Array>> {
+    return await guarded(`the transcript ${this.transcript} cannot be read`, async () => {
+      return (await Deno.open(this.transcript)).readable;
+    });
+  }
+
   /** Writes the server's receipt: its JSON as it came. */
   async writeServerReceipt(json: string): Promise<void> {
     await this.#writeReceipt(this.serverReceipt, json);
@@ -111,40 +120,23 @@ export class Records {
     await this.#writeReceipt(this.clientReceipt, json);
   }
 
+  /** The names are this session's own since it began, so what stands there is its own too. */
   async #writeReceipt(path: string, json: string): Promise<void> {
-    await guarded(`the receipt ${path} cannot be written`, async () => {
-      const part = `${path}.part`;
-      await Deno.remove(part).catch(() => {});
-      if (!await writeNew(part, `${json}\n`)) throw new Deno.errors.AlreadyExists(part);
-      await Deno.rename(part, path);
-      await syncFolder(this.#dir);
-    });
+    await guarded(
+      `the receipt ${path} cannot be written`,
+      () => writeAtomically(path, `${json}\n`, { mode: 0o600, replace: true }),
+    );
   }
 
   /** What a shell has to be given to verify the transcript with that receipt. */
-  async verifyCommand(receipt: string, program: readonly string[] = programName()): Promise<string> {
-    const dir = await Deno.realPath(this.#dir);
-    const absolute = (path: string) => `${dir}${path.slice(this.#dir.length)}`;
-    const ca = this.#authorities === "ca_cert.pem" ? [] : ["--ca", `${dir}/${this.#authorities}`];
-    return [...program, "verify", absolute(receipt), absolute(this.transcript), ...ca].map(shellQuote).join(" ");
+  verifyCommand(receipt: string): string {
+    const ca = this.#authorities === "ca_cert.pem" ? [] : ["--ca", `${this.#dir}/${this.#authorities}`];
+    return `${PROGRAM} verify ${[receipt, this.transcript, ...ca].map(shellWord).join(" ")}`;
   }
 
   close(): void {
     this.#file.close();
   }
-}
-
-/** How this program was called: the compiled one by its path, else Deno with its module. */
-function programName(): string[] {
-  if (Deno.build.standalone) return [Deno.execPath()];
-  const main = URL.parse(Deno.mainModule)?.pathname ?? "mod.ts";
-  return [Deno.execPath(), "run", "-A", decodeURIComponent(main)];
-}
-
-/** The word as a shell reads it back: POSIX shells' single quotes, on Windows double ones. */
-export function shellQuote(word: string): string {
-  if (/^[A-Za-z0-9_./:@%+=,-]+$/.test(word)) return word;
-  return Deno.build.os === "windows" ? `"${word}"` : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** A new file for this user alone; `undefined` where the name is taken. */
@@ -155,20 +147,6 @@ async function create(path: string): Promise<Deno.FsFile | undefined> {
     if (error instanceof Deno.errors.AlreadyExists) return undefined;
     throw error;
   }
-}
-
-/** Writes a new file and flushes it; false where the name is taken. */
-async function writeNew(path: string, text: string): Promise<boolean> {
-  using file = await create(path);
-  if (!file) return false;
-  const bytes = encodeUtf8(text);
-  for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
-  await file.sync();
-  return true;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.lstat(path).then(() => true, () => false);
 }
 
 /** A file whose name is not on the disk is gone after a power cut. Windows has no way to flush a folder. */
@@ -182,6 +160,7 @@ async function guarded<T>(what: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
+    if (error instanceof Failure) throw error;
     throw new Failure(
       EXIT.unavailable,
       `${what} (${reason(error)}); make it writable, or choose another folder with --transcripts`,

@@ -116,7 +116,7 @@ export function sentences(event: ChatEvent): string[] {
       ];
     case "end":
       return [
-        event.reason,
+        event.reason.charAt(0).toUpperCase() + event.reason.slice(1),
         ...(event.transcript ? [`Transcript: ${event.transcript}`] : []),
         ...(event.verify ? ["To verify it later:", `  ${event.verify}`] : []),
       ];

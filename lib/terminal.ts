@@ -60,8 +60,12 @@ async function readChunk(): Promise<Bytes | undefined> {
     return chunk;
   }
   const buffer = new Uint8Array(16_384);
-  const count = await Deno.stdin.read(buffer);
-  return count === null ? undefined : buffer.subarray(0, count);
+  try {
+    const count = await Deno.stdin.read(buffer);
+    return count === null ? undefined : buffer.subarray(0, count);
+  } catch {
+    return undefined; // the terminal was closed: that is the end of its input
+  }
 }
 
 /** The bytes of standard input as they come. */

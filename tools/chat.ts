@@ -1,0 +1,301 @@
+/**
+ * `securechat chat`: who is to log in and how it is shown; the chat itself is `client.ts`.
+ *
+ *     securechat chat --host chat.example.org                      asks for everything, on a terminal
+ *     SECURECHAT_PASSWORD_FILE=pw securechat chat --login --email ada@example.org --json < lines.txt
+ *
+ * Three faces: a picture with a prompt where a terminal can keep one; plain sentences where it can't (`TERM=dumb`) or
+ * where output or input is a pipe; one JSON event a line with `--json`. Everything is asked before the connection is made,
+ * in the order of the seed (register or login, names, hidden password, its confirmation), since a server waits for
+ * nobody who types.
+ */
+
+import { type Account, chat } from "../client.ts";
+import { type Config, parseCommand, readConfig } from "../lib/config.ts";
+import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
+import { readPrivateFile } from "../lib/files.ts";
+import { loadIdentity, loadTrust } from "../lib/identity.ts";
+import { type Edit, KeyReader, LineEditor } from "../lib/line_editor.ts";
+import { isUsername, normaliseEmail } from "../lib/names.ts";
+import { type ChatEvent, eventJson, Screen, sentences } from "../lib/screen.ts";
+import {
+  askHidden,
+  askLine,
+  canDraw,
+  chunks,
+  isTerminal,
+  lines,
+  RawMode,
+  size,
+  StopSignals,
+  wantsColour,
+  watchSize,
+  write,
+} from "../lib/terminal.ts";
+import { printable } from "../lib/text.ts";
+
+const SPEC = {
+  name: "chat",
+  summary: "log in to a server and chat",
+  usage: `securechat chat [FLAGS]
+
+On a terminal everything that is missing is asked for, the password hidden. Elsewhere each line of standard input is
+sent as a message, and the password comes from the file that SECURECHAT_PASSWORD_FILE names; it is never a flag.
+In the chat: /help, /status, /receipt, /quit (or quit, or Ctrl-D); //x sends the text /x.
+
+Examples:
+  securechat chat
+  securechat chat --host chat.example.org --port 5000 --login --email ada@example.org
+  echo hello | SECURECHAT_PASSWORD_FILE=password.txt securechat chat --login --email ada@example.org --json
+
+Exit status: 0 ended with the server's receipt, verified; 1 that receipt is wrong or missing; 2 usage; 4 refused, by
+either side; 5 the server can't be reached, is gone, or doesn't answer.`,
+  settings: "chat",
+  options: {
+    register: { type: "boolean", describe: "register a new account" },
+    login: { type: "boolean", describe: "log in to an account that exists" },
+    email: { type: "string", value: "ADDRESS", describe: "e-mail address of the account" },
+    username: { type: "string", value: "NAME", describe: "name of a new account" },
+    "allow-v1": {
+      type: "boolean",
+      describe:
+        "take a server of protocol version 1, which doesn't prove who it is: somebody in the middle may pose as it",
+    },
+    json: { type: "boolean", describe: "print one JSON event a line; read lines from standard input" },
+  },
+} as const;
+
+type Options = ReturnType<typeof parseCommand<typeof SPEC.options>>["options"];
+
+/** The command. */
+export async function run(args: string[]): Promise<ExitStatus> {
+  const { options, flags } = parseCommand(args, SPEC);
+  const config = readConfig("chat", flags);
+  const identity = await loadIdentity(config.CERT_DIR, "client", {
+    passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE,
+  });
+  await loadTrust(config.CERT_DIR); // before anything is asked: what is missing is missing now
+  const account = await findAccount(options, config);
+  const face = options.json ? jsonFace() : canDraw() ? drawnFace() : plainFace();
+  let signals: StopSignals | undefined;
+  try {
+    return await chat({
+      host: config.SERVER_HOST,
+      port: config.SERVER_PORT,
+      identity,
+      trust: () => loadTrust(config.CERT_DIR),
+      account,
+      allowV1: options["allow-v1"],
+      handshakeTimeout: config.HANDSHAKE_TIMEOUT * 1000,
+      answerTimeout: config.ANSWER_TIMEOUT * 1000,
+      transcripts: config.TRANSCRIPT_DIR,
+      ...face,
+      onStop: (stop) => {
+        face.stop = stop;
+        signals = new StopSignals(stop);
+      },
+      now: Date.now,
+      random: (length) => crypto.getRandomValues(new Uint8Array(length)),
+    });
+  } catch (error) {
+    if (options.json && error instanceof Failure) face.show(noSession(error));
+    throw error;
+  } finally {
+    face.close();
+    signals?.[Symbol.dispose]();
+  }
+}
+
+function noSession({ status, message }: Failure): ChatEvent {
+  const nothing = { transcript: null, server_receipt: null, client_receipt: null, verify: null };
+  return { event: "end", status, reason: message, ...nothing };
+}
+
+// ---- who
+
+async function findAccount(options: Options, config: Config): Promise<Account> {
+  if (options.register && options.login) throw usage("--register and --login exclude each other");
+  if (options.login && options.username !== undefined) {
+    throw usage("--username is for --register; a login needs --email");
+  }
+  const type = options.register ? "register" : options.login ? "login" : await askType();
+  const username = type === "register"
+    ? await askFor("Username: ", "--username", options.username, (text) => isUsername(text) ? text : undefined)
+    : undefined;
+  const email = await askFor("E-mail: ", "--email", options.email, normaliseEmail);
+  const password = config.SECURECHAT_PASSWORD_FILE === undefined
+    ? await askPassword(type === "register")
+    : await readPassword(config.SECURECHAT_PASSWORD_FILE);
+  return username === undefined ? { type: "login", email, password } : { type: "register", email, username, password };
+}
+
+function usage(message: string): Failure {
+  return new Failure(EXIT.usage, `${message}; see securechat chat --help`);
+}
+
+async function askType(): Promise<Account["type"]> {
+  if (!isTerminal()) throw usage("without a terminal --register or --login is needed");
+  write("1. Register a new account\n2. Log in\n", Deno.stderr);
+  for (;;) {
+    const answer = (await askLine("Register or login (1 or 2): ")).trim().toLowerCase();
+    if (["1", "r", "register"].includes(answer)) return "register";
+    if (["2", "l", "login"].includes(answer)) return "login";
+  }
+}
+
+const WANTED = {
+  "--username": "A username has 1 to 64 ASCII letters, digits, dots, underscores or hyphens.",
+  "--email": "An e-mail address has one @ and 254 octets at most.",
+} as const;
+
+/** The flag's value where it was given; else asks until the answer is good. */
+async function askFor(
+  prompt: string,
+  flag: keyof typeof WANTED,
+  given: string | undefined,
+  parse: (text: string) => string | undefined,
+): Promise<string> {
+  if (given === undefined && !isTerminal()) throw usage(`without a terminal ${flag} is needed`);
+  for (;;) {
+    const value = parse(given ?? (await askLine(prompt)).trim());
+    if (value !== undefined) return value;
+    if (given !== undefined) throw usage(`${flag} "${given}" is none: ${WANTED[flag]}`);
+    write(`${WANTED[flag]}\n`, Deno.stderr);
+  }
+}
+
+/** So many tries to type a new password twice alike. */
+const CONFIRMATIONS = 3;
+
+async function askPassword(isNew: boolean): Promise<string> {
+  if (!isTerminal()) throw usage("without a terminal SECURECHAT_PASSWORD_FILE must name the file with the password");
+  for (let tries = 0; tries < CONFIRMATIONS; tries++) {
+    const password = await askHidden("Password: ");
+    if (password === "") write("A password has a character at least.\n", Deno.stderr);
+    else if (!isNew || await askHidden("Confirm password: ") === password) return password;
+    else write("The two passwords differ: type both again.\n", Deno.stderr);
+  }
+  throw new Failure(EXIT.refused, "no password was given; nothing was sent");
+}
+
+async function readPassword(path: string): Promise<string> {
+  const [password = ""] = (await readPrivateFile(path)).split(/\r?\n/, 1);
+  if (password === "") {
+    throw usage(`the first line of ${path} (SECURECHAT_PASSWORD_FILE) is empty, and a password isn't`);
+  }
+  return password;
+}
+
+// ---- how it is shown
+
+/** Where lines come from and events go. */
+interface Face {
+  readonly input: AsyncIterable<string | undefined>;
+  readonly show: (event: ChatEvent) => void;
+  /** Ends the chat, once there is one. */
+  stop: () => void;
+  readonly close: () => void;
+}
+
+/** Shows each event by a line of text. Whoever reads them may go away: then the chat ends in order. */
+function writtenFace(text: (event: ChatEvent) => string, input: AsyncIterable<string | undefined>): Face {
+  let gone = false;
+  const face: Face = {
+    input,
+    show: (event) => {
+      if (gone) return;
+      try {
+        write(text(event));
+      } catch {
+        gone = true;
+        queueMicrotask(() => face.stop());
+      }
+    },
+    stop: () => {},
+    close: () => {},
+  };
+  return face;
+}
+
+function jsonFace(): Face {
+  return writtenFace((event) => `${eventJson(event)}\n`, lines());
+}
+
+function plainFace(): Face {
+  return writtenFace(plainText, isTerminal() ? notEmpty(lines()) : lines());
+}
+
+function plainText(event: ChatEvent): string {
+  return sentences(event).map((line) => `${printable(line)}\n`).join("");
+}
+
+/** On a terminal an empty line is no message, it is Enter pressed once more. */
+async function* notEmpty(all: AsyncIterable<string | undefined>): AsyncGenerator<string | undefined> {
+  for await (const line of all) if (line !== "") yield line;
+}
+
+/** `ESC [ ? 2004 h` asks the terminal to mark what is pasted, `l` to stop that. */
+const MARK_PASTE = "\x1b[?2004h";
+const DONT_MARK_PASTE = "\x1b[?2004l";
+
+/** Plain sentences up to the first line that is typed, then a picture. */
+function drawnFace(): Face {
+  const screen = new Screen({ ...size(), colour: wantsColour() });
+  let raw: RawMode | undefined;
+  let unwatch = () => {};
+  const editor = new LineEditor();
+
+  function open(): void {
+    raw = new RawMode();
+    unwatch = watchSize(() => write(screen.resize(size().columns, size().rows)));
+    write(MARK_PASTE + screen.edit("", ""));
+  }
+
+  function close(): void {
+    if (!raw) return;
+    unwatch();
+    write(screen.clear() + DONT_MARK_PASTE);
+    raw.leave();
+    raw = undefined;
+  }
+
+  // The keys are read whether or not anybody waits for a line: Ctrl-C must be heard at any time.
+  const ready: string[] = [];
+  let more = Promise.withResolvers<void>();
+
+  async function readKeys(): Promise<void> {
+    const keys = new KeyReader();
+    for await (const bytes of chunks()) for (const key of keys.read(bytes)) take(editor.apply(key));
+    enter("/quit");
+  }
+
+  function take(edit: Edit): void {
+    if (!raw) return;
+    if (edit.type === "interrupt") face.stop();
+    if (edit.type === "end-of-input") enter("/quit");
+    if (edit.type === "redraw") write(screen.resize(size().columns, size().rows));
+    if (edit.type === "edited" || edit.type === "line") write(screen.edit(editor.before, editor.after));
+    if (edit.type === "line" && edit.text !== "") enter(edit.text);
+  }
+
+  function enter(line: string): void {
+    ready.push(line);
+    more.resolve();
+  }
+
+  async function* typed(): AsyncGenerator<string> {
+    open();
+    readKeys();
+    for (;;) {
+      await more.promise;
+      more = Promise.withResolvers();
+      yield* ready.splice(0);
+    }
+  }
+
+  const face = writtenFace((event) => {
+    if (event.event === "end") close();
+    return raw ? screen.show(event) : plainText(event);
+  }, typed());
+  return Object.assign(face, { close });
+}
