@@ -1,0 +1,341 @@
+import { assert } from "./assert.ts";
+import { type EvidenceCase, evidenceCase, verdictOf } from "./evidence.ts";
+import { concat, encodeUtf8, parseUtf8 } from "../lib/bytes.ts";
+import { EXIT, Failure } from "../lib/errors.ts";
+import { encodeJson, isJsonObject, type JsonObject, parseJson, repeatedName } from "../lib/json.ts";
+import { MAX_RECEIPT_BYTES } from "../lib/receipt.ts";
+import {
+  type Check,
+  type CheckName,
+  MAX_LINE_BYTES,
+  type SignatureChecker,
+  TranscriptFormError,
+  transcriptLines,
+  verify,
+  type VerifyOptions,
+} from "../lib/verify.ts";
+import { parseCertificates } from "../lib/x509.ts";
+
+const session = evidenceCase("session");
+const versionOne = evidenceCase("version_1");
+
+function trustOf({ ca }: EvidenceCase) {
+  return { authorities: parseCertificates(ca), revocations: [] };
+}
+
+function receiptOf({ receipt }: EvidenceCase): JsonObject {
+  const object = parseJson(parseUtf8(receipt) ?? "");
+  assert(isJsonObject(object));
+  return object;
+}
+
+function linesOf({ transcript }: EvidenceCase): string[] {
+  return (parseUtf8(transcript) ?? "").split("\n").slice(0, -1);
+}
+
+function verifyCase(evidence: EvidenceCase, options: VerifyOptions = {}) {
+  return verify({ receipt: evidence.receipt, lines: linesOf(evidence) }, trustOf(evidence), options);
+}
+
+function check(checks: readonly Check[], name: CheckName): Check {
+  const found = checks.find((one) => one.name === name);
+  assert(found);
+  return found;
+}
+
+// ---- every byte
+
+const small = evidenceCase("session_one_line");
+const smallOne = evidenceCase("version_1_one_line");
+
+/** The lowest bit (a neighbour, in base64 and among digits), the one of case, and the highest. */
+const MASKS = [0x01, 0x20, 0x80];
+
+function* flips(bytes: Uint8Array): Generator<{ at: number; mask: number; flipped: Uint8Array }> {
+  for (let at = 0; at < bytes.length; at++) {
+    for (const mask of MASKS) {
+      const flipped = bytes.slice();
+      flipped[at] = (flipped[at] ?? 0) ^ mask;
+      yield { at, mask, flipped };
+    }
+  }
+}
+
+async function isAccepted(evidence: EvidenceCase): Promise<boolean> {
+  return (await verdictOf(evidence))?.result === "valid";
+}
+
+Deno.test("verify() refuses a transcript with any byte flipped", async () => {
+  let count = 0;
+  for (const { at, mask, flipped } of flips(small.transcript)) {
+    assert.equal(await isAccepted({ ...small, transcript: flipped }), false, `byte ${at}, mask ${mask}`);
+    count++;
+  }
+  assert.equal(count, MASKS.length * small.transcript.length);
+});
+
+/** Whether the bytes are JSON for exactly that object, no name twice. */
+function isSameObject(bytes: Uint8Array, object: JsonObject): boolean {
+  const text = parseUtf8(bytes);
+  const parsed = text === undefined ? undefined : parseJson(text);
+  return parsed !== undefined && encodeJson(parsed) === encodeJson(object) && repeatedName(text ?? "") === undefined;
+}
+
+Deno.test("verify() refuses a version-2 receipt with any byte flipped, but for blanks between its values", async () => {
+  const object = receiptOf(small);
+  let accepted = 0;
+  for (const { at, mask, flipped } of flips(small.receipt)) {
+    if (!await isAccepted({ ...small, receipt: flipped })) continue;
+    assert(isSameObject(flipped, object), `byte ${at}, mask ${mask}`);
+    accepted++;
+  }
+  assert(accepted < small.receipt.length / 20);
+});
+
+Deno.test("verify() refuses a version-1 receipt with any byte flipped outside the fields that it calls unsigned", async () => {
+  const object = receiptOf(smallOne);
+  const verdict = await verifyCase(smallOne);
+  assert.deepEqual(verdict.unsigned, ["certs", "created_at", "peer"]);
+  const signedPart = (receipt: JsonObject) =>
+    encodeJson(Object.entries(receipt).filter(([name]) => !verdict.unsigned.includes(name)).sort());
+  for (const { at, mask, flipped } of flips(smallOne.receipt)) {
+    const answer = await verdictOf({ ...smallOne, receipt: flipped });
+    if (answer?.result !== "valid") continue;
+    const parsed = parseJson(parseUtf8(flipped) ?? "");
+    assert(isJsonObject(parsed));
+    const others = Object.fromEntries(Object.entries(parsed).filter(([name]) => !answer.unsigned.includes(name)));
+    assert.equal(signedPart(others), signedPart(object), `byte ${at}, mask ${mask}`);
+  }
+});
+
+// ---- lines
+
+const lines = linesOf(session);
+
+async function resultOf(changed: readonly string[]): Promise<string> {
+  return (await verify({ receipt: session.receipt, lines: changed }, trustOf(session))).result;
+}
+
+Deno.test("verify() refuses lines that are dropped, swapped, doubled or appended, at every place", async () => {
+  assert.equal(await resultOf(lines), "valid");
+  for (const [at, line] of lines.entries()) {
+    assert.equal(await resultOf(lines.toSpliced(at, 1)), "invalid");
+    assert.equal(await resultOf(lines.toSpliced(at, 0, line)), "invalid");
+    assert.equal(await resultOf([...lines, line]), "invalid");
+    for (let other = at + 1; other < lines.length; other++) {
+      assert.equal(await resultOf(lines.with(at, lines[other] ?? "").with(other, line)), "invalid");
+    }
+  }
+  assert.equal(await resultOf([]), "invalid");
+  assert.equal(await resultOf([...lines, ""]), "invalid");
+});
+
+Deno.test("verify() lists every check in one order, and the first reasons of very many", async () => {
+  const many = Array.from({ length: 500 }, () => "not a line");
+  const verdict = await verify({ receipt: session.receipt, lines: many }, trustOf(session));
+  const form = check(verdict.checks, "transcript form");
+  assert.equal(form.outcome, "failed");
+  assert(form.reasons.length <= 21);
+  assert.match(form.reasons.at(-1) ?? "", /^and 480 more$/);
+  assert.deepEqual(
+    verdict.checks.map(({ name }) => name),
+    (await verifyCase(session)).checks.map(({ name }) => name),
+  );
+});
+
+Deno.test("verify() says what the receipt says and what the transcript gives", async () => {
+  const verdict = await verify({ receipt: session.receipt, lines: lines.slice(1) }, trustOf(session));
+  const { expected, found } = check(verdict.checks, "message count");
+  assert.deepEqual({ expected, found }, { expected: "3", found: "2" });
+  assert.equal(check(verdict.checks, "first seqno").found, "1");
+});
+
+Deno.test("verify() says which certificate signed a line that names another", async () => {
+  const evidence = evidenceCase("names_another_certificate_fail");
+  const verdict = await verifyCase(evidence);
+  assert.match(
+    check(verdict.checks, "line signatures").reasons[0] ?? "",
+    /^line 1 names another certificate: .*CLIENT: ada/,
+  );
+});
+
+// ---- what is not shown
+
+Deno.test("verify() is undecided without a CA, and invalid where something is wrong besides", async () => {
+  const nobody = { authorities: [], revocations: [] };
+  const verdict = await verify({ receipt: session.receipt, lines }, nobody);
+  assert.equal(verdict.result, "undecided");
+  assert.equal(check(verdict.checks, "signer certificate").outcome, "not checked");
+  assert.equal(check(verdict.checks, "line certificates").outcome, "not checked");
+  assert.equal(check(verdict.checks, "line signatures").outcome, "passed");
+  assert.equal((await verify({ receipt: session.receipt, lines: lines.slice(1) }, nobody)).result, "invalid");
+});
+
+Deno.test("a verdict says that the words are not shown, whose claim the times are, and what nobody signed", async () => {
+  const [two, one] = [await verifyCase(session), await verifyCase(versionOne)];
+  for (const { sentence, notes } of [two, one]) {
+    assert.match(sentence, /words are not shown/);
+    assert.match(notes.join(" "), /ciphertext.*time is the claim.*revo/);
+  }
+  assert.deepEqual(two.unsigned, []);
+  assert.match(one.notes.join(" "), /nobody signed certs, created_at, peer/);
+  assert.equal(check(one.checks, "statement signature").outcome, "not checked");
+});
+
+Deno.test("a verdict counts the lines of each signer", async () => {
+  const verdict = await verifyCase(evidenceCase("two_signers"));
+  assert.deepEqual(verdict.signers.map(({ subject, lines }) => [subject, lines]), [["CN=CLIENT: ada", 2], [
+    "CN=CLIENT: bob",
+    2,
+  ]]);
+});
+
+Deno.test("nothing in a verdict holds a control character, whatever the receipt says", async () => {
+  const object = receiptOf(versionOne);
+  const hostile = { ...object, "\u001b[2J": 1, peer: "\u001b]0;x\u0007", created_at: "\n" };
+  const verdict = await verify({ receipt: encodeJson(hostile), lines: linesOf(versionOne) }, trustOf(versionOne));
+  assert.doesNotMatch(
+    [verdict.sentence, ...verdict.notes, ...verdict.checks.flatMap((one) => one.reasons)].join(""),
+    /\p{Cc}/u,
+  );
+});
+
+// ---- what is demanded
+
+const identity = {
+  session: String(receiptOf(session).session),
+  other: String(receiptOf(session).other_fingerprint),
+};
+const expected = {
+  role: "server" as const,
+  signer: String(receiptOf(session).peer_cert_fingerprint),
+  now: Date.parse(String(receiptOf(session).created_at)),
+  identity,
+};
+
+Deno.test("verify() holds a receipt against the session that its reader was part of", async () => {
+  const outcome = async (change: Partial<typeof expected>) => {
+    const verdict = await verifyCase(session, { policy: { session: { ...expected, ...change } } });
+    return check(verdict.checks, "session").outcome === "passed" && verdict.result === "valid";
+  };
+  const other = "0".repeat(64);
+  assert.equal(await outcome({}), true);
+  assert.equal(await outcome({ now: expected.now + 300_000 }), true);
+  assert.equal(await outcome({ now: expected.now - 300_001 }), false);
+  assert.equal(await outcome({ now: expected.now + 300_001 }), false);
+  assert.equal(await outcome({ signer: other }), false);
+  assert.equal(await outcome({ identity: { ...identity, session: other } }), false);
+  assert.equal(await outcome({ identity: { ...identity, other } }), false);
+});
+
+Deno.test("verify() refuses the client's own receipt where the server's is expected", async () => {
+  const policy = { session: { ...expected, role: "server" as const } };
+  const verdict = await verifyCase(evidenceCase("session_client_receipt"), { policy });
+  assert.equal(check(verdict.checks, "session").outcome, "failed");
+});
+
+Deno.test("verify() refuses a version-1 receipt of a version-2 session", async () => {
+  const verdict = await verifyCase(evidenceCase("stripped_to_version_1"), { policy: { session: expected } });
+  assert.equal(check(verdict.checks, "session").outcome, "failed");
+});
+
+// ---- what can't be read
+
+Deno.test("verify() refuses to read a receipt beyond 1 MiB, one that is not UTF-8 and one that is not JSON", async () => {
+  const huge = encodeUtf8(`{"note":"${"x".repeat(MAX_RECEIPT_BYTES)}"}`);
+  for (const receipt of [huge, Uint8Array.of(0x22, 0xff, 0x22), "{", "", "[]", "null", '"receipt"', "7"]) {
+    await assert.rejects(
+      verify({ receipt, lines: [] }, trustOf(session)),
+      (error) => error instanceof Failure && error.status === EXIT.usage,
+    );
+  }
+});
+
+Deno.test("verify() takes a receipt of almost 1 MiB", async () => {
+  const padded = concat(session.receipt, encodeUtf8(" ".repeat(MAX_RECEIPT_BYTES - session.receipt.length)));
+  assert.equal((await verify({ receipt: padded, lines }, trustOf(session))).result, "valid");
+});
+
+Deno.test("verify() never throws for an object, whatever its fields are", async () => {
+  const values = [null, true, "", "x", 7, [], {}, [[]], -1, 1.5, "é", 2 ** 53];
+  for (const name of Object.keys(receiptOf(session))) {
+    for (const value of values) {
+      const text = JSON.stringify({ ...receiptOf(session), [name]: value });
+      assert.notEqual((await verify({ receipt: text, lines }, trustOf(session))).result, "valid", `${name}: ${text}`);
+    }
+    const { [name]: _, ...rest } = receiptOf(session);
+    assert.equal((await verify({ receipt: rest, lines }, trustOf(session))).result, "invalid", name);
+  }
+});
+
+// ---- a transcript's file
+
+async function cut(file: Parameters<typeof transcriptLines>[0]): Promise<string[]> {
+  const cutOut: string[] = [];
+  for await (const line of transcriptLines(file)) cutOut.push(parseUtf8(line) ?? "");
+  return cutOut;
+}
+
+async function* chunksOf(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
+  const buffer = new Uint8Array(size);
+  for (let at = 0; at < bytes.length; at += size) {
+    const length = Math.min(size, bytes.length - at);
+    buffer.set(bytes.subarray(at, at + length));
+    yield await Promise.resolve(buffer.subarray(0, length)); // one buffer for all of them, as a file's reader has
+  }
+}
+
+Deno.test("transcriptLines() cuts the same lines however the file comes", async () => {
+  for (const size of [1, 2, 3, 7, 100, 1000, 100_000]) {
+    assert.deepEqual(await cut(chunksOf(session.transcript, size)), lines, `${size} bytes at once`);
+  }
+  assert.deepEqual(await cut(""), []);
+  assert.deepEqual(await cut("\n\na\n"), ["", "", "a"]);
+});
+
+Deno.test("transcriptLines() gives a last line without LF, and then says that it has none", async () => {
+  const seen: string[] = [];
+  await assert.rejects(async () => {
+    for await (const line of transcriptLines("a\nb")) seen.push(parseUtf8(line) ?? "");
+  }, TranscriptFormError);
+  assert.deepEqual(seen, ["a", "b"]);
+});
+
+Deno.test("transcriptLines() stops at a line beyond its bound, before the line's end has come", async () => {
+  assert.equal((await cut("x".repeat(MAX_LINE_BYTES - 1) + "\n")).length, 1);
+  await assert.rejects(cut("x".repeat(MAX_LINE_BYTES) + "\n"), TranscriptFormError);
+  let read = 0;
+  const endless = async function* () {
+    for (;; read++) yield await Promise.resolve(new Uint8Array(1000).fill(0x78));
+  };
+  await assert.rejects(cut(endless()), TranscriptFormError);
+  assert(read < 100);
+});
+
+// ---- batches
+
+Deno.test("verify() gives the same verdict whatever the order in which batches come back", async () => {
+  const many = evidenceCase("line_forged_fail");
+  let waiting: (() => void)[] = [];
+  const slow: SignatureChecker = {
+    concurrency: 4,
+    check: (batch) =>
+      new Promise((resolve) => {
+        waiting.push(() => resolve(batch.map(({ line }) => line.seqno !== 2)));
+        queueMicrotask(() => {
+          for (const go of waiting.reverse()) go();
+          waiting = [];
+        });
+      }),
+  };
+  const verdict = await verifyCase(many, { signatures: slow });
+  assert.deepEqual(check(verdict.checks, "line signatures").reasons, [
+    "line 3 is not signed by the certificate that it names",
+  ]);
+});
+
+Deno.test("a checker that answers too little fails the lines that it leaves out", async () => {
+  const verdict = await verifyCase(session, { signatures: { concurrency: 1, check: () => [true] } });
+  assert.equal(check(verdict.checks, "line signatures").outcome, "failed");
+  assert.equal(verdict.result, "invalid");
+});
