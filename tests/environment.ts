@@ -1,7 +1,7 @@
 /**
  * What the tests find around them: the program under test, a folder that goes away, and what not every machine has.
  *
- * - `SECURECHAT_BINARY`: the compiled program; without it `deno run mod.ts` is tested.
+ * - `SECURECHAT_BINARY`: the compiled program as the one under test; without it that is `deno run mod.ts`.
  * - `SECURECHAT_SHARED`: where the protocol page's vectors and the Python peer lie; `../shared` beside the clone without it.
  * - `SECURECHAT_PEER_PYTHON`: a Python that has the peer's requirements; `python3` without it.
  *
@@ -21,6 +21,9 @@ export const SHARED = Deno.env.get("SECURECHAT_SHARED") ?? fileURLToPath(new URL
 /** The Python that the peer runs on. */
 export const PEER_PYTHON = Deno.env.get("SECURECHAT_PEER_PYTHON") ?? "python3";
 
+/** The compiled program, whether it is there or not. */
+export const BINARY = Deno.env.get("SECURECHAT_BINARY") ?? `${ROOT}/dist/securechat`;
+
 const NEEDS = {
   shared: ["the folder ../shared (or SECURECHAT_SHARED)", () => exists(`${SHARED}/protocol.md`)],
   peer: [
@@ -32,7 +35,7 @@ const NEEDS = {
   mariadb: ["a MariaDB or MySQL server on PATH", () => mariadbd() !== undefined],
   pty: ["script (util-linux) on PATH", () => Deno.build.os === "linux" && runs("script", "--version")],
   tshark: ["tshark on PATH, and the right to capture", () => runs("tshark", "-D")],
-  binary: ["a compiled program (SECURECHAT_BINARY)", () => Deno.env.get("SECURECHAT_BINARY") !== undefined],
+  binary: ["a compiled program (deno task compile)", () => exists(BINARY)],
   node: ["node and npm on PATH", () => runs("node", "--version") && runs("npm", "--version")],
   unix: ["a system with signals and file modes", () => Deno.build.os !== "windows"],
 } as const satisfies Record<string, readonly [string, () => boolean]>;

@@ -129,7 +129,7 @@ function workerUrls(workers: readonly string[]): Plugin {
 }
 
 /** The Deno that compiles, and its environment. */
-async function compiler(): Promise<{ command: string; env: Record<string, string> }> {
+export async function compiler(): Promise<{ command: string; env: Record<string, string> }> {
   const given = Deno.env.get("DENO_FOR_COMPILE");
   if (given !== undefined) return { command: given, env: {} };
   const script = `${Deno.env.get("SECURECHAT_SHARED") ?? `${ROOT}../shared`}/toolchain/compile-env`;

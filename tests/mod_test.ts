@@ -1,0 +1,95 @@
+import { assert } from "./assert.ts";
+import { program, ROOT, run, runCommand, skipUnless, temporaryFolder } from "./environment.ts";
+
+const COMMANDS = ["init", "ca", "cert", "serve", "chat", "verify", "start", "demo"];
+
+Deno.test("securechat --help names every command on stdout", async () => {
+  const { status, stdout, stderr } = await run(["--help"]);
+  assert.deepEqual({ status, stderr }, { status: 0, stderr: "" });
+  for (const name of COMMANDS) assert.match(stdout, new RegExp(`^  ${name} +\\S`, "m"));
+  assert.deepEqual(await run(["help"]), { status, stdout, stderr });
+  assert.deepEqual(await run(["-h"]), { status, stdout, stderr });
+});
+
+Deno.test("securechat --version prints one line", async () => {
+  const { status, stdout } = await run(["--version"]);
+  assert.equal(status, 0);
+  assert.match(stdout, /^securechat [0-9]+\.[0-9]+\.[0-9]+\n$/);
+});
+
+for (const name of COMMANDS) {
+  Deno.test(`securechat ${name} --help has its usage and examples, and securechat help ${name} prints the same`, async () => {
+    using folder = temporaryFolder();
+    const direct = await run([name, "--help"], { cwd: folder.path });
+    assert.deepEqual({ status: direct.status, stderr: direct.stderr }, { status: 0, stderr: "" });
+    assert.match(direct.stdout, new RegExp(`^securechat ${name}`));
+    assert.match(direct.stdout, /Examples?:/);
+    assert.deepEqual(await run(["help", name], { cwd: folder.path }), direct);
+    assert.deepEqual([...Deno.readDirSync(folder.path)], [], "help writes nothing");
+  });
+
+  Deno.test(`securechat ${name} names a flag that it doesn't know`, async () => {
+    using folder = temporaryFolder();
+    const { status, stdout, stderr } = await run([name, "--frobnicate"], { cwd: folder.path });
+    assert.deepEqual({ status, stdout }, { status: 2, stdout: "" });
+    assert.match(stderr, new RegExp(`^securechat: unknown flag --frobnicate; see securechat ${name}.* --help\n$`));
+  });
+}
+
+Deno.test("securechat refuses a command that it doesn't have, and none, in one sentence", async () => {
+  const sentences: [string[], string][] = [
+    [[], "a command is missing"],
+    [["frob"], "there is no command frob"],
+    [["help", "frob"], "there is no command frob"],
+    [["constructor"], "there is no command constructor"],
+    [["a\u001b[2Jb"], "there is no command a\\u{1b}[2Jb"],
+  ];
+  for (const [args, sentence] of sentences) {
+    assert.deepEqual(await run(args), {
+      status: 2,
+      stdout: "",
+      stderr: `securechat: ${sentence}; see securechat --help\n`,
+    });
+  }
+});
+
+Deno.test("securechat names a setting that makes no sense, from .env too", async () => {
+  using folder = temporaryFolder();
+  Deno.writeTextFileSync(`${folder.path}/.env`, "SERVER_PORT=70000\n");
+  assert.deepEqual(await run(["serve"], { cwd: folder.path }), {
+    status: 2,
+    stdout: "",
+    stderr: "securechat: SERVER_PORT=70000 from .env is not a port: a number from 0 to 65535 is wanted\n",
+  });
+  Deno.writeTextFileSync(`${folder.path}/.env`, "hunter2\n");
+  const { status, stderr } = await run(["serve"], { cwd: folder.path });
+  assert.deepEqual([status, stderr], [2, "securechat: line 1 of .env is not NAME=value; see .env.example\n"]);
+});
+
+Deno.test({
+  name: "securechat ends quietly when nobody reads its output",
+  ...skipUnless("unix"),
+  fn: async () => {
+    const { command, args } = program("--help");
+    const script = '{ trap "" PIPE; "$@"; echo "status $?" >&2; } | true';
+    const { stderr } = await runCommand("sh", ["-c", script, "sh", command, ...args]);
+    assert.match(stderr, /^status (?:141|0)\n$/);
+  },
+});
+
+Deno.test({
+  name: "securechat says in one sentence that the disk is full",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const { command, args } = program("--help");
+    const { status, stderr } = await runCommand("sh", ["-c", '"$@" >/dev/full', "sh", command, ...args]);
+    assert.equal(status, 5);
+    assert.match(stderr, /^securechat: No space left on device.*\n$/);
+  },
+});
+
+Deno.test("the program's start imports no command and no package", () => {
+  const text = Deno.readTextFileSync(`${ROOT}/mod.ts`);
+  const imports = [...text.matchAll(/^(?:import|export) [^;]*?from "([^"]+)"/gm)].map(([, specifier]) => specifier);
+  assert.deepEqual(imports.toSorted(), ["./deno.json", "./lib/config.ts", "./lib/errors.ts", "./lib/text.ts"]);
+});
