@@ -16,8 +16,8 @@ export interface StoreFixture extends AsyncDisposable {
   query(sql: string): Promise<Record<string, unknown>[]>;
 }
 
-/** Makes a fixture with an empty, migrated database; `undefined` where what it needs is not there. */
-export type OpenFixture = () => Promise<StoreFixture | undefined>;
+/** Makes a fixture with an empty, migrated database. */
+export type OpenFixture = () => Promise<StoreFixture>;
 
 /** 2026-01-02 03:04:05.678 UTC. */
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
@@ -48,12 +48,19 @@ async function addUser(store: Store, name: string): Promise<number> {
   return id;
 }
 
+/** What `Deno.test` is told beside name and function. */
+export type TestOptions = Partial<Pick<Deno.TestDefinition, "ignore" | "sanitizeOps" | "sanitizeResources">>;
+
 /** Registers the contract's tests under the name of a store. */
-export function testStore(name: string, openFixture: OpenFixture): void {
+export function testStore(name: string, openFixture: OpenFixture, options: TestOptions = {}): void {
   function test(sentence: string, body: (fixture: StoreFixture) => Promise<void>): void {
-    Deno.test(`${name}: ${sentence}`, async () => {
-      await using fixture = await openFixture();
-      if (fixture) await body(fixture);
+    Deno.test({
+      name: `${name}: ${sentence}`,
+      ...options,
+      async fn() {
+        await using fixture = await openFixture();
+        await body(fixture);
+      },
     });
   }
 

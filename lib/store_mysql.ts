@@ -1,0 +1,301 @@
+/**
+ * The store on MySQL (5.7 and later) or MariaDB, through a pool of mysql2: the one door to that library.
+ *
+ *     const store = await openMysqlStore({ host: "db", port: 3306, user: "chat", password: "…", name: "securechat" });
+ *
+ * Tables are those of `mysql/schema.sql`; an older database, the seed's own included, is migrated at the start, under a
+ * lock that a second server waits for. MySQL commits each ALTER by itself, so a migration that was cut off is run again
+ * from its beginning, and what is there already is passed over. A user with SELECT, INSERT and UPDATE alone will do
+ * where nothing is to be migrated.
+ *
+ * Text is compared as `utf8mb4_bin`: by bytes but for blanks at the end, which `findUser` compares too. Sessions run in
+ * UTC and in strict mode, whatever the server's defaults are. Every call is bounded in time. One that the database
+ * doesn't carry out, for whatever reason, is {@link StoreUnavailable}: its connection is thrown away, the next call gets
+ * a fresh one. At the start the same is a {@link Failure} that names what to check. The connection isn't encrypted: the
+ * database belongs on the same machine or behind the same wall.
+ */
+
+import mysql, { type Pool, type PoolConnection, type ResultSetHeader, type RowDataPacket } from "mysql2/promise";
+import type { Bytes } from "./bytes.ts";
+import { EXIT, Failure } from "./errors.ts";
+import { CREATE_SCHEMA_VERSION, pendingMigrations } from "./migrations.ts";
+import {
+  type AuditRow,
+  auditValues,
+  formatTimestamp,
+  type SessionEnd,
+  type SessionStart,
+  type Store,
+  StoreUnavailable,
+  type User,
+  usernameKey,
+  userOf,
+} from "./store.ts";
+import { printable } from "./text.ts";
+
+/** Where the database is. */
+export interface MysqlAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly name: string;
+}
+
+/** Bounds that tests shorten. */
+export interface MysqlOptions {
+  /** Milliseconds for one call, the wait for a free connection and connecting included. */
+  readonly timeout?: number;
+}
+
+/** Statements take milliseconds; who waits longer than this waits for a database that is gone. */
+const TIMEOUT_MS = 5_000;
+
+/** MySQL grants 151 by default to all who use it; ten at once keep its disk busy. */
+const CONNECTIONS = 10;
+
+/** How long a second server waits, in seconds, while the first migrates. */
+const MIGRATION_WAIT = 60;
+
+const SESSION_SETTINGS = "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'";
+
+/** What MySQL answers to a statement that an earlier run carried out: the column is there, the key is there. */
+const DONE_BEFORE: readonly unknown[] = ["ER_DUP_FIELDNAME", "ER_DUP_KEYNAME"];
+
+/** Connects, and migrates the database. */
+export async function openMysqlStore(
+  address: MysqlAddress,
+  { timeout = TIMEOUT_MS }: MysqlOptions = {},
+): Promise<Store> {
+  const pool = mysql.createPool({
+    host: address.host,
+    port: address.port,
+    user: address.user,
+    password: address.password,
+    database: address.name,
+    charset: "utf8mb4_bin",
+    connectTimeout: timeout,
+    connectionLimit: CONNECTIONS,
+    maxPreparedStatements: 100,
+  });
+  // It stands first in the connection's queue, before any statement of ours.
+  pool.pool.on("connection", (connection) => {
+    connection.query(SESSION_SETTINGS, (error: unknown) => {
+      if (error) connection.destroy();
+    });
+  });
+  const store = new MysqlStore(pool, timeout);
+  try {
+    await store.migrate();
+    return store;
+  } catch (error) {
+    await store.close();
+    if (!(error instanceof StoreUnavailable)) throw error;
+    throw new Failure(EXIT.unavailable, `database connection failed: ${advice(error.cause, address)}`);
+  }
+}
+
+/** What to do about a database that didn't answer at the start. */
+function advice(error: unknown, { host, port, user, name }: MysqlAddress): string {
+  const at = `${host}:${port}`;
+  switch (codeOf(error)) {
+    case "ECONNREFUSED":
+      return `nothing listens at ${at}; check that the database runs, and DB_HOST and DB_PORT`;
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return `there is no host named ${host}; check DB_HOST`;
+    case "ER_ACCESS_DENIED_ERROR":
+    case "ER_ACCESS_DENIED_NO_PASSWORD_ERROR":
+      return `${at} refuses the user ${user}; check DB_USER and DB_PASSWORD`;
+    case "ER_DBACCESS_DENIED_ERROR":
+      return `the user ${user} may not use the database ${name} at ${at}; check DB_NAME, or grant it`;
+    case "ER_BAD_DB_ERROR":
+      return `there is no database ${name} at ${at}; check DB_NAME, or make it with: mysql -u root -p < mysql/schema.sql`;
+    case "ER_TABLEACCESS_DENIED_ERROR":
+      return `the user ${user} lacks a right on the tables of ${name} at ${at}; grant CREATE, ALTER, INDEX, ` +
+        "REFERENCES, SELECT, INSERT and UPDATE, and check DB_USER";
+    default:
+      return `${at} said: ${printable(error instanceof Error ? error.message : String(error))}; ` +
+        "check that it is a running MySQL or MariaDB";
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
+}
+
+class MysqlStore implements Store {
+  readonly #pool: Pool;
+  readonly #timeout: number;
+
+  constructor(pool: Pool, timeout: number) {
+    this.#pool = pool;
+    this.#timeout = timeout;
+  }
+
+  /** Applies what is pending. Looking for it takes no right but SELECT. */
+  async migrate(): Promise<void> {
+    if (pendingMigrations(await this.#use(versionOf)).length === 0) return;
+    const work = async (connection: PoolConnection) => {
+      // The lock goes with the connection, which is thrown away below.
+      const lock = "SELECT GET_LOCK(LEFT(CONCAT('securechat migrates ', DATABASE()), 64), ?) AS taken";
+      const [[row]] = await connection.execute<RowDataPacket[]>(lock, [MIGRATION_WAIT]);
+      if (row?.["taken"] !== 1) throw new Error("another server has been migrating it for a minute");
+      await connection.query(`${CREATE_SCHEMA_VERSION} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`);
+      for (const migration of pendingMigrations(await versionOf(connection))) {
+        for (const statement of migration.mysql) {
+          await connection.query(statement).catch((error) => {
+            if (!DONE_BEFORE.includes(codeOf(error))) throw error;
+          });
+        }
+        await connection.execute("INSERT INTO schema_version (version) VALUES (?)", [migration.version]);
+      }
+      connection.destroy();
+    };
+    // An ALTER of a large table takes as long as it takes.
+    await this.#use(work, 2 ** 31 - 1);
+  }
+
+  async findUser(email: string): Promise<User | undefined> {
+    const [row] = await this.#rows(
+      // A blank at the end doesn't count for utf8mb4_bin; it does for the length.
+      "SELECT id, email, username, salt, pwd_hash FROM users WHERE email = ? AND LENGTH(email) = LENGTH(?)",
+      [email, email],
+    );
+    return row && userOf(row);
+  }
+
+  async addUser(user: Omit<User, "id">, createdAt: number): Promise<number | undefined> {
+    const time = formatTimestamp(createdAt);
+    return await this.#use(async (connection) => {
+      try {
+        const [{ insertId }] = await connection.execute<ResultSetHeader>(
+          `INSERT INTO users (email, username, username_key, salt, pwd_hash, created_at, updated_at)
+            VALUES (?, ?, ?, ?, ?, ?, ?)`,
+          [user.email, user.username, usernameKey(user.username), user.salt, user.passwordRecord, time, time],
+        );
+        return insertId;
+      } catch (error) {
+        if (codeOf(error) === "ER_DUP_ENTRY") return undefined;
+        throw error;
+      }
+    });
+  }
+
+  async replacePasswordRecord(userId: number, record: string): Promise<void> {
+    await this.#run("UPDATE users SET pwd_hash = ?, updated_at = CURRENT_TIMESTAMP WHERE id = ?", [record, userId]);
+  }
+
+  async secret(name: string, make: () => Bytes): Promise<Bytes> {
+    const find = async () =>
+      (await this.#rows("SELECT value FROM server_secrets WHERE name = ?", [name]))[0]?.["value"];
+    let value: unknown = await find();
+    if (value === undefined) {
+      await this.#run(
+        "INSERT INTO server_secrets (name, value) VALUES (?, ?) ON DUPLICATE KEY UPDATE name = name",
+        [name, make()],
+      );
+      value = await find();
+    }
+    if (!(value instanceof Uint8Array)) throw new TypeError(`the server secret ${name} is not kept as bytes`);
+    return new Uint8Array(value);
+  }
+
+  async openSession(start: SessionStart): Promise<void> {
+    await this.#run(
+      `INSERT INTO sessions (user_id, session_token, client_cert_fingerprint, server_cert_fingerprint, started_at)
+        VALUES (?, ?, ?, ?, ?)`,
+      [
+        start.userId,
+        start.tokenHash,
+        start.clientFingerprint,
+        start.serverFingerprint,
+        formatTimestamp(start.startedAt),
+      ],
+    );
+  }
+
+  async closeSession(end: SessionEnd): Promise<void> {
+    await this.#run(
+      `UPDATE sessions SET ended_at = ?, message_count = ?, transcript_hash = ?
+        WHERE session_token = ? AND ended_at IS NULL`,
+      [formatTimestamp(end.endedAt), end.messageCount, end.transcriptHash, end.tokenHash],
+    );
+  }
+
+  async unfinishedSessions(): Promise<readonly string[]> {
+    const rows = await this.#rows("SELECT session_token FROM sessions WHERE ended_at IS NULL ORDER BY id", []);
+    return rows.map((row) => String(row["session_token"]));
+  }
+
+  async addAudit(rows: readonly AuditRow[]): Promise<void> {
+    if (rows.length === 0) return;
+    // One statement is all or nothing by itself.
+    await this.#run(
+      `INSERT INTO audit_log
+        (event_type, email, client_cert_fingerprint, reason, occurred_at, ip_address, event_key)
+        VALUES ${rows.map(() => "(?, ?, ?, ?, ?, ?, ?)").join(", ")} ON DUPLICATE KEY UPDATE id = id`,
+      rows.flatMap(auditValues),
+    );
+  }
+
+  /** Says goodbye to the database, where it listens. */
+  async close(): Promise<void> {
+    await bounded(this.#pool.end(), this.#timeout).catch(() => {});
+  }
+
+  async #rows(sql: string, values: (string | number)[]): Promise<RowDataPacket[]> {
+    return await this.#use(async (connection) => (await connection.execute<RowDataPacket[]>(sql, values))[0]);
+  }
+
+  async #run(sql: string, values: (string | number | Bytes | null)[]): Promise<void> {
+    await this.#use((connection) => connection.execute(sql, values));
+  }
+
+  /** Does some work on a connection of its own, and throws {@link StoreUnavailable} for whatever goes wrong. */
+  async #use<T>(work: (connection: PoolConnection) => Promise<T>, timeout = this.#timeout): Promise<T> {
+    let late = false;
+    let connection: PoolConnection | undefined;
+    const use = async () => {
+      connection = await this.#pool.getConnection();
+      if (late) {
+        connection.release();
+        throw new Error("it came too late");
+      }
+      return await work(connection);
+    };
+    try {
+      const result = await bounded(use(), timeout);
+      connection?.release();
+      return result;
+    } catch (error) {
+      late = true;
+      // Nobody knows what is still under way on it.
+      connection?.destroy();
+      if (error instanceof Failure || error instanceof StoreUnavailable) throw error;
+      throw new StoreUnavailable("the database does not answer", { cause: error });
+    }
+  }
+}
+
+/** The number of the newest migration that was applied; 0 where none was. */
+async function versionOf(connection: PoolConnection): Promise<number> {
+  try {
+    const [[row]] = await connection.execute<RowDataPacket[]>("SELECT MAX(version) AS version FROM schema_version");
+    return Number(row?.["version"] ?? 0);
+  } catch (error) {
+    if (codeOf(error) === "ER_NO_SUCH_TABLE") return 0;
+    throw error;
+  }
+}
+
+async function bounded<T>(work: Promise<T>, timeout: number): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`it gave no answer within ${timeout / 1000} s`)), timeout);
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+    work.catch(() => {}); // where it was late, nobody else listens
+  }
+}
