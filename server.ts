@@ -16,15 +16,15 @@
 import { Accounts } from "./lib/accounts.ts";
 import { Audit } from "./lib/audit.ts";
 import { type Bytes, encodeHex, type Random } from "./lib/bytes.ts";
-import { type Config, databaseOf } from "./lib/config.ts";
+import { type Config, databaseOf, PROGRAM } from "./lib/config.ts";
 import { type Deadline, Deadlines } from "./lib/deadline.ts";
-import { type ErrorType, ProtocolError } from "./lib/errors.ts";
+import { type ErrorType, EXIT, Failure, ProtocolError } from "./lib/errors.ts";
 import { encodeError } from "./lib/frame.ts";
 import { writeAtomically } from "./lib/files.ts";
 import { ServerConnection, type ServerEvent, type SigningIdentity } from "./lib/handshake_server.ts";
 import { sha256 } from "./lib/hash.ts";
 import { loadIdentity, watchTrust } from "./lib/identity.ts";
-import { createJournalFolder, Journal, recoverJournals } from "./lib/journal.ts";
+import { type CreateJournalFile, createJournalFolder, Journal, recoverJournals } from "./lib/journal.ts";
 import { encodeJson, type JsonObject } from "./lib/json.ts";
 import type { Log } from "./lib/log.ts";
 import type { Credentials } from "./lib/message.ts";
@@ -33,7 +33,7 @@ import { Spool } from "./lib/spool.ts";
 import type { AuditEvent, Store } from "./lib/store.ts";
 import { TranscriptSummary } from "./lib/transcript.ts";
 import { Link, listen } from "./lib/transport.ts";
-import type { Trust } from "./lib/certificate_path.ts";
+import { findPath, type Trust } from "./lib/certificate_path.ts";
 
 /** Replies that may wait for the disk on one connection, before it is no longer read. */
 const MAX_REPLIES_DUE = 256;
@@ -44,6 +44,8 @@ const DRAIN_INTERVAL = 1_000;
 export interface ServeOptions {
   readonly config: Config;
   readonly log: Log;
+  /** Creates the sessions' journals in place of the disk: for tests of what happens when it is slow or fails. */
+  readonly createJournalFile?: CreateJournalFile;
 }
 
 /** A server that runs. */
@@ -68,6 +70,7 @@ interface Shared {
   readonly audit: Audit;
   readonly deadlines: Deadlines;
   readonly journals: string;
+  readonly createJournalFile: CreateJournalFile | undefined;
 }
 
 const random: Random = (size) => crypto.getRandomValues(new Uint8Array(size));
@@ -75,11 +78,12 @@ const now = () => Date.now();
 
 /** Opens everything and listens. Failure with what to do where something of it doesn't work. */
 export async function serve(options: ServeOptions): Promise<RunningServer> {
-  const { config, log } = options;
+  const { config, log, createJournalFile } = options;
   const identity = await loadIdentity(config.CERT_DIR, "server", {
     passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE,
   });
   const trust = await watchTrust(config.CERT_DIR, log);
+  await checkOwnCertificate({ identity, trust: await trust(), config, log });
   const store = await openStore(config);
   const spool = await Spool.open(config.DATA_DIR, { limit: config.SPOOL_MAX_BYTES });
   const audit = new Audit({ store, spool, random });
@@ -103,8 +107,37 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   });
   const deadlines = new Deadlines();
   const listener = listen(config.SERVER_HOST, config.SERVER_PORT);
-  const shared: Shared = { config, log, identity, trust, store, accounts, audit, deadlines, journals };
+  const shared: Shared = {
+    config,
+    log,
+    identity,
+    trust,
+    store,
+    accounts,
+    audit,
+    deadlines,
+    journals,
+    createJournalFile,
+  };
   return new Server(shared, listener);
+}
+
+/** A server whose own certificate every client would refuse doesn't start; one that will soon expire says so. */
+async function checkOwnCertificate(
+  { identity, trust, config, log }: Pick<Shared, "identity" | "config" | "log"> & { readonly trust: Trust },
+): Promise<void> {
+  const path = await findPath(identity.chain, trust, { purpose: "server" });
+  const [problem] = path.problems(now(), "current");
+  const renew = `${PROGRAM} cert renew ${config.CERT_DIR}/server_cert.pem`;
+  if (problem !== undefined) {
+    throw new Failure(
+      EXIT.no,
+      `certificate validation failed: ${problem}; mend it with: ${renew} (or set this machine's clock, if that is wrong)`,
+    );
+  }
+  const end = Math.min(...path.certificates(now(), "current").map(({ notAfter }) => notAfter));
+  const days = Math.floor((end - now()) / 86_400_000);
+  if (days < config.CERT_WARN_DAYS) log.warn(`the server certificate expires in ${days} days; run: ${renew}`);
 }
 
 function sleep(ms: number): Promise<void> {
@@ -365,7 +398,7 @@ class Conversation {
   // Section 4.
 
   async #answerCredentials(credentials: Credentials): Promise<void> {
-    const { accounts, store, identity, journals, log } = this.#shared;
+    const { accounts, store, identity, journals, createJournalFile, log } = this.#shared;
     if (credentials.type === "salt") return this.#connection.answerSalt(await accounts.salt(credentials.email));
     const clientFingerprint = this.#connection.clientFingerprint ?? "";
     const origin = { address: this.#link.address, clientFingerprint };
@@ -382,7 +415,7 @@ class Conversation {
       serverFingerprint: identity.chain[0]?.fingerprint ?? "",
       startedAt: now(),
     });
-    this.#session = { tokenHash, journal: await Journal.open(journals, tokenHash) };
+    this.#session = { tokenHash, journal: await Journal.open(journals, tokenHash, createJournalFile) };
     this.#connection.accept();
   }
 
