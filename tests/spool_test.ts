@@ -1,0 +1,185 @@
+import { assert } from "./assert.ts";
+import { skipUnless, temporaryFolder } from "./environment.ts";
+import type { Write } from "../lib/audit.ts";
+import { EXIT, Failure } from "../lib/errors.ts";
+import { Spool, SPOOL_FILE } from "../lib/spool.ts";
+
+const LIMIT = 1 << 20;
+
+function row(reason: string): Write {
+  return { row: { event: "login_failure", reason, occurredAt: 1_700_000_000_000, key: "0".repeat(32) } };
+}
+
+function end(digit: string): Write {
+  return { end: { tokenHash: digit.repeat(64), endedAt: 1, messageCount: 2, transcriptHash: "e".repeat(64) } };
+}
+
+/** Everything that waits, each batch dropped once it is read. */
+async function takeAll(spool: Spool): Promise<Write[]> {
+  const writes: Write[] = [];
+  while (!spool.empty) {
+    writes.push(...await spool.peek());
+    await spool.drop();
+  }
+  return writes;
+}
+
+/** The sentence with which opening the folder's spool ends. */
+async function refusal(folder: string): Promise<string> {
+  try {
+    (await Spool.open(folder, { limit: LIMIT, lockWait: 50 })).close();
+  } catch (error) {
+    assert(error instanceof Failure, String(error));
+    assert.equal(error.status, EXIT.unavailable);
+    assert.match(error.message, /^[^\n]+$/);
+    return error.message;
+  }
+  assert.fail("the spool opened");
+}
+
+Deno.test("a spool gives back what it took, in order, and is empty then", async () => {
+  using folder = temporaryFolder();
+  const spool = await Spool.open(folder.path, { limit: LIMIT });
+  assert.equal(spool.empty, true);
+  await spool.append([row("one"), end("1")]);
+  await spool.append([row("two ä 😀 \n \0 |")]);
+  assert.equal(spool.empty, false);
+  assert.deepEqual(await takeAll(spool), [row("one"), end("1"), row("two ä 😀 \n \0 |")]);
+  assert.equal((await Deno.stat(`${folder.path}/${SPOOL_FILE}`)).size, 0);
+  await spool.append([row("three")]);
+  assert.deepEqual(await takeAll(spool), [row("three")]);
+  spool.close();
+});
+
+Deno.test("what is peeked and not dropped stays the oldest", async () => {
+  using folder = temporaryFolder();
+  const spool = await Spool.open(folder.path, { limit: LIMIT });
+  await spool.append([row("one")]);
+  assert.deepEqual(await spool.peek(), [row("one")]);
+  await spool.append([row("two")]);
+  assert.deepEqual(await spool.peek(), [row("one"), row("two")]);
+  await spool.drop();
+  assert.equal(spool.empty, true);
+  spool.close();
+});
+
+Deno.test("rows that come between peek() and drop() are kept", async () => {
+  using folder = temporaryFolder();
+  const spool = await Spool.open(folder.path, { limit: LIMIT });
+  await spool.append([row("one")]);
+  await spool.peek();
+  await spool.append([row("two")]);
+  await spool.drop();
+  assert.deepEqual(await takeAll(spool), [row("two")]);
+  spool.close();
+});
+
+Deno.test("a thousand rows come back in several batches, in order", async () => {
+  using folder = temporaryFolder();
+  const spool = await Spool.open(folder.path, { limit: LIMIT });
+  const rows = Array.from({ length: 1000 }, (_, index) => row(`${index} ${"ä".repeat(index % 200)}`));
+  await spool.append(rows);
+  assert((await spool.peek()).length < 1000);
+  assert.deepEqual(await takeAll(spool), rows);
+  spool.close();
+});
+
+Deno.test("a spool is there again after a restart, a batch that was not the last included", async () => {
+  using folder = temporaryFolder();
+  const rows = Array.from({ length: 1000 }, (_, index) => row(String(index)));
+  const first = await Spool.open(folder.path, { limit: LIMIT });
+  await first.append(rows);
+  await first.peek();
+  await first.drop();
+  first.close();
+  const second = await Spool.open(folder.path, { limit: LIMIT });
+  assert.deepEqual(await takeAll(second), rows);
+  second.close();
+});
+
+Deno.test({
+  name: "a spool's file has mode 0600",
+  ...skipUnless("unix"),
+  async fn() {
+    using folder = temporaryFolder();
+    (await Spool.open(folder.path, { limit: LIMIT })).close();
+    assert.equal((await Deno.stat(`${folder.path}/${SPOOL_FILE}`)).mode! & 0o777, 0o600);
+  },
+});
+
+Deno.test("a last line that a crash tore is cut at the start", async () => {
+  for (const tail of ['{"row":{"event":"login_fail', "\0".repeat(4096), '{"row":1}\n']) {
+    using folder = temporaryFolder();
+    const first = await Spool.open(folder.path, { limit: LIMIT });
+    await first.append([row("one"), end("1")]);
+    first.close();
+    await Deno.writeTextFile(`${folder.path}/${SPOOL_FILE}`, tail, { append: true });
+    const second = await Spool.open(folder.path, { limit: LIMIT });
+    await second.append([row("two")]);
+    assert.deepEqual(await takeAll(second), [row("one"), end("1"), row("two")]);
+    second.close();
+  }
+});
+
+Deno.test("a spool that is damaged before its end stops the start, and is left as it is", async () => {
+  using folder = temporaryFolder();
+  const file = `${folder.path}/${SPOOL_FILE}`;
+  const first = await Spool.open(folder.path, { limit: LIMIT });
+  await first.append([row("one"), row("two"), row("three")]);
+  first.close();
+  const damaged = (await Deno.readTextFile(file)).replace('"reason":"two"', '"reason":"two');
+  await Deno.writeTextFile(file, damaged);
+  assert.match(await refusal(folder.path), /spool\.jsonl holds audit rows .* is damaged behind byte \d+; look at it/);
+  assert.equal(await Deno.readTextFile(file), damaged);
+});
+
+Deno.test("a second server on the same folder is refused in one sentence, until the first lets go", async () => {
+  using folder = temporaryFolder();
+  const first = await Spool.open(folder.path, { limit: LIMIT });
+  assert.match(await refusal(folder.path), /another server uses /);
+  const waiting = Spool.open(folder.path, { limit: LIMIT, lockWait: 5_000 });
+  first.close();
+  (await waiting).close();
+});
+
+Deno.test("a spool is full from three quarters on, takes more up to its limit, and nothing beyond it", async () => {
+  using folder = temporaryFolder();
+  const spool = await Spool.open(folder.path, { limit: 4096 });
+  const writes = Array.from({ length: 100 }, (_, index) => row(String(index)));
+  const kept: Write[] = [];
+  let keptWhenFull = 0;
+  await assert.rejects(async () => {
+    for (const write of writes) {
+      await spool.append([write]);
+      kept.push(write);
+      if (!spool.full) keptWhenFull = kept.length + 1;
+    }
+  }, /full/);
+  const { size } = await Deno.stat(`${folder.path}/${SPOOL_FILE}`);
+  assert(size <= 4096 && size > 3900, String(size));
+  assert(keptWhenFull < kept.length && keptWhenFull > 0.7 * kept.length);
+  assert.equal(spool.full, true);
+  await assert.rejects(spool.append([row("x"), row("y")]), /full/);
+  assert.deepEqual(await takeAll(spool), kept, "a write that was refused is not there, not even in part");
+  assert.equal(spool.full, false);
+  await spool.append([row("again")]);
+  spool.close();
+});
+
+Deno.test("an append begins behind the last whole line, whatever a failed one has left", async () => {
+  using folder = temporaryFolder();
+  const spool = await Spool.open(folder.path, { limit: LIMIT });
+  await spool.append([row("one")]);
+  await Deno.writeTextFile(`${folder.path}/${SPOOL_FILE}`, '{"row":{"eve', { append: true });
+  await spool.append([row("two")]);
+  assert.deepEqual(await takeAll(spool), [row("one"), row("two")]);
+  spool.close();
+});
+
+Deno.test("overlong texts are cut before they fill the spool", async () => {
+  using folder = temporaryFolder();
+  const spool = await Spool.open(folder.path, { limit: LIMIT });
+  await spool.append([row("x".repeat(100_000))]);
+  assert.deepEqual(await takeAll(spool), [row("x".repeat(255))]);
+  spool.close();
+});
