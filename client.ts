@@ -249,9 +249,8 @@ class Conversation {
 
   async #send(text: string): Promise<void> {
     const { show } = this.#options;
-    const octets = encodeUtf8(text).length;
-    if (octets > MAX_TEXT_OCTETS) {
-      const reason = `The line has ${octets} octets, and a message ${MAX_TEXT_OCTETS} at most: send it in parts.`;
+    if (encodeUtf8(text).length > MAX_TEXT_OCTETS) {
+      const reason = `The line is longer than a message may be, ${MAX_TEXT_OCTETS} octets of UTF-8: send it in parts.`;
       return show({ event: "not_sent", reason });
     }
     while (this.#connection.pendingCount >= WINDOW && !this.#closing) await this.#answered.promise;

@@ -46,8 +46,8 @@ export class Records {
 
   /** Creates the folder where there is none, and an empty transcript under a stamp of its own. */
   static async open(dir: string, { startedAt, authorities }: RecordsOptions): Promise<Records> {
-    await createPrivateFolder(dir);
     return await guarded(`no transcript can be made in ${dir}`, async () => {
+      await createPrivateFolder(dir);
       for (let n = 1;; n++) {
         const name = stamp(startedAt) + (n === 1 ? "" : `_${n}`);
         const file = await create(`${dir}/transcript_${name}.txt`);
@@ -82,7 +82,7 @@ export class Records {
 
   async #keepAuthorities(pem: string): Promise<void> {
     const path = `${this.#dir}/${this.#authorities}`;
-    if (!await exists(path)) return await writeAtomically(path, pem);
+    if (!await exists(path)) await writeAtomically(path, pem).catch(() => {}); // another chat may have been faster
     if (await Deno.readTextFile(path) === pem) return;
     this.#authorities = `ca_cert_${this.#stamp}.pem`;
     await writeAtomically(`${this.#dir}/${this.#authorities}`, pem, { replace: true });
