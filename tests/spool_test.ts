@@ -1,8 +1,12 @@
+import { DatabaseSync } from "node:sqlite";
 import { assert } from "./assert.ts";
 import { skipUnless, temporaryFolder } from "./environment.ts";
-import type { Write } from "../lib/audit.ts";
+import { Audit, type Write } from "../lib/audit.ts";
+import type { Random } from "../lib/bytes.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
 import { Spool, SPOOL_FILE } from "../lib/spool.ts";
+import { type AuditRow, type SessionEnd, StoreUnavailable } from "../lib/store.ts";
+import { openSqliteStore, SQLITE_FILE } from "../lib/store_sqlite.ts";
 
 const LIMIT = 1 << 20;
 
@@ -182,4 +186,57 @@ Deno.test("overlong texts are cut before they fill the spool", async () => {
   await spool.append([row("x".repeat(100_000))]);
   assert.deepEqual(await takeAll(spool), [row("x".repeat(255))]);
   spool.close();
+});
+
+Deno.test("with SQLite and the spool on the disk: locked, restarted, answers lost; every row is there once, in order", async () => {
+  using folder = temporaryFolder();
+  const row = (reason: string): AuditRow => ({ event: "login_failure", reason, occurredAt: 1e12 });
+  const end: SessionEnd = { tokenHash: "1".repeat(64), endedAt: 1e12, messageCount: 1, transcriptHash: "e".repeat(64) };
+  const random: Random = (size) => crypto.getRandomValues(new Uint8Array(size));
+  const store = await openSqliteStore(folder.path, 0);
+  const user = { email: "a@example.com", username: "a", salt: new Uint8Array(16), passwordRecord: "r" };
+  const userId = await store.addUser(user, 1e12);
+  assert(userId !== undefined);
+  await store.openSession({
+    userId,
+    tokenHash: end.tokenHash,
+    clientFingerprint: "c",
+    serverFingerprint: "d",
+    startedAt: 1e12,
+  });
+  const options = { limit: LIMIT };
+
+  const first = await Spool.open(folder.path, options);
+  const audit = new Audit({ store, spool: first, random });
+  using other = new DatabaseSync(`${folder.path}/${SQLITE_FILE}`);
+  other.exec("BEGIN IMMEDIATE");
+  for (let index = 0; index < 300; index++) await audit.record(row(String(index)));
+  await audit.closeSession(end);
+  await audit.drain();
+  first.close();
+  other.exec("COMMIT");
+
+  // The second server's store carries out what it is told, and its answer is lost, once for each of the first calls.
+  let lost = 0;
+  const lossy = {
+    closeSession: (ended: SessionEnd) => store.closeSession(ended),
+    async addAudit(rows: readonly AuditRow[]) {
+      await store.addAudit(rows);
+      if (lost++ < 2) throw new StoreUnavailable("the answer is lost");
+    },
+  };
+  const second = await Spool.open(folder.path, options);
+  const later = new Audit({ store: lossy, spool: second, random });
+  await later.drain();
+  await later.record(row("300"));
+  await later.drain();
+  await later.drain();
+  assert.equal(second.empty, true);
+  assert.equal(lost > 2, true);
+  second.close();
+
+  assert.deepEqual(await store.unfinishedSessions(), []);
+  const reasons = other.prepare("SELECT reason FROM audit_log ORDER BY id").all().map(({ reason }) => reason);
+  assert.deepEqual(reasons, Array.from({ length: 301 }, (_, index) => String(index)));
+  await store.close();
 });
