@@ -65,7 +65,8 @@ async function syncFolder(path: string): Promise<void> {
   await folder.sync();
 }
 
-function folderOf(path: string): string {
+/** The folder that a path lies in, with its slash. */
+export function folderOf(path: string): string {
   const end = path.lastIndexOf("/");
   return end < 0 ? "." : path.slice(0, end + 1);
 }
@@ -114,7 +115,7 @@ export function shellWord(text: string): string {
 }
 
 /** One sentence for what the system says about a file. */
-function explain(error: unknown, path: string, done: "read" | "written" | "made"): unknown {
+export function explain(error: unknown, path: string, done: "read" | "written" | "made"): unknown {
   const word = shellWord(path);
   if (error instanceof Failure) return error;
   if (error instanceof Deno.errors.NotFound) {

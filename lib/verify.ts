@@ -18,10 +18,11 @@ import { type Bytes, encodeUtf8, parseBase64, parseUtf8 } from "./bytes.ts";
 import { type CertificatePath, findPath, type Trust } from "./certificate_path.ts";
 import { EXIT, Failure, ProtocolError } from "./errors.ts";
 import { isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson, repeatedName } from "./json.ts";
+import { isSignedBy, ONE_BY_ONE, type SignatureChecker, type SignedLine } from "./line_signature.ts";
 import { VerifyingKey } from "./pss.ts";
 import { MAX_RECEIPT_BYTES, parseTime, type Role, statementInput } from "./receipt.ts";
 import { printable } from "./text.ts";
-import { messageInput, parseLine, type TranscriptLine, TranscriptSummary } from "./transcript.ts";
+import { parseLine, type TranscriptLine, TranscriptSummary } from "./transcript.ts";
 import { type Certificate, parseCertificates } from "./x509.ts";
 
 /** What is to be verified. */
@@ -61,20 +62,6 @@ export interface VerifyOptions {
   readonly at?: number;
   /** Who checks signatures; without it they are checked here, one after the other. */
   readonly signatures?: SignatureChecker;
-}
-
-/** A line, and the modulus of the key that it is to be checked with. */
-export interface SignedLine {
-  readonly line: TranscriptLine;
-  readonly modulus: bigint;
-}
-
-/** Checks signatures of lines, many at a time. */
-export interface SignatureChecker {
-  /** How many batches it can use at once. */
-  readonly concurrency: number;
-  /** For each line, whether its signature is good. */
-  check(batch: readonly SignedLine[]): Promise<readonly boolean[]> | readonly boolean[];
 }
 
 /** The checks, in the order in which a verdict lists them. */
@@ -356,7 +343,7 @@ class Certificates {
   /** The certificate, other than the one a line names, that verifies its signature. */
   findSigner(line: TranscriptLine): Certificate | undefined {
     for (const [fingerprint, [leaf]] of this.#chains) {
-      if (fingerprint !== line.signer && leaf?.rsa && isSignedBy(leaf.rsa.modulus, line)) return leaf;
+      if (fingerprint !== line.signer && leaf?.rsa && isSignedBy({ line, modulus: leaf.rsa.modulus })) return leaf;
     }
     return undefined;
   }
@@ -373,23 +360,6 @@ interface LineCertificate {
 }
 
 // ---- lines
-
-const ONE_BY_ONE: SignatureChecker = {
-  concurrency: 1,
-  check: (batch) => batch.map(({ line, modulus }) => isSignedBy(modulus, line)),
-};
-
-const keys = new Map<bigint, VerifyingKey>();
-
-/** Whether the line's signature is good under that modulus. */
-export function isSignedBy(modulus: bigint, line: TranscriptLine): boolean {
-  let key = keys.get(modulus);
-  if (!key) {
-    if (keys.size >= 64) keys.clear();
-    keys.set(modulus, key = new VerifyingKey(modulus));
-  }
-  return key.verify(line.signature, messageInput(line.seqno, line.ts, line.body));
-}
 
 interface PendingBatch {
   readonly numbers: readonly number[];
@@ -507,7 +477,7 @@ function compareSummary(receipt: ReceiptFields, summary: TranscriptSummary, chec
     else if (Number.isNaN(found)) checks.skip(name, "the line has no seqno that can be read");
     else if (expected !== found) {
       const values = { expected: String(expected), found: String(found) };
-      checks.fail(name, `the receipt says ${values.expected}, the transcript gives ${values.found}`, values);
+      checks.fail(name, "the receipt and the transcript differ", values);
     }
   };
   compare("transcript hash", receipt.hash, summary.hash());
@@ -616,25 +586,22 @@ function conclude(checks: readonly Check[], { receipt, signers, hasRevocations }
       `A version-1 receipt: nobody signed ${unsigned.map(printable).join(", ")}; anybody could have written them.`,
     );
   }
-  return { result, sentence: sentence(result, { receipt, signers, failed, open }), checks, notes, unsigned, signers };
+  return { result, sentence: sentence(result, { receipt, signers, failed }), checks, notes, unsigned, signers };
 }
 
 function sentence(
   result: Verdict["result"],
-  { receipt, signers, failed, open }: {
+  { receipt, signers, failed }: {
     receipt: ReceiptFields;
     signers: readonly LineSigner[];
     failed: readonly string[];
-    open: readonly Check[];
   },
 ): string {
   if (result === "invalid") {
-    return `Invalid: this receipt and this transcript don't prove anything together (${failed.join(", ")}).`;
+    return `Invalid: this receipt does not hold for this transcript (${failed.join(", ")}).`;
   }
   if (result === "undecided") {
-    return `Undecided: nothing is wrong, but it is not known whom to trust (${
-      open.map(({ name }) => name).join(", ")
-    }).`;
+    return "Undecided: what could be checked holds, but without a CA nobody knows whose signatures these are.";
   }
   const subject = receipt.signer?.[0]?.subject ?? "";
   const messages = receipt.count === 1 ? "1 message was" : `${receipt.count} messages were`;

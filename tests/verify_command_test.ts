@@ -1,0 +1,303 @@
+import { assert } from "./assert.ts";
+import { PEER_PYTHON, ROOT, run, runCommand, SHARED, skipUnless, temporaryFolder } from "./environment.ts";
+import { type EvidenceCase, evidenceCase, evidenceCases, verdictOf } from "./evidence.ts";
+import { CHECKS } from "../lib/verify.ts";
+
+const session = evidenceCase("session");
+
+function argumentsFor({ folder, crl, cert, expected: { options = {} } }: EvidenceCase): string[] {
+  return [
+    ...["verify", `${folder}/receipt.json`, `${folder}/transcript.txt`, "--ca", `${folder}/ca.pem`],
+    ...(crl === undefined ? [] : ["--crl", `${folder}/crl.pem`]),
+    ...(cert === undefined ? [] : ["--cert", `${folder}/cert.pem`]),
+    ...(options.at === undefined ? [] : ["--at", options.at]),
+    ...(options.requireV2 ? ["--require-v2"] : []),
+  ];
+}
+
+for (
+  const name of [
+    "session",
+    "version_1_cert_given",
+    "version_1_refused_fail",
+    "expired_at_fail",
+    "revoked_before_fail",
+    "line_dropped_fail",
+    "last_lf_missing_fail",
+    "not_json_fail",
+  ]
+) {
+  const evidence = evidenceCase(name);
+  Deno.test(`verify ends with ${evidence.expected.status} for tests/evidence/${name}`, async () => {
+    const { status, stdout, stderr } = await run(argumentsFor(evidence));
+    assert.equal(status, evidence.expected.status, stdout + stderr);
+    for (const failed of evidence.expected.failed) assert.match(stdout, new RegExp(`^FAILED +${failed}$`, "m"));
+    assert.equal(stderr === "", evidence.expected.status !== 2, stderr);
+  });
+}
+
+Deno.test("verify prints every check, the CA that it took, a verdict, and that the words are not shown", async () => {
+  const { stdout } = await run(argumentsFor(session));
+  for (const name of CHECKS) if (name !== "session") assert.match(stdout, new RegExp(`^passed +${name}$`, "m"));
+  assert.match(stdout, /^CA .*ca\.pem: CN=Example Chat CA\n +SHA-256 [0-9a-f]{64}$/m);
+  assert.match(stdout, /^Valid: .*words are not shown\.$/m);
+  // deno-lint-ignore no-control-regex
+  assert.doesNotMatch(stdout, /\u001b/);
+});
+
+Deno.test("verify --json prints one object with the same verdict", async () => {
+  const { status, stdout } = await run([...argumentsFor(evidenceCase("count_wrong_fail")), "--json"]);
+  assert.equal(status, 1);
+  const verdict = JSON.parse(stdout);
+  assert.equal(verdict.result, "invalid");
+  const count = verdict.checks.find(({ name }: { name: string }) => name === "message count");
+  assert.deepEqual([count.outcome, count.expected, count.found], ["failed", "4", "3"]);
+  assert.match(verdict.trust.authorities[0].fingerprint, /^[0-9a-f]{64}$/);
+});
+
+Deno.test("verify takes ca_cert.pem beside the receipt, then the one in CERT_DIR, and is undecided without both", async () => {
+  using folder = temporaryFolder();
+  const { path } = folder;
+  for (const file of ["receipt.json", "transcript.txt"]) {
+    await Deno.copyFile(`${session.folder}/${file}`, `${path}/${file}`);
+  }
+  const args = ["verify", "receipt.json", "transcript.txt", "--json"];
+
+  const none = await run(args, { cwd: path });
+  assert.deepEqual([none.status, JSON.parse(none.stdout).trust.ca], [3, null]);
+
+  await Deno.mkdir(`${path}/trusted`);
+  await Deno.copyFile(`${session.folder}/ca.pem`, `${path}/trusted/ca_cert.pem`);
+  for (const place of [{ env: { CERT_DIR: "trusted" } }, { flags: ["--certs", "trusted"] }]) {
+    const { status, stdout } = await run([...args, ...place.flags ?? []], { cwd: path, env: place.env ?? {} });
+    assert.deepEqual([status, JSON.parse(stdout).trust.ca], [0, "trusted/ca_cert.pem"]);
+  }
+
+  await Deno.copyFile(`${session.folder}/ca.pem`, `${path}/ca_cert.pem`);
+  const beside = await run(args, { cwd: path, env: { CERT_DIR: "trusted" } });
+  assert.deepEqual([beside.status, JSON.parse(beside.stdout).trust.ca], [0, "./ca_cert.pem"]);
+});
+
+Deno.test("verify names what it can't read in one sentence, and ends with 2", async () => {
+  using folder = temporaryFolder();
+  const { path } = folder;
+  await Deno.writeFile(`${path}/huge.json`, new Uint8Array(1_048_577).fill(0x20));
+  const [receipt, transcript, ca] = ["receipt.json", "transcript.txt", "ca.pem"].map((file) =>
+    `${session.folder}/${file}`
+  );
+  assert(receipt && transcript && ca);
+  const wrong: [string[], RegExp][] = [
+    [[`${path}/none.json`, transcript, "--ca", ca], /there is no .*none\.json/],
+    [[receipt, `${path}/none.txt`, "--ca", ca], /there is no .*none\.txt/],
+    [[receipt, transcript, "--ca", `${path}/none.pem`], /there is no .*none\.pem/],
+    [[receipt, transcript, "--ca", transcript], /transcript\.txt can't be used/],
+    [[receipt, transcript, "--ca", ca, "--crl", ca], /ca\.pem can't be used/],
+    [[`${path}/huge.json`, transcript, "--ca", ca], /1048576 bytes/],
+    [[path, transcript, "--ca", ca], /folder/],
+    [[transcript, receipt, "--ca", ca], /is it the right file/],
+    [[receipt, transcript, "--at", "yesterday"], /is not a time/],
+    [[receipt], /missing/],
+    [[receipt, transcript, receipt], /too many/],
+  ];
+  for (const [args, sentence] of wrong) {
+    const { status, stdout, stderr } = await run(["verify", ...args]);
+    assert.equal(status, 2, args.join(" "));
+    assert.match(stderr, sentence);
+    assert.match(stderr, /^securechat: [^\n]*\n$/);
+    assert.equal(stdout, "");
+  }
+});
+
+Deno.test("verify --help shows examples and every exit status", async () => {
+  const { status, stdout } = await run(["verify", "--help"]);
+  assert.equal(status, 0);
+  assert.match(stdout, /Examples:[\s\S]*0 valid; 1 invalid; 2 .*; 3 undecided/);
+});
+
+Deno.test("verify refuses a sample of flipped bytes", async () => {
+  using folder = temporaryFolder();
+  const small = evidenceCase("session_one_line");
+  const sample: [string, Uint8Array, number][] = [0.1, 0.5, 0.9].flatMap((share) => [
+    ["receipt.json", small.receipt, Math.floor(share * small.receipt.length)],
+    ["transcript.txt", small.transcript, Math.floor(share * small.transcript.length)],
+  ]);
+  for (const [file, bytes, at] of sample) {
+    await Deno.writeFile(`${folder.path}/receipt.json`, small.receipt);
+    await Deno.writeFile(`${folder.path}/transcript.txt`, small.transcript);
+    await Deno.writeFile(`${folder.path}/${file}`, bytes.with(at, (bytes[at] ?? 0) ^ 1));
+    const paths = [`${folder.path}/receipt.json`, `${folder.path}/transcript.txt`];
+    const { status } = await run(["verify", ...paths, "--ca", `${small.folder}/ca.pem`]);
+    assert(status === 1 || status === 2, `${file}, byte ${at}: ${status}`);
+  }
+});
+
+/** Runs the command in a process of its own, then tries what it gave up; prints what each attempt threw. */
+const SURRENDER_SCRIPT = `
+import { run, SURRENDERED } from "${new URL("../tools/verify.ts", import.meta.url).href}";
+const opened = [];
+for (const name of ["open", "readFile", "stat", "lstat"]) {
+  const original = Deno[name];
+  Deno[name] = (...args) => {
+    const granted = SURRENDERED.filter((permission) => Deno.permissions.querySync({ name: permission }).state === "granted");
+    opened.push([name, granted]);
+    return original(...args);
+  };
+}
+const status = await run(Deno.args);
+const attempts = {
+  net: () => Deno.connect({ hostname: "127.0.0.1", port: 9 }),
+  fetch: () => fetch("http://127.0.0.1:49999/"),
+  listen: () => Deno.listen({ port: 0 }),
+  run: () => new Deno.Command("true").output(),
+  env: () => Deno.env.get("PATH"),
+  write: () => Deno.writeTextFile("written.txt", "x"),
+  remove: () => Deno.remove("ca_cert.pem"),
+  sys: () => Deno.hostname(),
+  ffi: () => Deno.dlopen("libc.so.6", {}),
+};
+const thrown = {};
+for (const [name, attempt] of Object.entries(attempts)) {
+  try {
+    await attempt();
+    thrown[name] = "nothing";
+  } catch (error) {
+    thrown[name] = error.name;
+  }
+}
+console.log("\\n" + JSON.stringify({ status, opened, thrown }));
+`;
+
+Deno.test("verify gives up network, programs, environment and writing before it opens a file, for good", async () => {
+  const [, ...args] = [...argumentsFor(session), "--json"];
+  const script = ["run", "--quiet", "--no-prompt", "--no-check", "-A", "--config", `${ROOT}/deno.json`, "-", ...args];
+  const { stdout, stderr } = await runCommand(Deno.execPath(), script, { stdin: SURRENDER_SCRIPT });
+  const { status, opened, thrown } = JSON.parse(stdout.trim().split("\n").at(-1) || stderr);
+  assert.equal(status, 0);
+  assert(opened.length >= 3);
+  for (const [name, granted] of opened) assert.deepEqual(granted, [], name);
+  for (const [name, error] of Object.entries(thrown)) assert.equal(error, "NotCapable", name);
+});
+
+// ---- the independent peer
+
+const PEER = `${SHARED}/peer`;
+
+/** Runs a Python script that has the peer's modules, and parses what it prints. */
+async function python(script: string, ...args: string[]): Promise<unknown> {
+  const { status, stdout, stderr } = await runCommand(PEER_PYTHON, ["-", ...args], {
+    stdin: `import sys\nsys.dont_write_bytecode = True\nsys.path.insert(0, ${JSON.stringify(PEER)})\n${script}`,
+  });
+  assert.equal(status, 0, stderr);
+  return JSON.parse(stdout);
+}
+
+const VERIFY_FOLDERS = `
+import contextlib, io, json, pathlib, verify
+answers = {}
+for folder in sorted(pathlib.Path(sys.argv[1]).iterdir()):
+    argv = ["verify.py", str(folder / "receipt.json"), str(folder / "transcript.txt"), "--ca", str(folder / "ca.pem")]
+    for name in ("crl", "cert"):
+        if (folder / f"{name}.pem").exists():
+            argv += [f"--{name}", str(folder / f"{name}.pem")]
+    sys.argv = argv
+    with contextlib.redirect_stdout(io.StringIO()):
+        answers[folder.name] = verify.main()
+print(json.dumps(answers))
+`;
+
+/** Where the two rightly differ: the peer has no such option, or takes PEM in any spelling. */
+const PEER_ACCEPTS = new Set([
+  "expired_at_fail",
+  "pem_respelled_fail",
+  "stripped_to_version_1_fail",
+  "version_1_refused_fail",
+]);
+
+Deno.test({
+  name: "the peer's verify.py and ours agree on every folder of tests/evidence",
+  ...skipUnless("peer"),
+  fn: async () => {
+    const answers = await python(VERIFY_FOLDERS, `${ROOT}/tests/evidence`) as Record<string, number>;
+    for (const { name, expected } of evidenceCases()) {
+      assert.equal(answers[name] === 0, expected.status === 0 || PEER_ACCEPTS.has(name), name);
+    }
+  },
+});
+
+const FLIP_RECEIPT = `
+import json, pathlib, wire
+from cryptography import x509
+folder = pathlib.Path(sys.argv[1])
+trust = wire.Trust(x509.load_pem_x509_certificates((folder / "ca.pem").read_bytes()))
+lines = (folder / "transcript.txt").read_text().split("\\n")[:-1]
+receipt = (folder / "receipt.json").read_bytes()
+accepted = []
+for at in range(len(receipt)):
+    flipped = bytearray(receipt)
+    flipped[at] ^= 1
+    try:
+        wire.check_receipt(wire.parse_json(flipped.decode("utf-8")), lines, trust)
+        accepted.append(at)
+    except Exception:  # a certificate that cryptography can't read escapes the peer's own handling
+        pass
+print(json.dumps(accepted))
+`;
+
+Deno.test({
+  name: "the peer and ours refuse a version-2 receipt for the same flipped bytes",
+  ...skipUnless("peer"),
+  fn: async () => {
+    const small = evidenceCase("session_one_line");
+    const accepted = await python(FLIP_RECEIPT, small.folder) as number[];
+    for (let at = 0; at < small.receipt.length; at++) {
+      const flipped = small.receipt.with(at, (small.receipt[at] ?? 0) ^ 1);
+      const verdict = await verdictOf({ ...small, receipt: flipped });
+      assert.equal(verdict?.result === "valid", accepted.includes(at), `byte ${at}`);
+    }
+  },
+});
+
+/** A session of the peer's client with the peer's server, whose files the client leaves in a folder. */
+async function peerSession(path: string, ...flags: string[]): Promise<void> {
+  const args = ["-B", `${PEER}/server.py`, "--certs", `${path}/certs`, "--port", "0", ...flags];
+  const options = { stdin: "null", stdout: "piped", stderr: "null" } as const;
+  const server = new Deno.Command(PEER_PYTHON, { args, ...options }).spawn();
+  const output = server.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  try {
+    let said = "";
+    while (!/:\d+\n/.test(said)) said += (await output.read()).value ?? assert.fail(said);
+    const port = /:(\d+)\n/.exec(said)?.[1] ?? "";
+    const client = ["-B", `${PEER}/client.py`, "--port", port, "--certs", `${path}/certs`, ...flags];
+    const register = ["--register", "ada@example.org", "ada", "secret"];
+    const send = ["--send", "hello", "Grüße", "", "--out", `${path}/out`];
+    const { status, stderr } = await runCommand(PEER_PYTHON, [...client, ...register, ...send]);
+    assert.equal(status, 0, stderr);
+  } finally {
+    server.kill();
+    await server.status;
+    await output.cancel();
+  }
+}
+
+for (const [version, flags] of [["version 2", []], ["version 1", ["--v1"]]] as const) {
+  Deno.test({
+    name: `verify accepts both receipts of a ${version} session between the peer's client and server, and no line less`,
+    ...skipUnless("peer"),
+    fn: async () => {
+      using folder = temporaryFolder();
+      const { path } = folder;
+      assert.equal((await runCommand(PEER_PYTHON, ["-B", `${PEER}/pki.py`, `${path}/certs`])).status, 0);
+      await peerSession(path, ...flags);
+      for (const receipt of ["receipt.json", "client_receipt.json"]) {
+        const args = [`${path}/out/${receipt}`, `${path}/out/transcript.txt`, "--certs", `${path}/certs`, "--json"];
+        const { status, stdout } = await run(["verify", ...args]);
+        assert.equal(status, 0, stdout);
+        assert.deepEqual(JSON.parse(stdout).unsigned.includes("created_at"), version === "version 1");
+      }
+      const lines = (await Deno.readTextFile(`${path}/out/transcript.txt`)).split("\n");
+      await Deno.writeTextFile(`${path}/out/transcript.txt`, lines.slice(1).join("\n"));
+      const args = [`${path}/out/receipt.json`, `${path}/out/transcript.txt`, "--certs", `${path}/certs`];
+      assert.equal((await run(["verify", ...args])).status, 1);
+    },
+  });
+}

@@ -1,0 +1,197 @@
+/**
+ * `securechat verify`: a receipt and a transcript checked offline (protocol.md section 8); the checks themselves stand in
+ * `lib/verify.ts`.
+ *
+ *     securechat verify receipt.json transcript.txt --ca ca_cert.pem
+ *
+ * First of all the process gives up the network, other programs, the environment and writing, for good: whatever a
+ * hostile receipt might make of it, it can read and print. It opens the files that it is given and, without `--ca`, the
+ * `ca_cert.pem` that it finds; a transcript of any size is read in pieces.
+ */
+
+import { parseCommand, readConfig } from "../lib/config.ts";
+import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
+import { exists, explain, readTextFile } from "../lib/files.ts";
+import { pathIn } from "../lib/identity.ts";
+import { MAX_RECEIPT_BYTES } from "../lib/receipt.ts";
+import { SignaturePool } from "../lib/signature_pool.ts";
+import { wantsColour, write } from "../lib/terminal.ts";
+import { printable } from "../lib/text.ts";
+import { type Check, transcriptLines, type Verdict, verify } from "../lib/verify.ts";
+import { type Certificate, parseCertificates, parseRevocationList } from "../lib/x509.ts";
+
+const SPEC = {
+  name: "verify",
+  summary: "check a receipt and a transcript, offline",
+  usage: `securechat verify RECEIPT TRANSCRIPT [FLAGS]
+
+Says of each check whether it passed, failed or was not made, and then one sentence. Without --ca it takes ca_cert.pem
+beside the receipt, then in CERT_DIR, and prints which. Certificates are judged as of the receipt and of each line. The
+words themselves are not shown: a transcript holds ciphertext.
+
+Examples:
+  securechat verify transcripts/receipt_20261115_143022.json transcripts/transcript_20261115_143022.txt
+  securechat verify receipt.json transcript.txt --ca ca_cert.pem --crl crl.pem --require-v2
+  securechat verify receipt.json transcript.txt --cert ada_cert.pem --at 2026-11-15T14:30:22Z --json
+
+Exit status: 0 valid; 1 invalid; 2 a file can't be read, or usage; 3 undecided, since there is no CA.`,
+  settings: "verify",
+  options: {
+    ca: { type: "string", value: "FILE", describe: "certificates of the CAs that are trusted" },
+    cert: {
+      type: "string",
+      value: "FILE",
+      multiple: true,
+      describe: "a certificate that lines name, its intermediates after it, where the receipt has none",
+    },
+    crl: { type: "string", value: "FILE", multiple: true, describe: "a revocation list, however old" },
+    at: {
+      type: "string",
+      value: "TIME",
+      describe: "judge certificates as of this time: 2026-11-15T14:30:22Z, or unix seconds",
+    },
+    "require-v2": { type: "boolean", describe: "take version-2 receipts alone, in which every field is signed" },
+    json: { type: "boolean", describe: "print the verdict as JSON" },
+  },
+  positionals: { min: 2, max: 2, names: "RECEIPT or TRANSCRIPT" },
+} as const;
+
+/** As many CAs as a file may hold. */
+const MAX_AUTHORITIES = 64;
+/** 256 KiB: some hundred lines in one read. */
+const CHUNK_BYTES = 262_144;
+
+/** The command. */
+export async function run(args: string[]): Promise<ExitStatus> {
+  const { options, positionals: [receiptPath = "", transcriptPath = ""], flags } = parseCommand(args, SPEC);
+  const at = options.at === undefined ? undefined : parseMoment(options.at);
+  const certDir = options.ca === undefined ? readConfig("verify", flags).CERT_DIR : undefined;
+  const colour = wantsColour() && Deno.stdout.isTerminal();
+  await surrender();
+
+  const caPath = options.ca ?? await findAuthority(receiptPath, certDir);
+  const authorities = caPath === undefined ? [] : await readCertificates(caPath, MAX_AUTHORITIES);
+  const revocations = await Promise.all(options.crl.map((path) => readPem(path, parseRevocationList)));
+  const certificates = await Promise.all(options.cert.map((path) => readCertificates(path)));
+  const receipt = await readReceipt(receiptPath);
+  using signatures = new SignaturePool();
+  const verdict = await verify(
+    { receipt, lines: transcriptLines(chunksOf(transcriptPath)), certificates },
+    { authorities, revocations },
+    { policy: { version2Only: options["require-v2"] }, signatures, ...(at === undefined ? {} : { at }) },
+  );
+
+  const trust = {
+    ca: caPath ?? null,
+    authorities: authorities.map(({ subject, fingerprint }) => ({ subject, fingerprint })),
+  };
+  if (options.json) write(`${JSON.stringify({ ...verdict, trust })}\n`);
+  else write(report(verdict, { authorities, caPath, colour }));
+  return { valid: EXIT.done, invalid: EXIT.no, undecided: EXIT.undecided }[verdict.result];
+}
+
+/** What a verifier has no use for. Reading stays; what is given up here can't be had back by code. */
+export const SURRENDERED = ["net", "run", "env", "write", "ffi", "sys"] as const;
+
+/** Gives up every permission but reading, before anything is opened. */
+async function surrender(): Promise<void> {
+  for (const name of SURRENDERED) {
+    const { state } = await Deno.permissions.revoke({ name });
+    if (state === "granted") throw new Failure(EXIT.undecided, `the permission ${name} can't be given up here`);
+  }
+}
+
+/** A time in the form of a receipt's, or unix seconds; as unix milliseconds. */
+function parseMoment(text: string): number {
+  const isForm = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?Z)?$/.test(text);
+  const time = /^\d{1,11}$/.test(text) ? Number(text) * 1000 : isForm ? Date.parse(text) : NaN;
+  if (!Number.isNaN(time)) return time;
+  throw new Failure(EXIT.usage, `--at=${text} is not a time: 2026-11-15T14:30:22Z or unix seconds are wanted`);
+}
+
+// ---- files
+
+async function findAuthority(receiptPath: string, certDir: string | undefined): Promise<string | undefined> {
+  const beside = receiptPath.slice(0, Math.max(receiptPath.lastIndexOf("/"), receiptPath.lastIndexOf("\\")) + 1) || ".";
+  for (const dir of [beside, ...(certDir === undefined ? [] : [certDir])]) {
+    const path = pathIn(dir, "ca_cert.pem");
+    if (await exists(path)) return path;
+  }
+  return undefined;
+}
+
+async function readCertificates(path: string, max?: number): Promise<Certificate[]> {
+  return await readPem(path, (pem) => parseCertificates(pem, max));
+}
+
+async function readPem<T>(path: string, parse: (pem: string) => T): Promise<T> {
+  const pem = await readTextFile(path);
+  try {
+    return parse(pem);
+  } catch (error) {
+    if (error instanceof ProtocolError) throw new Failure(EXIT.usage, `${path} can't be used: ${error.message}`);
+    throw error;
+  }
+}
+
+async function readReceipt(path: string): Promise<Uint8Array> {
+  try {
+    using file = await Deno.open(path);
+    const bytes = new Uint8Array(MAX_RECEIPT_BYTES + 1); // one more than allowed, so that verify() sees that it is too long
+    let length = 0;
+    for (let count; length < bytes.length && (count = await file.read(bytes.subarray(length))) !== null;) {
+      length += count;
+    }
+    return bytes.subarray(0, length);
+  } catch (error) {
+    throw explain(error, path, "read");
+  }
+}
+
+/** The file in pieces, each good until the next is asked for. */
+async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
+  const buffer = new Uint8Array(CHUNK_BYTES);
+  try {
+    using file = await Deno.open(path);
+    for (let count; (count = await file.read(buffer)) !== null;) yield buffer.subarray(0, count);
+  } catch (error) {
+    throw explain(error, path, "read");
+  }
+}
+
+// ---- the report
+
+interface Found {
+  readonly caPath: string | undefined;
+  readonly authorities: readonly Certificate[];
+  readonly colour: boolean;
+}
+
+const MARKS = {
+  passed: ["32", "passed     "],
+  failed: ["31;1", "FAILED     "],
+  "not checked": ["33", "not checked"],
+} as const;
+
+function report(verdict: Verdict, { caPath, authorities, colour }: Found): string {
+  const paint = (code: string, text: string) => colour ? `\u001b[${code}m${text}\u001b[0m` : text;
+  const lines = caPath === undefined
+    ? ["CA  none: there is no ca_cert.pem beside the receipt or in CERT_DIR; name one with --ca"]
+    : authorities.map(({ subject, fingerprint }) => `CA  ${printable(caPath)}: ${subject}\n    SHA-256 ${fingerprint}`);
+  for (const check of verdict.checks) {
+    const [code, mark] = MARKS[check.outcome];
+    lines.push(`${paint(code, mark)} ${check.name}`, ...details(check));
+  }
+  for (const { subject, fingerprint, lines: count } of verdict.signers) {
+    lines.push(`${count} ${count === 1 ? "line names" : "lines name"} ${subject} (SHA-256 ${fingerprint})`);
+  }
+  const code =
+    MARKS[verdict.result === "valid" ? "passed" : verdict.result === "invalid" ? "failed" : "not checked"][0];
+  return [...lines, "", paint(code, verdict.sentence), ...verdict.notes, ""].join("\n");
+}
+
+function details({ reasons, expected, found }: Check): string[] {
+  const indent = (text: string) => `${" ".repeat(12)}${text}`;
+  const values = expected === undefined || found === undefined ? [] : [`expected ${expected}`, `found    ${found}`];
+  return [...reasons, ...values].map(indent);
+}
