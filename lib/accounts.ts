@@ -199,11 +199,11 @@ export class Accounts {
     return thrown;
   }
 
-  async #audit(
+  #audit(
     event: AuditEvent,
     { email, clientFingerprint, address }: Origin & { readonly email: string },
     reason?: string,
-  ): Promise<void> {
+  ): Promise<void> | void {
     return this.#options.record({
       event,
       email,
