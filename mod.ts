@@ -12,10 +12,66 @@
  * @module
  */
 
+import type { ChatOptions } from "./client.ts";
+import type { Trust } from "./lib/certificate_path.ts";
 import { EXIT, type ExitStatus, Failure } from "./lib/errors.ts";
 import { HelpAsked, readConfig } from "./lib/config.ts";
 import { printable } from "./lib/text.ts";
+import type { Evidence, Verdict, VerifyOptions } from "./lib/verify.ts";
+import type { Certificate, RevocationList } from "./lib/x509.ts";
+import type { RunningServer, ServeOptions } from "./server.ts";
 import meta from "./deno.json" with { type: "json" };
+
+export { EXIT, type ExitStatus, Failure } from "./lib/errors.ts";
+export type { Certificate, ChatOptions, Evidence, RevocationList, RunningServer, ServeOptions, Trust };
+export type { Verdict, VerifyOptions };
+
+// The library's functions. Each loads its module when it is called, for the program's sake.
+
+/**
+ * Verifies a receipt and its transcript, offline: a list of named checks and one sentence.
+ *
+ * ```ts
+ * import { parseCertificates, transcriptLines, verify } from "./mod.ts";
+ *
+ * const receipt = await Deno.readFile("transcripts/receipt_20261123_143022.json");
+ * const file = await Deno.open("transcripts/transcript_20261123_143022.txt");
+ * const authorities = await parseCertificates(await Deno.readTextFile("certs/ca_cert.pem"));
+ * const evidence = { receipt, lines: transcriptLines(file.readable) };
+ * const verdict = await verify(evidence, { authorities, revocations: [] });
+ * console.log(verdict.sentence);
+ * ```
+ */
+export async function verify(evidence: Evidence, trust: Trust, options: VerifyOptions = {}): Promise<Verdict> {
+  return await (await import("./lib/verify.ts")).verify(evidence, trust, options);
+}
+
+/** The lines of a transcript, for {@link verify}: of its text, its bytes, or an open file's chunks. */
+export async function* transcriptLines(
+  file: string | Uint8Array | AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  yield* (await import("./lib/verify.ts")).transcriptLines(file);
+}
+
+/** The certificates of a PEM text, strictly read; an error with one sentence for anything else. */
+export async function parseCertificates(pem: string): Promise<Certificate[]> {
+  return (await import("./lib/x509.ts")).parseCertificates(pem);
+}
+
+/** The revocation list of a PEM text, for {@link Trust}. */
+export async function parseRevocationList(pem: string): Promise<RevocationList> {
+  return (await import("./lib/x509.ts")).parseRevocationList(pem);
+}
+
+/** Runs a server, until it is stopped. */
+export async function serve(options: ServeOptions): Promise<RunningServer> {
+  return await (await import("./server.ts")).serve(options);
+}
+
+/** Connects to a server, logs in and chats, until the session's end. */
+export async function chat(options: ChatOptions): Promise<ExitStatus> {
+  return await (await import("./client.ts")).chat(options);
+}
 
 interface CommandModule {
   run(args: string[]): Promise<ExitStatus>;

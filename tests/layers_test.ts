@@ -19,9 +19,10 @@ const LAYERS: readonly (readonly string[])[] = [
     "x509",
   ],
   ["frame", "message", "receipt", "transcript"],
-  ["connection", "handshake_client", "handshake_server", "session", "transitions", "verify"],
+  ["connection", "handshake_client", "handshake_server", "line_signature", "session", "transitions", "verify"],
   ["accounts", "audit", "command", "line_editor", "screen", "store", "throttle"],
   [
+    "ca_folder",
     "config",
     "deadline",
     "files",
@@ -30,11 +31,14 @@ const LAYERS: readonly (readonly string[])[] = [
     "line_file",
     "log",
     "migrations",
+    "records",
+    "signature_pool",
     "spool",
     "store_mysql",
     "store_sqlite",
     "terminal",
     "transport",
+    "verify_worker",
   ],
 ];
 
@@ -56,6 +60,16 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   "esbuild": ["tools/compile.ts"],
   "fast-check": [],
 };
+
+/** Tests of layers 0 to 4 that need a permission all the same: for folders of cases, openssl, or a store of their own. */
+const READS_FILES = [
+  "audit_test.ts",
+  "ca_test.ts",
+  "certificate_path_test.ts",
+  "private_key_test.ts",
+  "verify_test.ts",
+  "x509_test.ts",
+];
 
 interface Module {
   readonly path: string;
@@ -150,9 +164,41 @@ Deno.test("flags and exits have one door", () => {
   assert.deepEqual(holds(/\bDeno\.exit\b/), ["mod.ts"]);
 });
 
+/** The names of the tests, and what the two tasks that list some of them run. */
+function tests(): { names: string[]; task: (name: string) => string } {
+  const { tasks } = JSON.parse(Deno.readTextFileSync(`${ROOT}/deno.json`));
+  const names = [...Deno.readDirSync(`${ROOT}/tests`)].map(({ name }) => name).filter((name) =>
+    /_test\.ts$/.test(name)
+  );
+  return { names: names.toSorted(), task: (name) => tasks[name].command };
+}
+
+Deno.test("deno task test:pure runs the tests of layers 0 to 4 but those that read files", () => {
+  const { names, task } = tests();
+  const low = [...LAYERS.slice(0, OUTSIDE).flat(), "handshake"].map((name) => `${name}_test.ts`);
+  const pure = names.filter((name) => low.includes(name) && !READS_FILES.includes(name));
+  assert.equal(task("test:pure"), `deno test --no-prompt --quiet ${pure.map((name) => `tests/${name}`).join(" ")}`);
+});
+
+Deno.test("deno task test:program runs the tests that start the program", () => {
+  const { names, task } = tests();
+  const starts = /\{[^}]*\b(?:run|program|startServer|BINARY)\b[^}]*\} from "\.\/environment\.ts"/;
+  const program = names.filter((name) => starts.test(Deno.readTextFileSync(`${ROOT}/tests/${name}`)));
+  assert.equal(task("test:program"), `deno test -A --quiet ${program.map((name) => `tests/${name}`).join(" ")}`);
+});
+
 Deno.test("every module of lib/ begins with what it is for", () => {
   const bare = lib.filter(({ path }) => !Deno.readTextFileSync(`${ROOT}/${path}`).startsWith("/**\n"));
   assert.deepEqual(bare.map(({ path }) => path), []);
+});
+
+Deno.test("every exported symbol has its comment", () => {
+  const bare = everything.flatMap(({ path }) => {
+    const lines = Deno.readTextFileSync(`${ROOT}/${path}`).split("\n");
+    return lines.filter((line, at) => /^export (?!type \{|\{|\*)/.test(line) && !lines[at - 1]?.endsWith("*/"))
+      .map((line) => `${path}: ${line}`);
+  });
+  assert.deepEqual(bare, []);
 });
 
 Deno.test("the layer rule finds what it forbids", () => {
