@@ -15,6 +15,7 @@
  */
 
 import { encodeUtf8 } from "./bytes.ts";
+import { createPrivateFolder } from "./files.ts";
 import { GroupCommit } from "./group_commit.ts";
 import { recoverLines } from "./line_file.ts";
 import { parseLine, TranscriptSummary } from "./transcript.ts";
@@ -50,7 +51,7 @@ async function createFile(path: string): Promise<JournalFile> {
 
 /** Makes the folder of the journals. */
 export async function createJournalFolder(dir: string): Promise<void> {
-  await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
+  await createPrivateFolder(dir);
 }
 
 /** A session's transcript as it grows. */

@@ -15,6 +15,7 @@
 import type { Write, WriteSpool } from "./audit.ts";
 import { encodeUtf8, parseUtf8 } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
+import { createPrivateFolder, explain } from "./files.ts";
 import { recoverLines } from "./line_file.ts";
 import { type AuditRow, fitAuditRow, type SessionEnd } from "./store.ts";
 
@@ -55,8 +56,9 @@ export class Spool implements WriteSpool {
   /** Opens, or creates, the spool of a folder. */
   static async open(dataDir: string, { limit, lockWait = LOCK_WAIT_MS }: SpoolOptions): Promise<Spool> {
     const path = `${dataDir}/${SPOOL_FILE}`;
-    await Deno.mkdir(dataDir, { recursive: true, mode: 0o700 });
-    const file = await Deno.open(path, { read: true, write: true, create: true, mode: 0o600 });
+    await createPrivateFolder(dataDir);
+    const file = await Deno.open(path, { read: true, write: true, create: true, mode: 0o600 })
+      .catch((error) => Promise.reject(explain(error, path, "written")));
     try {
       if (!await lock(file, lockWait)) {
         throw new Failure(

@@ -138,8 +138,8 @@ class MysqlStore implements Store {
     if (pendingMigrations(await this.#use(versionOf)).length === 0) return;
     const work = async (connection: PoolConnection) => {
       // The lock goes with the connection, which is thrown away below.
-      const lock = "SELECT GET_LOCK(LEFT(CONCAT('securechat migrates ', DATABASE()), 64), ?) AS taken";
-      const [[row]] = await connection.execute<RowDataPacket[]>(lock, [MIGRATION_WAIT]);
+      const lock = `GET_LOCK(LEFT(CONCAT('securechat migrates ', DATABASE()), 64), ${MIGRATION_WAIT})`;
+      const [[row]] = await connection.query<RowDataPacket[]>(`SELECT ${lock} AS taken`);
       if (row?.["taken"] !== 1) throw new Error("another server has been migrating it for a minute");
       await connection.query(`${CREATE_SCHEMA_VERSION} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`);
       for (const migration of pendingMigrations(await versionOf(connection))) {

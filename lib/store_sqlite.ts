@@ -16,6 +16,7 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import type { Bytes } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
+import { createPrivateFolder, explain } from "./files.ts";
 import { CREATE_SCHEMA_VERSION, pendingMigrations } from "./migrations.ts";
 import {
   type AuditRow,
@@ -57,15 +58,13 @@ function resultCode(error: unknown): number | undefined {
 /** Opens `DATA_DIR/securechat.db`, creates it where there is none, and migrates it. */
 export async function openSqliteStore(dataDir: string, busyTimeout = BUSY_TIMEOUT_MS): Promise<Store> {
   const path = `${dataDir}/${SQLITE_FILE}`;
-  const unusable = (trouble: string) =>
-    new Failure(EXIT.unavailable, `database connection failed: cannot use ${path}: ${trouble}`);
   try {
-    await Deno.mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await createPrivateFolder(dataDir);
     (await Deno.open(path, { append: true, create: true, mode: 0o600 })).close();
     if (Deno.build.os !== "windows") await Deno.chmod(path, 0o600);
   } catch (error) {
-    if (error instanceof Deno.errors.PermissionDenied) throw unusable("permission denied; check who owns the folder");
-    throw unusable(`${error instanceof Error ? error.message : error}; give another --data folder`);
+    const said = explain(error, path, "written");
+    throw unusable(said instanceof Failure ? said.message : `${said}; give another --data folder`);
   }
   let database: DatabaseSync | undefined;
   try {
@@ -80,8 +79,12 @@ export async function openSqliteStore(dataDir: string, busyTimeout = BUSY_TIMEOU
     if (error instanceof Failure) throw error;
     const trouble = TROUBLES[resultCode(error) ?? -1];
     if (trouble === undefined) throw error;
-    throw unusable(trouble);
+    throw unusable(`cannot use ${path}: ${trouble}`);
   }
+}
+
+function unusable(trouble: string): Failure {
+  return new Failure(EXIT.unavailable, `database connection failed: ${trouble}`);
 }
 
 /** All pending migrations in one transaction, whose lock a second server that starts now waits for. */
@@ -116,7 +119,8 @@ function inTransaction(database: DatabaseSync, work: () => void): void {
   }
 }
 
-class SqliteStore implements Store {
+/** The store on a database that is open and migrated. */
+export class SqliteStore implements Store {
   readonly #database: DatabaseSync;
   /** By their SQL; all are constants of this file, so the map stays small. */
   readonly #statements = new Map<string, StatementSync>();
