@@ -18,6 +18,7 @@
 import { type Clock, encodeUtf8, type Random } from "./lib/bytes.ts";
 import type { Trust } from "./lib/certificate_path.ts";
 import { HELP, parseInput } from "./lib/command.ts";
+import { PROGRAM } from "./lib/config.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "./lib/errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "./lib/handshake_client.ts";
 import type { SigningIdentity } from "./lib/handshake_server.ts";
@@ -108,7 +109,7 @@ class Conversation {
     this.#options.show({ event: "session", session, transcript: records.transcript });
     this.#waitingSince = performance.now();
     const watch = setInterval(() => this.#watch(), 250);
-    this.#speak(records).catch((error) => this.#end(endingOf(error)));
+    this.#speak(records).catch((error) => this.#end(this.#endingOf(error)));
     const ending = await this.#listen(records);
     clearInterval(watch);
     this.#closing = true;
@@ -123,7 +124,7 @@ class Conversation {
       return await this.#logIn();
     } catch (error) {
       if (this.#ending) throw new Failure(this.#ending.status, this.#ending.reason);
-      const { status, reason } = endingOf(error);
+      const { status, reason } = this.#endingOf(error);
       throw new Failure(status, reason);
     }
   }
@@ -206,7 +207,7 @@ class Conversation {
       return this.#ending ?? (this.#closing ? NO_RECEIPT : SERVER_GONE);
     } catch (error) {
       if (this.#ending) return this.#ending;
-      const ending = endingOf(error);
+      const ending = this.#endingOf(error);
       // In the handshake that is a refusal; here it means that there is no good receipt.
       return error instanceof ProtocolError ? { ...ending, status: EXIT.no } : ending;
     }
@@ -282,7 +283,7 @@ class Conversation {
 
   #stop(): void {
     if (this.#connection.state === "session" && !this.#closing) {
-      this.#quit().catch((error) => this.#end(endingOf(error)));
+      this.#quit().catch((error) => this.#end(this.#endingOf(error)));
     } else {
       this.#end(this.#closing ? ABANDONED : INTERRUPTED);
     }
@@ -309,6 +310,10 @@ class Conversation {
   }
 
   // The end.
+
+  #endingOf(error: unknown): Ending {
+    return endingOf(error, this.#options.host);
+  }
 
   async #judge(records: Records, { receipt, text }: { receipt: JsonObject; text: string }): Promise<Ending> {
     const { show, identity, trust, now } = this.#options;
@@ -352,7 +357,7 @@ class Conversation {
       await records.writeClientReceipt(encodeJson(await this.#connection.makeReceipt()));
       clientReceipt = records.clientReceipt;
     } catch (error) {
-      show({ event: "warning", message: endingOf(error).reason });
+      show({ event: "warning", message: this.#endingOf(error).reason });
     }
     const receipt = this.#serverReceipt ?? clientReceipt;
     show({
@@ -397,12 +402,17 @@ const INTERRUPTED: Ending = { status: EXIT.refused, reason: "interrupted before 
 /** Errors of the server that say nothing about this side: later it may go well. */
 const PASSING: readonly string[] = ["timeout", "busy", "shutdown", "server-error"];
 
-/** How an error ends a chat. */
-function endingOf(error: unknown): Ending {
+/** How an error ends a chat with that host. */
+function endingOf(error: unknown, host: string): Ending {
   if (error instanceof PeerError) {
     const { errorType, reason } = error.frame;
     const status = PASSING.includes(errorType) ? EXIT.unavailable : EXIT.refused;
-    return { status, reason: `the server says: ${reason} (${errorType})` };
+    const mend = errorType === "bad-cert" ? `; for another certificate run: ${PROGRAM} cert client NAME` : "";
+    return { status, reason: `the server says: ${reason} (${errorType})${mend}` };
+  }
+  if (error instanceof ProtocolError && error.code === "bad-cert") {
+    const mend = `where the server runs, ${PROGRAM} cert server ${host} makes a good one`;
+    return { status: EXIT.refused, reason: `certificate validation failed: ${error.message}; ${mend}` };
   }
   if (error instanceof ProtocolError) {
     return { status: EXIT.refused, reason: `the server was refused (${error.code}): ${error.message}` };
