@@ -1,5 +1,5 @@
 import { assert } from "./assert.ts";
-import { BINARY, runCommand, skipUnless, temporaryFolder } from "./environment.ts";
+import { BINARY, ROOT, runCommand, skipUnless, temporaryFolder } from "./environment.ts";
 import { compiler } from "../tools/compile.ts";
 
 const onBinary = skipUnless("binary");
@@ -49,7 +49,7 @@ Deno.test({
   ...onBinary,
   fn: async () => {
     using folder = temporaryFolder();
-    Deno.writeTextFileSync(`${folder.path}/passphrase`, "correct horse\n");
+    Deno.writeTextFileSync(`${folder.path}/passphrase`, "correct horse\n", { mode: 0o600 });
     const { status, stderr } = await binary(["init", "--passphrase-file", "passphrase"], folder.path);
     assert.equal(status, 0, stderr);
     for (const role of ["ca", "server", "client"]) {
@@ -74,3 +74,39 @@ Deno.test({
     assert.match(stderr, /(?:^|\n)securechat: [^\n]*database[^\n]*\n$/i);
   },
 });
+
+Deno.test({
+  name: "the binary checks a long transcript's signatures in workers",
+  ignore: onBinary.ignore || Deno.build.os !== "linux" || navigator.hardwareConcurrency < 2,
+  fn: async () => {
+    using folder = temporaryFolder();
+    const evidence = `${ROOT}/tests/evidence/intermediate`;
+    const [line] = Deno.readTextFileSync(`${evidence}/transcript.txt`).split("\n");
+    // The same line again and again is no transcript, but as much work.
+    Deno.writeTextFileSync(`${folder.path}/transcript.txt`, `${line}\n`.repeat(30_000));
+    const child = new Deno.Command(BINARY, {
+      args: ["verify", `${evidence}/receipt.json`, `${folder.path}/transcript.txt`, "--ca", `${evidence}/ca.pem`],
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    const ended = child.status.then(() => true);
+    let sightings = 0;
+    while (!await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 20))])) {
+      // A worker whose module is not in the binary ends at once, and this thread does its work: so one look isn't enough.
+      if (threads(child.pid).some((name) => name.startsWith("worker-"))) sightings++;
+    }
+    assert.equal((await child.status).code, 1);
+    assert(sightings >= 10, `a worker was seen ${sightings} times`);
+  },
+});
+
+/** The names of a process's threads. */
+function threads(pid: number): string[] {
+  try {
+    return [...Deno.readDirSync(`/proc/${pid}/task`)].map(({ name }) =>
+      Deno.readTextFileSync(`/proc/${pid}/task/${name}/comm`)
+    );
+  } catch {
+    return []; // the process, or one of the threads, has just ended
+  }
+}
