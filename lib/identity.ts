@@ -19,7 +19,7 @@ import type { Authority } from "./ca.ts";
 import type { Trust } from "./certificate_path.ts";
 import { PROGRAM } from "./config.ts";
 import { EXIT, Failure, ProtocolError } from "./errors.ts";
-import { readPrivateFile, readTextFile } from "./files.ts";
+import { readPrivateFile, readTextFile, shellWord } from "./files.ts";
 import type { Log } from "./log.ts";
 import { decodePrivateKey, isProtected, publicKeyOf } from "./private_key.ts";
 import { importSigningKey, type SigningKey } from "./pss.ts";
@@ -213,5 +213,7 @@ function named<T>(path: string, parse: () => T): T {
 }
 
 function missing(dir: string, path: string): string {
-  return `certificate not found: there is no ${path}; run: ${PROGRAM} init${dir === "certs" ? "" : ` --certs ${dir}`}`;
+  return `certificate not found: there is no ${path}; run: ${PROGRAM} init${
+    dir === "certs" ? "" : ` --certs ${shellWord(dir)}`
+  }`;
 }

@@ -154,6 +154,8 @@ export interface HostNames {
   readonly dnsNames: readonly string[];
   /** `192.0.2.1`, or IPv6 in the form of RFC 5952. */
   readonly addresses: readonly string[];
+  /** E-mail addresses; nothing is decided by them. */
+  readonly emails: readonly string[];
 }
 
 /** A certificate that was revoked. */
@@ -538,25 +540,28 @@ function readAuthorityKeyIdentifier(value: Element): { identifier: string | unde
   };
 }
 
+const EMAIL = contextTag(1, false);
 const DNS_NAME = contextTag(2, false);
 const IP_ADDRESS = contextTag(7, false);
 /** Every other kind of GeneralName (RFC 5280 section 4.2.1.6). */
 const OTHER_NAMES: readonly number[] = [0, 3, 4, 5].map((kind) => contextTag(kind)).concat(
-  [1, 6, 8].map((kind) => contextTag(kind, false)),
+  [6, 8].map((kind) => contextTag(kind, false)),
 );
 
 function readHostNames(value: Element): HostNames {
   const dnsNames: string[] = [];
   const addresses: string[] = [];
+  const emails: string[] = [];
   if (value.tag !== TAG.sequence) throw new DerError("its subjectAltName is no list");
   const names = elements(value, "its subjectAltName");
   if (names.length === 0) throw new DerError("its subjectAltName is empty");
   for (const entry of names) {
     if (entry.tag === DNS_NAME) dnsNames.push(String.fromCharCode(...entry.content));
     else if (entry.tag === IP_ADDRESS) addresses.push(address(entry.content));
+    else if (entry.tag === EMAIL) emails.push(String.fromCharCode(...entry.content));
     else if (!OTHER_NAMES.includes(entry.tag)) throw new DerError("its subjectAltName has a name of no known kind");
   }
-  return { dnsNames, addresses };
+  return { dnsNames, addresses, emails };
 }
 
 function address(bytes: Uint8Array): string {
@@ -583,7 +588,7 @@ function checkInfoAccess(value: Element): void {
   for (const description of found) {
     const fields = new Fields(description, "its authorityInfoAccess");
     readOid(fields.next(TAG.oid), "its authorityInfoAccess");
-    fields.next(DNS_NAME, IP_ADDRESS, ...OTHER_NAMES);
+    fields.next(EMAIL, DNS_NAME, IP_ADDRESS, ...OTHER_NAMES);
     fields.end();
   }
 }

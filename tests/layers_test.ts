@@ -23,6 +23,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["accounts", "audit", "command", "line_editor", "screen", "store", "throttle"],
   [
     "ca_folder",
+    "ca_folder",
     "config",
     "deadline",
     "files",

@@ -1,0 +1,269 @@
+/**
+ * What a CA keeps in CERT_DIR: pairs of certificates and keys under the seed's names, the revocation list, and
+ * `issued.txt`, a line for every certificate that was issued, so that a serial number can be told from another:
+ *
+ *     5f1c0b9e4a7d22d08c3a6b51e0f4978d client 2027-11-23T02:05:32Z 9f86d081884c7d65… CN=CLIENT: ada
+ *
+ * (serial number, role, last second, fingerprint, subject). The list is for people: what is revoked stands in `crl.pem`
+ * alone. A certificate is never written over, except by its own renewal, which keeps the old one: `server_cert.pem` becomes
+ * `server.old_cert.pem`, and its key, where that changes too, `server.old_private_key.pem`.
+ */
+
+import { type Bytes, encodeUtf8 } from "./bytes.ts";
+import {
+  type Authority,
+  createAuthority,
+  generateKey,
+  issueCertificate,
+  issueRevocationList,
+  type KeyBits,
+  type Request,
+} from "./ca.ts";
+import { EXIT, Failure } from "./errors.ts";
+import {
+  createPrivateFolder,
+  exists,
+  folderOf,
+  readPrivateFile,
+  readTextFile,
+  shellWord,
+  writeAtomically,
+} from "./files.ts";
+import { loadKey, loadRevocationList, passphraseFor, type PassphraseOptions, pathIn, type Role } from "./identity.ts";
+import { encodePrivateKey, isProtected, publicKeyOf } from "./private_key.ts";
+import { type Certificate, OID } from "./x509.ts";
+
+/** Ten years, where nothing else is asked for: what it has issued can't outlive it. */
+export const CA_DAYS = 3650;
+/** A year. */
+export const CERTIFICATE_DAYS = 365;
+
+const random = (size: number) => crypto.getRandomValues(new Uint8Array(size));
+
+/** How a pair is made. */
+export interface Making {
+  readonly days: number;
+  readonly bits: KeyBits;
+  /** Protects the key. */
+  readonly passphrase?: string | undefined;
+}
+
+/** Where a pair lies. */
+export interface Pair {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** A certificate that was made, and the files it went to. */
+export interface Made {
+  readonly role: Role;
+  readonly certificate: Certificate;
+  readonly files: Pair;
+}
+
+/** The paths of a role's pair in CERT_DIR. */
+export function pairIn(dir: string, role: Role): Pair {
+  return { certificate: pathIn(dir, `${role}_cert.pem`), key: pathIn(dir, `${role}_private_key.pem`) };
+}
+
+/** The key's path beside a certificate's: `ada_cert.pem`, or `ada.pem`, has `ada_private_key.pem`. */
+export function pairAt(certificate: string): Pair {
+  const stem = certificate.replace(/(?:_cert)?\.(?:pem|crt)$/, "");
+  return { certificate, key: `${stem}_private_key.pem` };
+}
+
+/** Refuses to go on where one of the files is there: before anything is made, so that nothing is made by halves. */
+export async function mustBeFree(pairs: readonly Pair[]): Promise<void> {
+  for (const path of pairs.flatMap(({ certificate, key }) => [certificate, key])) {
+    if (await exists(path)) {
+      throw new Failure(
+        EXIT.usage,
+        `${path} is there already, and nothing is overwritten; move it away, or name another file`,
+      );
+    }
+  }
+}
+
+/** A new CA in CERT_DIR. */
+export async function makeAuthority(dir: string, name: string, making: Making): Promise<Authority & { made: Made }> {
+  const files = pairIn(dir, "ca");
+  await mustBeFree([files]);
+  const authority = await createAuthority(name, await generateKey(making.bits), issuing(making));
+  const made: Made = { role: "ca", certificate: authority.certificate, files };
+  await writePair(dir, made, authority.key, making);
+  return { ...authority, made };
+}
+
+/** A certificate by the CA, with a new key. */
+export async function makePair(
+  dir: string,
+  authority: Authority,
+  request: Omit<Request, "publicKey">,
+  making: Making & { readonly files?: Pair },
+): Promise<Made> {
+  const files = making.files ?? pairIn(dir, request.role);
+  await mustBeFree([files]);
+  const key = await generateKey(making.bits);
+  const certificate = await issueCertificate(authority, { ...request, publicKey: publicKeyOf(key) }, issuing(making));
+  const made: Made = { role: request.role, certificate, files };
+  await writePair(dir, made, key, making);
+  return made;
+}
+
+function issuing({ days }: Making) {
+  return { now: Date.now(), random, days };
+}
+
+async function writePair(dir: string, made: Made, key: Bytes, { passphrase }: Making): Promise<void> {
+  for (const folder of [dir, folderOf(made.files.certificate)]) await createPrivateFolder(folder);
+  // The key first: a certificate without its key is of no use, and a key without a certificate shows what went wrong.
+  await writeAtomically(made.files.key, await encodePrivateKey(key, passphrase, random), { mode: 0o600 });
+  await writeAtomically(made.files.certificate, made.certificate.pem);
+  await remember(dir, made);
+}
+
+/** How {@link renew} makes the new certificate. */
+export interface Renewal extends PassphraseOptions {
+  readonly days: number;
+  /** A new key of that size; the old one without it. */
+  readonly newKey?: KeyBits | undefined;
+}
+
+/** Issues a certificate anew, for the same name and hosts. What it replaces is kept beside it. */
+export async function renew(
+  dir: string,
+  authority: Authority,
+  old: Certificate,
+  { files, ...renewal }: Renewal & { readonly files: Pair },
+): Promise<Made> {
+  const role = old.isAuthority ? "ca" : roleOf(old);
+  const isSecret = isProtected(await readPrivateFile(files.key));
+  const passphrase = isSecret ? await passphraseFor(files.key, renewal) : undefined;
+  const oldKey = await loadKey(files.key, { passphrase });
+  const key = renewal.newKey === undefined ? oldKey : await generateKey(renewal.newKey);
+  const when = { now: Date.now(), random, days: renewal.days };
+  let certificate: Certificate;
+  if (role === "ca") {
+    if (old.fingerprint !== authority.certificate.fingerprint || renewal.newKey !== undefined) {
+      throw new Failure(
+        EXIT.usage,
+        "a CA is renewed in its own folder and with its own key: under a new one, nothing that it has issued would be good",
+      );
+    }
+    certificate = (await createAuthority(old.commonNames[0] ?? "", key, when)).certificate;
+  } else {
+    certificate = await issueCertificate(authority, { ...requestOf(old, role), publicKey: publicKeyOf(key) }, when);
+  }
+  const made: Made = { role, certificate, files };
+  await keepOld(files.certificate, 0o644);
+  if (renewal.newKey !== undefined) {
+    await keepOld(files.key, 0o600);
+    await writeAtomically(files.key, await encodePrivateKey(key, passphrase, random), { mode: 0o600, replace: true });
+  }
+  await writeAtomically(files.certificate, certificate.pem, { replace: true });
+  await remember(dir, made);
+  return made;
+}
+
+async function keepOld(path: string, mode: number): Promise<void> {
+  await writeAtomically(path.replace(/((?:_cert|_private_key)?\.[a-z]+)?$/, ".old$1"), await readTextFile(path), {
+    mode,
+    replace: true,
+  });
+}
+
+/** Whose certificate it is, by its name or its only purpose. */
+export function roleOf(certificate: Certificate): "server" | "client" {
+  const { commonNames, extendedKeyUsage } = certificate;
+  for (const role of ["server", "client"] as const) {
+    if (commonNames.some((name) => name.startsWith(`${role.toUpperCase()}: `))) return role;
+  }
+  return extendedKeyUsage?.includes(OID.serverAuth) ? "server" : "client";
+}
+
+function requestOf({ commonNames, hostNames }: Certificate, role: "server" | "client"): Omit<Request, "publicKey"> {
+  const [email] = hostNames?.emails ?? [];
+  return {
+    role,
+    name: (commonNames[0] ?? "").replace(/^(?:SERVER|CLIENT): /, ""),
+    hosts: [...hostNames?.dnsNames ?? [], ...hostNames?.addresses ?? []],
+    ...(email === undefined ? {} : { email }),
+  };
+}
+
+// ---- what was issued
+
+/** A line of `issued.txt`. */
+export interface Issued {
+  readonly serial: string;
+  readonly role: string;
+  readonly notAfter: string;
+  readonly fingerprint: string;
+  readonly subject: string;
+}
+
+async function remember(dir: string, { role, certificate }: Made): Promise<void> {
+  const { serial, fingerprint, subject, notAfter } = certificate;
+  const line = `${serial} ${role} ${instant(notAfter)} ${fingerprint} ${subject}\n`;
+  // Appended in one write, so that two commands at once leave two lines.
+  using file = await Deno.open(`${dir}/issued.txt`, { append: true, create: true, mode: 0o600 });
+  await file.write(encodeUtf8(line));
+  await file.sync();
+}
+
+/** What `issued.txt` says of a serial number. */
+export async function findIssued(dir: string, serial: string): Promise<Issued | undefined> {
+  const path = `${dir}/issued.txt`;
+  const text = await exists(path) ? await readTextFile(path) : "";
+  const line = text.split("\n").find((line) => line.startsWith(`${serial} `));
+  const [, role, notAfter, fingerprint, subject] = /^\S+ (\S+) (\S+) (\S+) (.*)$/.exec(line ?? "") ?? [];
+  if (role === undefined || notAfter === undefined || fingerprint === undefined) return undefined;
+  return { serial, role, notAfter, fingerprint, subject: subject ?? "" };
+}
+
+// ---- what was revoked
+
+/** What {@link signRevocationList} made. */
+export interface SignedList {
+  readonly path: string;
+  readonly nextUpdate: number;
+  readonly revoked: number;
+}
+
+/** Signs `crl.pem` anew, with one serial number more or none, good to the CA's end or for so many days. */
+export async function signRevocationList(
+  dir: string,
+  authority: Authority,
+  { add, days }: { readonly add?: string; readonly days?: number | undefined },
+): Promise<SignedList> {
+  const path = pathIn(dir, "crl.pem");
+  const now = Math.floor(Date.now() / 1000) * 1000;
+  const before = await exists(path) ? await loadRevocationList(path) : undefined;
+  if (before !== undefined && before.issuerName !== authority.certificate.subjectName) {
+    throw new Failure(
+      EXIT.usage,
+      `${path} is another CA's; move it away first: mv ${shellWord(path)} ${shellWord(path)}.old`,
+    );
+  }
+  const revoked = [...before?.revoked ?? []].map(([serial, { date }]) => ({ serial, date }));
+  if (add !== undefined && !before?.revoked.has(add)) revoked.push({ serial: add, date: now });
+  const end = authority.certificate.notAfter;
+  const nextUpdate = days === undefined ? end : Math.min(end, now + days * 86_400_000);
+  // A list's number only rises. By the clock it does so even when the list before it was lost.
+  const number = [BigInt(now), (before?.number ?? 0n) + 1n].reduce((a, b) => a > b ? a : b);
+  await writeAtomically(path, await issueRevocationList(authority, revoked, { now, nextUpdate, number }), {
+    replace: true,
+  });
+  return { path, nextUpdate, revoked: revoked.length };
+}
+
+/** When a serial number was revoked, by `crl.pem`. */
+export async function revokedAt(dir: string, serial: string): Promise<number | undefined> {
+  const path = pathIn(dir, "crl.pem");
+  return await exists(path) ? (await loadRevocationList(path)).revoked.get(serial)?.date : undefined;
+}
+
+/** A time for people and programs: `2027-11-23T02:05:32Z`. */
+export function instant(at: number): string {
+  return new Date(at).toISOString().replace(/\.\d+Z$/, "Z");
+}

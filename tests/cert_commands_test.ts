@@ -1,0 +1,334 @@
+/**
+ * `securechat init`, `ca` and `cert`, run as a person runs them, and OpenSSL's opinion of what they make.
+ */
+
+import { parseRevocationList } from "../lib/x509.ts";
+import { assert } from "./assert.ts";
+import { type Ended, run, runCommand, skipUnless, temporaryFolder } from "./environment.ts";
+
+/** Runs the program in a folder and holds it to its exit status. */
+async function expect(status: number, cwd: string, ...args: string[]): Promise<Ended> {
+  const ended = await run(args, { cwd });
+  assert.equal(ended.status, status, `${args.join(" ")}: ${ended.stdout}${ended.stderr}`);
+  assert.doesNotMatch(ended.stderr, /\n\s+at /, "a stack trace");
+  return ended;
+}
+
+const mode = (path: string) => (Deno.statSync(path).mode ?? 0) & 0o777;
+const read = (path: string) => Deno.readTextFileSync(path);
+
+Deno.test("init makes a CA, a server's and a client's certificate under the seed's names, and overwrites nothing", async () => {
+  using folder = temporaryFolder();
+  const first = await expect(0, folder.path, "init");
+  assert.match(first.stderr, /^Next: .*securechat serve\n/m);
+  const names = ["ca", "server", "client"].flatMap((role) => [`${role}_cert.pem`, `${role}_private_key.pem`]);
+  for (const name of names) assert.match(first.stdout, new RegExp(`certs/${name}`));
+  assert.equal(first.stdout.match(/fingerprint [0-9a-f]{64}$/gm)?.length, 3);
+  assert.equal(first.stdout.match(/until \d{4}-\d\d-\d\d$/gm)?.length, 3);
+  for (const subject of ["CN=SERVER: localhost", "CN=CLIENT: client"]) assert.ok(first.stdout.includes(subject));
+  if (Deno.build.os !== "windows") {
+    for (const role of ["ca", "server", "client"]) {
+      assert.equal(mode(`${folder.path}/certs/${role}_private_key.pem`), 0o600);
+    }
+  }
+  const before = names.map((name) => read(`${folder.path}/certs/${name}`));
+  const again = await expect(2, folder.path, "init");
+  assert.match(again.stderr, /certs\/ca_cert\.pem is there already, and nothing is overwritten/);
+  assert.deepEqual(names.map((name) => read(`${folder.path}/certs/${name}`)), before);
+  for (const role of ["server", "client"]) {
+    const args = ["cert", "check", `certs/${role}_cert.pem`, "--purpose", role];
+    assert.match((await expect(0, folder.path, ...args)).stdout, /^good: CN=.*, by CN=Secure Chat CA\n$/);
+  }
+});
+
+Deno.test("init takes host names and addresses, and refuses what is none", async () => {
+  using folder = temporaryFolder();
+  const made = await expect(
+    0,
+    folder.path,
+    "init",
+    "Chat.Example.",
+    "192.0.2.7",
+    "2001:DB8::7",
+    "--client",
+    "Ada L.",
+    "--json",
+  );
+  const { certificates } = JSON.parse(made.stdout) as { certificates: { role: string; subject: string }[] };
+  assert.deepEqual(certificates.map(({ subject }) => subject), [
+    "CN=Secure Chat CA",
+    "CN=SERVER: chat.example",
+    "CN=CLIENT: Ada L.",
+  ]);
+  for (const host of ["chat.example", "192.0.2.7", "2001:db8::7"]) {
+    await expect(0, folder.path, "cert", "check", "certs/server_cert.pem", "--host", host);
+  }
+  const other = await expect(1, folder.path, "cert", "check", "certs/server_cert.pem", "--host", "localhost");
+  assert.match(other.stdout, /is not for "localhost": it names chat\.example, 192\.0\.2\.7, 2001:db8::7/);
+  for (const host of ["-x.example", "a_b", "*.example", "a b", "1.2.3", "http://x"]) {
+    assert.match((await expect(2, folder.path, "init", "--certs", "other", "--", host)).stderr, /is not a host name/);
+  }
+});
+
+Deno.test({
+  name: "OpenSSL accepts every certificate, key and revocation list that is made",
+  ...skipUnless("openssl"),
+  async fn() {
+    using folder = temporaryFolder();
+    const openssl = async (...args: string[]) => {
+      const ended = await runCommand("openssl", args, { cwd: `${folder.path}/certs` });
+      assert.equal(ended.status, 0, `${args.join(" ")}: ${ended.stdout}${ended.stderr}`);
+      return ended.stdout;
+    };
+    await expect(0, folder.path, "ca", "--bits", "3072", "--name", "Größe & Co");
+    await expect(0, folder.path, "cert", "server", "localhost", "--san", "127.0.0.1", "--san", "::1", "--days", "20");
+    await expect(0, folder.path, "cert", "client", "ada", "--email", "ada@example.org", "--bits", "4096");
+    await expect(0, folder.path, "ca", "crl");
+    const verify = ["verify", "-x509_strict", "-CAfile", "ca_cert.pem", "-CRLfile", "crl.pem", "-crl_check"];
+    await openssl(...verify, "-purpose", "sslserver", "-verify_hostname", "localhost", "server_cert.pem");
+    await openssl(...verify, "-purpose", "sslserver", "-verify_ip", "::1", "server_cert.pem");
+    await openssl(...verify, "-purpose", "sslclient", "-verify_email", "ada@example.org", "client_cert.pem");
+    const text = await openssl("x509", "-in", "server_cert.pem", "-noout", "-text");
+    for (
+      const part of [
+        /Subject: CN ?= ?SERVER: localhost/,
+        /Key Usage: critical\s+Digital Signature\n/,
+        /Extended Key Usage:\s+TLS Web Server Authentication\n/,
+        /Basic Constraints: critical\s+CA:FALSE/,
+        /Subject Key Identifier/,
+        /Authority Key Identifier/,
+        /sha256WithRSAEncryption/,
+      ]
+    ) assert.match(text, part);
+    assert.match(
+      await openssl("x509", "-in", "ca_cert.pem", "-noout", "-text"),
+      /CA:TRUE[^]*Certificate Sign, CRL Sign/,
+    );
+    assert.match(await openssl("x509", "-in", "ca_cert.pem", "-noout", "-text"), /Public-Key: \(3072 bit\)/);
+    assert.match(await openssl("x509", "-in", "client_cert.pem", "-noout", "-text"), /Public-Key: \(4096 bit\)/);
+    for (const role of ["ca", "server", "client"]) {
+      await openssl("pkey", "-in", `${role}_private_key.pem`, "-check", "-noout");
+    }
+    await expect(0, folder.path, "cert", "revoke", "certs/client_cert.pem", "--yes");
+    assert.match(
+      await openssl("crl", "-in", "crl.pem", "-CAfile", "ca_cert.pem", "-noout", "-text"),
+      /Serial Number: [0-9A-F]/,
+    );
+    const refused = await runCommand("openssl", [...verify, "client_cert.pem"], { cwd: `${folder.path}/certs` });
+    assert.match(refused.stderr, /certificate revoked/);
+  },
+});
+
+Deno.test("cert client --out makes a folder that is all a person needs", async () => {
+  using folder = temporaryFolder();
+  await expect(0, folder.path, "ca");
+  const made = await expect(0, folder.path, "cert", "client", "ada", "--out", "people/ada/client_cert.pem");
+  assert.match(made.stderr, /chat --certs people\/ada\n/);
+  assert.equal(read(`${folder.path}/people/ada/ca_cert.pem`), read(`${folder.path}/certs/ca_cert.pem`));
+  await expect(
+    0,
+    folder.path,
+    "cert",
+    "check",
+    "people/ada/client_cert.pem",
+    "--purpose",
+    "client",
+    "--certs",
+    "people/ada",
+  );
+  const again = await expect(2, folder.path, "cert", "client", "eve", "--out", "people/ada/client_cert.pem");
+  assert.match(again.stderr, /is there already/);
+});
+
+Deno.test("cert show tells what a certificate and a revocation list say", async () => {
+  using folder = temporaryFolder();
+  await expect(0, folder.path, "init", "--days", "10");
+  await expect(0, folder.path, "ca", "crl", "--crl-days", "5");
+  const shown = JSON.parse((await expect(0, folder.path, "cert", "show", "certs/server_cert.pem", "--json")).stdout);
+  assert.equal(shown.subject, "CN=SERVER: localhost");
+  assert.equal(shown.issuer, "CN=Secure Chat CA");
+  assert.equal(shown.key, "RSA, 2048 bits");
+  assert.deepEqual(shown.hosts, ["localhost", "127.0.0.1"]);
+  assert.deepEqual(shown.purposes, ["serverAuth"]);
+  assert.match(shown.serial, /^[0-9a-f]{1,32}$/);
+  const days = (Date.parse(shown.not_after) - Date.now()) / 86_400_000;
+  assert.ok(days > 9.9 && days <= 10, `${days} days`);
+  const list = await expect(0, folder.path, "cert", "show", "certs/crl.pem");
+  assert.match(list.stdout, /^issuer {10}CN=Secure Chat CA\n/);
+  assert.match(
+    (await expect(2, folder.path, "cert", "show", "certs/ca_private_key.pem")).stderr,
+    /there is no PEM certificate/,
+  );
+  assert.match((await expect(2, folder.path, "cert", "show", "nowhere.pem")).stderr, /there is no nowhere\.pem/);
+});
+
+Deno.test("cert revoke shows whom it revokes and revokes by file and by serial number; without --yes it asks", async () => {
+  using folder = temporaryFolder();
+  await expect(0, folder.path, "init");
+  await expect(0, folder.path, "cert", "client", "eve", "--out", "eve/client_cert.pem");
+  const list = () => parseRevocationList(read(`${folder.path}/certs/crl.pem`));
+  const asked = await expect(2, folder.path, "cert", "revoke", "eve/client_cert.pem");
+  assert.match(asked.stderr, /CN=CLIENT: eve, serial number [0-9a-f]+, good until [^]*--yes/);
+  await assert.rejects(Deno.stat(`${folder.path}/certs/crl.pem`));
+
+  await expect(0, folder.path, "cert", "revoke", "eve/client_cert.pem", "--yes");
+  const first = list();
+  assert.equal(first.revoked.size, 1);
+  const good = ["cert", "check", "eve/client_cert.pem", "--crl", "certs/crl.pem"];
+  assert.match((await expect(1, folder.path, ...good)).stdout, /"CN=CLIENT: eve" was revoked/);
+  await expect(0, folder.path, "cert", "check", "certs/client_cert.pem", "--crl", "certs/crl.pem");
+
+  const { serial } = JSON.parse(
+    (await expect(0, folder.path, "cert", "show", "certs/client_cert.pem", "--json")).stdout,
+  );
+  const colons = serial.toUpperCase().padStart(32, "0").replace(/..(?=.)/g, "$&:");
+  const second = await expect(0, folder.path, "cert", "revoke", colons, "--yes");
+  assert.match(second.stderr, /CN=CLIENT: client, serial number/);
+  assert.deepEqual([...list().revoked.keys()].sort(), [...first.revoked.keys(), serial].sort());
+  assert.ok((list().number ?? 0n) > (first.number ?? 0n), "the list's number rises");
+
+  const twice = await expect(0, folder.path, "cert", "revoke", "eve/client_cert.pem", "--yes");
+  assert.match(twice.stderr, /It was revoked \d{4}-.* already/);
+  assert.equal(list().revoked.size, 2);
+  assert.match((await expect(2, folder.path, "cert", "revoke", "nobody", "--yes")).stderr, /no serial number in hex/);
+  assert.match(
+    (await expect(2, folder.path, "cert", "revoke", "certs/ca_cert.pem", "--yes")).stderr,
+    /cannot revoke itself/,
+  );
+});
+
+Deno.test("ca crl keeps what is revoked and gives the list a new end", async () => {
+  using folder = temporaryFolder();
+  await expect(0, folder.path, "init");
+  await expect(0, folder.path, "cert", "revoke", "abc123", "--yes");
+  const list = () => parseRevocationList(read(`${folder.path}/certs/crl.pem`));
+  const before = list();
+  await expect(0, folder.path, "ca", "crl", "--crl-days", "3");
+  const after = list();
+  assert.deepEqual(after.revoked, before.revoked);
+  const days = ((after.nextUpdate ?? 0) - Date.now()) / 86_400_000;
+  assert.ok(days > 2.9 && days <= 3, `${days} days`);
+  const ca = JSON.parse((await expect(0, folder.path, "cert", "show", "certs/ca_cert.pem", "--json")).stdout);
+  assert.equal(before.nextUpdate, Date.parse(ca.not_after));
+});
+
+Deno.test("cert renew keeps name, hosts and key, or makes a new key, and keeps what it replaces", async () => {
+  using folder = temporaryFolder();
+  await expect(0, folder.path, "init", "chat.example", "192.0.2.7", "--days", "5");
+  const certs = `${folder.path}/certs`;
+  const [oldCertificate, oldKey] = [read(`${certs}/server_cert.pem`), read(`${certs}/server_private_key.pem`)];
+  await expect(0, folder.path, "cert", "renew", "certs/server_cert.pem", "--days", "50");
+  assert.equal(read(`${certs}/server.old_cert.pem`), oldCertificate);
+  assert.equal(read(`${certs}/server_private_key.pem`), oldKey);
+  for (const host of ["chat.example", "192.0.2.7"]) {
+    await expect(0, folder.path, "cert", "check", "certs/server_cert.pem", "--host", host);
+  }
+  await expect(0, folder.path, "cert", "renew", "certs/server_cert.pem", "--new-key", "--bits", "3072");
+  assert.notEqual(read(`${certs}/server_private_key.pem`), oldKey);
+  assert.equal(read(`${certs}/server.old_private_key.pem`), oldKey);
+  if (Deno.build.os !== "windows") assert.equal(mode(`${certs}/server_private_key.pem`), 0o600);
+  assert.match((await expect(0, folder.path, "cert", "show", "certs/server_cert.pem")).stdout, /RSA, 3072 bits/);
+
+  await expect(0, folder.path, "cert", "renew", "certs/ca_cert.pem");
+  await expect(0, folder.path, "cert", "check", "certs/server_cert.pem", "--host", "chat.example");
+  await expect(2, folder.path, "cert", "renew", "certs/ca_cert.pem", "--new-key");
+});
+
+Deno.test("a certificate of another CA is neither renewed nor revoked, even where the CA has the same name", async () => {
+  using folder = temporaryFolder();
+  await expect(0, folder.path, "init");
+  await expect(0, folder.path, "init", "--certs", "other");
+  for (const part of [["renew"], ["revoke", "--yes"]]) {
+    const ended = await expect(2, folder.path, "cert", ...part, "other/client_cert.pem");
+    assert.match(ended.stderr, /was issued by another CA/);
+  }
+});
+
+Deno.test("a passphrase file protects every key that is made, and opens them again", async () => {
+  using folder = temporaryFolder();
+  Deno.writeTextFileSync(`${folder.path}/phrase`, "correct horse\nnot this\n", { mode: 0o600 });
+  await expect(0, folder.path, "init", "--passphrase-file", "phrase");
+  for (const role of ["ca", "server", "client"]) {
+    assert.match(read(`${folder.path}/certs/${role}_private_key.pem`), /^-----BEGIN ENCRYPTED PRIVATE KEY-----\n/);
+  }
+  await expect(0, folder.path, "cert", "renew", "certs/server_cert.pem", "--new-key", "--passphrase-file", "phrase");
+  assert.match(read(`${folder.path}/certs/server_private_key.pem`), /^-----BEGIN ENCRYPTED PRIVATE KEY-----\n/);
+  const without = await expect(2, folder.path, "ca", "crl");
+  assert.match(without.stderr, /ca_private_key\.pem is protected by a passphrase; name the file that holds it/);
+  Deno.writeTextFileSync(`${folder.path}/wrong`, "wrong\n", { mode: 0o600 });
+  const wrong = await expect(2, folder.path, "ca", "crl", "--passphrase-file", "wrong");
+  assert.match(wrong.stderr, /ca_private_key\.pem cannot be used: the passphrase does not open it/);
+});
+
+Deno.test({
+  name: "a private key that others can read is refused with the chmod line that mends it",
+  ...skipUnless("unix"),
+  async fn() {
+    using folder = temporaryFolder();
+    await expect(0, folder.path, "init");
+    Deno.chmodSync(`${folder.path}/certs/ca_private_key.pem`, 0o640);
+    const ended = await expect(2, folder.path, "cert", "client", "ada", "--out", "ada.pem");
+    assert.match(ended.stderr, /run: chmod 600 certs\/ca_private_key\.pem\n/);
+    await assert.rejects(Deno.stat(`${folder.path}/ada.pem`));
+  },
+});
+
+Deno.test("without certificates the sentence names init, and check says that there is no CA", async () => {
+  using folder = temporaryFolder();
+  assert.match((await expect(2, folder.path, "cert", "client", "ada")).stderr, /certificate not found: .* init/);
+  await expect(0, folder.path, "init", "--certs", "elsewhere");
+  const undecided = await expect(3, folder.path, "cert", "check", "elsewhere/client_cert.pem");
+  assert.match(undecided.stderr, /there is no certs\/ca_cert\.pem to check against/);
+});
+
+Deno.test("cert check tells every reason, as of any time, as text and as JSON", async () => {
+  using folder = temporaryFolder();
+  await expect(0, folder.path, "init");
+  const args = [
+    "cert",
+    "check",
+    "certs/client_cert.pem",
+    "--purpose",
+    "server",
+    "--host",
+    "localhost",
+    "--at",
+    "2020-01-01",
+  ];
+  const told = await expect(1, folder.path, ...args);
+  for (const reason of [/extendedKeyUsage/, /a client's, by its name/, /it names no host/, /is not valid before/]) {
+    assert.match(told.stdout, reason);
+  }
+  const { good, problems } = JSON.parse((await expect(1, folder.path, ...args, "--json")).stdout);
+  assert.equal(good, false);
+  assert.equal(problems.length, told.stdout.trim().split("\n").length - 1);
+  Deno.writeTextFileSync(`${folder.path}/junk.pem`, "junk");
+  const junk = await expect(1, folder.path, "cert", "check", "junk.pem");
+  assert.match(junk.stdout, /junk\.pem: there is no PEM certificate/);
+  for (const flag of [["--at", "yesterday"], ["--purpose", "person"], ["--ca", "nowhere.pem"]]) {
+    await expect(2, folder.path, "cert", "check", "certs/client_cert.pem", ...flag);
+  }
+});
+
+Deno.test("every part of cert has its help with examples", async () => {
+  using folder = temporaryFolder();
+  const parts = ["server", "client", "show", "renew", "revoke", "check"].map((part) => ["cert", part]);
+  for (const part of [["init"], ["ca"], ["cert"], ...parts]) {
+    const help = await expect(0, folder.path, ...part, "--help");
+    assert.match(help.stdout, /Examples:\n {2}securechat /, part.join(" "));
+    assert.equal(help.stderr, "");
+  }
+});
+
+Deno.test("sizes, days and names that make no sense are named, and nothing is made", async () => {
+  using folder = temporaryFolder();
+  for (
+    const flag of [["--bits", "1024"], ["--days", "0"], ["--days", "x"], ["--client", " "], [
+      "--client",
+      "a".repeat(57),
+    ]]
+  ) {
+    await expect(2, folder.path, "init", ...flag);
+  }
+  await assert.rejects(Deno.stat(`${folder.path}/certs`));
+});

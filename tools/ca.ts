@@ -1,0 +1,62 @@
+/**
+ * `securechat ca`: a CA alone; `securechat ca crl`: its revocation list, signed anew.
+ */
+
+import { CA_DAYS, instant, makeAuthority, signRevocationList } from "../lib/ca_folder.ts";
+import { type CommandSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
+import { shellWord } from "../lib/files.ts";
+import { loadAuthority } from "../lib/identity.ts";
+import { encodeJson } from "../lib/json.ts";
+import { CA_NAME } from "./init.ts";
+import { daysOf, JSON_FLAG, jsonOfMade, MAKING, makingOf, nameOf, tellMade } from "./making.ts";
+
+const OPTIONS = {
+  name: { type: "string", value: "NAME", describe: `name of the CA [${CA_NAME}]` },
+  ...MAKING,
+  "crl-days": { type: "string", value: "N", describe: "days that the list is good for [to the CA's end]" },
+  json: JSON_FLAG,
+} as const;
+
+const SPEC = {
+  name: "ca",
+  summary: "make a certificate authority, or sign its revocation list anew",
+  usage: `securechat ca [--name NAME] [--days N] [--bits N] [--passphrase] [--certs DIR]
+securechat ca crl [--crl-days N] [--certs DIR]
+
+The CA goes into ca_cert.pem and ca_private_key.pem, and nothing is overwritten. "ca crl" keeps what crl.pem
+revokes, and gives it a new date and signature; a list that is out of date refuses everybody.
+
+Examples:
+  securechat ca --name "Example Chat CA" --bits 4096
+  securechat ca crl --crl-days 30`,
+  options: OPTIONS,
+  settings: "ca",
+  positionals: { min: 0, max: 1, names: "crl" },
+} as const satisfies CommandSpec<typeof OPTIONS>;
+
+/** Runs the command. */
+export async function run(args: string[]): Promise<ExitStatus> {
+  const { options, positionals: [word], flags } = parseCommand(args, SPEC);
+  const config = readConfig("ca", flags);
+  const dir = config.CERT_DIR;
+  if (word !== undefined && word !== "crl") {
+    throw new Failure(EXIT.usage, `"${word}" is not a part of ca: it is "crl" or nothing; see securechat ca --help`);
+  }
+  if (word === "crl") {
+    const authority = await loadAuthority(dir, { passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE });
+    const list = await signRevocationList(dir, authority, { days: daysOf("--crl-days", options["crl-days"]) });
+    const { path, nextUpdate, revoked } = list;
+    console.log(
+      options.json
+        ? encodeJson({ file: path, next_update: instant(nextUpdate), revoked })
+        : `${path}\n  ${revoked} revoked, good until ${instant(nextUpdate)}`,
+    );
+    return EXIT.done;
+  }
+  const making = await makingOf(options, config.SECURECHAT_KEY_PASSPHRASE_FILE, CA_DAYS);
+  const { made } = await makeAuthority(dir, nameOf(options.name ?? CA_NAME, "the CA's name"), making);
+  console.log(options.json ? jsonOfMade([made]) : tellMade([made]));
+  console.error(`Next: ${PROGRAM} cert server localhost${dir === "certs" ? "" : ` --certs ${shellWord(dir)}`}`);
+  return EXIT.done;
+}

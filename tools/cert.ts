@@ -1,0 +1,474 @@
+/**
+ * `securechat cert`: certificates for servers and people: issued, shown, renewed, revoked and checked.
+ */
+
+import type { Authority } from "../lib/ca.ts";
+import {
+  CA_DAYS,
+  CERTIFICATE_DAYS,
+  findIssued,
+  instant,
+  type Issued,
+  makePair,
+  type Pair,
+  pairAt,
+  pairIn,
+  renew,
+  revokedAt,
+  signRevocationList,
+} from "../lib/ca_folder.ts";
+import { findPath, type PathOptions, type Purpose } from "../lib/certificate_path.ts";
+import { verifySignature } from "../lib/certificate_signature.ts";
+import { type CommandSpec, type OptionSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
+import { exists, folderOf, readTextFile, shellWord, writeAtomically } from "../lib/files.ts";
+import { loadAuthority, pathIn } from "../lib/identity.ts";
+import { encodeJson } from "../lib/json.ts";
+import { printable } from "../lib/text.ts";
+import { type Certificate, OID, parseCertificates, parseRevocationList, type RevocationList } from "../lib/x509.ts";
+import { bitsOf, daysOf, hostOf, JSON_FLAG, jsonOfMade, MAKING, makingOf, nameOf, tellMade } from "./making.ts";
+
+const PARTS: Readonly<Record<string, (args: string[]) => Promise<ExitStatus>>> = {
+  server: (args) => issue("server", args),
+  client: (args) => issue("client", args),
+  show,
+  revoke,
+  renew: renewFile,
+  check,
+};
+
+const SPEC = {
+  name: "cert",
+  summary: "issue, show, renew, revoke and check certificates",
+  usage: `securechat cert server HOST [--san NAME]…      a server's certificate
+securechat cert client NAME [--email ADDRESS]  a person's certificate
+securechat cert show FILE                      what a certificate or a revocation list says
+securechat cert renew FILE [--new-key]         the same certificate, good for longer
+securechat cert revoke FILE|SERIAL [--yes]     no longer good, from now on
+securechat cert check LEAF [--ca FILE]         whether a certificate is good, and if not, every reason
+
+Each has its own --help.
+
+Examples:
+  securechat cert client ada --out ada/client_cert.pem
+  securechat cert check certs/server_cert.pem --host localhost --purpose server`,
+  options: {},
+  positionals: { min: 1, max: 1, names: "server, client, show, renew, revoke or check" },
+} as const satisfies CommandSpec<Record<never, never>>;
+
+/** Runs the command. */
+export async function run(args: string[]): Promise<ExitStatus> {
+  const [name = "", ...rest] = args;
+  const part = Object.hasOwn(PARTS, name) ? PARTS[name] : undefined;
+  if (part !== undefined) return await part(rest);
+  const { positionals: [word] } = parseCommand(args, SPEC);
+  throw new Failure(EXIT.usage, `"${printable(word ?? "")}" is not a part of cert; see securechat cert --help`);
+}
+
+// ---- server, client
+
+const ISSUE_OPTIONS = {
+  out: { type: "string", value: "FILE", describe: "where the certificate goes; its key goes beside it" },
+  ...MAKING,
+  json: JSON_FLAG,
+} as const;
+
+const SERVER_OPTIONS = {
+  san: { type: "string", value: "NAME", multiple: true, describe: "further host name or address; may be repeated" },
+  ...ISSUE_OPTIONS,
+} as const;
+
+const SERVER_SPEC = {
+  name: "cert server",
+  summary: "issue a server's certificate",
+  usage: `securechat cert server HOST [--san NAME]… [--out FILE] [--days N] [--bits N] [--certs DIR]
+
+People reach the server under HOST and the names of --san alone. The pair goes into server_cert.pem and
+server_private_key.pem of CERT_DIR, or where --out says; nothing is overwritten.
+
+Examples:
+  securechat cert server localhost --san 127.0.0.1 --san ::1
+  securechat cert server chat.example.org --out new/server_cert.pem`,
+  options: SERVER_OPTIONS,
+  settings: "cert",
+  positionals: { min: 1, max: 1, names: "HOST" },
+} as const satisfies CommandSpec<typeof SERVER_OPTIONS>;
+
+const CLIENT_OPTIONS = {
+  email: { type: "string", value: "ADDRESS", describe: "e-mail address in the certificate" },
+  ...ISSUE_OPTIONS,
+} as const;
+
+const CLIENT_SPEC = {
+  name: "cert client",
+  summary: "issue a person's certificate",
+  usage: `securechat cert client NAME [--email ADDRESS] [--out FILE] [--days N] [--bits N] [--certs DIR]
+
+The pair goes into client_cert.pem and client_private_key.pem of CERT_DIR, or where --out says; nothing is overwritten.
+Beside a file in another folder goes a copy of the CA's certificate, so that the folder is all that the person needs.
+
+Examples:
+  securechat cert client ada --email ada@example.org
+  securechat cert client ada --out ada/client_cert.pem     then, as ada: securechat chat --certs ada`,
+  options: CLIENT_OPTIONS,
+  settings: "cert",
+  positionals: { min: 1, max: 1, names: "NAME" },
+} as const satisfies CommandSpec<typeof CLIENT_OPTIONS>;
+
+async function issue(role: "server" | "client", args: string[]): Promise<ExitStatus> {
+  const { options, request, flags } = role === "server" ? serverRequest(args) : clientRequest(args);
+  const config = readConfig("cert", flags);
+  const dir = config.CERT_DIR;
+  const passphraseFile = config.SECURECHAT_KEY_PASSPHRASE_FILE;
+  const files = options.out === undefined ? pairIn(dir, role) : pairAt(options.out);
+  const authority = await loadAuthority(dir, { passphraseFile });
+  const made = await makePair(dir, authority, request, { ...await makingOf(options, passphraseFile), files });
+  const folder = folderOf(files.certificate);
+  const authorityCopy = pathIn(folder, "ca_cert.pem");
+  if (!await exists(authorityCopy)) await writeAtomically(authorityCopy, authority.certificate.pem);
+  console.log(options.json ? jsonOfMade([made]) : tellMade([made]));
+  const home = folder.replace(/(?<=.)\/$/, "");
+  console.error(`Next: ${PROGRAM} ${role === "server" ? "serve" : "chat"} --certs ${shellWord(home)}`);
+  return EXIT.done;
+}
+
+function serverRequest(args: string[]) {
+  const { options, positionals: [text = ""], flags } = parseCommand(args, SERVER_SPEC);
+  const name = nameOf(hostOf(text), "HOST");
+  const hosts = [...new Set([name, ...options.san.map(hostOf)])];
+  return { options, flags, request: { role: "server" as const, name, hosts } };
+}
+
+function clientRequest(args: string[]) {
+  const { options, positionals: [name = ""], flags } = parseCommand(args, CLIENT_SPEC);
+  const { email } = options;
+  if (email !== undefined && !/^[\x21-\x3f\x41-\x7e]{1,64}@[\x21-\x3f\x41-\x7e]{1,189}$/.test(email)) {
+    throw new Failure(EXIT.usage, `--email ${printable(email)} is not an e-mail address`);
+  }
+  const request = { role: "client" as const, name: nameOf(name, "NAME") };
+  return { options, flags, request: email === undefined ? request : { ...request, email } };
+}
+
+// ---- show
+
+const SHOW_OPTIONS = { json: JSON_FLAG } as const;
+
+const SHOW_SPEC = {
+  name: "cert show",
+  summary: "tell what a certificate or a revocation list says",
+  usage: `securechat cert show FILE [--json]
+
+Whether it is good is another question: securechat cert check.
+
+Examples:
+  securechat cert show certs/server_cert.pem
+  securechat cert show certs/crl.pem --json`,
+  options: SHOW_OPTIONS,
+  positionals: { min: 1, max: 1, names: "FILE" },
+} as const satisfies CommandSpec<typeof SHOW_OPTIONS>;
+
+async function show(args: string[]): Promise<ExitStatus> {
+  const { options, positionals: [path = ""] } = parseCommand(args, SHOW_SPEC);
+  const pem = await readTextFile(path);
+  const described = /-----BEGIN X509 CRL-----/.test(pem)
+    ? [describeList(reading(path, () => parseRevocationList(pem)))]
+    : reading(path, () => parseCertificates(pem)).map(describe);
+  console.log(
+    options.json ? encodeJson(described.length === 1 ? described[0] : described) : described.map(tell).join("\n\n"),
+  );
+  return EXIT.done;
+}
+
+type Description = Readonly<Record<string, string | readonly string[] | null>>;
+
+function describe(certificate: Certificate): Description {
+  const { hostNames, extendedKeyUsage, keyUsage, pathLength } = certificate;
+  const purposes = extendedKeyUsage?.map((id) => Object.entries(OID).find(([, known]) => known === id)?.[0] ?? id);
+  return {
+    subject: certificate.subject,
+    issuer: certificate.issuer,
+    serial: certificate.serial,
+    fingerprint: certificate.fingerprint,
+    not_before: instant(certificate.notBefore),
+    not_after: instant(certificate.notAfter),
+    key: certificate.keyKind,
+    hosts: hostNames ? [...hostNames.dnsNames, ...hostNames.addresses].map(printable) : null,
+    emails: hostNames?.emails.map(printable) ?? null,
+    authority: certificate.isAuthority ? `yes${pathLength === undefined ? "" : `, ${pathLength} below`}` : "no",
+    key_usage: keyUsage ? [...keyUsage] : null,
+    purposes: purposes ?? null,
+    refused_because: certificate.faults.map((fault) => `it ${fault}`),
+  };
+}
+
+function describeList(list: RevocationList): Description {
+  return {
+    issuer: list.issuer,
+    number: list.number?.toString() ?? null,
+    this_update: instant(list.thisUpdate),
+    next_update: list.nextUpdate === undefined ? null : instant(list.nextUpdate),
+    revoked: [...list.revoked].map(([serial, { date }]) => `${serial} ${instant(date)}`),
+    refused_because: list.faults.map((fault) => `it ${fault}`),
+  };
+}
+
+function tell(description: Description): string {
+  return Object.entries(description)
+    .filter(([, value]) => value !== null && value.length > 0)
+    .map(([name, value]) =>
+      `${name.replaceAll("_", " ").padEnd(16)}${typeof value === "string" ? value : value?.join(", ")}`
+    )
+    .join("\n");
+}
+
+/** What parses a file's text; Failure with the file's name where it doesn't parse. */
+function reading<T>(path: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof ProtocolError) throw new Failure(EXIT.usage, `${path} cannot be used: ${error.message}`);
+    throw error;
+  }
+}
+
+// ---- renew
+
+const RENEW_OPTIONS = {
+  "new-key": { type: "boolean", describe: "make a new key as well" },
+  days: MAKING.days,
+  bits: { type: "string", value: "N", describe: "size of the new key: 2048, 3072 or 4096 [2048]" },
+  json: JSON_FLAG,
+} as const;
+
+const RENEW_SPEC = {
+  name: "cert renew",
+  summary: "issue a certificate anew, for the same name and hosts",
+  usage: `securechat cert renew FILE [--new-key] [--days N] [--bits N] [--certs DIR]
+
+What it replaces is kept beside it, with .old in its name. The old certificate stays good until it ends, unless you revoke it.
+A new key that takes the place of a protected one is protected by the same passphrase. A server reads its certificate
+when it starts.
+
+Examples:
+  securechat cert renew certs/server_cert.pem
+  securechat cert renew ada/client_cert.pem --new-key --days 90`,
+  options: RENEW_OPTIONS,
+  settings: "cert",
+  positionals: { min: 1, max: 1, names: "FILE" },
+} as const satisfies CommandSpec<typeof RENEW_OPTIONS>;
+
+async function renewFile(args: string[]): Promise<ExitStatus> {
+  const { options, positionals: [path = ""], flags } = parseCommand(args, RENEW_SPEC);
+  const config = readConfig("cert", flags);
+  const passphraseFile = config.SECURECHAT_KEY_PASSPHRASE_FILE;
+  const old = await readLeaf(path);
+  const files: Pair = pairAt(path);
+  if (!await exists(files.key)) throw new Failure(EXIT.usage, `there is no ${files.key}, the key beside ${path}`);
+  const authority = await loadAuthority(config.CERT_DIR, { passphraseFile });
+  await mustBeOurs(path, old, authority);
+  const made = await renew(config.CERT_DIR, authority, old, {
+    files,
+    days: daysOf("--days", options.days) ?? (old.isAuthority ? CA_DAYS : CERTIFICATE_DAYS),
+    newKey: options["new-key"] ? bitsOf(options.bits) : undefined,
+    passphraseFile,
+  });
+  console.log(options.json ? jsonOfMade([made], { replaces: old.serial }) : tellMade([made]));
+  console.error(`The old one, serial number ${old.serial}, is good until ${instant(old.notAfter)}.`);
+  return EXIT.done;
+}
+
+async function readLeaf(path: string): Promise<Certificate> {
+  const pem = await readTextFile(path);
+  const [leaf] = reading(path, () => parseCertificates(pem));
+  if (leaf === undefined) throw new RangeError("a parsed file has a certificate");
+  return leaf;
+}
+
+async function mustBeOurs(path: string, certificate: Certificate, { certificate: issuer }: Authority): Promise<void> {
+  if (certificate.issuerName === issuer.subjectName && await verifySignature(certificate, issuer)) return;
+  throw new Failure(
+    EXIT.usage,
+    `${path} was issued by another CA, "${certificate.issuer}", not by "${issuer.subject}"`,
+  );
+}
+
+// ---- revoke
+
+const REVOKE_OPTIONS = {
+  yes: { type: "boolean", short: "y", describe: "don't ask" },
+  "crl-days": { type: "string", value: "N", describe: "days that the new list is good for [to the CA's end]" },
+  json: JSON_FLAG,
+} as const;
+
+const REVOKE_SPEC = {
+  name: "cert revoke",
+  summary: "revoke a certificate",
+  usage: `securechat cert revoke FILE|SERIAL [--yes] [--certs DIR]
+
+Shows whom it revokes, asks, and writes crl.pem at once; a running server takes it up by itself. Clients and auditors
+need the new crl.pem too. A serial number may be written with colons, as OpenSSL writes it.
+
+Examples:
+  securechat cert revoke ada/client_cert.pem
+  securechat cert revoke 5f1c0b9e4a7d22d08c3a6b51e0f4978d --yes`,
+  options: REVOKE_OPTIONS,
+  settings: "cert",
+  positionals: { min: 1, max: 1, names: "FILE or SERIAL" },
+} as const satisfies CommandSpec<typeof REVOKE_OPTIONS>;
+
+async function revoke(args: string[]): Promise<ExitStatus> {
+  const { options, positionals: [what = ""], flags } = parseCommand(args, REVOKE_SPEC);
+  const config = readConfig("cert", flags);
+  const dir = config.CERT_DIR;
+  const days = daysOf("--crl-days", options["crl-days"]);
+  const authority = await loadAuthority(dir, { passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE });
+  const { serial, subject, notAfter } = await whomToRevoke(dir, what, authority);
+  if (serial === authority.certificate.serial) {
+    throw new Failure(EXIT.usage, "a CA cannot revoke itself: make a new one, and new certificates, in another folder");
+  }
+  console.error(`${subject}, serial number ${serial}${notAfter === "" ? "" : `, good until ${notAfter}`}`);
+  const before = await revokedAt(dir, serial);
+  if (before !== undefined) console.error(`It was revoked ${instant(before)} already.`);
+  else if (!options.yes) await mustAgree();
+  const list = await signRevocationList(dir, authority, { add: serial, days });
+  const revokedSince = instant(await revokedAt(dir, serial) ?? 0);
+  console.log(
+    options.json
+      ? encodeJson({ file: list.path, serial, subject, revoked_at: revokedSince, revoked: list.revoked })
+      : `${list.path}\n  ${list.revoked} revoked, good until ${instant(list.nextUpdate)}`,
+  );
+  return EXIT.done;
+}
+
+async function whomToRevoke(
+  dir: string,
+  what: string,
+  authority: Authority,
+): Promise<Pick<Issued, "serial" | "subject" | "notAfter">> {
+  if (await exists(what)) {
+    const certificate = await readLeaf(what);
+    await mustBeOurs(what, certificate, authority);
+    return { serial: certificate.serial, subject: certificate.subject, notAfter: instant(certificate.notAfter) };
+  }
+  const hex = what.toLowerCase().replace(/^0x/, "").replaceAll(":", "").replace(/^0+/, "");
+  if (!/^[0-9a-f]{1,40}$/.test(hex)) {
+    throw new Failure(EXIT.usage, `there is no file ${what}, and it is no serial number in hex`);
+  }
+  const issued = await findIssued(dir, hex);
+  return issued ?? { serial: hex, subject: `a certificate that ${dir}/issued.txt doesn't know`, notAfter: "" };
+}
+
+async function mustAgree(): Promise<void> {
+  if (!Deno.stdin.isTerminal()) {
+    throw new Failure(EXIT.usage, "there is nobody to ask whether to revoke it; with --yes nobody is asked");
+  }
+  const { askLine } = await import("../lib/terminal.ts");
+  const answer = await askLine("Revoke it? This cannot be taken back. [y/N] ");
+  if (!/^y(?:es)?$/i.test(answer.trim())) throw new Failure(EXIT.no, "nothing was revoked");
+}
+
+// ---- check
+
+const FILE_OPTION = { type: "string", value: "FILE", multiple: true } as const;
+
+const CHECK_OPTIONS = {
+  ca: { ...FILE_OPTION, describe: "CAs that are trusted [ca_cert.pem in CERT_DIR]" },
+  intermediates: { ...FILE_OPTION, describe: "certificates between it and the CA" },
+  host: { type: "string", value: "NAME", describe: "host name or address that a client was told to connect to" },
+  at: { type: "string", value: "TIME", describe: "as of 2026-01-02, or 2026-01-02T03:04:05Z [now]" },
+  purpose: { type: "string", value: "server|client", describe: "what it is wanted for [either; with --host server]" },
+  crl: { ...FILE_OPTION, describe: "revocation list" },
+  "any-key": { type: "boolean", describe: "leave out the rule that keys are RSA" },
+  json: JSON_FLAG,
+} as const satisfies Record<string, OptionSpec>;
+
+const CHECK_SPEC = {
+  name: "cert check",
+  summary: "check whether a certificate is good, and if not, tell every reason",
+  usage: `securechat cert check LEAF [--ca FILE] [--intermediates FILE] [--host NAME] [--at TIME]
+                      [--purpose server|client] [--crl FILE] [--any-key] [--certs DIR]
+
+The rules are those by which both sides check each other's certificates. LEAF may hold intermediates after the leaf.
+Exit status: 0 it is good, 1 it is not, 2 a file or flag is wrong, 3 there is no CA to check against.
+
+Examples:
+  securechat cert check certs/server_cert.pem --purpose server --host localhost
+  securechat cert check leaf.pem --ca root.pem --intermediates chain.pem --at 2026-01-02T03:04:05Z --crl crl.pem`,
+  options: CHECK_OPTIONS,
+  settings: "cert",
+  positionals: { min: 1, max: 1, names: "LEAF" },
+} as const satisfies CommandSpec<typeof CHECK_OPTIONS>;
+
+/** More than a path may have: too many are a reason, and not a file that can't be read. */
+const MANY = 1000;
+
+async function check(args: string[]): Promise<ExitStatus> {
+  const { options, positionals: [path = ""], flags } = parseCommand(args, CHECK_SPEC);
+  const at = timeOf(options.at);
+  const question: PathOptions = {
+    purpose: purposeOf(options.purpose, options.host),
+    anyKey: options["any-key"],
+    ...(options.host === undefined ? {} : { host: options.host }),
+  };
+  const ownAuthority = pathIn(readConfig("cert", flags).CERT_DIR, "ca_cert.pem");
+  if (options.ca.length === 0 && !await exists(ownAuthority)) {
+    throw new Failure(EXIT.undecided, `there is no ${ownAuthority} to check against; name a CA with --ca FILE`);
+  }
+  let problems: string[];
+  let subjects: string[] = [];
+  try {
+    const chain = [
+      ...await readAll([path], (pem) => parseCertificates(pem)),
+      ...await readAll(options.intermediates, (pem) => parseCertificates(pem, MANY)),
+    ];
+    const authorityFiles = options.ca.length > 0 ? options.ca : [ownAuthority];
+    const authorities = await readAll(authorityFiles, (pem) => parseCertificates(pem, MANY));
+    const revocations = await readAll(options.crl, (pem) => [parseRevocationList(pem)]);
+    const found = await findPath(chain, { authorities, revocations }, question);
+    problems = found.problems(at, "current");
+    subjects = found.certificates(at, "current").map(({ subject }) => subject);
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    problems = [error.message];
+  }
+  const good = problems.length === 0;
+  if (options.json) console.log(encodeJson({ good, at: instant(at), path: subjects, problems }));
+  else if (good) console.log(`good: ${subjects.join(", by ")}`);
+  else console.log(["not good:", ...problems.map((problem) => `- ${problem}`)].join("\n"));
+  return good ? EXIT.done : EXIT.no;
+}
+
+/** What doesn't parse is a reason against the certificate (section 3, item 1); a file that can't be read is not. */
+async function readAll<T>(paths: readonly string[], parse: (pem: string) => T[]): Promise<T[]> {
+  const found: T[] = [];
+  for (const path of paths) {
+    const pem = await readTextFile(path);
+    try {
+      found.push(...parse(pem));
+    } catch (error) {
+      if (error instanceof ProtocolError) throw new ProtocolError("bad-cert", `${printable(path)}: ${error.message}`);
+      throw error;
+    }
+  }
+  return found;
+}
+
+function timeOf(text: string | undefined): number {
+  if (text === undefined) return Date.now();
+  const form = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/;
+  const at = form.test(text) ? Date.parse(text) : NaN;
+  if (Number.isNaN(at)) {
+    throw new Failure(
+      EXIT.usage,
+      `--at ${printable(text)} is not a time: 2026-01-02 or 2026-01-02T03:04:05Z is wanted`,
+    );
+  }
+  return at;
+}
+
+/** Who names a host means a server. */
+function purposeOf(text: string | undefined, host: string | undefined): Purpose {
+  if (text === undefined) return host === undefined ? "either" : "server";
+  if (text === "server" || text === "client") return text;
+  throw new Failure(EXIT.usage, `--purpose ${printable(text)} is not server or client`);
+}

@@ -1,0 +1,59 @@
+/**
+ * `securechat init`: everything that a first server and a first person need: a CA, a server's certificate and a
+ * client's, with the seed's file names and subjects. It makes all of them or none, and overwrites nothing.
+ */
+
+import { CA_DAYS, makeAuthority, makePair, mustBeFree, pairIn } from "../lib/ca_folder.ts";
+import { type CommandSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import { EXIT, type ExitStatus } from "../lib/errors.ts";
+import { shellWord } from "../lib/files.ts";
+import { hostOf, JSON_FLAG, jsonOfMade, MAKING, makingOf, nameOf, tellMade } from "./making.ts";
+
+/** The name of a CA that isn't given one. */
+export const CA_NAME = "Secure Chat CA";
+
+const OPTIONS = {
+  client: { type: "string", value: "NAME", describe: "name in the first client's certificate [client]" },
+  ...MAKING,
+  json: JSON_FLAG,
+} as const;
+
+const SPEC = {
+  name: "init",
+  summary: "make a CA, a server certificate and a first client certificate",
+  usage: `securechat init [HOST…] [--certs DIR] [--client NAME] [--days N] [--bits N] [--passphrase]
+
+Every HOST, a name or an address, goes into the server's certificate: people reach the server under these alone.
+Without one they are localhost and 127.0.0.1. Nothing is overwritten.
+
+Examples:
+  securechat init
+  securechat init chat.example.org 192.0.2.7 --client ada
+  securechat init --certs /etc/securechat --passphrase-file /root/passphrase`,
+  options: OPTIONS,
+  settings: "init",
+  positionals: { min: 0, max: 100, names: "HOST" },
+} as const satisfies CommandSpec<typeof OPTIONS>;
+
+/** Runs the command. */
+export async function run(args: string[]): Promise<ExitStatus> {
+  const { options, positionals, flags } = parseCommand(args, SPEC);
+  const config = readConfig("init", flags);
+  const dir = config.CERT_DIR;
+  const hosts = positionals.length > 0 ? [...new Set(positionals.map(hostOf))] : ["localhost", "127.0.0.1"];
+  const client = nameOf(options.client ?? "client", "the client's name");
+  const server = nameOf(hosts[0] ?? "localhost", "the first HOST");
+  await mustBeFree([pairIn(dir, "ca"), pairIn(dir, "server"), pairIn(dir, "client")]);
+
+  const making = await makingOf(options, config.SECURECHAT_KEY_PASSPHRASE_FILE);
+  const authority = await makeAuthority(dir, CA_NAME, { ...making, days: Math.max(CA_DAYS, making.days) });
+  const made = [
+    authority.made,
+    await makePair(dir, authority, { role: "server", name: server, hosts }, making),
+    await makePair(dir, authority, { role: "client", name: client }, making),
+  ];
+  const next = `${PROGRAM} serve${dir === "certs" ? "" : ` --certs ${shellWord(dir)}`}`;
+  console.log(options.json ? jsonOfMade(made, { next }) : tellMade(made));
+  console.error(`Next: ${next}`);
+  return EXIT.done;
+}
