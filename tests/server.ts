@@ -1,6 +1,7 @@
-/** A server in this process and clients on real sockets, for tests of what the server does with its disk and its database. */
+/** A server in this process, and clients on real sockets for it or for one in another process. */
 
 import { assert } from "./assert.ts";
+import { writeCertificates } from "./certificate_folder.ts";
 import type { Bytes } from "../lib/bytes.ts";
 import { readConfig } from "../lib/config.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "../lib/handshake_client.ts";
@@ -9,7 +10,6 @@ import type { CreateJournalFile } from "../lib/journal.ts";
 import { SILENT } from "../lib/log.ts";
 import { connect, type Link } from "../lib/transport.ts";
 import { type RunningServer, serve } from "../server.ts";
-import { run as init } from "../tools/init.ts";
 
 /** A server in this process, on a folder of its own. */
 export async function withServer(
@@ -38,11 +38,13 @@ export async function withServer(
 
 let made: Promise<string> | undefined;
 
-function certificates(): Promise<string> {
+/** The CERT_DIR of servers and clients: made once, removed when the tests of this file are over. */
+export function certificates(): Promise<string> {
   return made ??= (async () => {
     const dir = await Deno.makeTempDir({ prefix: "securechat-certs-" });
-    await init(["--certs", dir]);
-    return dir;
+    addEventListener("unload", () => Deno.removeSync(dir, { recursive: true }));
+    await writeCertificates(`${dir}/certs`);
+    return `${dir}/certs`;
   })();
 }
 
@@ -57,7 +59,7 @@ export class Client {
     this.#link = link;
   }
 
-  static async open(server: RunningServer): Promise<Client> {
+  static async open(server: { readonly port: number }): Promise<Client> {
     const dir = await certificates();
     const link = await connect("127.0.0.1", server.port, { timeout: 5_000, maxQueued: 1 << 20 });
     const trust = await loadTrust(dir);
@@ -76,14 +78,14 @@ export class Client {
   static #count = 0;
 
   /** A client whose session stands, with an account of its own. */
-  static async inSession(server: RunningServer): Promise<Client> {
+  static async inSession(server: { readonly port: number }): Promise<Client> {
     const client = await Client.registering(server);
     await client.expect("session");
     return client;
   }
 
   /** A client that has sent its registration. */
-  static async registering(server: RunningServer): Promise<Client> {
+  static async registering(server: { readonly port: number }): Promise<Client> {
     const client = await Client.open(server);
     client.connection.hello();
     await client.expect("ready");
