@@ -10,8 +10,7 @@
  * gets it: a CA that the check refuses issues nothing. Files, names of files and what was issued when: `ca_folder.ts`.
  */
 
-import "reflect-metadata"; // @peculiar/x509 throws at import without it
-import * as peculiar from "@peculiar/x509";
+import type * as Peculiar from "@peculiar/x509";
 import { type Bytes, encodeHex, parseHex, type Random } from "./bytes.ts";
 import { findPath } from "./certificate_path.ts";
 import { encodeCount, encodePem } from "./der.ts";
@@ -64,6 +63,12 @@ export interface RevokedSerial {
   readonly date: number;
 }
 
+/** Loaded when something is issued: it takes a fifth of a second, which `cert check` must not pay. */
+async function library(): Promise<typeof Peculiar> {
+  await import("reflect-metadata"); // @peculiar/x509 throws at import without it
+  return await import("@peculiar/x509");
+}
+
 /** A fresh RSA key with exponent 65537, as PKCS #8 DER. */
 export async function generateKey(bits: KeyBits = 2048): Promise<Bytes> {
   const algorithm = { ...RSA, modulusLength: bits, publicExponent: Uint8Array.of(1, 0, 1) };
@@ -73,6 +78,7 @@ export async function generateKey(bits: KeyBits = 2048): Promise<Bytes> {
 
 /** A self-signed CA of that name. */
 export async function createAuthority(name: string, key: Bytes, issuing: Issuing): Promise<Authority> {
+  const peculiar = await library();
   const publicKey = publicKeyOf(key);
   const identifier = keyIdentifier(publicKey);
   const certificate = await issue({
@@ -94,15 +100,16 @@ export async function createAuthority(name: string, key: Bytes, issuing: Issuing
 
 /** A certificate for a server or a person, not longer valid than the CA itself. */
 export async function issueCertificate(authority: Authority, request: Request, issuing: Issuing): Promise<Certificate> {
+  const peculiar = await library();
   const { role, name, publicKey } = request;
   const { certificate: issuer, key } = authority;
   const isServer = role === "server";
-  const alternatives: peculiar.JsonGeneralName[] = (request.hosts ?? []).map((host) => {
+  const alternatives: Peculiar.JsonGeneralName[] = (request.hosts ?? []).map((host) => {
     const address = canonicalAddress(host);
     return address === undefined ? { type: "dns", value: host } : { type: "ip", value: address };
   });
   if (request.email !== undefined) alternatives.push({ type: "email", value: request.email });
-  const extensions: peculiar.Extension[] = [
+  const extensions: Peculiar.Extension[] = [
     new peculiar.BasicConstraintsExtension(false, undefined, true),
     new peculiar.KeyUsagesExtension(peculiar.KeyUsageFlags.digitalSignature, true),
     new peculiar.ExtendedKeyUsageExtension([isServer ? OID.serverAuth : OID.clientAuth]),
@@ -116,7 +123,7 @@ export async function issueCertificate(authority: Authority, request: Request, i
   }
   const certificate = await issue({
     subject: new peculiar.Name([{ CN: [`${isServer ? "SERVER" : "CLIENT"}: ${name}`] }]),
-    issuer: nameOf(issuer),
+    issuer: new peculiar.Name(subjectOf(issuer)),
     publicKey,
     signingKey: key,
     ...validity(issuing, issuer.notAfter),
@@ -135,13 +142,14 @@ export async function issueRevocationList(
   revoked: readonly RevokedSerial[],
   { now, nextUpdate, number }: { now: number; nextUpdate: number; number: bigint },
 ): Promise<string> {
+  const peculiar = await library();
   const { certificate: issuer, key } = authority;
-  const extensions: peculiar.Extension[] = [new peculiar.Extension(OID.crlNumber, false, encodeCount(number))];
+  const extensions: Peculiar.Extension[] = [new peculiar.Extension(OID.crlNumber, false, encodeCount(number))];
   if (issuer.subjectKeyIdentifier !== undefined) {
     extensions.push(new peculiar.AuthorityKeyIdentifierExtension(issuer.subjectKeyIdentifier));
   }
   const list = await peculiar.X509CrlGenerator.create({
-    issuer: nameOf(issuer),
+    issuer: new peculiar.Name(subjectOf(issuer)),
     thisUpdate: new Date(now),
     nextUpdate: new Date(nextUpdate),
     // Without a reason the library writes an empty list of extensions, which RFC 5280 section 5.1.2.6 forbids.
@@ -163,17 +171,18 @@ export async function issueRevocationList(
 }
 
 interface Parts {
-  readonly subject: peculiar.Name;
-  readonly issuer: peculiar.Name;
+  readonly subject: Peculiar.Name;
+  readonly issuer: Peculiar.Name;
   readonly publicKey: Bytes;
   readonly signingKey: Bytes;
   readonly notBefore: Date;
   readonly notAfter: Date;
   readonly random: Random;
-  readonly extensions: peculiar.Extension[];
+  readonly extensions: Peculiar.Extension[];
 }
 
 async function issue({ publicKey, signingKey, random, ...parts }: Parts): Promise<Certificate> {
+  const peculiar = await library();
   const serial = encodeHex(random(16));
   const issued = await peculiar.X509CertificateGenerator.create({
     ...parts,
@@ -188,8 +197,8 @@ async function issue({ publicKey, signingKey, random, ...parts }: Parts): Promis
 }
 
 /** The subject of the CA, byte for byte as its own certificate has it. */
-function nameOf(issuer: Certificate): peculiar.Name {
-  return new peculiar.Name(parseHex(issuer.subjectName) ?? new Uint8Array());
+function subjectOf(issuer: Certificate): Bytes {
+  return parseHex(issuer.subjectName) ?? new Uint8Array();
 }
 
 function validity({ now, days }: Issuing, end: number): { notBefore: Date; notAfter: Date } {
