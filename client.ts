@@ -28,6 +28,7 @@ import type { ChatEvent } from "./lib/screen.ts";
 import { MAX_TEXT_OCTETS } from "./lib/session.ts";
 import { connect, type Link } from "./lib/transport.ts";
 import { transcriptLines, verify } from "./lib/verify.ts";
+import type { Certificate } from "./lib/x509.ts";
 
 /** How many lines may be on their way: enough to fill a long road, and few enough to stop soon when asked to. */
 const WINDOW = 64;
@@ -52,6 +53,8 @@ export interface ChatOptions {
   readonly handshakeTimeout: number;
   /** How long it may take for any later answer that is due. */
   readonly answerTimeout: number;
+  /** From how many days before its end the server's certificate is warned about. */
+  readonly warnDays: number;
   /** Where the transcript and the receipts go. */
   readonly transcripts: string;
   /** The lines that are typed; `undefined` for one that isn't UTF-8. Its end ends the session. */
@@ -72,6 +75,11 @@ export async function chat(options: ChatOptions): Promise<ExitStatus> {
   } finally {
     link.close();
   }
+}
+
+/** Whole days until a certificate expires. */
+export function daysLeft({ notAfter }: Certificate, now: number): number {
+  return Math.floor((notAfter - now) / 86_400_000);
 }
 
 /** How it ended. */
@@ -130,7 +138,8 @@ class Conversation {
   }
 
   async #logIn(): Promise<Records> {
-    const { account, host, port, show, handshakeTimeout, answerTimeout, transcripts, now, trust } = this.#options;
+    const { account, host, port, show, handshakeTimeout, answerTimeout, transcripts, now, trust, warnDays } =
+      this.#options;
     const connection = this.#connection;
     connection.hello();
     const ready = await this.#expect("ready", handshakeTimeout);
@@ -143,6 +152,11 @@ class Conversation {
       server_fingerprint: ready.server.fingerprint,
     });
     if (ready.version === 1) show({ event: "warning", message: VERSION_1_RISK });
+    const days = daysLeft(ready.server, now());
+    if (days < warnDays) {
+      const message = `The server's certificate expires in ${days} days: tell whoever runs the server.`;
+      show({ event: "warning", message });
+    }
     const authorities = (await trust()).authorities.map(({ pem }) => pem).join("");
     if (account.type === "register") {
       await connection.register(account);

@@ -1,6 +1,8 @@
 import { chat, type ChatOptions } from "../client.ts";
+import { issueCertificate } from "../lib/ca.ts";
 import { Failure } from "../lib/errors.ts";
 import { loadIdentity, loadTrust } from "../lib/identity.ts";
+import { publicKeyOf } from "../lib/private_key.ts";
 import type { ChatEvent } from "../lib/screen.ts";
 import { assert } from "./assert.ts";
 import { writeCertificates } from "./certificate_folder.ts";
@@ -13,6 +15,7 @@ import {
   startServer,
   temporaryFolder,
 } from "./environment.ts";
+import { authority, key } from "./fixtures.ts";
 import { openTerminal, type Terminal, type TerminalOptions } from "./pty.ts";
 
 const PASSWORD = "correct horse battery";
@@ -278,9 +281,9 @@ Deno.test({
       await using terminal = await world.session(name, { columns, rows, env: { NO_COLOR: "1" } });
       terminal.type("a line longer than this terminal is wide\r");
       await terminal.expect("✓");
-      terminal.type("\x1b[A\x1b[D\x1b[D\x17\x0cquit\x15quit\r");
-      await terminal.expect("✓").catch(() => {});
-      terminal.type("\x15quit\r");
+      terminal.type("\x1b[A\x1b[D\x1b[D\x0c\r"); // the same line again, out of the history
+      await terminal.expect("✓");
+      terminal.type("quit\r");
       assert.equal((await terminal.ended()).status, 0);
       assert.doesNotMatch(terminal.shown, /\[[0-9;]*m/);
     }
@@ -327,6 +330,30 @@ Deno.test("chat refuses a line that is too long or not UTF-8 by itself, and goes
   assert.equal(status, 0);
   assert.equal(ofType(events, "not_sent").length, 2);
   assert.equal(ofType(events, "acknowledged").length, 2);
+});
+
+Deno.test("chat warns of an own certificate that ends soon, and says how to renew it", async () => {
+  await using world = await World.create();
+  const none = await world.pipe("ada", "", "--json");
+  assert.equal(ofType(none.events, "warning").length, 0);
+  const publicKey = publicKeyOf(await key("client"));
+  const issuing = { now: Date.now(), random: (size: number) => crypto.getRandomValues(new Uint8Array(size)), days: 5 };
+  const short = await issueCertificate(await authority(), { role: "client", name: "ada", publicKey }, issuing);
+  await Deno.writeTextFile(`${world.path}/certs/client_cert.pem`, short.pem);
+  const { status, events } = await world.pipe("ada", "", "--json");
+  assert.equal(status, 0);
+  assert.match(
+    ofType(events, "warning").map(({ message }) => message).join(),
+    /^The client certificate expires in 4 days; run: .* cert renew certs\/client_cert\.pem$/,
+  );
+});
+
+Deno.test("chat() warns of a server's certificate that ends soon", async () => {
+  await using world = await World.create();
+  const inside = new Inside(world, { warnDays: 100_000 });
+  inside.endInput();
+  assert.equal(await inside.status, 0);
+  assert.match(ofType(inside.events, "warning")[0]?.message ?? "", /^The server's certificate expires in [0-9]+ days/);
 });
 
 Deno.test("chat without --json prints sentences through a pipe", async () => {
@@ -408,6 +435,7 @@ class Inside {
       allowV1: false,
       handshakeTimeout: 10_000,
       answerTimeout: 10_000,
+      warnDays: 30,
       transcripts: `${world.path}/transcripts`,
       input: this.#input(),
       show: (event) => void this.events.push(event),

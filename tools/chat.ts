@@ -10,11 +10,11 @@
  * nobody who types.
  */
 
-import { type Account, chat } from "../client.ts";
-import { type Config, parseCommand, readConfig } from "../lib/config.ts";
+import { type Account, chat, daysLeft } from "../client.ts";
+import { type Config, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
-import { readPrivateFile } from "../lib/files.ts";
-import { loadIdentity, loadTrust } from "../lib/identity.ts";
+import { readPrivateFile, shellWord } from "../lib/files.ts";
+import { type Identity, loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";
 import { type Edit, KeyReader, LineEditor } from "../lib/line_editor.ts";
 import { isUsername, normaliseEmail } from "../lib/names.ts";
 import { type ChatEvent, eventJson, Screen, sentences } from "../lib/screen.ts";
@@ -78,6 +78,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const account = await findAccount(options, config);
   const face = options.json ? jsonFace() : canDraw() ? drawnFace() : plainFace();
   let signals: StopSignals | undefined;
+  warnOfOwnEnd(identity, config, face);
   try {
     return await chat({
       host: config.SERVER_HOST,
@@ -88,6 +89,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
       allowV1: options["allow-v1"],
       handshakeTimeout: config.HANDSHAKE_TIMEOUT * 1000,
       answerTimeout: config.ANSWER_TIMEOUT * 1000,
+      warnDays: config.CERT_WARN_DAYS,
       transcripts: config.TRANSCRIPT_DIR,
       ...face,
       onStop: (stop) => {
@@ -104,6 +106,14 @@ export async function run(args: string[]): Promise<ExitStatus> {
     face.close();
     signals?.[Symbol.dispose]();
   }
+}
+
+function warnOfOwnEnd({ chain: [leaf] }: Identity, config: Config, face: Face): void {
+  const days = leaf ? daysLeft(leaf, Date.now()) : 0;
+  if (days >= config.CERT_WARN_DAYS) return;
+  const when = days < 0 ? "has expired" : `expires in ${days} days`;
+  const renew = `${PROGRAM} cert renew ${shellWord(pathIn(config.CERT_DIR, "client_cert.pem"))}`;
+  face.show({ event: "warning", message: `The client certificate ${when}; run: ${renew}` });
 }
 
 function noSession({ status, message }: Failure): ChatEvent {
