@@ -19,7 +19,7 @@ import { encodeUtf8 } from "../lib/bytes.ts";
 import { createAuthority, issueCertificate } from "../lib/ca.ts";
 import type { Trust } from "../lib/certificate_path.ts";
 import { encodePem } from "../lib/der.ts";
-import { type ErrorType, ProtocolError } from "../lib/errors.ts";
+import { ProtocolError } from "../lib/errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "../lib/handshake_client.ts";
 import { ServerConnection, type ServerEvent, type SigningIdentity } from "../lib/handshake_server.ts";
 import { passwordDigest, PasswordQueue } from "../lib/password.ts";
