@@ -1,0 +1,106 @@
+/** Files that must be whole, and files that must be private. */
+
+import { EXIT, Failure } from "../lib/errors.ts";
+import { readPrivateFile, readTextFile, shellWord, writeAtomically } from "../lib/files.ts";
+import { assert } from "./assert.ts";
+import { runCommand, skipUnless, temporaryFolder } from "./environment.ts";
+
+const failure = (pattern: RegExp, status: number = EXIT.usage) => (error: unknown) =>
+  error instanceof Failure && error.status === status && pattern.test(error.message);
+
+const names = (path: string) => [...Deno.readDirSync(path)].map(({ name }) => name).sort();
+
+Deno.test("writeAtomically() writes a file and leaves nothing else behind", async () => {
+  using folder = temporaryFolder();
+  await writeAtomically(`${folder.path}/a.pem`, "äbc\n", { mode: 0o600 });
+  assert.equal(Deno.readTextFileSync(`${folder.path}/a.pem`), "äbc\n");
+  if (Deno.build.os !== "windows") assert.equal((Deno.statSync(`${folder.path}/a.pem`).mode ?? 0) & 0o777, 0o600);
+  assert.deepEqual(names(folder.path), ["a.pem"]);
+});
+
+Deno.test("writeAtomically() overwrites nothing unless it is told to", async () => {
+  using folder = temporaryFolder();
+  const path = `${folder.path}/a.pem`;
+  await writeAtomically(path, "one");
+  await assert.rejects(writeAtomically(path, "two"), failure(/a\.pem is there already, and nothing is overwritten/));
+  assert.equal(Deno.readTextFileSync(path), "one");
+  await writeAtomically(path, "three", { replace: true });
+  assert.equal(Deno.readTextFileSync(path), "three");
+  assert.deepEqual(names(folder.path), ["a.pem"]);
+});
+
+Deno.test("of ten writers of one new file, one wins and its text is whole", async () => {
+  using folder = temporaryFolder();
+  const path = `${folder.path}/a.pem`;
+  const texts = Array.from({ length: 10 }, (_, i) => String(i).repeat(100_000));
+  const ended = await Promise.allSettled(texts.map((text) => writeAtomically(path, text)));
+  assert.equal(ended.filter(({ status }) => status === "fulfilled").length, 1);
+  assert.ok(texts.includes(Deno.readTextFileSync(path)));
+  assert.deepEqual(names(folder.path), ["a.pem"]);
+});
+
+Deno.test("writeAtomically() names the folder that is not there", async () => {
+  using folder = temporaryFolder();
+  await assert.rejects(
+    writeAtomically(`${folder.path}/no/a.pem`, "x"),
+    failure(/a\.pem cannot be written: its folder is not there/),
+  );
+});
+
+Deno.test({
+  name: "a full disk is one sentence with exit status 5",
+  ...skipUnless("unix"),
+  async fn() {
+    using folder = temporaryFolder();
+    Deno.symlinkSync("/dev/full", `${folder.path}/full`);
+    // A process whose files may have no more than a block stands for a disk without a free one.
+    const script = `
+      import { writeAtomically } from ${JSON.stringify(new URL("../lib/files.ts", import.meta.url).href)};
+      const open = Deno.open;
+      Deno.open = (path, options) => open(options?.write ? ${
+      JSON.stringify(`${folder.path}/full`)
+    } : path, options?.write ? { write: true } : options);
+      try { await writeAtomically(${
+      JSON.stringify(`${folder.path}/a.pem`)
+    }, "x"); } catch (error) { console.log(error.status, error.message); }
+    `;
+    Deno.writeTextFileSync(`${folder.path}/script.ts`, script);
+    const ended = await runCommand(Deno.execPath(), ["run", "-A", "--no-check", `${folder.path}/script.ts`]);
+    assert.match(ended.stdout, /^5 .*a\.pem cannot be written: the disk is full; run: df -h /);
+  },
+});
+
+Deno.test({
+  name: "readPrivateFile() refuses a file that others can read, with the chmod line to run",
+  ...skipUnless("unix"),
+  async fn() {
+    using folder = temporaryFolder();
+    const path = `${folder.path}/a key.pem`;
+    Deno.writeTextFileSync(path, "secret");
+    for (const mode of [0o644, 0o640, 0o604, 0o660]) {
+      Deno.chmodSync(path, mode);
+      await assert.rejects(
+        readPrivateFile(path),
+        failure(/others than its owner can read .*; run: chmod 600 '.*a key\.pem'$/),
+      );
+    }
+    for (const mode of [0o600, 0o400]) {
+      Deno.chmodSync(path, mode);
+      assert.equal(await readPrivateFile(path), "secret");
+    }
+  },
+});
+
+Deno.test("readTextFile() says in one sentence what is wrong with a file", async () => {
+  using folder = temporaryFolder();
+  await assert.rejects(readTextFile(`${folder.path}/none`), failure(/^there is no .*none$/));
+  await assert.rejects(readTextFile(`${folder.path}/none`, "make one"), failure(/^make one$/));
+  await assert.rejects(readTextFile(folder.path), failure(/is a folder, not a file/));
+  Deno.writeFileSync(`${folder.path}/bytes`, Uint8Array.of(0xff, 0xfe));
+  await assert.rejects(readTextFile(`${folder.path}/bytes`), failure(/is not a text file/));
+});
+
+Deno.test("shellWord() quotes what a shell would take apart", () => {
+  assert.equal(shellWord("certs/a_b.pem"), "certs/a_b.pem");
+  assert.equal(shellWord("it's $HOME"), "'it'\\''s $HOME'");
+});

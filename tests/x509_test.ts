@@ -1,0 +1,135 @@
+/** Certificates and revocation lists: what is read, and what is refused before anybody asks whether it is good. */
+
+import type { Bytes } from "../lib/bytes.ts";
+import { issueRevocationList } from "../lib/ca.ts";
+import { ProtocolError } from "../lib/errors.ts";
+import { verifySignature } from "../lib/certificate_signature.ts";
+import { canonicalAddress, parseCertificate, parseCertificates, parseRevocationList } from "../lib/x509.ts";
+import { assert } from "./assert.ts";
+import { authority, certificate, identities, NOW } from "./fixtures.ts";
+
+function refusal(action: () => unknown): string {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof ProtocolError && error.code === "bad-cert") return error.message;
+    throw error;
+  }
+  assert.fail("it was taken");
+}
+
+Deno.test("parseCertificates() reads what was issued", async () => {
+  const made = await certificate("client", { role: "client", name: "Ädä", email: "ada@example.org" });
+  const [read] = parseCertificates(made.pem);
+  assert.equal(read?.subject, "CN=CLIENT: Ädä");
+  assert.deepEqual(read.commonNames, ["CLIENT: Ädä"]);
+  assert.equal(read.issuer, "CN=Test CA");
+  assert.equal(read.issuerName, (await authority()).certificate.subjectName);
+  assert.equal(read.fingerprint, made.fingerprint);
+  assert.equal(read.notAfter - read.notBefore, 20 * 365 * 86_400_000 + 600_000);
+  assert.equal(read.rsa?.bits, 2048);
+  assert.equal(read.rsa.exponent, 65537n);
+  assert.deepEqual([...read.keyUsage ?? []], ["digitalSignature"]);
+  assert.deepEqual(read.extendedKeyUsage, ["1.3.6.1.5.5.7.3.2"]);
+  assert.deepEqual(read.hostNames, { dnsNames: [], addresses: [], emails: ["ada@example.org"] });
+  assert.equal(read.isAuthority, false);
+  assert.equal(read.authorityKeyIdentifier, (await authority()).certificate.subjectKeyIdentifier);
+  assert.deepEqual(read.faults, []);
+});
+
+Deno.test("a certificate's PEM is written one way: 64 characters a line, LF after the last", async () => {
+  const { server: { pem, chain: [leaf] } } = await identities();
+  assert.match(
+    pem,
+    /^-----BEGIN CERTIFICATE-----\n(?:[A-Za-z0-9+/]{64}\n)+[A-Za-z0-9+/=]{1,64}\n-----END CERTIFICATE-----\n$/,
+  );
+  const oneLine = pem.replace(/(?<=[A-Za-z0-9+/=])\n(?=[A-Za-z0-9+/])/g, "");
+  for (const spelling of [pem, pem.replaceAll("\n", "\r\n"), `\n${pem}\n\n`, oneLine]) {
+    assert.equal(parseCertificates(spelling)[0]?.pem, leaf?.pem);
+  }
+});
+
+Deno.test("parseCertificates() refuses whatever is not one to four certificates and nothing else", async () => {
+  const { server: { pem }, client } = await identities();
+  assert.equal(parseCertificates(pem + client.pem + pem + pem).length, 4);
+  const lines = pem.split("\n");
+  const cases: Record<string, [string, RegExp]> = {
+    "nothing": ["", /there is no PEM certificate/],
+    "text": ["hello", /there is no PEM certificate/],
+    "five": [pem.repeat(5), /more than 4 certificates/],
+    "text before": [`x\n${pem}`, /text before the first/],
+    "text after": [`${pem}x`, /other text beside it/],
+    "text between": [`${pem}x\n${pem}`, /other text beside it/],
+    "no end": [pem.slice(0, 600), /cut short/],
+    "two ends": [`${pem}-----END CERTIFICATE-----\n`, /cut short|other text/],
+    "a key after it": [`${pem}-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n`, /other text beside it/],
+    "base64 with a hole": [pem.replace("MII", "M!I"), /not in base64/],
+    "no content": ["-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", /not in base64/],
+    "half the content": [[lines[0], lines[1], lines.at(-2), ""].join("\n"), /cannot be read: it is cut short/],
+    "too large": [
+      `-----BEGIN CERTIFICATE-----\n${"A".repeat(4 * 5462)}\n-----END CERTIFICATE-----\n`,
+      /more than 16384 bytes/,
+    ],
+  };
+  for (const [name, [text, reason]] of Object.entries(cases)) {
+    assert.match(refusal(() => parseCertificates(text)), reason, name);
+  }
+});
+
+Deno.test("a certificate with any one bit turned is refused, or its signature is", async () => {
+  const { server: { chain: [leaf] } } = await identities();
+  assert.ok(leaf);
+  const issuer = (await authority()).certificate;
+  assert.equal(await verifySignature(leaf, issuer), true);
+  let parsed = 0;
+  for (let at = 0; at < leaf.der.length; at++) {
+    const der: Bytes = new Uint8Array(leaf.der);
+    der[at] = (der[at] ?? 0) ^ (1 << at % 8);
+    try {
+      assert.equal(await verifySignature(parseCertificate(der), issuer), false, `byte ${at}`);
+      parsed++;
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+    }
+  }
+  assert.ok(parsed > leaf.der.length / 2, "most turned bits leave a certificate that can be read");
+});
+
+Deno.test("a certificate that is cut anywhere is refused", async () => {
+  const { server: { chain: [leaf] } } = await identities();
+  assert.ok(leaf);
+  for (let size = 0; size < leaf.der.length; size++) refusal(() => parseCertificate(leaf.der.slice(0, size)));
+});
+
+Deno.test("a second form of a signature, larger than the modulus, does not verify", async () => {
+  const { server: { chain: [leaf] } } = await identities();
+  const issuer = (await authority()).certificate;
+  assert.ok(leaf && issuer.rsa);
+  const s = BigInt(`0x${[...leaf.signature].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`);
+  const second = (s + issuer.rsa.modulus).toString(16).padStart(512, "0");
+  const signature = Uint8Array.from(second.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+  assert.equal(await verifySignature({ ...leaf, signature }, issuer), false);
+});
+
+Deno.test("parseRevocationList() reads what was issued and refuses what is something else", async () => {
+  const revoked = [{ serial: "abc", date: NOW - 1000 }, { serial: "5f1c0b9e4a7d22d08c3a6b51e0f4978d", date: NOW }];
+  const pem = await issueRevocationList(await authority(), revoked, { now: NOW, nextUpdate: NOW + 5000, number: 7n });
+  const list = parseRevocationList(pem);
+  assert.deepEqual([...list.revoked], revoked.map(({ serial, date }) => [serial, { date }]));
+  assert.deepEqual([list.thisUpdate, list.nextUpdate, list.number], [NOW, NOW + 5000, 7n]);
+  assert.deepEqual(list.faults, []);
+  assert.equal(await verifySignature(list, (await authority()).certificate), true);
+  assert.match(refusal(() => parseRevocationList(pem + pem)), /more than one|more than 1/);
+  assert.match(refusal(() => parseRevocationList(pem.slice(0, 200))), /cut short/);
+  const { server } = await identities();
+  assert.match(refusal(() => parseRevocationList(server.pem)), /there is no PEM revocation list/);
+});
+
+Deno.test("canonicalAddress() knows an address in any spelling, and no name", () => {
+  assert.equal(canonicalAddress("192.0.2.1"), "192.0.2.1");
+  assert.equal(canonicalAddress("2001:0DB8:0:0:0:0:0:1"), "2001:db8::1");
+  assert.equal(canonicalAddress("::ffff:192.0.2.1"), "::ffff:c000:201");
+  for (const name of ["localhost", "192.0.2", "192.0.2.256", "0x7f.1", "1", "::g", "fe80::1%eth0", "[::1]", "", ":"]) {
+    assert.equal(canonicalAddress(name), undefined, name);
+  }
+});
