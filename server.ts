@@ -367,6 +367,12 @@ class Conversation {
         return await this.#takeReceipt(event.receipt, event.problem);
       case "quit":
         return await this.#quit();
+      case "authority":
+        this.#over = true;
+        return;
+      case "certificate_request":
+      case "request":
+        throw new ProtocolError("unexpected", "This server has no rooms.");
       case "error":
         log.info("the client ended the conversation", { ...this.#who(), error: event.error.errorType });
         this.#over = true;
@@ -400,6 +406,9 @@ class Conversation {
   async #answerCredentials(credentials: Credentials): Promise<void> {
     const { accounts, store, identity, journals, createJournalFile, log } = this.#shared;
     if (credentials.type === "salt") return this.#connection.answerSalt(await accounts.salt(credentials.email));
+    if (credentials.type === "enrol" || credentials.type === "resume") {
+      throw new ProtocolError("unexpected", "This server has no rooms.");
+    }
     const clientFingerprint = this.#connection.clientFingerprint ?? "";
     const origin = { address: this.#link.address, clientFingerprint };
     const { userId } = credentials.type === "register"

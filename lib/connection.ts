@@ -71,7 +71,8 @@ export abstract class Connection<Event> {
 
   #take(frame: Frame, before: Bytes | undefined): Promise<Event | undefined> {
     if (frame.type === "error") return this.takeError(frame);
-    const next = nextState(this.#side, this.#state, frame.type);
+    const step = this.stepOf(frame.type);
+    const next = step === undefined ? undefined : nextState(this.#side, this.#state, step);
     if (!next) throw new ProtocolError("unexpected", this.#unexpected());
     return this.take(frame, next, before ?? NO_RECORD);
   }
@@ -80,6 +81,11 @@ export abstract class Connection<Event> {
     return this.#state === "session"
       ? "A frame of this type is not taken in a session."
       : `A frame of this type is not taken here (${this.#state.replace("_", " ")}).`;
+  }
+
+  /** The table's name for a frame of that type; `undefined` where this conversation has no such frame. */
+  protected stepOf(type: string): string | undefined {
+    return type.includes(" ") ? undefined : type;
   }
 
   /** Checks and answers a legal frame; moves to `next` by {@link move} once all is checked. `before` is SHA-256 of T. */
@@ -105,6 +111,11 @@ export abstract class Connection<Event> {
     const line = encodeFrame(frame);
     this.#record?.update(line);
     this.#send(line);
+  }
+
+  /** Sends frames that are bytes already; none of the handshake's. */
+  protected sendBytes(bytes: Bytes): void {
+    this.#send(bytes);
   }
 
   /** SHA-256 of T with all that was received and sent so far. */

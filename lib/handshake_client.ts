@@ -14,12 +14,12 @@ import { BLOCK_SIZE, decrypt, encrypt } from "./aes_cbc.ts";
 import { type Bytes, encodeBase64, encodeHex, encodeUtf8 } from "./bytes.ts";
 import type { Clock, Random } from "./bytes.ts";
 import { findPath, type Trust } from "./certificate_path.ts";
-import { Connection, proofInput } from "./connection.ts";
+import { Connection, type OutgoingFrame, proofInput } from "./connection.ts";
 import { DhKey, type Group, GROUP_14, GROUP_2 } from "./dh.ts";
 import { ProtocolError } from "./errors.ts";
 import { type Frame, LIMIT_AFTER_LOGIN } from "./frame.ts";
 import type { SigningIdentity } from "./handshake_server.ts";
-import { encodeJson, type JsonObject, repeatedName } from "./json.ts";
+import { encodeJson, type Json, type JsonObject, member, repeatedName } from "./json.ts";
 import {
   type DhServer,
   NONCE_SIZE,
@@ -27,19 +27,33 @@ import {
   parseErrorFrame,
   parseMsgAck,
   parsePayload,
+  parsePem,
   parseReceiptFrame,
   parseSaltAnswer,
   parseServerHello,
+  parseWelcome,
   type PeerErrorFrame,
   type Version,
 } from "./message.ts";
 import { passwordDigest } from "./password.ts";
 import { VerifyingKey } from "./pss.ts";
 import { makeReceipt } from "./receipt.ts";
+import { parseRoomFrame, ROOM_FRAMES, type RoomFrame } from "./room_message.ts";
 import { MAX_TEXT_OCTETS, sealMessage, type SessionKey } from "./session.ts";
 import { TranscriptSummary } from "./transcript.ts";
 import type { State } from "./transitions.ts";
 import { type Certificate, parseCertificates } from "./x509.ts";
+
+const FRAME_TYPES: ReadonlySet<string> = new Set(ROOM_FRAMES);
+/** Errors of rooms, which refuse a request and end nothing (rooms.md section 3, protocol.md section 1). */
+const REFUSALS: ReadonlySet<string> = new Set([
+  "bad-envelope",
+  "no-room",
+  "not-member",
+  "forbidden",
+  "muted",
+  "old-epoch",
+]);
 
 /** The server ended the conversation with an error frame; its words are its own and not to be trusted. */
 export class PeerError extends Error {
@@ -57,6 +71,8 @@ export interface ClientOptions {
   readonly host: string;
   /** Whether a server of version 1, which proves nothing, is taken. */
   readonly allowV1: boolean;
+  /** Whether to ask for rooms: over TLS, or on the loopback. */
+  readonly rooms?: boolean;
   readonly now: Clock;
   readonly random: Random;
   readonly send: (bytes: Bytes) => void;
@@ -77,6 +93,16 @@ export type ClientEvent =
   | { readonly type: "salt"; readonly salt: Bytes }
   /** Lines may be sent. */
   | { readonly type: "session" }
+  /** In place of `session` where both sides know rooms. */
+  | { readonly type: "welcome"; readonly username: string; readonly token: Bytes }
+  /** Something of a room, unchecked but for its form. */
+  | { readonly type: "frame"; readonly frame: RoomFrame; readonly id: Json | undefined }
+  /** The server refused a request; the session goes on. */
+  | { readonly type: "request refused"; readonly error: PeerErrorFrame; readonly id: Json | undefined }
+  /** The CA's certificates, unchecked: compare them with what is known of them. */
+  | { readonly type: "authority"; readonly pem: string }
+  /** The certificate that was asked for with a code. */
+  | { readonly type: "certificate"; readonly pem: string }
   | { readonly type: "acknowledged"; readonly message: SentMessage; readonly receivedAt: number }
   /** `now` is the server's time in unix milliseconds. */
   | {
@@ -113,6 +139,7 @@ export class ClientConnection extends Connection<ClientEvent> {
   /** Refusals that no message could be found for yet: see {@link #settle}. */
   readonly #refusals: PeerErrorFrame[] = [];
   readonly #events: ClientEvent[] = [];
+  #hasRooms = false;
   /** What the acknowledged lines come to. */
   readonly summary = new TranscriptSummary();
 
@@ -124,6 +151,11 @@ export class ClientConnection extends Connection<ClientEvent> {
   /** The version that both sides speak, once the server has answered. */
   get version(): Version {
     return this.#version;
+  }
+
+  /** Whether both sides know rooms. */
+  get hasRooms(): boolean {
+    return this.#hasRooms;
   }
 
   /** The server's certificate, once it has been found good. */
@@ -148,8 +180,32 @@ export class ClientConnection extends Connection<ClientEvent> {
   /** Begins the conversation. */
   hello(): void {
     this.step("hello");
-    const { identity, random } = this.#options;
-    this.send({ type: "hello", client_cert: identity.pem, nonce: encodeBase64(random(NONCE_SIZE)), v: 2 });
+    const { identity, random, rooms = false } = this.#options;
+    this.send({
+      type: "hello",
+      client_cert: identity.pem,
+      nonce: encodeBase64(random(NONCE_SIZE)),
+      v: 2,
+      ...(rooms ? { rooms: 1 } : {}),
+    });
+  }
+
+  /** Asks for the CA's certificates in place of a conversation: event "authority". */
+  askAuthority(): void {
+    this.step("ca");
+    this.send({ type: "ca" });
+  }
+
+  /** Asks for a certificate in place of a conversation, over TLS alone: event "certificate". */
+  askCertificate(request: { readonly code: Bytes; readonly csr: string }): void {
+    this.step("request_certificate");
+    this.send({ type: "request_certificate", code: encodeBase64(request.code), csr: request.csr });
+  }
+
+  protected override stepOf(type: string): string | undefined {
+    if (this.#hasRooms && this.#session && FRAME_TYPES.has(type)) return "room frame";
+    if (type === "welcome") return this.#hasRooms ? type : undefined;
+    return super.stepOf(type);
   }
 
   protected async take(frame: Frame, next: State, before: Bytes): Promise<ClientEvent | undefined> {
@@ -162,7 +218,17 @@ export class ClientConnection extends Connection<ClientEvent> {
         return this.#receiveSalt(frame.fields);
       case "msg_ack":
         return this.#receiveAck(frame.fields);
+      case "welcome":
+        return this.#receiveWelcome(frame.fields);
+      case "ca":
+        this.move(next);
+        return { type: "authority", pem: parsePem(frame.fields, "ca_cert") };
       default:
+        if (this.state === "certificate") {
+          this.move(next);
+          return { type: "certificate", pem: parsePem(frame.fields, "pem") };
+        }
+        if (frame.type !== "receipt") return { type: "frame", ...parseRoomFrame(frame) };
         return this.#receiveReceipt(frame, next);
     }
   }
@@ -170,6 +236,10 @@ export class ClientConnection extends Connection<ClientEvent> {
   protected takeError(frame: Frame): Promise<ClientEvent | undefined> {
     const error = parseErrorFrame(frame.fields);
     const inSession = this.state === "session" || this.state === "closing";
+    const id = member(frame.fields, "id");
+    if (inSession && this.#hasRooms && (id !== undefined || REFUSALS.has(error.errorType))) {
+      return Promise.resolve({ type: "request refused", error, id });
+    }
     if (!inSession || error.errorType !== "stale") throw new PeerError(error);
     if (this.#refusals.length === this.#pending.length) {
       throw new ProtocolError("unexpected", "The server refused a message that was never sent.");
@@ -202,6 +272,7 @@ export class ClientConnection extends Connection<ClientEvent> {
       );
     }
     this.#version = hello.version;
+    this.#hasRooms = this.#options.rooms === true && hello.rooms;
     this.#server = { certificate, verifying: new VerifyingKey(certificate.rsa.modulus) };
     this.move(next);
     await this.#sendDhClient(hello.version === 2 ? GROUP_14 : GROUP_2);
@@ -222,7 +293,7 @@ export class ClientConnection extends Connection<ClientEvent> {
     this.send({ type: "dh_client", g: group.generator, p: group.prime, A: dh.public, ...proof });
   }
 
-  #receiveDhServer({ B, proof }: DhServer, next: State, before: Bytes): Promise<ClientEvent> {
+  #receiveDhServer({ B, proof }: DhServer, next: State, before: Bytes): Promise<ClientEvent | undefined> {
     const [server, dh] = [this.#server, this.#dh];
     if (!server || !dh) {
       throw new ProtocolError("unexpected", "The server answered a key agreement that wasn't asked for.");
@@ -240,6 +311,7 @@ export class ClientConnection extends Connection<ClientEvent> {
     this.#key = key;
     if (isSession) this.#openSession(key);
     this.move(next);
+    if (isSession && this.#hasRooms) return Promise.resolve(undefined); // the welcome follows
     return Promise.resolve(
       isSession ? { type: "session" } : { type: "ready", server: server.certificate, version: this.#version },
     );
@@ -291,7 +363,42 @@ export class ClientConnection extends Connection<ClientEvent> {
     await this.#agreeSession();
   }
 
-  #sendSealed(inner: { readonly type: "salt" | "register" | "login" } & Readonly<Record<string, string>>): void {
+  /** Binds this side's certificate to an account, with a code; the event "welcome" follows. */
+  async enrol(account: { email: string; password: string; salt: Bytes; code: Bytes }): Promise<void> {
+    this.step("enrol");
+    const pwd = encodeBase64(passwordDigest(account.salt, account.password));
+    this.#sendSealed({ type: "enrol", email: account.email, pwd, code: encodeBase64(account.code) });
+    await this.#agreeSession();
+  }
+
+  /** Goes on with the token of an earlier session; the event "welcome" follows. */
+  async resume(token: Bytes): Promise<void> {
+    this.step("resume");
+    this.#sendSealed({ type: "resume", token: encodeBase64(token) });
+    await this.#agreeSession();
+  }
+
+  #receiveWelcome(fields: JsonObject): ClientEvent {
+    const plaintext = this.open(parsePayload(fields));
+    const welcome = plaintext && parseWelcome(plaintext);
+    if (!welcome) throw new ProtocolError("bad-frame", "The server's welcome can't be read.");
+    return { type: "welcome", ...welcome };
+  }
+
+  /** The plaintext of what the server sealed for this session; `undefined` where it can't be opened. */
+  open(payload: Bytes): Bytes | undefined {
+    return this.#session && decrypt(this.#session.key, payload);
+  }
+
+  /** Asks something of a room: the fields of its frame. Its answer carries the same id. */
+  request(frame: OutgoingFrame): void {
+    if (!this.#hasRooms || this.state !== "session") throw new Error("there is no session with rooms");
+    this.send(frame);
+  }
+
+  #sendSealed(
+    inner: { readonly type: "salt" | "register" | "login" | "enrol" | "resume" } & Readonly<Record<string, string>>,
+  ): void {
     if (!this.#key) throw new Error("there is no key for the credentials");
     const payload = encrypt(this.#key, this.#options.random(BLOCK_SIZE), encodeUtf8(JSON.stringify(inner)));
     this.send({ type: inner.type, payload: encodeBase64(payload) });

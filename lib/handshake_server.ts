@@ -16,15 +16,16 @@
 import { BLOCK_SIZE, decrypt, encrypt } from "./aes_cbc.ts";
 import { type Bytes, type Clock, encodeBase64, encodeHex, encodeUtf8, type Random } from "./bytes.ts";
 import { type CertificatePath, findPath, type Trust } from "./certificate_path.ts";
-import { Connection, proofInput } from "./connection.ts";
+import { Connection, type OutgoingFrame, proofInput } from "./connection.ts";
 import { DhKey, type Group, GROUP_14, GROUP_2 } from "./dh.ts";
 import { ProtocolError } from "./errors.ts";
 import { type Frame, LIMIT_AFTER_LOGIN, LIMIT_BEFORE_LOGIN } from "./frame.ts";
-import { type JsonObject, repeatedName } from "./json.ts";
+import { encodeJson, type Json, type JsonObject, repeatedName } from "./json.ts";
 import {
   type Credentials,
   type DhClient,
   NONCE_SIZE,
+  parseCertificateRequest,
   parseCredentials,
   parseDhClient,
   parseErrorFrame,
@@ -37,10 +38,13 @@ import {
 } from "./message.ts";
 import { type SigningKey, VerifyingKey } from "./pss.ts";
 import { makeReceipt, receiptProblem, type SessionIdentity } from "./receipt.ts";
+import { type IdentifiedRequest, parseRequest, ROOM_REQUESTS } from "./room_message.ts";
 import { SessionReceiver } from "./session.ts";
 import type { TranscriptSummary } from "./transcript.ts";
 import type { State } from "./transitions.ts";
 import { type Certificate, parseCertificates } from "./x509.ts";
+
+const REQUEST_TYPES: ReadonlySet<string> = new Set(ROOM_REQUESTS);
 
 /** The most `salt` requests of a connection (section 4). */
 const MAX_SALTS = 3;
@@ -59,6 +63,11 @@ export interface ServerOptions {
   readonly trust: () => Promise<Trust>;
   /** Whether version-1 clients are taken. */
   readonly allowV1: boolean;
+  /**
+   * What carries the bytes: over TLS, and for development on the loopback, rooms are served to who knows them; a
+   * certificate is issued over TLS alone (rooms.md section 1). `plain` where this is left out.
+   */
+  readonly channel?: Channel;
   /** The most bytes of a frame, LF included; the protocol's figures, or less. */
   readonly frameLimits?: { readonly beforeLogin: number; readonly afterLogin: number };
   readonly now: Clock;
@@ -66,13 +75,22 @@ export interface ServerOptions {
   readonly send: (bytes: Bytes) => void;
 }
 
+/** What carries a connection's bytes. */
+export type Channel = "tls" | "loopback" | "plain";
+
 /** What happened on the connection. */
 export type ServerEvent =
+  /** The CA's certificate was asked for and sent: close. */
+  | { readonly type: "authority" }
+  /** Answer with {@link ServerConnection.answerCertificate}, then close. */
+  | { readonly type: "certificate_request"; readonly code: Bytes; readonly csr: string }
   | { readonly type: "hello"; readonly fingerprint: string; readonly subject: string; readonly version: Version }
   /** Answer with {@link ServerConnection.answerSalt}, {@link ServerConnection.accept} or `refuse`, then ask for more. */
   | { readonly type: "credentials"; readonly credentials: Credentials }
-  /** The session's key is agreed. */
+  /** The session's key is agreed; where {@link ServerConnection.hasRooms}, welcome the client. */
   | { readonly type: "session" }
+  /** Answer with {@link ServerConnection.answer}, `sendLine` or `refuseRequest`. */
+  | ({ readonly type: "request" } & IdentifiedRequest)
   /** Accepted: make the line durable, then {@link ServerConnection.acknowledge}. */
   | { readonly type: "message"; readonly seqno: number; readonly line: string; readonly text: string }
   /** Refused, and the session goes on: tell it by `refuse`. */
@@ -101,6 +119,7 @@ export class ServerConnection extends Connection<ServerEvent> {
   #salts = 0;
   #receiver: SessionReceiver | undefined;
   #session: string | undefined;
+  #hasRooms = false;
 
   constructor(options: ServerOptions) {
     super("server", "hello", options.send);
@@ -111,6 +130,16 @@ export class ServerConnection extends Connection<ServerEvent> {
   /** The fingerprint of the client's certificate, once it has shown one that is good. */
   get clientFingerprint(): string | undefined {
     return this.#client?.fingerprint;
+  }
+
+  /** Whether both sides know rooms, over a channel that may carry them. */
+  get hasRooms(): boolean {
+    return this.#hasRooms;
+  }
+
+  /** The key that verifies what the client signs, once it has shown a good certificate. */
+  get clientKey(): VerifyingKey | undefined {
+    return this.#client?.verifying;
   }
 
   /** The session's name in receipts of version 2: hex SHA-256 of T (section 10). */
@@ -128,21 +157,36 @@ export class ServerConnection extends Connection<ServerEvent> {
     return this.#receiver?.summary;
   }
 
+  protected override stepOf(type: string): string | undefined {
+    if (REQUEST_TYPES.has(type)) return this.#hasRooms ? "room request" : undefined;
+    if (type === "request_certificate") return this.#options.channel === "tls" ? type : undefined;
+    if (type === "enrol" || type === "resume") return this.#hasRooms ? type : undefined;
+    return super.stepOf(type);
+  }
+
   protected async take(frame: Frame, next: State, before: Bytes): Promise<ServerEvent | undefined> {
     switch (frame.type) {
       case "hello":
         return await this.#receiveHello(frame.fields, next);
       case "dh_client":
         return await this.#receiveDhClient(parseDhClient(frame.fields), next, before);
+      case "ca":
+        return await this.#sendAuthority(next);
+      case "request_certificate":
+        this.move(next);
+        return { type: "certificate_request", ...parseCertificateRequest(frame.fields) };
       case "salt":
       case "register":
       case "login":
+      case "enrol":
+      case "resume":
         return this.#receiveCredentials(frame.type, frame.fields);
       case "msg":
         return this.#receiveMsg(frame.fields);
       case "receipt":
         return this.#receiveReceipt(frame);
       default:
+        if (REQUEST_TYPES.has(frame.type)) return { type: "request", ...parseRequest(frame) };
         this.move(next);
         return { type: "quit" };
     }
@@ -151,6 +195,20 @@ export class ServerConnection extends Connection<ServerEvent> {
   protected takeError(frame: Frame): Promise<ServerEvent> {
     this.move("failed");
     return Promise.resolve({ type: "error", error: parseErrorFrame(frame.fields) });
+  }
+
+  // Rooms, section 1: somebody without a certificate.
+
+  async #sendAuthority(next: State): Promise<ServerEvent> {
+    const { authorities } = await this.#options.trust();
+    this.send({ type: "ca", ca_cert: authorities.map(({ pem }) => pem).join("") });
+    this.move(next);
+    return { type: "authority" };
+  }
+
+  /** Answers a certificate request with the certificate and its intermediates. */
+  answerCertificate(pem: string): void {
+    this.send({ type: "certificate", pem });
   }
 
   // Section 3.
@@ -169,6 +227,7 @@ export class ServerConnection extends Connection<ServerEvent> {
       throw new ProtocolError("proof-fail", "This server takes version 2 alone: the client must prove its key.");
     }
     this.#version = hello.version;
+    this.#hasRooms = hello.rooms && (this.#options.channel ?? "plain") !== "plain";
     const fingerprint = leaf?.fingerprint ?? "";
     this.#client = { pem: chain.map(({ pem }) => pem).join(""), fingerprint, verifying: new VerifyingKey(modulus) };
     this.send({
@@ -176,6 +235,7 @@ export class ServerConnection extends Connection<ServerEvent> {
       server_cert: identity.pem,
       nonce: encodeBase64(random(NONCE_SIZE)),
       ...(hello.version === 2 ? { v: 2 } : {}),
+      ...(this.#hasRooms ? { rooms: 1 } : {}),
     });
     this.move(next);
     return { type: "hello", fingerprint, subject: leaf?.subject ?? "", version: hello.version };
@@ -259,6 +319,39 @@ export class ServerConnection extends Connection<ServerEvent> {
   accept(): void {
     this.reader.limit = this.#options.frameLimits?.afterLogin ?? LIMIT_AFTER_LOGIN;
     this.move("session_key");
+  }
+
+  // Rooms: what follows the second key agreement.
+
+  /** Tells the client who it is and what it may resume with; the first frame of a session with rooms. */
+  welcome(welcome: { readonly username: string; readonly token: Bytes; readonly limits: JsonObject }): void {
+    const { username, token, limits } = welcome;
+    this.send({
+      type: "welcome",
+      payload: encodeBase64(this.seal({ username, session_token: encodeBase64(token), limits })),
+    });
+  }
+
+  /** `iv || ciphertext` of a JSON object under the session's key: for what this client alone may read. */
+  seal(value: JsonObject): Bytes {
+    if (!this.#key) throw new Error("there is no session");
+    return encrypt(this.#key, this.#options.random(BLOCK_SIZE), encodeUtf8(encodeJson(value)));
+  }
+
+  /** Answers a request, or tells what no request asked for. */
+  answer(frame: OutgoingFrame, id?: Json): void {
+    this.send(id === undefined ? frame : { ...frame, id });
+  }
+
+  /** Sends the bytes of frames that were encoded once for many. */
+  sendLines(bytes: Bytes): void {
+    this.sendBytes(bytes);
+  }
+
+  /** Refuses a request; the session goes on. */
+  refuseRequest(error: ProtocolError, id?: Json): void {
+    const { code, message, fields } = error;
+    this.answer({ type: "error", error_type: code, reason: message, ...fields }, id);
   }
 
   // Sections 6 to 8.

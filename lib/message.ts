@@ -17,6 +17,9 @@ import { isUsername, normaliseEmail } from "./names.ts";
 
 /** A nonce and a salt have 16 bytes. */
 export const NONCE_SIZE = 16;
+/** The secret of a code and of a session's token (rooms.md section 1). */
+export const CODE_SIZE = 16;
+export const TOKEN_SIZE = 32;
 /** `pwd` is a SHA-256. */
 const PWD_SIZE = 32;
 
@@ -27,6 +30,8 @@ export type Version = 1 | 2;
 export interface Hello {
   readonly pem: string;
   readonly version: Version;
+  /** Whether the side knows rooms (rooms.md section 1). */
+  readonly rooms: boolean;
 }
 
 /** `dh_client`. */
@@ -78,7 +83,11 @@ export type Credentials =
   }
   | { readonly type: "login"; readonly email: string; readonly pwd: Bytes }
   /** The seed's own client, version 1 alone. */
-  | { readonly type: "login"; readonly email: string; readonly password: string };
+  | { readonly type: "login"; readonly email: string; readonly password: string }
+  /** In place of a login, where both sides know rooms: binds a further certificate to an account. */
+  | { readonly type: "enrol"; readonly email: string; readonly pwd: Bytes; readonly code: Bytes }
+  /** In place of a login, where both sides know rooms: with the token of an earlier session. */
+  | { readonly type: "resume"; readonly token: Bytes };
 
 /** The fields of `hello`. */
 export function parseHello(fields: JsonObject): Hello {
@@ -95,7 +104,7 @@ function parseEitherHello(fields: JsonObject, certificate: string): Hello {
   bytes(fields, "nonce", NONCE_SIZE);
   const v = member(fields, "v");
   const isTwo = (typeof v === "number" || typeof v === "bigint") && v >= 2; // plain digits alone are one of the two
-  return { pem, version: isTwo ? 2 : 1 };
+  return { pem, version: isTwo ? 2 : 1, rooms: isTwo && member(fields, "rooms") === 1 };
 }
 
 /** The fields of `dh_client`. */
@@ -124,10 +133,18 @@ export function parseCredentials(
 ): Credentials | undefined {
   const inner = uniqueObject(plaintext);
   if (!inner || member(inner, "type") !== type) return undefined;
+  if (type === "resume") {
+    const token = sized(member(inner, "token"), TOKEN_SIZE);
+    return token && { type, token };
+  }
   const email = normaliseEmail(member(inner, "email"));
   if (email === undefined) return undefined;
   if (type === "salt") return { type, email };
   const pwd = sized(member(inner, "pwd"), PWD_SIZE);
+  if (type === "enrol") {
+    const code = sized(member(inner, "code"), CODE_SIZE);
+    return pwd && code && { type, email, pwd, code };
+  }
   if (type === "login") {
     if (pwd) return { type, email, pwd };
     const password = member(inner, "password");
@@ -145,6 +162,30 @@ export function parseCredentials(
 export function parseSaltAnswer(plaintext: Uint8Array): Bytes | undefined {
   const inner = uniqueObject(plaintext);
   return inner && sized(member(inner, "salt"), NONCE_SIZE);
+}
+
+/** What the server tells a session with rooms, decrypted; `undefined` where it is malformed. */
+export function parseWelcome(plaintext: Uint8Array): Welcome | undefined {
+  const inner = uniqueObject(plaintext);
+  const username = inner && member(inner, "username");
+  const token = inner && sized(member(inner, "session_token"), TOKEN_SIZE);
+  return token && typeof username === "string" && isUsername(username) ? { username, token } : undefined;
+}
+
+/** What a session with rooms begins with: who one is, and what to resume with for 24 hours. */
+export interface Welcome {
+  readonly username: string;
+  readonly token: Bytes;
+}
+
+/** `request_certificate`: a code and a PKCS #10 request as PEM, in place of `hello`. */
+export function parseCertificateRequest(fields: JsonObject): { readonly code: Bytes; readonly csr: string } {
+  return { code: bytes(fields, "code", CODE_SIZE), csr: text(fields, "csr") };
+}
+
+/** The PEM in the answer to `ca` or `request_certificate`. */
+export function parsePem(fields: JsonObject, name: "ca_cert" | "pem"): string {
+  return text(fields, name);
 }
 
 function uniqueObject(plaintext: Uint8Array): JsonObject | undefined {

@@ -25,3 +25,25 @@ export function normaliseEmail(value: unknown): string | undefined {
 export function isUsername(text: string): boolean {
   return /^[A-Za-z0-9._-]{1,64}$/.test(text);
 }
+
+/** The longest name of a room, without its `#` (rooms.md section 5). */
+const MAX_ROOM_NAME = 48;
+
+/** Whether this names a room (`#ops`) or a direct conversation (`@alice,@bob`, lower-cased and sorted, never with oneself). */
+export function isRoomName(text: string): boolean {
+  if (text.startsWith("#")) return text.length <= MAX_ROOM_NAME + 1 && /^#[a-z0-9_.-]+$/.test(text);
+  const [, one, other] = /^@([a-z0-9._-]{1,64}),@([a-z0-9._-]{1,64})$/.exec(text) ?? [];
+  return one !== undefined && other !== undefined && one < other;
+}
+
+/** The name of the direct conversation of two accounts; `undefined` where they are one. */
+export function directRoom(one: string, other: string): string | undefined {
+  const [first = "", second = ""] = [one.toLowerCase(), other.toLowerCase()].sort();
+  return first === second ? undefined : `@${first},@${second}`;
+}
+
+/** The two accounts of a direct conversation, as they are compared; `undefined` for another room. */
+export function partners(room: string): readonly [string, string] | undefined {
+  const [, one, other] = /^@([^,]+),@([^,]+)$/.exec(room) ?? [];
+  return one !== undefined && other !== undefined ? [one, other] : undefined;
+}

@@ -3,7 +3,9 @@
  *
  * A frame that the state doesn't list is `unexpected`. `send …` marks the steps that a client takes by itself; a server
  * only ever answers. Every state but the last two also ends in `failed`: by an error of either side, for good. The
- * diagram in the README is made from this table.
+ * diagram in the README is made from this table. Two names stand for many frames: `room request` for what a client asks
+ * (ROOM_REQUESTS in `room_message.ts`), `room frame` for what a server sends (ROOM_FRAMES). These, and `enrol`, `resume`
+ * and `welcome`, are taken only where both sides said that they know rooms. A name with a blank in it is never a type.
  */
 
 /** Frames by state; the value is the next state. */
@@ -12,22 +14,36 @@ export type Transitions = Readonly<Record<string, Readonly<Record<string, string
 /** The states of a server and of a client. */
 export const NEXT = {
   server: {
-    hello: { hello: "key_agreement" },
+    hello: { hello: "key_agreement", ca: "ended", request_certificate: "ended" },
     key_agreement: { dh_client: "account" },
-    account: { salt: "account", register: "session_key", login: "session_key" },
+    account: {
+      salt: "account",
+      register: "session_key",
+      login: "session_key",
+      enrol: "session_key",
+      resume: "session_key",
+    },
     session_key: { dh_client: "session" },
-    session: { msg: "session", receipt: "session", quit: "ended" },
+    session: { msg: "session", receipt: "session", "room request": "session", quit: "ended" },
     ended: {},
     failed: {},
   },
   client: {
-    start: { "send hello": "hello" },
+    start: { "send hello": "hello", "send ca": "authority", "send request_certificate": "certificate" },
+    authority: { ca: "ended" },
+    certificate: { certificate: "ended" },
     hello: { server_hello: "key_agreement" },
     key_agreement: { dh_server: "account" },
-    account: { salt: "account", "send register": "session_key", "send login": "session_key" },
+    account: {
+      salt: "account",
+      "send register": "session_key",
+      "send login": "session_key",
+      "send enrol": "session_key",
+      "send resume": "session_key",
+    },
     session_key: { dh_server: "session" },
-    session: { msg_ack: "session", "send quit": "closing" },
-    closing: { msg_ack: "closing", receipt: "ended" },
+    session: { msg_ack: "session", welcome: "session", "room frame": "session", "send quit": "closing" },
+    closing: { msg_ack: "closing", "room frame": "closing", receipt: "ended" },
     ended: {},
     failed: {},
   },

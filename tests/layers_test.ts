@@ -18,11 +18,10 @@ const LAYERS: readonly (readonly string[])[] = [
     "pss",
     "x509",
   ],
-  ["frame", "message", "receipt", "transcript"],
+  ["frame", "message", "receipt", "room_message", "transcript"],
   ["connection", "handshake_client", "handshake_server", "line_signature", "session", "transitions", "verify"],
   ["accounts", "audit", "command", "line_editor", "screen", "store", "throttle"],
   [
-    "ca_folder",
     "ca_folder",
     "config",
     "deadline",

@@ -1,0 +1,463 @@
+/**
+ * The frames of rooms, in a session whose two sides said `"rooms":1` (rooms.md sections 1 and 5).
+ *
+ *     C> {"type":"history","room":"#ops","from":40,"count":100,"id":7}
+ *     S> {"type":"posted","room":"#ops","index":40,"epoch":1,"from":"9f86…","seqno":3,"ts":1700055622123,"ct":"…","sig":"…","body":"…"}
+ *     S> {"type":"history_end","room":"#ops","next":41,"id":7}
+ *
+ * As in `message.ts` a field that is missing or of the wrong kind throws `bad-frame` with its name; what the frames mean
+ * stands in `room.ts` (server) and `room_view.ts` (client). A request may carry `id`, any integer; its answer or error
+ * carries the same, and `posted` never one.
+ */
+
+import { hasBodyForm } from "./aes_cbc.ts";
+import { type Bytes, encodeBase64, parseBase64 } from "./bytes.ts";
+import { ProtocolError } from "./errors.ts";
+import type { Frame } from "./frame.ts";
+import { isJsonList, isJsonObject, type Json, type JsonObject, member, OddNumber } from "./json.ts";
+import { isRoomName } from "./names.ts";
+
+/** R || C || H: what stands where a message has its ciphertext. */
+export const LINE_CT_SIZE = 96;
+/** The most entries of one answer: `posted` frames of a page of history, keys, members or rooms. */
+export const MAX_PAGE = 500;
+/** The most subtree hashes that a frontier or a proof can have: a log has fewer than 2^53 lines. */
+const MAX_HASHES = 106;
+
+/** A signed head of a room's log (rooms.md section 3), as it stands in frames and receipts. */
+export interface CheckpointFields {
+  readonly room: string;
+  /** Unix seconds. */
+  readonly time: number;
+  readonly size: number;
+  /** 64 hex digits. */
+  readonly root: string;
+  readonly sig: Bytes;
+  /** The signer's fingerprint. */
+  readonly from: string;
+}
+
+/** A line on its way, with its body beside it. */
+export interface PostFields {
+  readonly room: string;
+  readonly epoch: number;
+  readonly seqno: number;
+  readonly ts: number;
+  /** R || C || H. */
+  readonly ct: Bytes;
+  readonly sig: Bytes;
+  /** `iv || ciphertext` of the envelope. */
+  readonly body: Bytes;
+}
+
+/** Which lines a newcomer may read. */
+export type HistoryPolicy = "all" | "since_join";
+
+/** What a client asks for in a session with rooms. */
+export type RoomRequest =
+  | {
+    readonly type: "create";
+    readonly room: string;
+    readonly mode: string;
+    readonly history: HistoryPolicy;
+    readonly inviteOnly: boolean;
+  }
+  | { readonly type: "join"; readonly room: string; readonly checkpoint?: CheckpointFields }
+  | ({ readonly type: "post" } & PostFields)
+  | { readonly type: "certificate"; readonly fingerprint: string }
+  | { readonly type: "history"; readonly room: string; readonly from: number; readonly count: number }
+  | { readonly type: "keys"; readonly room: string; readonly from: number }
+  | { readonly type: "members"; readonly room: string; readonly from: number }
+  | { readonly type: "rooms"; readonly from: string }
+  | { readonly type: "checkpoint"; readonly room: string }
+  | { readonly type: "consistency"; readonly room: string; readonly from: number; readonly to: number }
+  | { readonly type: "inclusion"; readonly room: string; readonly index: number; readonly size: number }
+  /** A code for a further device of one's own. */
+  | { readonly type: "code" }
+  /** A new certificate for a new key, before the old one ends. */
+  | { readonly type: "renew"; readonly csr: string }
+  /** Ends the life of the session's token. */
+  | { readonly type: "logout" }
+  | { readonly type: "ping" };
+
+/** The types of {@link RoomRequest}. */
+export const ROOM_REQUESTS = [
+  "create",
+  "join",
+  "post",
+  "certificate",
+  "history",
+  "keys",
+  "members",
+  "rooms",
+  "checkpoint",
+  "consistency",
+  "inclusion",
+  "code",
+  "renew",
+  "logout",
+  "ping",
+] as const satisfies readonly RoomRequest["type"][];
+
+/** A request and the id that its answer carries. */
+export interface IdentifiedRequest {
+  readonly request: RoomRequest;
+  readonly id: Json | undefined;
+}
+
+/** The request in a frame of one of {@link ROOM_REQUESTS}. */
+export function parseRequest({ type, fields }: Frame): IdentifiedRequest {
+  const id = member(fields, "id");
+  if (id !== undefined && !isAnyInteger(id)) throw bad("id", "an integer");
+  return { request: parseByType(type, fields), id };
+}
+
+function parseByType(type: string, fields: JsonObject): RoomRequest {
+  switch (type) {
+    case "create": {
+      const history = text(fields, "history");
+      if (history !== "all" && history !== "since_join") throw bad("history", '"all" or "since_join"');
+      const inviteOnly = member(fields, "invite_only");
+      if (typeof inviteOnly !== "boolean") throw bad("invite_only", "true or false");
+      return { type, room: room(fields), mode: text(fields, "mode"), history, inviteOnly };
+    }
+    case "join": {
+      const checkpoint = member(fields, "checkpoint");
+      if (checkpoint === undefined || checkpoint === null) return { type, room: room(fields) };
+      if (!isJsonObject(checkpoint)) throw bad("checkpoint", "an object");
+      return { type, room: room(fields), checkpoint: parseCheckpoint({ room: room(fields), ...checkpoint }) };
+    }
+    case "post":
+      return { type, ...parsePost(fields) };
+    case "certificate":
+      return { type, fingerprint: hex64(fields, "fingerprint") };
+    case "history":
+      return { type, room: room(fields), from: count(fields, "from"), count: count(fields, "count") };
+    case "keys":
+    case "members":
+      return { type, room: room(fields), from: count(fields, "from") };
+    case "rooms":
+      return { type, from: text(fields, "from") };
+    case "checkpoint":
+      return { type, room: room(fields) };
+    case "consistency":
+      return { type, room: room(fields), from: count(fields, "from"), to: count(fields, "to") };
+    case "inclusion":
+      return { type, room: room(fields), index: count(fields, "index"), size: count(fields, "size") };
+    case "renew":
+      return { type, csr: text(fields, "csr") };
+    case "code":
+    case "logout":
+    case "ping":
+      return { type };
+    default:
+      throw new ProtocolError("unexpected", "There is no such request.");
+  }
+}
+
+function parsePost(fields: JsonObject): PostFields {
+  const [ct, body] = [bytes(fields, "ct"), bytes(fields, "body")];
+  if (ct.length !== LINE_CT_SIZE) throw bad("ct", `base64 of ${LINE_CT_SIZE} bytes`);
+  if (!hasBodyForm(body)) throw bad("body", "an IV and whole blocks of ciphertext");
+  return {
+    room: room(fields),
+    epoch: count(fields, "epoch"),
+    seqno: count(fields, "seqno"),
+    ts: count(fields, "ts"),
+    ct,
+    sig: bytes(fields, "sig"),
+    body,
+  };
+}
+
+/** A line as every member gets it; `body` is null where it was erased. */
+export interface PostedFields extends Omit<PostFields, "body"> {
+  readonly index: number;
+  readonly from: string;
+  readonly body: Bytes | null;
+}
+
+/** What the server sends in a session with rooms, beside the answers to messages. */
+export type RoomFrame =
+  | {
+    readonly type: "joined";
+    readonly room: string;
+    readonly origin: string;
+    readonly mode: string;
+    readonly history: HistoryPolicy;
+    readonly topic: string;
+    readonly count: number;
+    readonly checkpoint: CheckpointFields | undefined;
+    readonly frontier: readonly Bytes[];
+    readonly nextSeqno: number;
+    readonly epoch: number;
+    /** `iv || ciphertext` under K_session. */
+    readonly key: Bytes;
+  }
+  | ({ readonly type: "posted" } & PostedFields)
+  | { readonly type: "history_end"; readonly room: string; readonly next: number }
+  | { readonly type: "certificate"; readonly fingerprint: string; readonly pem: string; readonly username: string }
+  | { readonly type: "keys"; readonly room: string; readonly keys: readonly Bytes[]; readonly next: number | undefined }
+  | {
+    readonly type: "members";
+    readonly room: string;
+    readonly members: readonly Member[];
+    readonly next: number | undefined;
+  }
+  | { readonly type: "rooms"; readonly rooms: readonly ListedRoom[]; readonly next: string | undefined }
+  | { readonly type: "epoch"; readonly room: string; readonly epoch: number; readonly payload: Bytes }
+  | ({ readonly type: "checkpoint" } & CheckpointFields)
+  | {
+    readonly type: "consistency";
+    readonly room: string;
+    readonly from: number;
+    readonly to: number;
+    readonly hashes: readonly Bytes[];
+  }
+  | {
+    readonly type: "inclusion";
+    readonly room: string;
+    readonly index: number;
+    readonly size: number;
+    readonly hashes: readonly Bytes[];
+  }
+  | { readonly type: "presence"; readonly room: string; readonly username: string; readonly state: string }
+  | { readonly type: "invited"; readonly room: string; readonly from: string }
+  | { readonly type: "code"; readonly code: Bytes; readonly expires: number }
+  | { readonly type: "renewed"; readonly pem: string }
+  | { readonly type: "done" }
+  | { readonly type: "pong" };
+
+/** Somebody in a room. */
+export interface Member {
+  readonly username: string;
+  readonly role: string;
+  readonly online: boolean;
+}
+
+/** A room in a list. */
+export interface ListedRoom {
+  readonly room: string;
+  readonly members: number;
+  readonly inviteOnly: boolean;
+  readonly topic: string;
+}
+
+/** The types of {@link RoomFrame}. */
+export const ROOM_FRAMES = [
+  "joined",
+  "posted",
+  "history_end",
+  "certificate",
+  "keys",
+  "members",
+  "rooms",
+  "epoch",
+  "checkpoint",
+  "consistency",
+  "inclusion",
+  "presence",
+  "invited",
+  "code",
+  "renewed",
+  "done",
+  "pong",
+] as const satisfies readonly RoomFrame["type"][];
+
+/** The server's frame, of one of {@link ROOM_FRAMES}. */
+export function parseRoomFrame({ type, fields }: Frame): { readonly frame: RoomFrame; readonly id: Json | undefined } {
+  return { frame: parseFrameByType(type, fields), id: member(fields, "id") };
+}
+
+function parseFrameByType(type: string, fields: JsonObject): RoomFrame {
+  switch (type) {
+    case "joined": {
+      const history = text(fields, "history");
+      const checkpoint = member(fields, "checkpoint");
+      return {
+        type,
+        room: room(fields),
+        origin: text(fields, "origin"),
+        mode: text(fields, "mode"),
+        history: history === "since_join" ? history : "all",
+        topic: text(fields, "topic"),
+        count: count(fields, "count"),
+        checkpoint: isJsonObject(checkpoint) ? parseCheckpoint({ room: room(fields), ...checkpoint }) : undefined,
+        frontier: hashes(fields, "frontier"),
+        nextSeqno: count(fields, "next_seqno"),
+        epoch: count(fields, "epoch"),
+        key: bytes(fields, "key"),
+      };
+    }
+    case "posted": {
+      const isErased = member(fields, "body") === null;
+      const post = parsePost(isErased ? { ...fields, body: ERASED } : fields);
+      return {
+        type,
+        ...post,
+        body: isErased ? null : post.body,
+        index: count(fields, "index"),
+        from: hex64(fields, "from"),
+      };
+    }
+    case "history_end":
+      return { type, room: room(fields), next: count(fields, "next") };
+    case "certificate":
+      return {
+        type,
+        fingerprint: hex64(fields, "fingerprint"),
+        pem: text(fields, "pem"),
+        username: text(fields, "username"),
+      };
+    case "keys":
+      return { type, room: room(fields), keys: base64List(fields, "keys", MAX_PAGE), next: next(fields, count) };
+    case "members":
+      return { type, room: room(fields), members: list(fields, "members").map(parseMember), next: next(fields, count) };
+    case "rooms":
+      return { type, rooms: list(fields, "rooms").map(parseListedRoom), next: next(fields, text) };
+    case "epoch":
+      return { type, room: room(fields), epoch: count(fields, "epoch"), payload: bytes(fields, "payload") };
+    case "checkpoint":
+      return { type, ...parseCheckpoint(fields) };
+    case "consistency":
+      return {
+        type,
+        room: room(fields),
+        from: count(fields, "from"),
+        to: count(fields, "to"),
+        hashes: hashes(fields, "hashes"),
+      };
+    case "inclusion":
+      return {
+        type,
+        room: room(fields),
+        index: count(fields, "index"),
+        size: count(fields, "size"),
+        hashes: hashes(fields, "hashes"),
+      };
+    case "presence":
+      return { type, room: room(fields), username: text(fields, "username"), state: text(fields, "state") };
+    case "invited":
+      return { type, room: room(fields), from: text(fields, "from") };
+    case "code":
+      return { type, code: bytes(fields, "code"), expires: count(fields, "expires") };
+    case "renewed":
+      return { type, pem: text(fields, "pem") };
+    case "done":
+    case "pong":
+      return { type };
+    default:
+      throw new ProtocolError("unexpected", "There is no such frame.");
+  }
+}
+
+/** Stands in for an erased body, so that one parser serves both. */
+const ERASED = encodeBase64(new Uint8Array(32));
+
+/** The fields of a checkpoint, in a frame of its own or inside another. */
+export function parseCheckpoint(fields: JsonObject): CheckpointFields {
+  return {
+    room: room(fields),
+    time: count(fields, "time"),
+    size: count(fields, "size"),
+    root: hex64(fields, "root"),
+    sig: bytes(fields, "sig"),
+    from: hex64(fields, "from"),
+  };
+}
+
+/** A checkpoint as it is written, but for `type`. */
+export function checkpointJson({ room, time, size, root, sig, from }: CheckpointFields): JsonObject {
+  return { room, time, size, root, sig: encodeBase64(sig), from };
+}
+
+/** A post as the fields of its frame. */
+export function postJson({ room, epoch, seqno, ts, ct, sig, body }: PostFields): JsonObject {
+  return { room, epoch, seqno, ts, ct: encodeBase64(ct), sig: encodeBase64(sig), body: encodeBase64(body) };
+}
+
+function parseMember(value: Json): Member {
+  const fields = object(value, "members");
+  return { username: text(fields, "username"), role: text(fields, "role"), online: member(fields, "online") === true };
+}
+
+function parseListedRoom(value: Json): ListedRoom {
+  const fields = object(value, "rooms");
+  return {
+    room: room(fields),
+    members: count(fields, "members"),
+    inviteOnly: member(fields, "invite_only") === true,
+    topic: text(fields, "topic"),
+  };
+}
+
+function bad(name: string, what: string): ProtocolError {
+  return new ProtocolError("bad-frame", `The field \`${name}\` must be ${what}.`);
+}
+
+function isAnyInteger(value: Json): boolean {
+  return typeof value === "number" || typeof value === "bigint" ||
+    (value instanceof OddNumber && /^-[0-9]+$/.test(value.source));
+}
+
+function text(fields: JsonObject, name: string): string {
+  const value = member(fields, name);
+  if (typeof value !== "string") throw bad(name, "a string");
+  return value;
+}
+
+function room(fields: JsonObject): string {
+  const value = text(fields, "room");
+  if (!isRoomName(value)) throw bad("room", "the name of a room, as #ops, or of a conversation, as @ada,@bob");
+  return value;
+}
+
+function count(fields: JsonObject, name: string): number {
+  const value = member(fields, name);
+  if (typeof value !== "number") throw bad(name, "an integer from 0 to 2^53 - 1");
+  return value;
+}
+
+function hex64(fields: JsonObject, name: string): string {
+  const value = text(fields, name);
+  if (!/^[0-9a-f]{64}$/.test(value)) throw bad(name, "64 lower-case hex digits");
+  return value;
+}
+
+function bytes(fields: JsonObject, name: string): Bytes {
+  const value = parseBase64(text(fields, name));
+  if (!value) throw bad(name, "base64 with padding");
+  return value;
+}
+
+function list(fields: JsonObject, name: string): readonly Json[] {
+  const value = member(fields, name);
+  if (value === undefined || !isJsonList(value) || value.length > MAX_PAGE) {
+    throw bad(name, `a list of ${MAX_PAGE} at most`);
+  }
+  return value;
+}
+
+function base64List(fields: JsonObject, name: string, most: number): Bytes[] {
+  return list(fields, name).map((value) => {
+    const parsed = typeof value === "string" ? parseBase64(value) : undefined;
+    if (!parsed || list(fields, name).length > most) throw bad(name, "a list of base64");
+    return parsed;
+  });
+}
+
+function hashes(fields: JsonObject, name: string): Bytes[] {
+  const all = base64List(fields, name, MAX_HASHES);
+  if (all.some((hash) => hash.length !== 32)) throw bad(name, "a list of base64 of 32 bytes");
+  return all;
+}
+
+function object(value: Json, name: string): JsonObject {
+  if (!isJsonObject(value)) throw bad(name, "a list of objects");
+  return value;
+}
+
+function next<T>(fields: JsonObject, parse: (fields: JsonObject, name: string) => T): T | undefined {
+  const value = member(fields, "next");
+  return value === undefined || value === null ? undefined : parse(fields, "next");
+}
