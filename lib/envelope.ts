@@ -1,0 +1,200 @@
+/**
+ * The envelope: what a line of a room says, and after what (rooms.md section 2).
+ *
+ *     {"body":"hello","kind":"text","room":"#ops","salt":"<b64, 16 bytes>","seen":{"root":"<hex>","size":41},"v":1}
+ *
+ * Exactly the RFC 8785 form of one JSON object, in UTF-8, 16,000 octets at most: {@link parseEnvelope} encodes what it
+ * has read and compares, so that an envelope has one spelling and its hash, C of the line, names one meaning. Unknown
+ * names are kept and covered; a kind that is unknown has any body. What is wrong is a {@link ProtocolError}
+ * `bad-envelope`, which the server answers and every receiver marks the line with.
+ *
+ * Whether the room is the right one, and `seen` a head of this log, is for who knows the log.
+ */
+
+import { type Bytes, encodeBase64, encodeUtf8, equalBytes, parseBase64, parseUtf8 } from "./bytes.ts";
+import { ProtocolError } from "./errors.ts";
+import { canonicalJson, isJsonObject, type Json, member, parseJson } from "./json.ts";
+import { isUsername } from "./names.ts";
+
+/** The most octets of an envelope: with them a `post` fits into a frame. */
+export const MAX_ENVELOPE_OCTETS = 16_000;
+/** A salt makes C say nothing to who guesses the words: 16 random bytes. */
+export const SALT_SIZE = 16;
+
+/** A log's head: how many lines, and the tree's root in hex. */
+export interface Head {
+  readonly size: number;
+  readonly root: string;
+}
+
+/** What somebody in a room may be. */
+export type RoomRole = "owner" | "moderator" | "member";
+
+/** What a line of a known kind says. */
+export type Statement =
+  | { readonly kind: "text" | "topic"; readonly text: string }
+  /** Who I say I am, my consent to the record, and the fingerprint of the certificate that I had before. */
+  | { readonly kind: "join"; readonly username: string; readonly was?: string }
+  | { readonly kind: "part" | "head" }
+  /** `until`: unix seconds. */
+  | { readonly kind: "invite" | "kick" | "ban" | "mute"; readonly username: string; readonly until?: number }
+  | { readonly kind: "role"; readonly username: string; readonly role: RoomRole }
+  /** The index of a line of the author's own, whose body is erased. */
+  | { readonly kind: "redact"; readonly index: number }
+  /** This other device is mine. */
+  | { readonly kind: "device"; readonly fingerprint: string };
+
+/** An envelope that was read. */
+export interface Envelope {
+  readonly room: string;
+  /** The newest head that the author had checked. */
+  readonly seen: Head;
+  readonly kind: string;
+  readonly body: Json;
+  /** Kind and body, where the kind is known. */
+  readonly statement: Statement | undefined;
+}
+
+/** What an envelope is made of. */
+export interface EnvelopeOptions {
+  readonly room: string;
+  readonly seen: Head;
+  readonly statement: Statement;
+  readonly salt: Uint8Array;
+}
+
+/** An envelope's bytes. Throws `bad-envelope` for what no reader would take: too long, or with a lone surrogate. */
+export function encodeEnvelope({ room, seen, statement, salt }: EnvelopeOptions): Bytes {
+  const canonical = canonicalJson({
+    ...{ body: bodyOf(statement), kind: statement.kind, room, salt: encodeBase64(salt) },
+    seen: { root: seen.root, size: seen.size },
+    v: 1,
+  });
+  if (canonical === undefined) throw bad("The text holds half a character (a lone surrogate).");
+  const bytes = encodeUtf8(canonical);
+  parseEnvelope(bytes);
+  return bytes;
+}
+
+/** The body in which a kind is written. */
+function bodyOf(statement: Statement): Json {
+  switch (statement.kind) {
+    case "text":
+    case "topic":
+      return statement.text;
+    case "part":
+    case "head":
+      return null;
+    case "redact":
+      return statement.index;
+    case "device":
+      return statement.fingerprint;
+    case "join": {
+      const { kind: _, ...body } = statement;
+      return { mode: "recorded", recorded: true, ...body };
+    }
+    default: {
+      const { kind: _, ...body } = statement;
+      return body;
+    }
+  }
+}
+
+/** The envelope that the bytes are. Throws `bad-envelope` with what is wrong. */
+export function parseEnvelope(bytes: Uint8Array): Envelope {
+  if (bytes.length > MAX_ENVELOPE_OCTETS) throw bad(`The envelope has more than ${MAX_ENVELOPE_OCTETS} octets.`);
+  const text = parseUtf8(bytes);
+  const envelope = text === undefined ? undefined : parseJson(text);
+  if (!isJsonObject(envelope)) throw bad("The envelope is not a JSON object.");
+  const canonical = canonicalJson(envelope);
+  if (canonical === undefined || !equalBytes(encodeUtf8(canonical), bytes)) {
+    throw bad("The envelope is not in the form of RFC 8785.");
+  }
+  if (member(envelope, "v") !== 1) throw bad("The envelope's v is not 1.");
+  const room = member(envelope, "room");
+  const kind = member(envelope, "kind");
+  if (typeof room !== "string" || typeof kind !== "string") throw bad("The envelope's room or kind is not a string.");
+  const salt = member(envelope, "salt");
+  if (typeof salt !== "string" || parseBase64(salt)?.length !== SALT_SIZE) {
+    throw bad(`The envelope's salt is not base64 of ${SALT_SIZE} bytes.`);
+  }
+  const seen = parseHead(member(envelope, "seen"));
+  if (!seen) throw bad("The envelope's seen is not a size and a root.");
+  const body = member(envelope, "body");
+  if (body === undefined) throw bad("The envelope has no body.");
+  const read = Object.hasOwn(STATEMENTS, kind) ? STATEMENTS[kind] : undefined;
+  const statement = read?.(body, kind);
+  if (read && !statement) throw bad(`The body of a line of the kind "${kind}" is wrong.`);
+  return { room, seen, kind, body, statement };
+}
+
+function bad(reason: string): ProtocolError {
+  return new ProtocolError("bad-envelope", reason);
+}
+
+/** The size and root in an object; `undefined` where one is missing or malformed. */
+export function parseHead(value: Json | undefined): Head | undefined {
+  if (!isJsonObject(value)) return undefined;
+  const [size, root] = [member(value, "size"), member(value, "root")];
+  return isCount(size) && isHash(root) ? { size, root } : undefined;
+}
+
+type Reader = (body: Json, kind: string) => Statement | undefined;
+
+const readText = (kind: "text" | "topic"): Reader => (text) => typeof text === "string" ? { kind, text } : undefined;
+const readNothing = (kind: "part" | "head"): Reader => (body) => body === null ? { kind } : undefined;
+
+const readAbout = (kind: "invite" | "kick" | "ban" | "mute"): Reader => (body) => {
+  const username = usernameIn(body);
+  const until = optional(body, "until");
+  if (username === undefined || (until !== undefined && !isCount(until))) return undefined;
+  return { kind, username, ...(until === undefined ? {} : { until }) };
+};
+
+const readJoin: Reader = (body) => {
+  const username = usernameIn(body);
+  const was = optional(body, "was");
+  if (username === undefined || (was !== undefined && !isHash(was))) return undefined;
+  if (optional(body, "mode") !== "recorded" || optional(body, "recorded") !== true) return undefined;
+  return { kind: "join", username, ...(was === undefined ? {} : { was }) };
+};
+
+const readRole: Reader = (body) => {
+  const username = usernameIn(body);
+  const role = optional(body, "role");
+  if (username === undefined || (role !== "owner" && role !== "moderator" && role !== "member")) return undefined;
+  return { kind: "role", username, role };
+};
+
+/** How the body of each known kind is read. */
+const STATEMENTS: Readonly<Record<string, Reader>> = {
+  text: readText("text"),
+  topic: readText("topic"),
+  join: readJoin,
+  part: readNothing("part"),
+  head: readNothing("head"),
+  invite: readAbout("invite"),
+  kick: readAbout("kick"),
+  ban: readAbout("ban"),
+  mute: readAbout("mute"),
+  role: readRole,
+  redact: (index) => isCount(index) ? { kind: "redact", index } : undefined,
+  device: (fingerprint) => isHash(fingerprint) ? { kind: "device", fingerprint } : undefined,
+};
+
+function optional(body: Json, name: string): Json | undefined {
+  return isJsonObject(body) ? member(body, name) : undefined;
+}
+
+function usernameIn(body: Json): string | undefined {
+  const username = optional(body, "username");
+  return typeof username === "string" && isUsername(username) ? username : undefined;
+}
+
+function isCount(value: Json | undefined): value is number {
+  return typeof value === "number"; // json.ts gives a number for plain digits up to 2^53 - 1 alone
+}
+
+function isHash(value: Json | undefined): value is string {
+  return typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
+}
