@@ -99,8 +99,15 @@ export class Terminal implements AsyncDisposable {
       if (this.#over || performance.now() > end) {
         throw new Error(`${what} was not shown, but:\n${JSON.stringify(rest)}`);
       }
-      await Promise.race([this.#changed.promise, pause(Math.min(500, Math.max(1, end - performance.now())))]);
+      await this.#changeWithin(end - performance.now());
     }
+  }
+
+  /** Waits for something to be shown, no longer than that. */
+  async #changeWithin(time: number): Promise<void> {
+    const timer = setTimeout(() => this.#show(""), time);
+    await this.#changed.promise;
+    clearTimeout(timer);
   }
 
   /** Waits for the program's end. */
@@ -128,8 +135,4 @@ export class Terminal implements AsyncDisposable {
     await this.#keyboard.close().catch(() => {});
     await this.#child.status;
   }
-}
-
-function pause(time: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, time));
 }
