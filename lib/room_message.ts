@@ -12,6 +12,7 @@
 
 import { hasBodyForm } from "./aes_cbc.ts";
 import { type Bytes, encodeBase64, parseBase64 } from "./bytes.ts";
+import { type Checkpoint, parseCheckpoint } from "./checkpoint.ts";
 import { ProtocolError } from "./errors.ts";
 import type { Frame } from "./frame.ts";
 import { isJsonList, isJsonObject, type Json, type JsonObject, member, OddNumber } from "./json.ts";
@@ -23,19 +24,6 @@ export const LINE_CT_SIZE = 96;
 export const MAX_PAGE = 500;
 /** The most subtree hashes that a frontier or a proof can have: a log has fewer than 2^53 lines. */
 const MAX_HASHES = 106;
-
-/** A signed head of a room's log (rooms.md section 3), as it stands in frames and receipts. */
-export interface CheckpointFields {
-  readonly room: string;
-  /** Unix seconds. */
-  readonly time: number;
-  readonly size: number;
-  /** 64 hex digits. */
-  readonly root: string;
-  readonly sig: Bytes;
-  /** The signer's fingerprint. */
-  readonly from: string;
-}
 
 /** A line on its way, with its body beside it. */
 export interface PostFields {
@@ -62,7 +50,7 @@ export type RoomRequest =
     readonly history: HistoryPolicy;
     readonly inviteOnly: boolean;
   }
-  | { readonly type: "join"; readonly room: string; readonly checkpoint?: CheckpointFields }
+  | { readonly type: "join"; readonly room: string; readonly checkpoint?: Checkpoint }
   | ({ readonly type: "post" } & PostFields)
   | { readonly type: "certificate"; readonly fingerprint: string }
   | { readonly type: "history"; readonly room: string; readonly from: number; readonly count: number }
@@ -124,8 +112,7 @@ function parseByType(type: string, fields: JsonObject): RoomRequest {
     case "join": {
       const checkpoint = member(fields, "checkpoint");
       if (checkpoint === undefined || checkpoint === null) return { type, room: room(fields) };
-      if (!isJsonObject(checkpoint)) throw bad("checkpoint", "an object");
-      return { type, room: room(fields), checkpoint: parseCheckpoint({ room: room(fields), ...checkpoint }) };
+      return { type, room: room(fields), checkpoint: checkpointOf(checkpoint) };
     }
     case "post":
       return { type, ...parsePost(fields) };
@@ -187,7 +174,7 @@ export type RoomFrame =
     readonly history: HistoryPolicy;
     readonly topic: string;
     readonly count: number;
-    readonly checkpoint: CheckpointFields | undefined;
+    readonly checkpoint: Checkpoint | undefined;
     readonly frontier: readonly Bytes[];
     readonly nextSeqno: number;
     readonly epoch: number;
@@ -206,7 +193,7 @@ export type RoomFrame =
   }
   | { readonly type: "rooms"; readonly rooms: readonly ListedRoom[]; readonly next: string | undefined }
   | { readonly type: "epoch"; readonly room: string; readonly epoch: number; readonly payload: Bytes }
-  | ({ readonly type: "checkpoint" } & CheckpointFields)
+  | { readonly type: "checkpoint"; readonly room: string; readonly checkpoint: Checkpoint }
   | {
     readonly type: "consistency";
     readonly room: string;
@@ -282,7 +269,7 @@ function parseFrameByType(type: string, fields: JsonObject): RoomFrame {
         history: history === "since_join" ? history : "all",
         topic: text(fields, "topic"),
         count: count(fields, "count"),
-        checkpoint: isJsonObject(checkpoint) ? parseCheckpoint({ room: room(fields), ...checkpoint }) : undefined,
+        checkpoint: checkpoint === undefined || checkpoint === null ? undefined : checkpointOf(checkpoint),
         frontier: hashes(fields, "frontier"),
         nextSeqno: count(fields, "next_seqno"),
         epoch: count(fields, "epoch"),
@@ -318,7 +305,7 @@ function parseFrameByType(type: string, fields: JsonObject): RoomFrame {
     case "epoch":
       return { type, room: room(fields), epoch: count(fields, "epoch"), payload: bytes(fields, "payload") };
     case "checkpoint":
-      return { type, ...parseCheckpoint(fields) };
+      return { type, room: room(fields), checkpoint: checkpointOf(fields) };
     case "consistency":
       return {
         type,
@@ -354,21 +341,10 @@ function parseFrameByType(type: string, fields: JsonObject): RoomFrame {
 /** Stands in for an erased body, so that one parser serves both. */
 const ERASED = encodeBase64(new Uint8Array(32));
 
-/** The fields of a checkpoint, in a frame of its own or inside another. */
-export function parseCheckpoint(fields: JsonObject): CheckpointFields {
-  return {
-    room: room(fields),
-    time: count(fields, "time"),
-    size: count(fields, "size"),
-    root: hex64(fields, "root"),
-    sig: bytes(fields, "sig"),
-    from: hex64(fields, "from"),
-  };
-}
-
-/** A checkpoint as it is written, but for `type`. */
-export function checkpointJson({ room, time, size, root, sig, from }: CheckpointFields): JsonObject {
-  return { room, time, size, root, sig: encodeBase64(sig), from };
+function checkpointOf(value: Json): Checkpoint {
+  const checkpoint = parseCheckpoint(value);
+  if (!checkpoint) throw bad("checkpoint", "a checkpoint: time, size, root, sig, from");
+  return checkpoint;
 }
 
 /** A post as the fields of its frame. */

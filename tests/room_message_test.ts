@@ -1,10 +1,11 @@
 import { assert } from "./assert.ts";
 import { encodeBase64, encodeUtf8 } from "../lib/bytes.ts";
+import { encodeCheckpoint } from "../lib/checkpoint.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import { parseFrame } from "../lib/frame.ts";
 import { encodeJson } from "../lib/json.ts";
 import { directRoom, isRoomName, partners } from "../lib/names.ts";
-import { checkpointJson, parseRequest, parseRoomFrame, postJson } from "../lib/room_message.ts";
+import { parseRequest, parseRoomFrame, postJson } from "../lib/room_message.ts";
 
 const HASH = "ab".repeat(32);
 const POST = {
@@ -16,7 +17,7 @@ const POST = {
   sig: new Uint8Array(256),
   body: new Uint8Array(48),
 };
-const CHECKPOINT = { room: "#ops", time: 1_700_000_000, size: 3, root: HASH, sig: new Uint8Array(256), from: HASH };
+const CHECKPOINT = { time: 1_700_000_000, size: 3, root: HASH, sig: new Uint8Array(256), from: HASH };
 
 const frame = (fields: Record<string, unknown>) => parseFrame(encodeUtf8(encodeJson(fields)));
 
@@ -36,7 +37,7 @@ Deno.test("parseRequest() takes each request as it is written, and what is unkno
     id: undefined,
   });
   assert.deepEqual(
-    parseRequest(frame({ type: "join", room: "#ops", checkpoint: checkpointJson(CHECKPOINT) })).request,
+    parseRequest(frame({ type: "join", room: "#ops", checkpoint: encodeCheckpoint(CHECKPOINT) })).request,
     {
       type: "join",
       room: "#ops",

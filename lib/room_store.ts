@@ -1,0 +1,135 @@
+/**
+ * What rooms ask of a database (rooms.md): logs with their trees, checkpoints, epoch keys, devices, codes and tokens.
+ * Beside `store.ts`, and implemented by the same stores; one contract test is passed by both.
+ *
+ * A log is named by its origin. Its lines, and the hash of every perfect subtree that they complete, are written in one
+ * transaction: so a head, an inclusion proof and a consistency proof read a logarithmic number of nodes. (origin, index)
+ * and (origin, author, seqno) are unique keys, whatever a program believes. Fingerprints, hashes and roots in hex are
+ * lower-case; usernames are compared with ASCII letters lower-cased; times are unix milliseconds unless they say seconds.
+ */
+
+import type { Bytes } from "./bytes.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import type { HistoryPolicy } from "./room_message.ts";
+import type { NodePlace, TreeNode } from "./room_log.ts";
+
+/** A room as it was made. */
+export interface NewRoom {
+  readonly name: string;
+  readonly origin: string;
+  readonly history: HistoryPolicy;
+  readonly inviteOnly: boolean;
+  readonly createdAt: number;
+}
+
+/** A room and how many lines its log has. */
+export interface StoredRoom extends NewRoom {
+  readonly size: number;
+}
+
+/** A line of a log. */
+export interface StoredLine {
+  readonly index: number;
+  /** The author's certificate. */
+  readonly author: string;
+  readonly seqno: number;
+  readonly epoch: number;
+  /** The transcript's line, without LF. */
+  readonly line: string;
+  /** `iv || ciphertext` of the envelope; null once it was erased. */
+  readonly body: Bytes | null;
+  readonly acceptedAt: number;
+}
+
+/** A certificate that is bound to an account. */
+export interface Device {
+  readonly fingerprint: string;
+  readonly userId: number;
+  readonly email: string;
+  readonly username: string;
+  /** The certificate with its intermediates. */
+  readonly pem: string;
+}
+
+/** What a code is for. */
+export interface NewCode {
+  /** SHA-256 of the code's secret, hex. */
+  readonly hash: string;
+  /** The account that it was made for, as its username will be or is. */
+  readonly username: string;
+  /** `invitation`: for somebody without an account; `device`: for a further certificate of one. */
+  readonly kind: "invitation" | "device";
+  readonly expiresAt: number;
+}
+
+/** A code that is good, with the certificate that was issued with it, where one was. */
+export interface Code extends NewCode {
+  readonly issuedTo: string | undefined;
+}
+
+/** A session's token, stored as a hash. */
+export interface Token {
+  /** SHA-256 of the token, hex. */
+  readonly hash: string;
+  readonly userId: number;
+  /** The certificate that it is bound to. */
+  readonly fingerprint: string;
+  readonly expiresAt: number;
+}
+
+/** Logs, keys and devices. Every method may throw `StoreUnavailable`. */
+export interface RoomStore {
+  /** Makes a room with an empty log; false where the name is taken. */
+  createRoom(room: NewRoom): Promise<boolean>;
+  findRoom(name: string): Promise<StoredRoom | undefined>;
+  /** Rooms (no direct conversations) whose names come after `after`, by name. */
+  listRooms(after: string, count: number): Promise<readonly StoredRoom[]>;
+
+  /**
+   * Appends lines at the indexes that follow, with the nodes that they complete: all or none. Throws a plain Error where
+   * an index or an (author, seqno) of the log is taken: then the caller's picture of the log is wrong.
+   */
+  appendLines(origin: string, lines: readonly StoredLine[], nodes: readonly TreeNode[]): Promise<void>;
+  /** Lines from an index on, in order. */
+  linesFrom(origin: string, from: number, count: number): Promise<readonly StoredLine[]>;
+  lineBy(origin: string, author: string, seqno: number): Promise<StoredLine | undefined>;
+  /** The hashes of nodes, in the order asked for; a plain Error where one is missing. One query, however many. */
+  nodes(origin: string, places: readonly NodePlace[]): Promise<readonly Bytes[]>;
+  /** Erases the body of a line: from the table and from what the database keeps of freed pages, as far as it can. */
+  eraseBody(origin: string, index: number): Promise<void>;
+
+  addCheckpoint(origin: string, checkpoint: Checkpoint): Promise<void>;
+  latestCheckpoint(origin: string): Promise<Checkpoint | undefined>;
+  /** The root that was signed for a size; `undefined` where none was. */
+  signedRoot(origin: string, size: number): Promise<string | undefined>;
+
+  addEpoch(origin: string, epoch: number, wrappedKey: Bytes): Promise<void>;
+  /** Wrapped keys of epochs from `from` on, in order. */
+  epochs(origin: string, from: number, count: number): Promise<readonly { epoch: number; wrappedKey: Bytes }[]>;
+
+  /** An invitation that waits for its answer; a second one changes nothing. */
+  addInvitation(room: string, username: string, from: string): Promise<void>;
+  invitations(username: string): Promise<readonly { room: string; from: string }[]>;
+  dropInvitation(room: string, username: string): Promise<void>;
+
+  /** Binds a certificate; false where it is bound already (to this account or to another). */
+  bindDevice(device: { fingerprint: string; userId: number; pem: string }, boundAt: number): Promise<boolean>;
+  findDevice(fingerprint: string): Promise<Device | undefined>;
+
+  addCode(code: NewCode): Promise<void>;
+  /** A code that is not used up and not past its end at `now`. */
+  findCode(hash: string, now: number): Promise<Code | undefined>;
+  /** Notes the certificate that was issued with a code; false where one was already, or the code is gone. */
+  issueWithCode(hash: string, fingerprint: string): Promise<boolean>;
+  /** Uses a code up; false where somebody else was first. */
+  useCode(hash: string): Promise<boolean>;
+  /** The good code that a certificate was issued with. */
+  codeOf(fingerprint: string, now: number): Promise<Code | undefined>;
+
+  addToken(token: Token): Promise<void>;
+  findToken(hash: string, now: number): Promise<Token | undefined>;
+  /** Drops a certificate's tokens, all but one where that is given. */
+  dropTokens(fingerprint: string, exceptHash?: string): Promise<void>;
+  /** Drops tokens and codes past their end. */
+  dropExpired(now: number): Promise<void>;
+}
