@@ -272,9 +272,20 @@ class Conversation {
     if (this.#closing) return show({ event: "not_sent", reason: "The session ended before the line could be sent." });
     if (this.#connection.pendingCount === 0) this.#waitingSince = performance.now();
     // A lone surrogate can be typed nowhere; from a program's own input it becomes U+FFFD as everywhere in UTF-8.
-    const { seqno, ts } = await this.#connection.sendText(text.toWellFormed());
+    const message = await this.#unlessOver(() => this.#connection.sendText(text.toWellFormed()));
+    if (!message) return show({ event: "not_sent", reason: "The session ended before the line could be sent." });
     this.#sent += 1;
-    show({ event: "sent", seqno, ts, text });
+    show({ event: "sent", seqno: message.seqno, ts: message.ts, text });
+  }
+
+  /** The server may end the session while a line is signed: then there is nothing to send it on, and no fault in that. */
+  async #unlessOver<T>(send: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await send();
+    } catch (error) {
+      if (this.#connection.state === "session") throw error;
+      return undefined;
+    }
   }
 
   /** Writes this side's receipt and hands it to the server, once every line before it is answered. */
@@ -292,7 +303,7 @@ class Conversation {
     this.#closing = true;
     this.#wake();
     this.#waitingSince = performance.now();
-    if (this.#connection.state === "session") await this.#connection.quit();
+    await this.#unlessOver(() => this.#connection.quit());
   }
 
   #stop(): void {
@@ -362,7 +373,7 @@ class Conversation {
     const { show } = this.#options;
     const unanswered = this.#connection.pendingCount;
     if (unanswered > 0) {
-      const message = `${unanswered} of the lines sent were not acknowledged and are not in the transcript; ` +
+      const message = `Lines sent and not acknowledged: ${unanswered}. They are not in the transcript; ` +
         "the server may have kept them all the same.";
       show({ event: "warning", message });
     }

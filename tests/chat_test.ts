@@ -489,6 +489,17 @@ Deno.test("chat() shows a refused line with how far the clocks differ, and the l
   assert.equal(world.transcriptLines(), 1);
 });
 
+Deno.test("chat() whose server stops while lines pour in ends with what was acknowledged, and says which were not", async () => {
+  await using world = await World.create();
+  const inside = new Inside(world);
+  inside.type(...Array.from({ length: 2000 }, (_, i) => `line ${i}`));
+  await inside.until("acknowledged", 100);
+  await world.server.stop();
+  assert.equal(await inside.status, 5);
+  assert.equal(world.transcriptLines(), ofType(inside.events, "acknowledged").length);
+  assert.equal(inside.events.at(-1)?.event, "end");
+});
+
 Deno.test("chat() does not send what is not UTF-8", async () => {
   await using world = await World.create();
   const inside = new Inside(world);
@@ -511,7 +522,7 @@ Deno.test("chat() whose network goes silent gives up after its time, with the ow
   const end = inside.events.at(-1);
   assert.ok(end?.event === "end" && end.client_receipt !== null && end.server_receipt === null);
   assert.match(end.reason, /has not answered for 0\.7 s/);
-  assert.match(ofType(inside.events, "warning")[0]?.message ?? "", /1 of the lines sent/);
+  assert.match(ofType(inside.events, "warning")[0]?.message ?? "", /not acknowledged: 1\./);
   assert.equal(world.transcriptLines(), 1);
 });
 
