@@ -46,6 +46,8 @@ export interface MysqlAddress {
 export interface MysqlOptions {
   /** Milliseconds for one call, the wait for a free connection and connecting included. */
   readonly timeout?: number;
+  /** Seconds to wait while another server migrates. */
+  readonly migrationWait?: number;
 }
 
 /** Statements take milliseconds; who waits longer than this waits for a database that is gone. */
@@ -54,8 +56,8 @@ const TIMEOUT_MS = 5_000;
 /** MySQL grants 151 by default to all who use it; ten at once keep its disk busy. */
 const CONNECTIONS = 10;
 
-/** How long a second server waits, in seconds, while the first migrates. */
-const MIGRATION_WAIT = 60;
+/** An ALTER of a large table takes minutes; a server that waits longer than this should rather say so. */
+const MIGRATION_WAIT_S = 60;
 
 const SESSION_SETTINGS = "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'";
 
@@ -65,7 +67,7 @@ const DONE_BEFORE: readonly unknown[] = ["ER_DUP_FIELDNAME", "ER_DUP_KEYNAME"];
 /** Connects, and migrates the database. */
 export async function openMysqlStore(
   address: MysqlAddress,
-  { timeout = TIMEOUT_MS }: MysqlOptions = {},
+  { timeout = TIMEOUT_MS, migrationWait = MIGRATION_WAIT_S }: MysqlOptions = {},
 ): Promise<Store> {
   const pool = mysql.createPool({
     host: address.host,
@@ -86,7 +88,7 @@ export async function openMysqlStore(
   });
   const store = new MysqlStore(pool, timeout);
   try {
-    await store.migrate();
+    await store.migrate(migrationWait);
     return store;
   } catch (error) {
     await store.close();
@@ -134,13 +136,13 @@ class MysqlStore implements Store {
   }
 
   /** Applies what is pending. Looking for it takes no right but SELECT. */
-  async migrate(): Promise<void> {
+  async migrate(wait: number): Promise<void> {
     if (pendingMigrations(await this.#use(versionOf)).length === 0) return;
     const work = async (connection: PoolConnection) => {
       // The lock goes with the connection, which is thrown away below.
-      const lock = `GET_LOCK(LEFT(CONCAT('securechat migrates ', DATABASE()), 64), ${MIGRATION_WAIT})`;
+      const lock = `GET_LOCK(LEFT(CONCAT('securechat migrates ', DATABASE()), 64), ${wait})`;
       const [[row]] = await connection.query<RowDataPacket[]>(`SELECT ${lock} AS taken`);
-      if (row?.["taken"] !== 1) throw new Error("another server has been migrating it for a minute");
+      if (row?.["taken"] !== 1) throw new Error("another server is migrating it and doesn't come to an end");
       await connection.query(`${CREATE_SCHEMA_VERSION} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`);
       for (const migration of pendingMigrations(await versionOf(connection))) {
         for (const statement of migration.mysql) {
@@ -152,7 +154,7 @@ class MysqlStore implements Store {
       }
       connection.destroy();
     };
-    // An ALTER of a large table takes as long as it takes.
+    // What an ALTER of a large table takes, it may take.
     await this.#use(work, 2 ** 31 - 1);
   }
 

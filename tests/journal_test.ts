@@ -203,6 +203,7 @@ Deno.test("blocks of zeros, whole lines of rubbish and endless lines at the end 
     "\n",
     "\n\n\n",
     `${"A".repeat(70_000)}\n`,
+    `${"A".repeat(64 * 1024 - good.length)}${line(1)}\n`, // what the reader finds at its next read is no line's start
     `${line(1).slice(5)}\n${"x".repeat(40_000)}`,
   ];
   for (const tail of tails) {

@@ -174,8 +174,10 @@ Deno.test("an append begins behind the last whole line, whatever a failed one ha
   using folder = temporaryFolder();
   const spool = await Spool.open(folder.path, { limit: LIMIT });
   await spool.append([row("one")]);
-  await Deno.writeTextFile(`${folder.path}/${SPOOL_FILE}`, '{"row":{"eve', { append: true });
+  const file = `${folder.path}/${SPOOL_FILE}`;
+  await Deno.writeTextFile(file, `${JSON.stringify(row("failed"))}\n`.repeat(5), { append: true });
   await spool.append([row("two")]);
+  assert.equal(await Deno.readTextFile(file), `${JSON.stringify(row("one"))}\n${JSON.stringify(row("two"))}\n`);
   assert.deepEqual(await takeAll(spool), [row("one"), row("two")]);
   spool.close();
 });

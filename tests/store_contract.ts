@@ -252,6 +252,13 @@ export function testStore(name: string, openFixture: OpenFixture, options: TestO
     ]);
   });
 
+  test("audit rows go in all or none", async ({ store, query }) => {
+    const row = { event: "stale", occurredAt: NOW } as const;
+    await assert.rejects(store.addAudit([{ ...row, reason: "one" }, { ...row, occurredAt: NaN }]));
+    await store.addAudit([{ ...row, reason: "two" }]);
+    assert.deepEqual(await query("SELECT reason FROM audit_log"), [{ reason: "two" }]);
+  });
+
   test("several hundred audit rows go in at once", async ({ store, query }) => {
     await store.addAudit(Array.from({ length: 700 }, (_, index) => ({
       event: "replay",

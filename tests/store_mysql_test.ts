@@ -221,6 +221,16 @@ test("eight servers that start at once on the seed's database migrate it once", 
   assert.equal(await server.sql("SELECT COUNT(*) FROM schema_version;", address.name), `${SCHEMA_VERSION}\n`);
 });
 
+test("a server doesn't begin to migrate while another one is at it, and says so when that takes too long", async (server) => {
+  const address = await server.createDatabase();
+  const holding = server.sql(`SELECT GET_LOCK('securechat migrates ${address.name}', 0); SELECT SLEEP(3);`);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.match(await refusal(address, { migrationWait: 1 }), /another server is migrating it/);
+  assert.equal(await server.sql("SHOW TABLES;", address.name), "");
+  await holding;
+  await (await openMysqlStore(address)).close();
+});
+
 test("openMysqlStore() refuses a schema that is newer than the program", async (server) => {
   const address = await server.createDatabase();
   await (await openMysqlStore(address)).close();
