@@ -13,17 +13,30 @@
  * it, and every time in it is the claim of who signed it.
  */
 
-import { Buffer } from "node:buffer";
-import { type Bytes, encodeUtf8, parseBase64, parseUtf8 } from "./bytes.ts";
+import { type Bytes, encodeUtf8, parseBase64 } from "./bytes.ts";
 import { type CertificatePath, findPath, type Trust } from "./certificate_path.ts";
-import { EXIT, Failure, ProtocolError } from "./errors.ts";
-import { isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson, repeatedName } from "./json.ts";
-import { isSignedBy, ONE_BY_ONE, type SignatureChecker, type SignedLine } from "./line_signature.ts";
+import { isJsonObject, type JsonObject, member } from "./json.ts";
+import { isSignedBy, ONE_BY_ONE, type SignatureChecker } from "./line_signature.ts";
 import { VerifyingKey } from "./pss.ts";
 import { MAX_RECEIPT_BYTES, parseTime, type Role, statementInput } from "./receipt.ts";
 import { printable } from "./text.ts";
 import { parseLine, type TranscriptLine, TranscriptSummary } from "./transcript.ts";
-import { type Certificate, parseCertificates } from "./x509.ts";
+import {
+  asLatin1,
+  type Chain,
+  type Check,
+  CheckList,
+  Fields,
+  type LineSigner,
+  onText,
+  parseChain,
+  parseCount,
+  parseHash,
+  parseList,
+  readJsonFile,
+  SignatureBatches,
+} from "./verdict.ts";
+import type { Certificate } from "./x509.ts";
 
 /** What is to be verified. */
 export interface Evidence {
@@ -84,31 +97,14 @@ export const CHECKS = [
 /** One of {@link CHECKS}. */
 export type CheckName = typeof CHECKS[number];
 
-/** What became of one check. */
-export interface Check {
-  readonly name: CheckName;
-  readonly outcome: "passed" | "failed" | "not checked";
-  /** Why it failed, or was not made: a sentence each; of very many the first few, and how many more. */
-  readonly reasons: readonly string[];
-  /** What the receipt says, where it can be compared. */
-  readonly expected?: string;
-  /** What the transcript gives. */
-  readonly found?: string;
-}
-
-/** Who signed lines, and how many of them. */
-export interface LineSigner {
-  readonly subject: string;
-  readonly fingerprint: string;
-  readonly lines: number;
-}
+type Checks = CheckList<CheckName>;
 
 /** The answer. */
 export interface Verdict {
   readonly result: "valid" | "invalid" | "undecided";
   /** One plain sentence. */
   readonly sentence: string;
-  readonly checks: readonly Check[];
+  readonly checks: readonly Check<CheckName>[];
   /** What the verdict does not show. */
   readonly notes: readonly string[];
   /** The receipt's fields that nobody signed: anybody could have written them. Empty for version 2. */
@@ -121,15 +117,11 @@ const HASHED_FIELDS = new Set(
   "type transcript_hash signature signer_cert peer_cert_fingerprint message_count first_seqno last_seqno".split(" "),
 );
 
-/** So many reasons are listed of one check; a transcript of a million bad lines needs no million sentences. */
-const MAX_REASONS = 20;
-/** Lines in a batch: enough that a worker's round trip of some 35 µs is lost beside 64 verifications. */
-const BATCH_LINES = 64;
 /** How far a receipt's `created_at` may lie from the clock of the side that gets it: 5 minutes, in milliseconds. */
 const MAX_RECEIPT_AGE = 300_000;
 
 /**
- * Verifies a receipt and its transcript. Throws a {@link Failure} where the receipt is nothing that can be read: beyond
+ * Verifies a receipt and its transcript. Throws a `Failure` where the receipt is nothing that can be read: beyond
  * 1 MiB, not UTF-8, not JSON.
  */
 export async function verify(evidence: Evidence, trust: Trust, options: VerifyOptions = {}): Promise<Verdict> {
@@ -137,7 +129,9 @@ export async function verify(evidence: Evidence, trust: Trust, options: VerifyOp
   const data = readReceipt(evidence.receipt, checks);
   const receipt = new ReceiptFields(data, checks);
   const people = new Certificates(trust, options.at);
-  for (const chain of [...evidence.certificates ?? [], receipt.signer ?? [], ...receipt.certs]) people.add(chain);
+  for (const chain of evidence.certificates ?? []) people.add(chain);
+  if (receipt.signer) people.add(receipt.signer.certificates);
+  for (const { certificates } of receipt.certs) people.add(certificates);
 
   const { summary, signers } = await checkLines(evidence.lines, people, checks, options.signatures ?? ONE_BY_ONE);
   compareSummary(receipt, summary, checks);
@@ -147,65 +141,15 @@ export async function verify(evidence: Evidence, trust: Trust, options: VerifyOp
   return conclude(checks.list(), { receipt, signers, hasRevocations: trust.revocations.length > 0 });
 }
 
-/** Outcomes and reasons as they come, in the order of {@link CHECKS}. */
-class CheckList {
-  readonly #checks: Map<CheckName, { outcome: Check["outcome"]; reasons: string[]; more: number; values?: Values }>;
-
-  constructor(names: readonly CheckName[]) {
-    this.#checks = new Map(names.map((name) => [name, { outcome: "passed", reasons: [], more: 0 }]));
-  }
-
-  fail(name: CheckName, reason: string, values?: Values): void {
-    const check = this.#checks.get(name);
-    if (!check) return;
-    if (check.outcome === "not checked") check.reasons = [];
-    check.outcome = "failed";
-    if (check.reasons.length < MAX_REASONS) check.reasons.push(reason);
-    else check.more += 1;
-    if (values) check.values = values;
-  }
-
-  /** The check can't be made; a failure that was found all the same stands. */
-  skip(name: CheckName, reason: string): void {
-    const check = this.#checks.get(name);
-    if (!check || check.outcome === "failed" || check.reasons.includes(reason)) return;
-    check.outcome = "not checked";
-    check.reasons.push(reason);
-  }
-
-  list(): Check[] {
-    return [...this.#checks].map(([name, { outcome, reasons, more, values }]) => ({
-      name,
-      outcome,
-      reasons: more === 0 ? reasons : [...reasons, `and ${more} more`],
-      ...values,
-    }));
-  }
-}
-
-interface Values {
-  readonly expected: string;
-  readonly found: string;
-}
-
 // ---- the receipt
 
-function readReceipt(receipt: Evidence["receipt"], checks: CheckList): JsonObject {
+function readReceipt(receipt: Evidence["receipt"], checks: Checks): JsonObject {
   if (typeof receipt === "object" && !(receipt instanceof Uint8Array)) return receipt;
-  const bytes = typeof receipt === "string" ? encodeUtf8(receipt) : receipt;
-  if (bytes.length > MAX_RECEIPT_BYTES) {
-    throw new Failure(EXIT.usage, `the receipt has more than ${MAX_RECEIPT_BYTES} bytes: no receipt is that long`);
-  }
-  const text = parseUtf8(bytes);
-  if (text === undefined) throw new Failure(EXIT.usage, "the receipt is not UTF-8 text");
-  const whole = parseJson(text);
-  if (whole === undefined) throw new Failure(EXIT.usage, "the receipt is not JSON: is it the right file?");
-  if (!isJsonObject(whole)) throw new Failure(EXIT.usage, "the receipt is not a JSON object: is it the right file?");
-  const repeated = repeatedName(text);
+  const { object, repeated } = readJsonFile(receipt, MAX_RECEIPT_BYTES);
   if (repeated !== undefined) checks.fail("receipt form", `the name "${printable(repeated)}" comes twice`);
   // A receipt has no `data`: what has one and no hash is the frame that a receipt comes in.
-  const inner = member(whole, "data");
-  return isJsonObject(inner) && !Object.hasOwn(whole, "transcript_hash") ? inner : whole;
+  const inner = member(object, "data");
+  return isJsonObject(inner) && !Object.hasOwn(object, "transcript_hash") ? inner : object;
 }
 
 /** A receipt's fields; one that is missing or malformed is `undefined` here and a failure of "receipt form". */
@@ -218,43 +162,37 @@ class ReceiptFields {
   readonly hash: string | undefined;
   readonly fingerprint: string | undefined;
   readonly signature: Bytes | undefined;
-  readonly signer: readonly Certificate[] | undefined;
-  readonly certs: readonly (readonly Certificate[])[];
+  readonly signer: Chain | undefined;
+  readonly certs: readonly Chain[];
   /** These three are `undefined` where they are missing too: a version-1 receipt has none of them. */
   readonly other: string | undefined;
   readonly session: string | undefined;
   readonly statementSignature: Bytes | undefined;
 
-  constructor(readonly data: JsonObject, checks: CheckList) {
-    const take = <T>(name: string, expected: string, parse: (value: Json) => T | undefined): T | undefined => {
-      const value = member(data, name);
-      const parsed = value === undefined ? undefined : parse(value);
-      if (parsed === undefined) {
-        checks.fail("receipt form", `${name} is ${value === undefined ? "missing" : `not ${expected}`}`);
-      }
-      return parsed;
-    };
-    const takeOptional = <T>(name: string, expected: string, parse: (value: Json) => T | undefined): T | undefined =>
-      Object.hasOwn(data, name) ? take(name, expected, parse) : undefined;
-
-    take("type", `"receipt"`, (value) => value === "receipt" ? value : undefined);
-    this.role = take(
+  constructor(readonly data: JsonObject, checks: Checks) {
+    const fields = new Fields(data, (reason) => checks.fail("receipt form", reason));
+    fields.take("type", `"receipt"`, (value) => value === "receipt" ? value : undefined);
+    this.role = fields.take(
       "peer",
       `"client" or "server"`,
       (value) => value === "client" || value === "server" ? value : undefined,
     );
-    this.createdAt = take("created_at", "a time like 2023-11-15T14:30:22Z", onText(parseTime));
-    this.first = take("first_seqno", "an integer or null", (value) => value === null ? value : parseCount(value));
-    this.last = take("last_seqno", "an integer or null", (value) => value === null ? value : parseCount(value));
-    this.count = take("message_count", "an integer", parseCount);
-    this.hash = take("transcript_hash", "64 lower-case hex digits", parseHash);
-    this.fingerprint = take("peer_cert_fingerprint", "64 lower-case hex digits", parseHash);
-    this.signature = take("signature", "base64", onText(parseBase64));
-    this.signer = take("signer_cert", "base64 of a PEM certificate", parseChain);
-    this.certs = takeOptional("certs", "a list of base64 of PEM certificates", parseChains) ?? [];
-    this.other = takeOptional("other_fingerprint", "64 lower-case hex digits", parseHash);
-    this.session = takeOptional("session", "64 lower-case hex digits", parseHash);
-    this.statementSignature = takeOptional("statement_signature", "base64", onText(parseBase64));
+    this.createdAt = fields.take("created_at", "a time like 2023-11-15T14:30:22Z", onText(parseTime));
+    this.first = fields.take(
+      "first_seqno",
+      "an integer or null",
+      (value) => value === null ? value : parseCount(value),
+    );
+    this.last = fields.take("last_seqno", "an integer or null", (value) => value === null ? value : parseCount(value));
+    this.count = fields.take("message_count", "an integer", parseCount);
+    this.hash = fields.take("transcript_hash", "64 lower-case hex digits", parseHash);
+    this.fingerprint = fields.take("peer_cert_fingerprint", "64 lower-case hex digits", parseHash);
+    this.signature = fields.take("signature", "base64", onText(parseBase64));
+    this.signer = fields.take("signer_cert", "base64 of a PEM certificate", parseChain);
+    this.certs = fields.takeOptional("certs", "a list of base64 of PEM certificates", parseList(parseChain)) ?? [];
+    this.other = fields.takeOptional("other_fingerprint", "64 lower-case hex digits", parseHash);
+    this.session = fields.takeOptional("session", "64 lower-case hex digits", parseHash);
+    this.statementSignature = fields.takeOptional("statement_signature", "base64", onText(parseBase64));
     if (this.isVersion2 && Object.hasOwn(data, "session") && !Object.hasOwn(data, "other_fingerprint")) {
       checks.fail("receipt form", "other_fingerprint is missing beside session");
     }
@@ -268,39 +206,6 @@ class ReceiptFields {
   /** What anybody could have written into it. */
   get unsigned(): string[] {
     return this.isVersion2 ? [] : Object.keys(this.data).filter((name) => !HASHED_FIELDS.has(name)).sort();
-  }
-}
-
-function onText<T>(parse: (text: string) => T | undefined): (value: Json) => T | undefined {
-  return (value) => typeof value === "string" ? parse(value) : undefined;
-}
-
-function parseCount(value: Json): number | undefined {
-  return typeof value === "number" ? value : undefined; // json.ts gives a number for plain digits up to 2^53 - 1 alone
-}
-
-function parseHash(value: Json): string | undefined {
-  return typeof value === "string" && /^[0-9a-f]{64}$/.test(value) ? value : undefined;
-}
-
-function parseChains(value: Json): (readonly Certificate[])[] | undefined {
-  if (!isJsonList(value)) return undefined;
-  const chains = value.map(parseChain);
-  return chains.every((chain) => chain !== undefined) ? chains : undefined;
-}
-
-/** PEM has many spellings of one certificate; here one is taken, so that no byte of it is signed by nobody. */
-function parseChain(value: Json): readonly Certificate[] | undefined {
-  const bytes = typeof value === "string" ? parseBase64(value) : undefined;
-  const pem = bytes && parseUtf8(bytes);
-  if (pem === undefined) return undefined;
-  try {
-    const chain = parseCertificates(pem);
-    const spelling = chain.map((certificate) => certificate.pem).join("");
-    return pem === spelling || `${pem}\n` === spelling ? chain : undefined;
-  } catch (error) {
-    if (error instanceof ProtocolError) return undefined;
-    throw error;
   }
 }
 
@@ -361,29 +266,22 @@ interface LineCertificate {
 
 // ---- lines
 
-interface PendingBatch {
-  readonly numbers: readonly number[];
-  readonly lines: readonly SignedLine[];
-  readonly verdicts: Promise<readonly boolean[]> | readonly boolean[];
-}
-
 async function checkLines(
   lines: Evidence["lines"],
   people: Certificates,
-  checks: CheckList,
+  checks: Checks,
   checker: SignatureChecker,
 ): Promise<{ summary: TranscriptSummary; signers: LineSigner[] }> {
   const summary = new TranscriptSummary();
-  const pending: PendingBatch[] = [];
-  let batch: SignedLine[] = [];
-  let numbers: number[] = [];
-  const flush = () => {
-    if (batch.length > 0) pending.push({ numbers, lines: batch, verdicts: checker.check(batch) });
-    [batch, numbers] = [[], []];
-  };
-  const settle = async (most: number) => {
-    while (pending.length > most) await judgeSignatures(pending.shift(), people, checks);
-  };
+  const signatures = new SignatureBatches(checker, ({ line, number }) => {
+    const signer = people.findSigner(line);
+    checks.fail(
+      "line signatures",
+      signer
+        ? `line ${number} names another certificate: its signature is that of ${signer.subject} (${signer.fingerprint})`
+        : `line ${number} is not signed by the certificate that it names`,
+    );
+  });
 
   try {
     for await (const raw of lines) {
@@ -396,19 +294,13 @@ async function checkLines(
         continue;
       }
       const modulus = await judgeLine(line, number, people, checks);
-      if (modulus === undefined) continue;
-      batch.push({ line, modulus });
-      numbers.push(number);
-      if (batch.length < BATCH_LINES) continue;
-      flush();
-      await settle(2 * checker.concurrency - 1);
+      if (modulus !== undefined) await signatures.add({ line, modulus, number });
     }
   } catch (error) {
     if (!(error instanceof TranscriptFormError)) throw error;
     checks.fail("transcript form", error.message);
   }
-  flush();
-  await settle(0);
+  await signatures.end();
   if (!people.hasAuthorities) checks.skip("line certificates", NO_AUTHORITY);
   const signers = people.named.map(({ leaf, lines }) => ({
     subject: leaf.subject,
@@ -425,7 +317,7 @@ async function judgeLine(
   line: TranscriptLine,
   number: number,
   people: Certificates,
-  checks: CheckList,
+  checks: Checks,
 ): Promise<bigint | undefined> {
   const named = await people.forLine(line.signer);
   if (!named) {
@@ -445,33 +337,9 @@ async function judgeLine(
   return named.leaf.rsa?.modulus;
 }
 
-async function judgeSignatures(
-  batch: PendingBatch | undefined,
-  people: Certificates,
-  checks: CheckList,
-): Promise<void> {
-  if (!batch) return;
-  const verdicts = await batch.verdicts;
-  for (const [at, { line }] of batch.lines.entries()) {
-    if (verdicts[at] === true) continue;
-    const number = batch.numbers[at];
-    const signer = people.findSigner(line);
-    checks.fail(
-      "line signatures",
-      signer
-        ? `line ${number} names another certificate: its signature is that of ${signer.subject} (${signer.fingerprint})`
-        : `line ${number} is not signed by the certificate that it names`,
-    );
-  }
-}
-
-function asLatin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
-}
-
 // ---- the receipt against the transcript and its signer
 
-function compareSummary(receipt: ReceiptFields, summary: TranscriptSummary, checks: CheckList): void {
+function compareSummary(receipt: ReceiptFields, summary: TranscriptSummary, checks: Checks): void {
   const compare = (name: CheckName, expected: unknown, found: unknown) => {
     if (expected === undefined) checks.skip(name, "the receipt doesn't say it");
     else if (Number.isNaN(found)) checks.skip(name, "the line has no seqno that can be read");
@@ -489,14 +357,13 @@ function compareSummary(receipt: ReceiptFields, summary: TranscriptSummary, chec
 async function checkSigner(
   receipt: ReceiptFields,
   people: Certificates,
-  checks: CheckList,
+  checks: Checks,
   { at }: VerifyOptions,
 ): Promise<void> {
   const { signer, fingerprint, role } = receipt;
-  const [leaf] = signer ?? [];
-  if (!signer || !leaf) return checks.skip("signer certificate", "signer_cert can't be read");
-  if (fingerprint !== undefined && fingerprint !== leaf.fingerprint) {
-    const values = { expected: fingerprint, found: leaf.fingerprint };
+  if (!signer) return checks.skip("signer certificate", "signer_cert can't be read");
+  if (fingerprint !== undefined && fingerprint !== signer.leaf.fingerprint) {
+    const values = { expected: fingerprint, found: signer.leaf.fingerprint };
     checks.fail("signer certificate", "peer_cert_fingerprint is not that of signer_cert", values);
   }
   const time = at ?? receipt.createdAt;
@@ -504,18 +371,18 @@ async function checkSigner(
   if (role === undefined || time === undefined) {
     return checks.skip("signer certificate", "the receipt doesn't say the signer's role, or the time");
   }
-  const path = await findPath(signer, people.trust, { purpose: role });
+  const path = await findPath(signer.certificates, people.trust, { purpose: role });
   for (const problem of path.problems(time, "offline")) checks.fail("signer certificate", problem);
 }
 
 function checkSignatures(
   receipt: ReceiptFields,
   summary: TranscriptSummary,
-  checks: CheckList,
+  checks: Checks,
   version2Only: boolean,
 ): void {
-  const [leaf] = receipt.signer ?? [];
-  const key = leaf?.rsa && new VerifyingKey(leaf.rsa.modulus);
+  const rsa = receipt.signer?.leaf.rsa;
+  const key = rsa && new VerifyingKey(rsa.modulus);
   const unreadable = "signer_cert or the signature can't be read";
   if (!key || !receipt.signature) checks.skip("receipt signature", unreadable);
   else if (!key.verify(receipt.signature, summary.digest())) {
@@ -546,7 +413,7 @@ function checkSignatures(
 }
 
 /** The other side's receipt against what this side knows of its own session. */
-function compareSession(receipt: ReceiptFields, expected: ExpectedSession, checks: CheckList): void {
+function compareSession(receipt: ReceiptFields, expected: ExpectedSession, checks: Checks): void {
   const compare = (what: string, wanted: string, found: string | undefined) => {
     if (wanted === found) return;
     checks.fail("session", `${what} is not the one of this session`, { expected: wanted, found: found ?? "nothing" });
@@ -570,7 +437,7 @@ interface Findings {
   readonly hasRevocations: boolean;
 }
 
-function conclude(checks: readonly Check[], { receipt, signers, hasRevocations }: Findings): Verdict {
+function conclude(checks: readonly Check<CheckName>[], { receipt, signers, hasRevocations }: Findings): Verdict {
   const failed = checks.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);
   // The statement signature is the one check that a valid receipt may lack: version 1 has none.
   const open = checks.filter(({ name, outcome }) => outcome === "not checked" && name !== "statement signature");
@@ -603,7 +470,7 @@ function sentence(
   if (result === "undecided") {
     return "Undecided: what could be checked holds, but without a CA nobody knows whose signatures these are.";
   }
-  const subject = receipt.signer?.[0]?.subject ?? "";
+  const subject = receipt.signer?.leaf.subject ?? "";
   const messages = receipt.count === 1 ? "1 message was" : `${receipt.count} messages were`;
   const by = signers.length === 0 ? "" : `, signed by ${signers.map((signer) => signer.subject).join(" and ")}`;
   return `Valid: ${subject} confirms that ${messages} accepted in this order${by}; the words are not shown.`;

@@ -4,11 +4,11 @@ import { concat, encodeUtf8, parseUtf8 } from "../lib/bytes.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
 import { encodeJson, isJsonObject, type JsonObject, parseJson, repeatedName } from "../lib/json.ts";
 import { MAX_RECEIPT_BYTES } from "../lib/receipt.ts";
+import type { SignatureChecker } from "../lib/line_signature.ts";
+import type { Check } from "../lib/verdict.ts";
 import {
-  type Check,
   type CheckName,
   MAX_LINE_BYTES,
-  type SignatureChecker,
   TranscriptFormError,
   transcriptLines,
   verify,

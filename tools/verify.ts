@@ -17,7 +17,8 @@ import { MAX_RECEIPT_BYTES } from "../lib/receipt.ts";
 import { SignaturePool } from "../lib/signature_pool.ts";
 import { wantsColour, write } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";
-import { type Check, transcriptLines, type Verdict, verify } from "../lib/verify.ts";
+import type { Check } from "../lib/verdict.ts";
+import { transcriptLines, type Verdict, verify } from "../lib/verify.ts";
 import { type Certificate, parseCertificates, parseRevocationList } from "../lib/x509.ts";
 
 const SPEC = {

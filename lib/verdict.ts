@@ -1,0 +1,240 @@
+/**
+ * What verifications of evidence share, of a session's receipt (`verify.ts`) and of a room's (`verify_room.ts`): named
+ * checks with their outcomes, fields taken out of JSON, and lines' signatures checked in batches.
+ *
+ *     const checks = new CheckList(["receipt form", "line signatures"]);
+ *     checks.fail("receipt form", "peer is missing");
+ *     checks.list() → [{ name: "receipt form", outcome: "failed", reasons: ["peer is missing"] }, …]
+ *
+ * A check that nobody fails or skips has passed: whoever makes the list has to make each check or {@link
+ * CheckList.skip} it.
+ */
+
+import { Buffer } from "node:buffer";
+import { encodeUtf8, parseBase64, parseUtf8 } from "./bytes.ts";
+import { EXIT, Failure, ProtocolError } from "./errors.ts";
+import { isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson, repeatedName } from "./json.ts";
+import type { SignatureChecker, SignedLine } from "./line_signature.ts";
+import { type Certificate, parseCertificates } from "./x509.ts";
+
+/** What became of one check. */
+export interface Check<Name extends string = string> {
+  readonly name: Name;
+  readonly outcome: "passed" | "failed" | "not checked";
+  /** Why it failed, or was not made: a sentence each; of very many the first few, and how many more. */
+  readonly reasons: readonly string[];
+  /** What the receipt says, where it can be compared. */
+  readonly expected?: string;
+  /** What the transcript gives. */
+  readonly found?: string;
+}
+
+/** Who signed lines, and how many of them. */
+export interface LineSigner {
+  readonly subject: string;
+  readonly fingerprint: string;
+  readonly lines: number;
+}
+
+/** What the receipt says and what the transcript gives. */
+export interface Values {
+  readonly expected: string;
+  readonly found: string;
+}
+
+/** So many reasons are listed of one check; a transcript of a million bad lines needs no million sentences. */
+const MAX_REASONS = 20;
+
+/** Outcomes and reasons as they come, in the order of the names. */
+export class CheckList<Name extends string> {
+  readonly #checks: Map<Name, { outcome: Check["outcome"]; reasons: string[]; more: number; values?: Values }>;
+
+  constructor(names: readonly Name[]) {
+    this.#checks = new Map(names.map((name) => [name, { outcome: "passed", reasons: [], more: 0 }]));
+  }
+
+  /** The check has failed; a name that isn't in the list is nobody's question. */
+  fail(name: Name, reason: string, values?: Values): void {
+    const check = this.#checks.get(name);
+    if (!check) return;
+    if (check.outcome === "not checked") check.reasons = [];
+    check.outcome = "failed";
+    if (check.reasons.length < MAX_REASONS) check.reasons.push(reason);
+    else check.more += 1;
+    if (values) check.values = values;
+  }
+
+  /** The check can't be made; a failure that was found all the same stands. */
+  skip(name: Name, reason: string): void {
+    const check = this.#checks.get(name);
+    if (!check || check.outcome === "failed" || check.reasons.includes(reason)) return;
+    check.outcome = "not checked";
+    check.reasons.push(reason);
+  }
+
+  /** Whether it has failed. */
+  hasFailed(name: Name): boolean {
+    return this.#checks.get(name)?.outcome === "failed";
+  }
+
+  /** Every check. */
+  list(): Check<Name>[] {
+    return [...this.#checks].map(([name, { outcome, reasons, more, values }]) => ({
+      name,
+      outcome,
+      reasons: more === 0 ? reasons : [...reasons, `and ${more} more`],
+      ...values,
+    }));
+  }
+}
+
+// ---- JSON
+
+/** A JSON object out of a file, and the first name that stands twice in it. */
+export interface JsonFile {
+  readonly object: JsonObject;
+  readonly repeated: string | undefined;
+}
+
+/** Reads a JSON object. Throws a {@link Failure} for what is none, or has more bytes than that. */
+export function readJsonFile(file: string | Uint8Array, maxBytes: number): JsonFile {
+  const bytes = typeof file === "string" ? encodeUtf8(file) : file;
+  if (bytes.length > maxBytes) {
+    throw new Failure(EXIT.usage, `the receipt has more than ${maxBytes} bytes: no receipt is that long`);
+  }
+  const text = parseUtf8(bytes);
+  if (text === undefined) throw new Failure(EXIT.usage, "the receipt is not UTF-8 text");
+  const object = parseJson(text);
+  if (object === undefined) throw new Failure(EXIT.usage, "the receipt is not JSON: is it the right file?");
+  if (!isJsonObject(object)) throw new Failure(EXIT.usage, "the receipt is not a JSON object: is it the right file?");
+  return { object, repeated: repeatedName(text) };
+}
+
+/** Takes fields out of an object; `fail` gets a sentence for each that is missing or malformed. */
+export class Fields {
+  constructor(readonly data: JsonObject, readonly fail: (reason: string) => void) {}
+
+  /** The field; `undefined` where it is missing or isn't as expected. */
+  take<T>(name: string, expected: string, parse: (value: Json) => T | undefined): T | undefined {
+    const value = member(this.data, name);
+    const parsed = value === undefined ? undefined : parse(value);
+    if (parsed === undefined) this.fail(`${name} is ${value === undefined ? "missing" : `not ${expected}`}`);
+    return parsed;
+  }
+
+  /** The same, where the field may be missing. */
+  takeOptional<T>(name: string, expected: string, parse: (value: Json) => T | undefined): T | undefined {
+    return Object.hasOwn(this.data, name) ? this.take(name, expected, parse) : undefined;
+  }
+}
+
+/** A parser of texts as one of JSON values. */
+export function onText<T>(parse: (text: string) => T | undefined): (value: Json) => T | undefined {
+  return (value) => typeof value === "string" ? parse(value) : undefined;
+}
+
+/** An integer from 0 to 2^53 - 1. */
+export function parseCount(value: Json): number | undefined {
+  return typeof value === "number" ? value : undefined; // json.ts gives a number for plain digits up to 2^53 - 1 alone
+}
+
+/** A SHA-256 in lower-case hex. */
+export function parseHash(value: Json): string | undefined {
+  return typeof value === "string" && /^[0-9a-f]{64}$/.test(value) ? value : undefined;
+}
+
+/** A list whose every item can be parsed. */
+export function parseList<T>(parse: (value: Json) => T | undefined): (value: Json) => T[] | undefined {
+  return (value) => {
+    if (!isJsonList(value)) return undefined;
+    const items = value.flatMap((item) => parse(item) ?? []);
+    return items.length === value.length ? items : undefined;
+  };
+}
+
+/**
+ * A certificate with its intermediates, as base64 of PEM. PEM has many spellings of one certificate; here one is taken,
+ * so that no byte of it is signed by nobody.
+ */
+export function parseChain(value: Json): Chain | undefined {
+  const bytes = typeof value === "string" ? parseBase64(value) : undefined;
+  const pem = bytes && parseUtf8(bytes);
+  if (pem === undefined) return undefined;
+  try {
+    const [leaf, ...others] = parseCertificates(pem);
+    if (!leaf) return undefined;
+    const certificates = [leaf, ...others];
+    const spelling = certificates.map((certificate) => certificate.pem).join("");
+    return pem === spelling || `${pem}\n` === spelling ? { leaf, certificates } : undefined;
+  } catch (error) {
+    if (error instanceof ProtocolError) return undefined;
+    throw error;
+  }
+}
+
+/** A certificate, and the same with its intermediates after it. */
+export interface Chain {
+  readonly leaf: Certificate;
+  readonly certificates: readonly Certificate[];
+}
+
+// ---- lines
+
+/** Lines in a batch: enough that a worker's round trip of some 35 µs is lost beside 64 verifications. */
+const BATCH_LINES = 64;
+
+interface PendingBatch {
+  readonly items: readonly NumberedLine[];
+  readonly verdicts: Promise<readonly boolean[]> | readonly boolean[];
+}
+
+interface NumberedLine extends SignedLine {
+  readonly number: number;
+}
+
+/** Lines on their way to a {@link SignatureChecker}; `fail` gets those whose signatures are bad, in their order. */
+export class SignatureBatches {
+  readonly #checker: SignatureChecker;
+  readonly #fail: (line: NumberedLine) => void;
+  readonly #pending: PendingBatch[] = [];
+  #batch: NumberedLine[] = [];
+
+  constructor(checker: SignatureChecker, fail: (line: NumberedLine) => void) {
+    this.#checker = checker;
+    this.#fail = fail;
+  }
+
+  /** Takes a line; waits where the checker has enough to do. */
+  async add(line: NumberedLine): Promise<void> {
+    this.#batch.push(line);
+    if (this.#batch.length < BATCH_LINES) return;
+    this.#flush();
+    await this.#settle(2 * this.#checker.concurrency - 1);
+  }
+
+  /** Resolves once every line is judged. */
+  async end(): Promise<void> {
+    this.#flush();
+    await this.#settle(0);
+  }
+
+  #flush(): void {
+    const items = this.#batch;
+    if (items.length === 0) return;
+    this.#batch = [];
+    this.#pending.push({ items, verdicts: this.#checker.check(items.map(({ line, modulus }) => ({ line, modulus }))) });
+  }
+
+  async #settle(most: number): Promise<void> {
+    while (this.#pending.length > most) {
+      const batch = this.#pending.shift();
+      const verdicts = await batch?.verdicts;
+      for (const [at, item] of batch?.items.entries() ?? []) if (verdicts?.[at] !== true) this.#fail(item);
+    }
+  }
+}
+
+/** A line's bytes as a text of as many characters: what isn't ASCII is no line's in any case. */
+export function asLatin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+}
