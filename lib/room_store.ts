@@ -33,12 +33,26 @@ export interface StoredLine {
   /** The author's certificate. */
   readonly author: string;
   readonly seqno: number;
+  /** The author's own time, unix ms. */
+  readonly ts: number;
   readonly epoch: number;
+  /** `seen.size` of the envelope. */
+  readonly seenSize: number;
+  /** Whether it may change who is in the room and what each may do: all but words. */
+  readonly isAct: boolean;
   /** The transcript's line, without LF. */
   readonly line: string;
   /** `iv || ciphertext` of the envelope; null once it was erased. */
   readonly body: Bytes | null;
   readonly acceptedAt: number;
+}
+
+/** An author's last line in a log. */
+export interface LastLine {
+  readonly author: string;
+  readonly seqno: number;
+  readonly ts: number;
+  readonly seenSize: number;
 }
 
 /** A certificate that is bound to an account. */
@@ -92,6 +106,10 @@ export interface RoomStore {
   appendLines(origin: string, lines: readonly StoredLine[], nodes: readonly TreeNode[]): Promise<void>;
   /** Lines from an index on, in order. */
   linesFrom(origin: string, from: number, count: number): Promise<readonly StoredLine[]>;
+  /** All lines that are acts, in order: what a room's state is folded from. */
+  actLines(origin: string): Promise<readonly StoredLine[]>;
+  /** The last line of each author. */
+  lastLines(origin: string): Promise<readonly LastLine[]>;
   lineBy(origin: string, author: string, seqno: number): Promise<StoredLine | undefined>;
   /** The hashes of nodes, in the order asked for; a plain Error where one is missing. One query, however many. */
   nodes(origin: string, places: readonly NodePlace[]): Promise<readonly Bytes[]>;
@@ -115,6 +133,11 @@ export interface RoomStore {
   /** Binds a certificate; false where it is bound already (to this account or to another). */
   bindDevice(device: { fingerprint: string; userId: number; pem: string }, boundAt: number): Promise<boolean>;
   findDevice(fingerprint: string): Promise<Device | undefined>;
+
+  /** Keeps a certificate that signs checkpoints: a server's own, old ones too. */
+  keepCertificate(fingerprint: string, pem: string): Promise<void>;
+  /** The PEM of a kept certificate or of a device's. */
+  findCertificate(fingerprint: string): Promise<string | undefined>;
 
   addCode(code: NewCode): Promise<void>;
   /** A code that is not used up and not past its end at `now`. */

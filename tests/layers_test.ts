@@ -29,7 +29,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "verdict",
     "verify",
   ],
-  ["accounts", "audit", "command", "line_editor", "room_store", "screen", "store", "throttle"],
+  ["accounts", "audit", "command", "line_editor", "room_state", "room_store", "screen", "store", "throttle"],
   [
     "ca_folder",
     "config",

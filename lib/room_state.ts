@@ -1,0 +1,196 @@
+/**
+ * Who is in a room and what each may do, as it follows from the room's lines alone (rooms.md sections 2 and 4). Server
+ * and client fold the same lines, so nobody has to believe the other about a role.
+ *
+ *     line 0, join by ada            ada owns the room
+ *     role {bob, moderator} by ada   bob may invite, kick, ban, mute and set the topic
+ *     mute {eve, until} by bob       eve may not write until then
+ *
+ * A person is a username, compared with ASCII letters lower-cased; a line's author is a certificate, which its own
+ * `join` line ties to a username. `until` is in unix seconds, judged at the time in which a line is accepted; without
+ * it, for good; 0 lifts what was said before. Whether a line is authentic is asked elsewhere.
+ */
+
+import type { RoomRole, Statement } from "./envelope.ts";
+import { partners } from "./names.ts";
+
+/** Why a line may not stand (protocol.md section 9). */
+export type Objection = "forbidden" | "muted" | "not-member";
+
+/** Somebody who is or was in the room. */
+interface Person {
+  /** As it was typed in the first `join` line. */
+  readonly username: string;
+  isMember: boolean;
+  role: RoomRole;
+  /** Unix seconds; Infinity for good; 0 for not. */
+  bannedUntil: number;
+  mutedUntil: number;
+  isInvited: boolean;
+}
+
+/** What one line says, and who says it. */
+export interface RoomAct {
+  /** The fingerprint of the author's certificate. */
+  readonly author: string;
+  /** The account of the author's certificate, as far as it is known: a `join` line says it itself. */
+  readonly username: string;
+  readonly statement: Statement | undefined;
+}
+
+const RANK: Readonly<Record<RoomRole, number>> = { member: 0, moderator: 1, owner: 2 };
+
+/** The folded lines of one room. */
+export class RoomState {
+  readonly #people = new Map<string, Person>();
+  /** Usernames of certificates whose join line stands in the log, as they are compared. */
+  readonly #devices = new Map<string, string>();
+  readonly #room: string;
+  readonly #inviteOnly: boolean;
+  #topic = "";
+  #lines = 0;
+
+  constructor(room: string, inviteOnly: boolean) {
+    this.#room = room;
+    this.#inviteOnly = inviteOnly;
+  }
+
+  get topic(): string {
+    return this.#topic;
+  }
+
+  /** Members and their roles, by name. */
+  get members(): readonly { readonly username: string; readonly role: RoomRole }[] {
+    return [...this.#people.values()].filter(({ isMember }) => isMember)
+      .map(({ username, role }) => ({ username, role }))
+      .sort((one, other) => one.username < other.username ? -1 : 1);
+  }
+
+  /** Whether a certificate's join line stands, and its account is in the room. */
+  hasJoined(author: string): boolean {
+    const key = this.#devices.get(author);
+    return key !== undefined && (this.#people.get(key)?.isMember ?? false);
+  }
+
+  /** The account that a certificate said it is of. */
+  usernameOf(author: string): string | undefined {
+    const key = this.#devices.get(author);
+    return key === undefined ? undefined : this.#people.get(key)?.username;
+  }
+
+  isMember(username: string): boolean {
+    return this.#people.get(keyOf(username))?.isMember ?? false;
+  }
+
+  roleOf(username: string): RoomRole {
+    return this.#people.get(keyOf(username))?.role ?? "member";
+  }
+
+  /** Why somebody may not come in; `undefined` where they may. `now` is in unix seconds. */
+  objectionToJoining(username: string, now: number): Objection | undefined {
+    const direct = partners(this.#room);
+    if (direct) return direct.includes(keyOf(username)) ? undefined : "forbidden";
+    const person = this.#people.get(keyOf(username));
+    if ((person?.bannedUntil ?? 0) > now) return "forbidden";
+    const isFree = !this.#inviteOnly || this.#lines === 0 || (person?.isMember ?? false) ||
+      (person?.isInvited ?? false);
+    return isFree ? undefined : "forbidden";
+  }
+
+  /** Why this line may not stand; `undefined` where it may. A redaction's target is for the caller to look at. */
+  objection({ author, username, statement }: RoomAct, now: number): Objection | undefined {
+    if (statement?.kind === "join") return this.objectionToJoining(username, now);
+    if (!this.hasJoined(author)) return "not-member";
+    const me = this.#people.get(keyOf(username));
+    if (!me) return "not-member";
+    switch (statement?.kind) {
+      case "part":
+      case "head":
+      case "redact":
+      case "device":
+        return undefined;
+      case "text":
+      case undefined: // an unknown kind is words as well
+        return me.mutedUntil > now ? "muted" : undefined;
+      case "topic":
+        if (me.mutedUntil > now) return "muted";
+        return RANK[me.role] >= RANK.moderator || partners(this.#room) ? undefined : "forbidden";
+      case "role":
+        return me.role === "owner" && this.isMember(statement.username) ? undefined : "forbidden";
+      case "invite":
+      case "kick":
+      case "ban":
+      case "mute":
+        return this.#objectionToModeration(me, statement.kind, statement.username);
+    }
+  }
+
+  #objectionToModeration(me: Person, kind: string, whom: string): Objection | undefined {
+    if (RANK[me.role] < RANK.moderator || partners(this.#room)) return "forbidden";
+    if (kind === "invite" || me.role === "owner") return undefined;
+    return RANK[this.roleOf(whom)] < RANK[me.role] ? undefined : "forbidden";
+  }
+
+  /** Takes a line that was accepted. */
+  apply({ author, username, statement }: RoomAct): void {
+    const isFirst = this.#lines++ === 0;
+    switch (statement?.kind) {
+      case "join": {
+        const person = this.#person(username);
+        if (isFirst) person.role = "owner";
+        person.isMember = true;
+        person.isInvited = false;
+        this.#devices.set(author, keyOf(username));
+        return;
+      }
+      case "part":
+        this.#remove(username);
+        return;
+      case "kick":
+        this.#expel(statement.username);
+        return;
+      case "ban":
+        this.#person(statement.username).bannedUntil = statement.until ?? Infinity;
+        if (statement.until !== 0) this.#expel(statement.username);
+        return;
+      case "mute":
+        this.#person(statement.username).mutedUntil = statement.until ?? Infinity;
+        return;
+      case "invite":
+        this.#person(statement.username).isInvited = true;
+        return;
+      case "role":
+        this.#person(statement.username).role = statement.role;
+        return;
+      case "topic":
+        this.#topic = statement.text;
+    }
+  }
+
+  #person(username: string): Person {
+    const key = keyOf(username);
+    const known = this.#people.get(key) ??
+      { username, isMember: false, role: "member", bannedUntil: 0, mutedUntil: 0, isInvited: false } satisfies Person;
+    this.#people.set(key, known);
+    return known;
+  }
+
+  /** As {@link #remove}, and a role is gone with it. */
+  #expel(username: string): void {
+    this.#person(username).role = "member";
+    this.#remove(username);
+  }
+
+  /** Takes somebody out: each of the certificates joins anew, should they come back. */
+  #remove(username: string): void {
+    const key = keyOf(username);
+    const person = this.#people.get(key);
+    if (!person) return;
+    person.isMember = false;
+    for (const [device, of] of this.#devices) if (of === key) this.#devices.delete(device);
+  }
+}
+
+function keyOf(username: string): string {
+  return username.toLowerCase();
+}
