@@ -48,8 +48,9 @@ export class Audit {
   readonly #spool: WriteSpool;
   readonly #random: Random;
   readonly #group = new GroupCommit<Write>((writes) => this.#alone(() => this.#keep(writes)));
-  /** The last step that was begun: store and spool are handled by one step at a time. */
+  /** The last step that was begun: one at a time handles the spool, or the store while nothing waits. */
   #step: Promise<unknown> = Promise.resolve();
+  #draining: Promise<void> | undefined;
 
   constructor({ store, spool, random }: AuditOptions) {
     this.#store = store;
@@ -73,13 +74,17 @@ export class Audit {
   }
 
   /** Brings what waits in the spool into the store, until nothing waits or the store doesn't answer. */
-  async drain(): Promise<void> {
+  drain(): Promise<void> {
+    return this.#draining ??= this.#drain().finally(() => this.#draining = undefined);
+  }
+
+  async #drain(): Promise<void> {
     try {
       while (!this.#spool.empty) {
-        await this.#alone(async () => {
-          await this.#write(await this.#spool.peek());
-          await this.#spool.drop();
-        });
+        const writes = await this.#alone(() => this.#spool.peek());
+        // Not alone: nobody who records a row waits for a database that may be gone.
+        await this.#write(writes);
+        await this.#alone(() => this.#spool.drop());
       }
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error;

@@ -155,6 +155,18 @@ Deno.test("rows recorded during a drain come after those that waited", async () 
   assert.deepEqual(store.reasons, ["1", "2", "3", "4", "5", "6", "7", "8"]);
 });
 
+Deno.test("Audit.record() doesn't wait for a drain that waits for the store", async () => {
+  const { store, audit } = fixture();
+  store.down = true;
+  await audit.record(row("one"));
+  const answer = Promise.withResolvers<void>();
+  store.addAudit = () => answer.promise;
+  const drain = audit.drain();
+  await audit.record(row("two"));
+  answer.resolve();
+  await drain;
+});
+
 Deno.test("a store that fails for another reason is no reason to spool: the caller hears of it", async () => {
   const { store, spool, audit } = fixture();
   store.addAudit = () => Promise.reject(new TypeError("a mistake"));

@@ -294,13 +294,13 @@ test("a database that goes away makes every call StoreUnavailable, and is used a
 });
 
 test("a database that accepts and says nothing is StoreUnavailable in bounded time, for many calls at once", async (server) => {
-  const store = await openMysqlStore(await server.createDatabase(), { timeout: 500 });
+  const store = await openMysqlStore(await server.createDatabase(), { timeout: 1_500 });
   try {
     await store.addAudit([row]);
     server.freeze();
     const begun = performance.now();
     const calls = await Promise.allSettled(Array.from({ length: 30 }, () => store.findUser("a@example.com")));
-    assert(performance.now() - begun < 2_000);
+    assert(performance.now() - begun < 6_000);
 
     for (const call of calls) assert(call.status === "rejected" && call.reason instanceof StoreUnavailable);
     server.thaw();
