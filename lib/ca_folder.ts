@@ -9,6 +9,7 @@
  * `server.old_cert.pem`, and its key, where that changes too, `server.old_private_key.pem`.
  */
 
+import { dirname } from "node:path";
 import { type Bytes, encodeUtf8 } from "./bytes.ts";
 import {
   type Authority,
@@ -20,15 +21,7 @@ import {
   type Request,
 } from "./ca.ts";
 import { EXIT, Failure } from "./errors.ts";
-import {
-  createPrivateFolder,
-  exists,
-  folderOf,
-  readPrivateFile,
-  readTextFile,
-  shellWord,
-  writeAtomically,
-} from "./files.ts";
+import { createPrivateFolder, exists, readPrivateFile, readTextFile, shellWord, writeAtomically } from "./files.ts";
 import { loadKey, loadRevocationList, passphraseFor, type PassphraseOptions, pathIn, type Role } from "./identity.ts";
 import { encodePrivateKey, isProtected, publicKeyOf } from "./private_key.ts";
 import { type Certificate, OID } from "./x509.ts";
@@ -115,7 +108,7 @@ function issuing({ days }: Making) {
 }
 
 async function writePair(dir: string, made: Made, key: Bytes, { passphrase }: Making): Promise<void> {
-  for (const folder of [dir, folderOf(made.files.certificate)]) await createPrivateFolder(folder);
+  for (const folder of [dir, dirname(made.files.certificate)]) await createPrivateFolder(folder);
   // The key first: a certificate without its key is of no use, and a key without a certificate shows what went wrong.
   await writeAtomically(made.files.key, await encodePrivateKey(key, passphrase, random), { mode: 0o600 });
   await writeAtomically(made.files.certificate, made.certificate.pem);

@@ -47,13 +47,13 @@ export class DerError extends Error {}
 /** One element: views into the bytes that were parsed. */
 export interface Element {
   readonly tag: number;
-  readonly content: Uint8Array;
+  readonly content: Bytes;
   /** Tag, length and content. */
-  readonly whole: Uint8Array;
+  readonly whole: Bytes;
 }
 
 /** The one element that the bytes are. */
-export function parseDer(bytes: Uint8Array, what: string): Element {
+export function parseDer(bytes: Bytes, what: string): Element {
   const element = readElement(bytes, 0, what);
   if (element.whole.length !== bytes.length) throw new DerError(`${what} has bytes after its end`);
   return element;
@@ -70,7 +70,7 @@ export function elements(parent: Element, what: string): Element[] {
   return found;
 }
 
-function readElement(bytes: Uint8Array, start: number, what: string): Element {
+function readElement(bytes: Bytes, start: number, what: string): Element {
   const tag = bytes[start];
   let length = bytes[start + 1];
   let at = start + 2;
@@ -124,7 +124,7 @@ export class Fields {
 }
 
 /** The content of an INTEGER or ENUMERATED as two's complement bytes in the shortest form. */
-export function readInteger(element: Element, what: string): Uint8Array {
+export function readInteger(element: Element, what: string): Bytes {
   const [first, second] = element.content;
   if (first === undefined) throw new DerError(`${what} is empty`);
   const padded = second !== undefined && (first === 0 ? second < 0x80 : first === 0xff && second >= 0x80);
@@ -167,7 +167,7 @@ export function readOid(element: Element, what: string): string {
 }
 
 /** A BIT STRING of whole octets. */
-export function readOctets(element: Element, what: string): Uint8Array {
+export function readOctets(element: Element, what: string): Bytes {
   if (element.content[0] !== 0) throw new DerError(`${what} is no string of whole octets`);
   return element.content.subarray(1);
 }

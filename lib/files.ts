@@ -10,6 +10,7 @@
  * Windows has no modes: there the folder's permissions decide, and nothing is checked.
  */
 
+import { dirname } from "node:path";
 import { encodeUtf8, parseUtf8 } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
 
@@ -61,14 +62,8 @@ async function moveToFreeName(temporary: string, path: string): Promise<void> {
 /** The name of a new file is on the disk once its folder is. */
 async function syncFolder(path: string): Promise<void> {
   if (Deno.build.os === "windows") return; // a folder can't be opened there
-  using folder = await Deno.open(folderOf(path));
+  using folder = await Deno.open(dirname(path));
   await folder.sync();
-}
-
-/** The folder that a path lies in, with its slash. */
-export function folderOf(path: string): string {
-  const end = path.lastIndexOf("/");
-  return end < 0 ? "." : path.slice(0, end + 1);
 }
 
 /** Whether there is something of that name. */
@@ -128,7 +123,7 @@ export function explain(error: unknown, path: string, done: "read" | "written" |
   if (error instanceof Deno.errors.PermissionDenied) {
     const mend = done === "read"
       ? `sudo chown "$USER" ${word} && chmod 600 ${word}`
-      : `ls -ld ${shellWord(folderOf(path))}`;
+      : `ls -ld ${shellWord(dirname(path))}`;
     return new Failure(EXIT.usage, `permission denied: ${path} cannot be ${done} by this user; run: ${mend}`);
   }
   if (error instanceof Error && /ENOSPC|no space left|os error 28|os error 112/i.test(error.message)) {

@@ -110,7 +110,7 @@ export interface Signed {
   readonly faults: readonly string[];
 }
 
-/** A certificate: plain fields, and the DER that they were read from. */
+/** A certificate: plain fields, and the DER that they were read from; the bytes among them are views into it. */
 export interface Certificate extends Signed {
   readonly der: Bytes;
   /** As PEM, 64 characters a line, with an LF after the END line. */
@@ -211,7 +211,9 @@ function readPem(pem: string, label: string, max: number, maxBytes: number): Byt
   const kind = label === "CERTIFICATE" ? "PEM certificate" : "PEM revocation list";
   const blocks = pem.split(`-----BEGIN ${label}-----`);
   if (blocks.length < 2) throw new ProtocolError("bad-cert", `there is no ${kind}`);
-  if (blocks.length - 1 > max) throw new ProtocolError("bad-cert", `there are more than ${max} certificates`);
+  if (blocks.length - 1 > max) {
+    throw new ProtocolError("bad-cert", `there are more than ${max} ${kind}s`);
+  }
   if (blocks.shift()?.trim() !== "") throw new ProtocolError("bad-cert", `there is text before the first ${kind}`);
   return blocks.map((block) => {
     const [body = "", after] = block.split(`-----END ${label}-----`, 2);
@@ -275,7 +277,7 @@ function certificate(der: Bytes): Certificate {
       return encodePem("CERTIFICATE", this.der);
     },
     fingerprint: encodeHex(sha256(der)),
-    tbs: copy(tbs.whole),
+    tbs: tbs.whole,
     signatureAlgorithm: algorithm,
     signature,
     issuerName: issuer.der,
@@ -331,7 +333,7 @@ function revocationList(der: Bytes): RevocationList {
     revoked.set(serial, { date: Math.min(date, revoked.get(serial)?.date ?? Infinity) });
   }
   return {
-    tbs: copy(tbs.whole),
+    tbs: tbs.whole,
     signatureAlgorithm: algorithm,
     signature,
     issuerName: issuer.der,
@@ -347,18 +349,13 @@ function revocationList(der: Bytes): RevocationList {
 
 function signatureOf(outer: Fields): { algorithm: string; signature: Bytes } {
   const algorithm = encodeHex(outer.next(TAG.sequence).whole);
-  const signature = copy(readOctets(outer.next(TAG.bitString), "its signature"));
+  const signature = readOctets(outer.next(TAG.bitString), "its signature");
   outer.end();
   return { algorithm, signature };
 }
 
 function serialText(serial: Uint8Array): string {
   return parseInteger(serial).toString(16);
-}
-
-/** A copy of its own: a view would keep the whole message alive in which it stood. */
-function copy(bytes: Uint8Array): Bytes {
-  return new Uint8Array(bytes);
 }
 
 const NAME_PARTS: Readonly<Record<string, string>> = {
@@ -413,7 +410,7 @@ function publicKey(element: Element): Pick<Certificate, "publicKey" | "rsa" | "c
   const bytes = readOctets(fields.next(TAG.bitString), "its key");
   fields.end();
   const type = readOid(algorithm.next(TAG.oid), "its key's algorithm");
-  const info = copy(element.whole);
+  const info = element.whole;
   if (type === RSA) {
     algorithm.next(TAG.null);
     algorithm.end();
@@ -450,7 +447,7 @@ const NO_USE: Readonly<Record<string, string>> = {
 /** The extensions of a certificate, a list, or an entry of one; each is read by whom it concerns. */
 class Extensions {
   readonly faults: string[] = [];
-  readonly #found = new Map<string, { critical: boolean; value: Uint8Array }>();
+  readonly #found = new Map<string, { critical: boolean; value: Bytes }>();
 
   add(element: Element): void {
     const fields = new Fields(element, "an extension");

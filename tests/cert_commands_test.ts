@@ -4,7 +4,8 @@
 
 import { parseRevocationList } from "../lib/x509.ts";
 import { assert } from "./assert.ts";
-import { type Ended, run, runCommand, skipUnless, temporaryFolder } from "./environment.ts";
+import { type Ended, program, run, runCommand, skipUnless, temporaryFolder } from "./environment.ts";
+import { openTerminal } from "./pty.ts";
 
 /** Runs the program in a folder and holds it to its exit status. */
 async function expect(status: number, cwd: string, ...args: string[]): Promise<Ended> {
@@ -331,4 +332,57 @@ Deno.test("sizes, days and names that make no sense are named, and nothing is ma
     await expect(2, folder.path, "init", ...flag);
   }
   await assert.rejects(Deno.stat(`${folder.path}/certs`));
+});
+
+Deno.test({
+  name: "on a terminal, cert revoke asks first, and takes anything but yes for no",
+  ...skipUnless("pty"),
+  async fn() {
+    using folder = temporaryFolder();
+    await expect(0, folder.path, "init");
+    for (const [answer, status] of [["\r", 1], ["maybe\r", 1], ["y\r", 0]] as const) {
+      const { command, args } = program("cert", "revoke", "certs/client_cert.pem");
+      await using terminal = openTerminal([command, ...args], { cwd: folder.path });
+      await terminal.expect("CN=CLIENT: client, serial number");
+      await terminal.expect("Revoke it? This cannot be taken back. [y/N] ");
+      terminal.type(answer);
+      assert.equal((await terminal.ended()).status, status);
+      assert.equal(await Deno.stat(`${folder.path}/certs/crl.pem`).then(() => true, () => false), status === 0);
+    }
+  },
+});
+
+Deno.test({
+  name: "on a terminal, --passphrase asks twice without showing it, and the key asks for it again",
+  ...skipUnless("pty"),
+  async fn() {
+    using folder = temporaryFolder();
+    const start = (...words: string[]) => {
+      const { command, args } = program(...words);
+      return openTerminal([command, ...args], { cwd: folder.path });
+    };
+    {
+      await using terminal = start("ca", "--passphrase");
+      await terminal.expect("Passphrase for the new key: ");
+      terminal.type("sesam\r");
+      await terminal.expect("The same once more: ");
+      terminal.type("another\r");
+      await terminal.expect("the two passphrases differ, so nothing was made");
+      assert.equal((await terminal.ended()).status, 2);
+    }
+    {
+      await using terminal = start("ca", "--passphrase");
+      await terminal.expect("Passphrase for the new key: ");
+      terminal.type("sesam\r");
+      await terminal.expect("The same once more: ");
+      terminal.type("sesam\r");
+      assert.equal((await terminal.ended()).status, 0);
+      assert.doesNotMatch(terminal.shown, /sesam/);
+    }
+    await using terminal = start("ca", "crl");
+    await terminal.expect("Passphrase of certs/ca_private_key.pem: ");
+    terminal.type("sesam\r");
+    await terminal.expect("0 revoked");
+    assert.equal((await terminal.ended()).status, 0);
+  },
 });

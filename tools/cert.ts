@@ -2,6 +2,7 @@
  * `securechat cert`: certificates for servers and people: issued, shown, renewed, revoked and checked.
  */
 
+import { dirname } from "node:path";
 import type { Authority } from "../lib/ca.ts";
 import {
   CA_DAYS,
@@ -21,7 +22,7 @@ import { findPath, type PathOptions, type Purpose } from "../lib/certificate_pat
 import { verifySignature } from "../lib/certificate_signature.ts";
 import { type CommandSpec, type OptionSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
-import { exists, folderOf, readTextFile, shellWord, writeAtomically } from "../lib/files.ts";
+import { exists, readTextFile, shellWord, writeAtomically } from "../lib/files.ts";
 import { loadAuthority, pathIn } from "../lib/identity.ts";
 import { encodeJson } from "../lib/json.ts";
 import { printable } from "../lib/text.ts";
@@ -123,12 +124,11 @@ async function issue(role: "server" | "client", args: string[]): Promise<ExitSta
   const files = options.out === undefined ? pairIn(dir, role) : pairAt(options.out);
   const authority = await loadAuthority(dir, { passphraseFile });
   const made = await makePair(dir, authority, request, { ...await makingOf(options, passphraseFile), files });
-  const folder = folderOf(files.certificate);
+  const folder = dirname(files.certificate);
   const authorityCopy = pathIn(folder, "ca_cert.pem");
   if (!await exists(authorityCopy)) await writeAtomically(authorityCopy, authority.certificate.pem);
   console.log(options.json ? jsonOfMade([made]) : tellMade([made]));
-  const home = folder.replace(/(?<=.)\/$/, "");
-  console.error(`Next: ${PROGRAM} ${role === "server" ? "serve" : "chat"} --certs ${shellWord(home)}`);
+  console.error(`Next: ${PROGRAM} ${role === "server" ? "serve" : "chat"} --certs ${shellWord(folder)}`);
   return EXIT.done;
 }
 
