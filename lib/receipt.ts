@@ -64,14 +64,15 @@ export async function makeReceipt(options: ReceiptOptions): Promise<JsonObject> 
     certs: options.linePems.map(encodePem),
   };
   if (!options.identity) return receipt;
-  const stated: JsonObject = {
-    ...receipt,
-    other_fingerprint: options.identity.otherFingerprint,
-    session: options.identity.session,
-  };
-  const input = statementInput(stated);
+  const { otherFingerprint, session } = options.identity;
+  return await signStatement({ ...receipt, other_fingerprint: otherFingerprint, session }, key);
+}
+
+/** The receipt with `statement_signature`, which covers all its fields. */
+export async function signStatement(receipt: JsonObject, key: SigningKey): Promise<JsonObject> {
+  const input = statementInput(receipt);
   if (!input) throw new RangeError("a receipt of our own has a canonical form");
-  return { ...stated, statement_signature: encodeBase64(await key.sign(input)) };
+  return { ...receipt, statement_signature: encodeBase64(await key.sign(input)) };
 }
 
 /** What the other side's receipt must say where it was made by who was met in this session, over the same transcript. */
@@ -135,6 +136,7 @@ export function parseTime(text: string): number | undefined {
   return Number.isNaN(time) || formatTime(time) !== text ? undefined : time;
 }
 
-function encodePem(pem: string): string {
+/** A certificate's PEM as a receipt holds it. */
+export function encodePem(pem: string): string {
   return encodeBase64(encodeUtf8(pem));
 }
