@@ -45,7 +45,7 @@ export interface Identity {
 /** Where a passphrase comes from: given, or out of a file's first line. Without either a person is asked. */
 export interface PassphraseOptions {
   readonly passphrase?: string | undefined;
-  /** Over SECURECHAT_KEY_PASSPHRASE_FILE. */
+  /** SECURECHAT_KEY_PASSPHRASE_FILE, or its flag. */
   readonly passphraseFile?: string | undefined;
 }
 
@@ -100,8 +100,7 @@ export async function loadKey(path: string, options: PassphraseOptions = {}, abs
 /** The passphrase for a key: given, out of a file, or asked for. */
 export async function passphraseFor(path: string, options: PassphraseOptions): Promise<string> {
   if (options.passphrase !== undefined) return options.passphrase;
-  const file = options.passphraseFile ?? Deno.env.get("SECURECHAT_KEY_PASSPHRASE_FILE");
-  if (file !== undefined && file !== "") return await readPassphrase(file);
+  if (options.passphraseFile !== undefined) return await readPassphrase(options.passphraseFile);
   const { askHidden, isTerminal } = await import("./terminal.ts");
   if (!isTerminal()) {
     throw new Failure(

@@ -4,7 +4,7 @@
 
 import { parseRevocationList } from "../lib/x509.ts";
 import { assert } from "./assert.ts";
-import { type Ended, program, run, runCommand, skipUnless, temporaryFolder } from "./environment.ts";
+import { type Ended, program, run, runCommand, skipUnless, startServer, temporaryFolder } from "./environment.ts";
 import { openTerminal } from "./pty.ts";
 
 /** Runs the program in a folder and holds it to its exit status. */
@@ -385,4 +385,37 @@ Deno.test({
     await terminal.expect("0 revoked");
     assert.equal((await terminal.ended()).status, 0);
   },
+});
+
+/** The first frame that a server answers a version-2 hello with. */
+async function answerToHello(
+  port: number,
+  pem: string,
+): Promise<{ type: string; error_type?: string; reason?: string }> {
+  using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+  const hello = { type: "hello", client_cert: pem, nonce: btoa("0123456789abcdef"), v: 2 };
+  await connection.write(new TextEncoder().encode(`${JSON.stringify(hello)}\n`));
+  const buffer = new Uint8Array(20_000);
+  let text = "";
+  while (!text.includes("\n")) {
+    const size = await connection.read(buffer);
+    if (size === null) break;
+    text += new TextDecoder().decode(buffer.subarray(0, size));
+  }
+  return JSON.parse(text);
+}
+
+Deno.test("a running server takes up a revocation without a restart", async () => {
+  using folder = temporaryFolder();
+  await expect(0, folder.path, "init");
+  await expect(0, folder.path, "cert", "client", "eve", "--out", "eve/client_cert.pem");
+  await using server = await startServer([], { cwd: folder.path });
+  const pem = read(`${folder.path}/eve/client_cert.pem`);
+  assert.equal((await answerToHello(server.port, pem)).type, "server_hello");
+  await expect(0, folder.path, "cert", "revoke", "eve/client_cert.pem", "--yes");
+  await new Promise((resolve) => setTimeout(resolve, 1100));
+  const answer = await answerToHello(server.port, pem);
+  assert.equal(answer.error_type, "bad-cert");
+  assert.match(answer.reason ?? "", /"CN=CLIENT: eve" was revoked/);
+  assert.equal((await answerToHello(server.port, read(`${folder.path}/certs/client_cert.pem`))).type, "server_hello");
 });
