@@ -185,15 +185,17 @@ const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
 /** Listens for what asks a program to end, until the end of the block. */
 export class StopSignals implements Disposable {
   readonly #first = Promise.withResolvers<undefined>();
-  readonly #listener: () => void;
+  readonly #listeners: readonly (readonly [Deno.Signal, () => void])[];
 
-  /** `heard` is called for each. */
+  /** `heard` is called for each, but for the hang-up once: a terminal that goes sends several, and none means "hurry". */
   constructor(heard: () => void = () => {}) {
-    this.#listener = () => {
+    let hungUp = false;
+    this.#listeners = STOP_SIGNALS.map((signal) => [signal, () => {
       this.#first.resolve(undefined);
-      heard();
-    };
-    for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, this.#listener);
+      if (!hungUp || signal !== "SIGHUP") heard();
+      hungUp ||= signal === "SIGHUP";
+    }]);
+    for (const [signal, listener] of this.#listeners) Deno.addSignalListener(signal, listener);
   }
 
   /** Resolves at the first. */
@@ -202,7 +204,7 @@ export class StopSignals implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, this.#listener);
+    for (const [signal, listener] of this.#listeners) Deno.removeSignalListener(signal, listener);
   }
 }
 

@@ -255,16 +255,24 @@ function drawnFace(): Face {
   let unwatch = () => {};
   const editor = new LineEditor();
 
+  function draw(text: string): void {
+    try {
+      write(text);
+    } catch {
+      // The terminal was closed: SIGHUP and the end of its input say so too.
+    }
+  }
+
   function open(): void {
     raw = new RawMode();
-    unwatch = watchSize(() => write(screen.resize(size().columns, size().rows)));
-    write(MARK_PASTE + screen.edit("", ""));
+    unwatch = watchSize(() => draw(screen.resize(size().columns, size().rows)));
+    draw(MARK_PASTE + screen.edit("", ""));
   }
 
   function close(): void {
     if (!raw) return;
     unwatch();
-    write(screen.clear() + DONT_MARK_PASTE);
+    draw(screen.clear() + DONT_MARK_PASTE);
     raw.leave();
     raw = undefined;
   }
@@ -283,8 +291,8 @@ function drawnFace(): Face {
     if (!raw) return;
     if (edit.type === "interrupt") face.stop();
     if (edit.type === "end-of-input") enter("/quit");
-    if (edit.type === "redraw") write(screen.resize(size().columns, size().rows));
-    if (edit.type === "edited" || edit.type === "line") write(screen.edit(editor.before, editor.after));
+    if (edit.type === "redraw") draw(screen.resize(size().columns, size().rows));
+    if (edit.type === "edited" || edit.type === "line") draw(screen.edit(editor.before, editor.after));
     if (edit.type === "line" && edit.text !== "") enter(edit.text);
   }
 
