@@ -79,8 +79,9 @@ function readElement(bytes: Bytes, start: number, what: string): Element {
   if (length >= 0x80) {
     const octets = length & 0x7f;
     if (octets < 1 || octets > 3) throw new DerError(`${what} has a length that DER doesn't allow`);
+    if (at + octets > bytes.length) throw new DerError(`${what} is cut short`);
     length = 0;
-    for (const end = at + octets; at < end; at++) length = length * 256 + (bytes[at] ?? NaN);
+    for (const end = at + octets; at < end; at++) length = length * 256 + (bytes[at] ?? 0);
     const shortest = length < 0x80 ? 0 : length < 0x100 ? 1 : length < 0x10000 ? 2 : 3;
     if (octets !== shortest) throw new DerError(`${what} has a length that DER doesn't allow`);
   }

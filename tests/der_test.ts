@@ -51,6 +51,14 @@ Deno.test("parseDer() refuses lengths that are cut short, indefinite or longer t
   assert.equal(parseDer(encodeDer(TAG.octetString, new Uint8Array(70_000)), "it").content.length, 70_000);
 });
 
+Deno.test("a length that is itself cut short is refused inside an element, too", () => {
+  // Once such a length was NaN, and reading the elements never came to an end.
+  for (const inner of ["30 83", "30 83 01", "30 83 01 00", "30 82", "30 81", "30"]) {
+    const size = inner.split(" ").length.toString(16).padStart(2, "0");
+    assert.throws(() => new Fields(element(`30 ${size} ${inner}`), "it"), DerError, inner);
+  }
+});
+
 Deno.test("encodeDer() writes lengths that parseDer() reads", () => {
   for (const size of [0, 1, 127, 128, 255, 256, 65_535, 65_536]) {
     assert.equal(parseDer(encodeDer(TAG.octetString, new Uint8Array(size)), "it").content.length, size);
