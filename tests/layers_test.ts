@@ -18,7 +18,18 @@ const LAYERS: readonly (readonly string[])[] = [
     "pss",
     "x509",
   ],
-  ["frame", "message", "receipt", "room_message", "transcript"],
+  [
+    "checkpoint",
+    "envelope",
+    "frame",
+    "message",
+    "receipt",
+    "room_line",
+    "room_log",
+    "room_message",
+    "room_receipt",
+    "transcript",
+  ],
   [
     "connection",
     "handshake_client",
@@ -28,6 +39,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "transitions",
     "verdict",
     "verify",
+    "verify_room",
   ],
   ["accounts", "audit", "command", "line_editor", "room_state", "room_store", "screen", "store", "throttle"],
   [
