@@ -38,7 +38,7 @@ Deno.test("init makes a CA, a server's and a client's certificate under the seed
   assert.deepEqual(names.map((name) => read(`${folder.path}/certs/${name}`)), before);
   for (const role of ["server", "client"]) {
     const args = ["cert", "check", `certs/${role}_cert.pem`, "--purpose", role];
-    assert.match((await expect(0, folder.path, ...args)).stdout, /^good: CN=.*, by CN=Secure Chat CA\n$/);
+    assert.match((await expect(0, folder.path, ...args)).stdout, /^good: "CN=.*", by "CN=Secure Chat CA"\n$/);
   }
 });
 

@@ -433,7 +433,7 @@ async function check(args: string[]): Promise<ExitStatus> {
   }
   const good = problems.length === 0;
   if (options.json) console.log(encodeJson({ good, at: instant(at), path: subjects, problems }));
-  else if (good) console.log(`good: ${subjects.join(", by ")}`);
+  else if (good) console.log(`good: ${subjects.map((subject) => `"${subject}"`).join(", by ")}`);
   else console.log(["not good:", ...problems.map((problem) => `- ${problem}`)].join("\n"));
   return good ? EXIT.done : EXIT.no;
 }
