@@ -1,0 +1,201 @@
+/**
+ * All rooms of a server: which there are, who is there, and each request of a session handed to the room that it is
+ * about (rooms.md section 5). A room is loaded from the store when somebody first asks for it, and stays.
+ *
+ *     hub.attend(session)  → invitations that waited
+ *     hub.take(session, { type: "post", room: "#ops", … }, id)  → `posted` to every member, or a ProtocolError: refused
+ *     hub.leave(session)
+ *
+ * A conversation of two is a room named by both, which either makes by joining it. What a line may say stands in
+ * `room.ts`; codes, certificates and tokens are `devices.ts`.
+ */
+
+import { encodeBase64, encodeHex } from "./bytes.ts";
+import { ProtocolError } from "./errors.ts";
+import type { Json } from "./json.ts";
+import { partners } from "./names.ts";
+import { type Attendee, Room, type RoomTools } from "./room.ts";
+import { consistencyProof, inclusionProof } from "./room_log.ts";
+import { encodeOrigin } from "./room_line.ts";
+import type { HistoryPolicy, RoomRequest } from "./room_message.ts";
+
+/** Rooms and members in one answer. */
+const PAGE = 50;
+
+/** The requests that are about rooms. */
+export type HubRequest = Exclude<RoomRequest, { readonly type: "code" | "renew" | "logout" | "ping" }>;
+
+/** What a hub works with. */
+export interface HubOptions extends Omit<RoomTools, "invite"> {
+  /** The first part of every origin: one of the dNSNames of the server's certificate. */
+  readonly serverName: string;
+}
+
+/** The rooms and the sessions in them. */
+export class Hub {
+  readonly #options: HubOptions;
+  readonly #rooms = new Map<string, Promise<Room | undefined>>();
+  /** Sessions by account, compared with ASCII letters lower-cased. */
+  readonly #sessions = new Map<string, Set<Attendee>>();
+
+  constructor(options: HubOptions) {
+    this.#options = options;
+  }
+
+  /** A session begins; it is told of the invitations that waited for it. */
+  async attend(attendee: Attendee): Promise<void> {
+    const key = attendee.username.toLowerCase();
+    this.#sessions.set(key, (this.#sessions.get(key) ?? new Set()).add(attendee));
+    for (const { room, from } of await this.#options.store.invitations(key)) {
+      attendee.answer({ type: "invited", room, from });
+    }
+  }
+
+  /** A session is over. */
+  async leave(attendee: Attendee): Promise<void> {
+    const key = attendee.username.toLowerCase();
+    const all = this.#sessions.get(key);
+    all?.delete(attendee);
+    if (all?.size === 0) this.#sessions.delete(key);
+    for (const room of await Promise.all(this.#rooms.values())) room?.leave(attendee);
+  }
+
+  /** Resolves when all that was posted is told of or refused. */
+  async settled(): Promise<void> {
+    for (const room of await Promise.all(this.#rooms.values())) await room?.settled();
+  }
+
+  /** Does what a session asks. What is thrown refuses it. */
+  async take(attendee: Attendee, request: HubRequest, id: Json | undefined): Promise<void> {
+    switch (request.type) {
+      case "create":
+        return await this.#create(attendee, request, id);
+      case "join":
+        return await (await this.#room(request.room, attendee)).join(attendee, request.checkpoint, id);
+      case "post":
+        return await (await this.#room(request.room, attendee)).post(request, attendee, id);
+      case "history":
+        return await (await this.#room(request.room, attendee)).history(attendee, request, id);
+      case "keys":
+        return (await this.#room(request.room, attendee)).keys(attendee, request.from, id);
+      case "checkpoint":
+        return (await this.#room(request.room, attendee)).checkpoint(attendee, id);
+      case "members":
+        return await this.#members(attendee, request, id);
+      case "rooms":
+        return await this.#list(attendee, request.from, id);
+      case "certificate":
+        return await this.#certificate(attendee, request.fingerprint, id);
+      case "consistency":
+      case "inclusion":
+        return await this.#prove(attendee, request, id);
+    }
+  }
+
+  /** A room that is there, and that this session may know of. Throws `no-room`. */
+  async #room(name: string, { username }: Attendee): Promise<Room> {
+    const direct = partners(name);
+    if (direct && !direct.includes(username.toLowerCase())) throw noRoom();
+    const room = await this.#load(name);
+    if (room) return room;
+    if (!direct) throw noRoom();
+    return await this.#make(name, { history: "all", inviteOnly: true });
+  }
+
+  #load(name: string): Promise<Room | undefined> {
+    const known = this.#rooms.get(name);
+    if (known) return known;
+    const loading = this.#options.store.findRoom(name).then((stored) => stored && Room.load(stored, this.#tools()));
+    this.#rooms.set(name, loading);
+    // What isn't there may be made, what couldn't be read may be read later.
+    loading.then((room) => room ?? this.#rooms.delete(name), () => this.#rooms.delete(name));
+    return loading;
+  }
+
+  #tools(): RoomTools {
+    return { ...this.#options, invite: (room, username, from) => void this.#invite(room, username, from) };
+  }
+
+  async #create(
+    attendee: Attendee,
+    { room, mode, history, inviteOnly }: RoomRequest & { type: "create" },
+    id: Json | undefined,
+  ): Promise<void> {
+    if (partners(room)) throw new ProtocolError("forbidden", "A conversation of two is made by joining it.");
+    if (mode !== "recorded") throw new ProtocolError("forbidden", "This server makes recorded rooms alone.");
+    if (await this.#load(room)) throw new ProtocolError("forbidden", "There is a room of this name; join it.");
+    const made = await this.#make(room, { history, inviteOnly });
+    await made.join(attendee, undefined, id);
+  }
+
+  async #make(name: string, policy: { history: HistoryPolicy; inviteOnly: boolean }): Promise<Room> {
+    const { store, serverName, random, now } = this.#options;
+    const origin = encodeOrigin({ server: serverName, room: name, id: encodeHex(random(16)) });
+    await store.createRoom({ name, origin, ...policy, createdAt: now() });
+    this.#rooms.delete(name);
+    const room = await this.#load(name); // whoever made it first
+    if (!room) throw new ProtocolError("server-error", "The room could not be made; try again.");
+    return room;
+  }
+
+  async #invite(room: string, username: string, from: string): Promise<void> {
+    const key = username.toLowerCase();
+    try {
+      await this.#options.store.addInvitation(room, key, from);
+    } catch {
+      this.#options.alarm(`an invitation for ${key} could not be stored`, room);
+    }
+    for (const session of this.#sessions.get(key) ?? []) session.answer({ type: "invited", room, from });
+  }
+
+  async #members(attendee: Attendee, request: { room: string; from: number }, id: Json | undefined): Promise<void> {
+    const room = await this.#room(request.room, attendee);
+    room.requireJoined(attendee);
+    const all = room.members;
+    const end = request.from + PAGE;
+    const next = end < all.length ? end : null;
+    attendee.answer({ type: "members", room: room.name, members: all.slice(request.from, end), next }, id);
+  }
+
+  async #list(attendee: Attendee, after: string, id: Json | undefined): Promise<void> {
+    const stored = await this.#options.store.listRooms(after, PAGE + 1);
+    const rooms = [];
+    for (const { name, inviteOnly } of stored.slice(0, PAGE)) {
+      const room = await this.#load(name);
+      if (!room?.isVisibleTo(attendee.username)) continue;
+      rooms.push({ room: name, members: room.members.length, invite_only: inviteOnly, topic: room.topic });
+    }
+    attendee.answer({ type: "rooms", rooms, next: stored.length > PAGE ? stored[PAGE - 1]?.name ?? null : null }, id);
+  }
+
+  async #certificate(attendee: Attendee, fingerprint: string, id: Json | undefined): Promise<void> {
+    const { store } = this.#options;
+    const device = await store.findDevice(fingerprint);
+    const pem = device?.pem ?? await store.findCertificate(fingerprint);
+    if (pem === undefined) throw new ProtocolError("no-room", "No certificate of this fingerprint is known here.");
+    attendee.answer({ type: "certificate", fingerprint, pem, username: device?.username ?? "" }, id);
+  }
+
+  async #prove(
+    attendee: Attendee,
+    request: RoomRequest & { type: "consistency" | "inclusion" },
+    id: Json | undefined,
+  ): Promise<void> {
+    const room = await this.#room(request.room, attendee);
+    room.requireJoined(attendee);
+    const { type } = request;
+    const [first, size] = type === "inclusion" ? [request.index, request.size] : [request.from, request.to];
+    if (size > room.size || (type === "inclusion" ? first >= size : first > size)) {
+      throw new ProtocolError("forbidden", `The log has ${room.size} lines.`);
+    }
+    const proof = type === "inclusion"
+      ? await inclusionProof(first, size, room.nodes)
+      : await consistencyProof(first, size, room.nodes);
+    const asked = type === "inclusion" ? { index: first, size } : { from: first, to: size };
+    attendee.answer({ type, room: room.name, ...asked, hashes: proof.map(encodeBase64) }, id);
+  }
+}
+
+function noRoom(): ProtocolError {
+  return new ProtocolError("no-room", "There is no such room; create it, or look at the list of rooms.");
+}

@@ -1,0 +1,661 @@
+/**
+ * One room on the server: who posts what at which index, in one order for all (rooms.md sections 2 to 6).
+ *
+ *     post → checks, what they need from the store awaited → #commit: the index is made, no await
+ *          → a round of the committer: one transaction for all that came meanwhile → posted to every member
+ *
+ * A line that is refused leaves the log, the sequence and the state as they were. A line that was given its place is
+ * told to nobody before it is durable; where the store fails, the room forgets what it had placed, refuses it with
+ * `server-error`, and learns from the store what is so. A checkpoint is stored before it is sent, at most one a second
+ * and never two roots for one size.
+ *
+ * It knows people by their certificate and account ({@link Attendee}), no sockets and no handshakes. Which rooms there
+ * are, and conversations of two, is `hub.ts`.
+ */
+
+import { BLOCK_SIZE, decrypt } from "./aes_cbc.ts";
+import { type Bytes, type Clock, concat, encodeBase64, encodeHex, encodeUtf8, type Random } from "./bytes.ts";
+import { type Checkpoint, encodeCheckpoint, isCheckpointSigned, signCheckpoint } from "./checkpoint.ts";
+import { type Envelope, parseEnvelope } from "./envelope.ts";
+import { ProtocolError } from "./errors.ts";
+import { encodeFrame } from "./frame.ts";
+import type { Json, JsonObject } from "./json.ts";
+import { partners } from "./names.ts";
+import type { SigningKey, VerifyingKey } from "./pss.ts";
+import { EMPTY_ROOT, Frontier, leafHash, type NodePlace, peakPlaces, type TreeNode } from "./room_log.ts";
+import { isCarriedBy, isOfLog, isOpenedBy, logHash } from "./room_line.ts";
+import type { PostFields } from "./room_message.ts";
+import { type RoomAct, RoomState } from "./room_state.ts";
+import type { RoomStore, StoredLine, StoredRoom } from "./room_store.ts";
+import { encodeLine, messageInput, parseLine } from "./transcript.ts";
+
+/** How far ahead of the server's clock a line's time may lie, in milliseconds (rooms.md section 6). */
+const MAX_AHEAD = 300_000;
+/** How far apart a room's checkpoints are at least, in milliseconds. */
+const CHECKPOINT_INTERVAL = 1_000;
+/** A page of history ends after so many bytes of lines and bodies: well below what may be queued for a member. */
+const PAGE_BYTES = 65_536;
+/** Lines that are read from the store at once. */
+const PAGE_LINES = 64;
+/** Lines that wait for the store, before posts are refused as too many. */
+const MAX_WAITING = 4_096;
+const EPOCH_KEY_SIZE = 16;
+/** Signed heads that are kept at hand: a minute of a busy room. */
+const RECENT_HEADS = 64;
+
+/** A frame with its fields. */
+export type Outgoing = { readonly type: string } & Readonly<Record<string, unknown>>;
+
+/** Somebody's session, as rooms see it. */
+export interface Attendee {
+  readonly fingerprint: string;
+  readonly username: string;
+  readonly verifying: VerifyingKey;
+  /** Sends frames that were encoded once for many. */
+  deliver(bytes: Bytes): void;
+  answer(frame: Outgoing, id?: Json): void;
+  /** `iv || ciphertext` that this session alone can open. */
+  seal(value: JsonObject): Bytes;
+  refuse(error: ProtocolError, id?: Json): void;
+  /** Ends the session. */
+  end(error: ProtocolError): void;
+}
+
+/** Wraps epoch keys for the store. */
+export interface KeyWrap {
+  wrap(key: Bytes, context: string): Bytes;
+  /** The key; `undefined` where it was wrapped by another key file, or for another context. */
+  unwrap(wrapped: Bytes, context: string): Bytes | undefined;
+}
+
+/** What rooms work with. */
+export interface RoomTools {
+  readonly store: RoomStore;
+  readonly keys: KeyWrap;
+  /** Signs checkpoints. */
+  readonly signer: { readonly key: SigningKey; readonly fingerprint: string };
+  readonly now: Clock;
+  readonly random: Random;
+  /** Runs something later, in milliseconds. */
+  readonly later: (ms: number, run: () => void) => void;
+  /** Whether a certificate is one of this server's, by its fingerprint, and its key. */
+  readonly serverKey: (fingerprint: string) => VerifyingKey | undefined;
+  /** Tells the operator of what should never be. */
+  readonly alarm: (message: string, room: string) => void;
+  /** Tells somebody of an invitation, now or at the next login. */
+  readonly invite: (room: string, username: string, from: string) => void;
+}
+
+/** An author's place in the log. */
+interface Author {
+  nextSeqno: number;
+  ts: number;
+  seenSize: number;
+}
+
+/** A line that has its place and waits for the store. */
+interface Placed {
+  readonly line: StoredLine;
+  readonly nodes: readonly TreeNode[];
+  readonly posted: Bytes;
+  readonly act: RoomAct;
+  readonly from: Attendee;
+  readonly id: Json | undefined;
+}
+
+/** A room with its lines' consequences in memory. */
+export class Room {
+  readonly name: string;
+  readonly origin: string;
+  readonly #tools: RoomTools;
+  readonly #room: StoredRoom;
+  readonly #log: Bytes;
+  /** With what was placed, durable or not. */
+  #state: RoomState;
+  #frontier = new Frontier();
+  readonly #authors = new Map<string, Author>();
+  /** Keys by epoch; the newest is the current one. */
+  readonly #epochs = new Map<number, Bytes>();
+  #epoch = 0;
+  /** What is durable, and told. */
+  #durable = new Frontier();
+  #checkpoint: Checkpoint | undefined;
+  #checkpointDue = false;
+  #waiting: Placed[] = [];
+  #committing: Promise<void> | undefined;
+  /** Sessions that have asked to come in, by certificate. */
+  readonly #attendees = new Map<string, Attendee>();
+  /** Certificates whose join line is durable, and their accounts: who gets the lines. */
+  readonly #standing = new Map<string, string>();
+  /** Roots that were signed of late, by size: what `seen` mostly names. */
+  readonly #heads = new Map<number, string>();
+  /** Whether the store has failed, until what it holds is read again. */
+  #isBroken = false;
+  /** Whether somebody holds a checkpoint that this log doesn't extend. */
+  #isForked = false;
+
+  private constructor(room: StoredRoom, tools: RoomTools) {
+    this.name = room.name;
+    this.origin = room.origin;
+    this.#room = room;
+    this.#tools = tools;
+    this.#log = logHash(room.origin);
+    this.#state = new RoomState(room.name, room.inviteOnly);
+  }
+
+  /** A room as the store has it. */
+  static async load(stored: StoredRoom, tools: RoomTools): Promise<Room> {
+    const room = new Room(stored, tools);
+    await room.#load();
+    return room;
+  }
+
+  async #load(): Promise<void> {
+    const { store, keys } = this.#tools;
+    const { size } = await store.findRoom(this.name) ?? this.#room;
+    this.#frontier = new Frontier(size, await store.nodes(this.origin, peakPlaces(size)));
+    this.#durable = new Frontier(size, this.#frontier.peaks);
+    this.#checkpoint = await store.latestCheckpoint(this.origin);
+    this.#epochs.clear();
+    for (const { epoch, wrappedKey } of await store.epochs(this.origin, 0, Number.MAX_SAFE_INTEGER)) {
+      const key = keys.unwrap(wrappedKey, this.#context(epoch));
+      if (!key) throw new Error(`the key of epoch ${epoch} of ${this.name} can't be unwrapped: is this its key file?`);
+      this.#epochs.set(epoch, key);
+      this.#epoch = epoch;
+    }
+    if (this.#epochs.size === 0) await this.#beginEpoch();
+    this.#authors.clear();
+    for (const { author, seqno, ts, seenSize } of await store.lastLines(this.origin)) {
+      this.#authors.set(author, { nextSeqno: seqno + 1, ts, seenSize });
+    }
+    this.#state = new RoomState(this.name, this.#room.inviteOnly);
+    this.#standing.clear();
+    for (const line of await store.actLines(this.origin)) {
+      const envelope = this.#openStored(line);
+      const { statement } = envelope ?? {};
+      const username = statement?.kind === "join" ? statement.username : this.#state.usernameOf(line.author) ?? "";
+      this.#take({ author: line.author, username, statement });
+    }
+  }
+
+  /** A durable line's consequences, from the store. */
+  #take(act: RoomAct): void {
+    this.#state.apply(act);
+    this.#stand(act);
+  }
+
+  /** Who gets the lines after this one. */
+  #stand(act: RoomAct): void {
+    if (act.statement?.kind === "join") this.#standing.set(act.author, act.username.toLowerCase());
+    const out = putOut(act)?.toLowerCase();
+    if (out === undefined) return;
+    for (const [device, username] of this.#standing) if (username === out) this.#standing.delete(device);
+  }
+
+  #openStored({ body, epoch }: StoredLine): Envelope | undefined {
+    const key = this.#epochs.get(epoch);
+    const plaintext = body && key && decrypt(key, body);
+    return plaintext ? parseEnvelope(plaintext) : undefined;
+  }
+
+  // Coming and going.
+
+  get topic(): string {
+    return this.#state.topic;
+  }
+
+  /** Who is in the room, and who of them is here now. */
+  get members(): readonly { readonly username: string; readonly role: string; readonly online: boolean }[] {
+    const online = new Set([...this.#attendees.values()].map(({ username }) => username.toLowerCase()));
+    return this.#state.members.map((member) => ({ ...member, online: online.has(member.username.toLowerCase()) }));
+  }
+
+  /** Whether somebody may see that the room is there. */
+  isVisibleTo(username: string): boolean {
+    return !this.#room.inviteOnly || this.#state.isMember(username) ||
+      this.#state.objectionToJoining(username, this.#seconds()) === undefined;
+  }
+
+  /** Lets a session in, as far as its `join` line: the older session of the same certificate is closed. */
+  async join(attendee: Attendee, theirs: Checkpoint | undefined, id: Json | undefined): Promise<void> {
+    const objection = this.#state.objectionToJoining(attendee.username, this.#seconds());
+    if (objection) throw new ProtocolError(objection, "You may not come into this room: ask to be invited.");
+    if (theirs) await this.#compare(theirs);
+    if (this.#durable.size > 0 && this.#checkpoint?.size !== this.#durable.size) await this.#makeCheckpoint();
+    const older = this.#attendees.get(attendee.fingerprint);
+    if (older && older !== attendee) {
+      this.#attendees.delete(attendee.fingerprint);
+      older.end(new ProtocolError("unexpected", "Another session of this certificate has come into the room."));
+    }
+    const wasHere = this.#isHere(attendee.username);
+    this.#attendees.set(attendee.fingerprint, attendee);
+    attendee.answer({
+      type: "joined",
+      room: this.name,
+      origin: this.origin,
+      mode: "recorded",
+      history: this.#room.history,
+      topic: this.#state.topic,
+      count: this.#durable.size,
+      checkpoint: this.#checkpoint ? encodeCheckpoint(this.#checkpoint) : null,
+      frontier: this.#durable.peaks.map(encodeBase64),
+      next_seqno: this.#authors.get(attendee.fingerprint)?.nextSeqno ?? 0,
+      epoch: this.#epoch,
+      key: encodeBase64(this.#sealKey(attendee, this.#epoch)),
+      // Whether a join line of this certificate stands, so that none is needed.
+      standing: this.#standing.has(attendee.fingerprint),
+    }, id);
+    if (!wasHere && this.#state.isMember(attendee.username)) this.#presence(attendee.username, "online");
+  }
+
+  /** A session is over. */
+  leave(attendee: Attendee): void {
+    if (this.#attendees.get(attendee.fingerprint) !== attendee) return;
+    this.#attendees.delete(attendee.fingerprint);
+    if (!this.#isHere(attendee.username) && this.#state.isMember(attendee.username)) {
+      this.#presence(attendee.username, "offline");
+    }
+  }
+
+  #isHere(username: string): boolean {
+    return [...this.#attendees.values()].some((one) => one.username.toLowerCase() === username.toLowerCase());
+  }
+
+  #presence(username: string, state: "online" | "offline"): void {
+    this.#tell(encodeFrame({ type: "presence", room: this.name, username, state }));
+  }
+
+  /** To every session whose certificate has joined. */
+  #tell(bytes: Bytes): void {
+    for (const one of this.#attendees.values()) if (this.#standing.has(one.fingerprint)) one.deliver(bytes);
+  }
+
+  /** A member's checkpoint that goes beyond the log, or tells of another, shows that this log is not the one it was. */
+  async #compare(theirs: Checkpoint): Promise<void> {
+    const key = this.#tools.serverKey(theirs.from);
+    if (!key || !isCheckpointSigned(this.origin, theirs, key)) return; // nothing that this server ever said
+    const signed = theirs.size > this.#durable.size ? undefined : await this.#rootAt(theirs.size);
+    if (signed === theirs.root) return;
+    this.#isForked = true;
+    this.#tools.alarm(`a member holds a checkpoint of size ${theirs.size} that this log doesn't extend`, this.name);
+  }
+
+  // Posting.
+
+  /** Takes a line, or refuses it. What is thrown refuses it; `sig-fail` ends the session. */
+  async post(post: PostFields, from: Attendee, id: Json | undefined): Promise<void> {
+    if (this.#attendees.get(from.fingerprint) !== from) {
+      throw new ProtocolError("not-member", "Join the room before you post.");
+    }
+    const { seqno, ts, ct, sig: signature } = post;
+    if (!from.verifying.verify(signature, messageInput(seqno, ts, ct))) {
+      throw new ProtocolError("sig-fail", "The line's signature doesn't verify with the author's certificate.");
+    }
+    const line = encodeLine({ seqno, ts, body: ct, signature, signer: from.fingerprint });
+    if (seqno < this.#author(from.fingerprint).nextSeqno) return await this.#postAgain(line, seqno, from, id);
+    const envelope = this.#openPost(post);
+    const root = await this.#rootAt(envelope.seen.size);
+    if (root !== envelope.seen.root) {
+      throw new ProtocolError("bad-envelope", "`seen` is no head that this server has signed.");
+    }
+    if (envelope.statement?.kind === "redact") await this.#checkRedaction(envelope.statement.index, from);
+    this.#commit({ post, line, envelope, from, id });
+  }
+
+  #author(fingerprint: string): Author {
+    return this.#authors.get(fingerprint) ?? { nextSeqno: 0, ts: 0, seenSize: 0 };
+  }
+
+  /** A line that was accepted before is answered as it was then; another in its place is refused. */
+  async #postAgain(line: string, seqno: number, from: Attendee, id: Json | undefined): Promise<void> {
+    const { store } = this.#tools;
+    const waiting = this.#waiting.find((one) => one.from.fingerprint === from.fingerprint && one.line.seqno === seqno);
+    if (waiting?.line.line === line) return; // its answer is on the way
+    const held = waiting?.line ?? await store.lineBy(this.origin, from.fingerprint, seqno);
+    if (held?.line !== line) throw new ProtocolError("replay", "Another line of yours has this seqno.");
+    from.deliver(this.#posted(held));
+    void id; // `posted` never carries one
+  }
+
+  /** The envelope, once R, C, H and its room hold. Throws `bad-envelope` or `old-epoch`. */
+  #openPost({ epoch, ct, body }: PostFields): Envelope {
+    const key = this.#epochs.get(epoch);
+    if (!key || (epoch !== this.#epoch && epoch !== this.#epoch - 1)) {
+      throw new ProtocolError("old-epoch", "The line is under a key that is no longer used: ask for the room's keys.");
+    }
+    const plaintext = decrypt(key, body);
+    if (!isOfLog(ct, this.#log) || !isCarriedBy(ct, body) || !plaintext || !isOpenedBy(ct, plaintext)) {
+      throw new ProtocolError("bad-envelope", "The line is not the hash of its log, its envelope and its body.");
+    }
+    const envelope = parseEnvelope(plaintext);
+    if (envelope.room !== this.name) throw new ProtocolError("bad-envelope", "The envelope names another room.");
+    return envelope;
+  }
+
+  /** The root that was signed for a size; `undefined` where none was. */
+  async #rootAt(size: number): Promise<string | undefined> {
+    if (size === 0) return encodeHex(EMPTY_ROOT);
+    return this.#heads.get(size) ?? await this.#tools.store.signedRoot(this.origin, size);
+  }
+
+  async #checkRedaction(index: number, from: Attendee): Promise<void> {
+    const [target] = await this.#tools.store.linesFrom(this.origin, index, 1);
+    if (target?.index !== index || target.author !== from.fingerprint || target.isAct) {
+      throw new ProtocolError("forbidden", "Only words of one's own can be erased.");
+    }
+  }
+
+  /** Gives a line its place. No await: what is checked here still holds when the index is made. */
+  #commit(placing: { post: PostFields; line: string; envelope: Envelope; from: Attendee; id: Json | undefined }): void {
+    const { post, line, envelope, from, id } = placing;
+    const { statement, seen } = envelope;
+    const author = this.#author(from.fingerprint);
+    const now = this.#tools.now();
+    if (this.#isForked) {
+      throw new ProtocolError(
+        "server-error",
+        "The log is not the one that it was: it takes no lines until it is mended.",
+      );
+    }
+    if (this.#isBroken) {
+      throw new ProtocolError("server-error", "The server can't keep lines now; try again in a moment.");
+    }
+    if (this.#waiting.length >= MAX_WAITING) {
+      throw new ProtocolError("server-error", "The server has too much to write.");
+    }
+    if (post.seqno !== author.nextSeqno) {
+      throw new ProtocolError("replay", `The line's seqno must be ${author.nextSeqno}, the author's next.`);
+    }
+    if (post.ts > now + MAX_AHEAD || post.ts < author.ts) {
+      throw new ProtocolError("stale", "The line's time is ahead of the server's, or before the author's last.", {
+        now,
+      });
+    }
+    if (seen.size < author.seenSize) {
+      throw new ProtocolError("bad-envelope", "`seen` is smaller than in the author's line before.");
+    }
+    if (statement?.kind === "join" && statement.username !== from.username) {
+      throw new ProtocolError("forbidden", "A join line must say the account's own name.");
+    }
+    const act = { author: from.fingerprint, username: from.username, statement };
+    const objection = this.#state.objection(act, Math.floor(now / 1000));
+    if (objection) throw new ProtocolError(objection, OBJECTIONS[objection]);
+
+    const index = this.#frontier.size;
+    const stored: StoredLine = {
+      index,
+      author: from.fingerprint,
+      seqno: post.seqno,
+      ts: post.ts,
+      epoch: post.epoch,
+      seenSize: seen.size,
+      isAct: statement !== undefined && !WORDS.has(statement.kind),
+      line,
+      body: post.body,
+      acceptedAt: now,
+    };
+    const nodes = this.#frontier.append(leafHash(encodeUtf8(line)));
+    this.#authors.set(from.fingerprint, { nextSeqno: post.seqno + 1, ts: post.ts, seenSize: seen.size });
+    this.#state.apply(act);
+    this.#waiting.push({ line: stored, nodes, posted: this.#posted(stored), act, from, id });
+    this.#committing ??= this.#commitAll();
+  }
+
+  async #commitAll(): Promise<void> {
+    await Promise.resolve(); // what comes in the same turn goes in one round
+    while (this.#waiting.length > 0) {
+      const round = this.#waiting;
+      this.#waiting = [];
+      try {
+        await this.#tools.store.appendLines(
+          this.origin,
+          round.map(({ line }) => line),
+          round.flatMap(({ nodes }) => nodes),
+        );
+      } catch (error) {
+        await this.#forget([...round, ...this.#waiting], error);
+        break;
+      }
+      for (const placed of round) this.#publish(placed);
+      for (const { act } of round) await this.#follow(act);
+      this.#scheduleCheckpoint();
+    }
+    this.#committing = undefined;
+  }
+
+  /** Nobody was told of these lines. What the store holds of them is read again. */
+  async #forget(lines: readonly Placed[], error: unknown): Promise<void> {
+    this.#waiting = [];
+    const refusal = new ProtocolError("server-error", "The server can't keep lines now; they stay unsent.");
+    for (const { from, id } of lines) from.refuse(refusal, id);
+    this.#tools.alarm(`lines could not be stored: ${messageOf(error)}`, this.name);
+    this.#isBroken = true;
+    await this.#reload();
+  }
+
+  async #reload(): Promise<void> {
+    try {
+      await this.#load();
+      this.#isBroken = false;
+    } catch {
+      this.#tools.later(CHECKPOINT_INTERVAL, () => void this.#reload());
+    }
+  }
+
+  /** Tells every member of a durable line. No await: the order of the lines is the order in which they are told. */
+  #publish({ nodes, posted, act }: Placed): void {
+    const [leaf] = nodes;
+    if (leaf) this.#durable.append(leaf.hash);
+    if (act.statement?.kind === "join") this.#stand(act); // the newcomer's first line is the own one
+    this.#tell(posted);
+    this.#stand(act); // who is put out was told of it, and is told of no other
+  }
+
+  /** What follows from a durable line for others than its readers. */
+  async #follow(act: RoomAct): Promise<void> {
+    const { store, invite } = this.#tools;
+    const { statement, username } = act;
+    try {
+      if (statement?.kind === "join") {
+        this.#presence(username, "online");
+        await store.dropInvitation(this.name, username);
+        const other = partners(this.name)?.find((name) => name !== username.toLowerCase());
+        if (other !== undefined && !this.#state.isMember(other)) invite(this.name, other, username);
+      }
+      if (statement?.kind === "invite") invite(this.name, statement.username, username);
+      if (statement?.kind === "redact") await store.eraseBody(this.origin, statement.index);
+      const isRekeyed = putOut(act) !== undefined ||
+        (statement?.kind === "join" && this.#room.history === "since_join");
+      if (isRekeyed) await this.#rekey();
+    } catch (error) {
+      // Without its consequence nothing more is posted: what was put out could read on, what was erased could be read.
+      this.#tools.alarm(`a line's consequence could not be stored: ${messageOf(error)}`, this.name);
+      this.#isBroken = true;
+      this.#tools.later(CHECKPOINT_INTERVAL, () => void this.#follow(act).then(() => this.#reload()));
+    }
+  }
+
+  #posted({ index, epoch, author, seqno, ts, line, body }: StoredLine): Bytes {
+    const parsed = parseLine(line);
+    return encodeFrame({
+      type: "posted",
+      room: this.name,
+      index,
+      epoch,
+      from: author,
+      seqno,
+      ts,
+      ct: parsed ? encodeBase64(parsed.body) : "",
+      sig: parsed ? encodeBase64(parsed.signature) : "",
+      body: body && encodeBase64(body),
+    });
+  }
+
+  // Keys.
+
+  #context(epoch: number): string {
+    return `${this.origin} epoch ${epoch}`;
+  }
+
+  async #beginEpoch(): Promise<void> {
+    const { store, keys, random } = this.#tools;
+    const key = random(EPOCH_KEY_SIZE);
+    const epoch = this.#epoch + 1;
+    await store.addEpoch(this.origin, epoch, keys.wrap(key, this.#context(epoch)));
+    this.#epochs.set(epoch, key);
+    this.#epoch = epoch;
+  }
+
+  /** A new key for who is in the room now, so that who is not can't read what comes. */
+  async #rekey(): Promise<void> {
+    await this.#beginEpoch();
+    for (const one of this.#attendees.values()) {
+      if (!this.#standing.has(one.fingerprint)) continue;
+      const payload = encodeBase64(this.#sealKey(one, this.#epoch));
+      one.answer({ type: "epoch", room: this.name, epoch: this.#epoch, payload });
+    }
+  }
+
+  #sealKey(attendee: Attendee, epoch: number): Bytes {
+    return attendee.seal({ epoch, key: encodeBase64(this.#epochs.get(epoch) ?? new Uint8Array(BLOCK_SIZE)) });
+  }
+
+  // Checkpoints.
+
+  #scheduleCheckpoint(): void {
+    if (this.#checkpointDue) return;
+    this.#checkpointDue = true;
+    const since = this.#tools.now() - (this.#checkpoint?.time ?? 0) * 1000;
+    this.#tools.later(Math.max(0, CHECKPOINT_INTERVAL - Math.max(0, since)), () => {
+      this.#makeCheckpoint().then(
+        () => this.#checkpointDue = false,
+        (error) => {
+          this.#tools.alarm(`no checkpoint could be stored: ${messageOf(error)}`, this.name);
+          this.#checkpointDue = false;
+          this.#tools.later(CHECKPOINT_INTERVAL, () => this.#scheduleCheckpoint());
+        },
+      );
+    });
+  }
+
+  #making: Promise<void> = Promise.resolve();
+
+  /** Signs the durable head, one head after the other; stored, then told. */
+  #makeCheckpoint(): Promise<void> {
+    const made = this.#making.then(() => this.#signHead());
+    this.#making = made.catch(() => {});
+    return made;
+  }
+
+  async #signHead(): Promise<void> {
+    const { store, signer } = this.#tools;
+    const head = { size: this.#durable.size, root: encodeHex(this.#durable.root()) };
+    if (head.size === (this.#checkpoint?.size ?? 0)) return;
+    const time = Math.max(this.#seconds(), this.#checkpoint?.time ?? 0);
+    const checkpoint = await signCheckpoint(this.origin, head, { ...signer, time });
+    await store.addCheckpoint(this.origin, checkpoint);
+    this.#checkpoint = checkpoint;
+    this.#heads.set(head.size, head.root);
+    const [oldest] = this.#heads.keys();
+    if (this.#heads.size > RECENT_HEADS && oldest !== undefined) this.#heads.delete(oldest);
+    this.#tell(encodeFrame({ type: "checkpoint", room: this.name, ...encodeCheckpoint(checkpoint) }));
+  }
+
+  #seconds(): number {
+    return Math.floor(this.#tools.now() / 1000);
+  }
+
+  // Reading.
+
+  /** A page of lines, then where the next begins. */
+  async history(
+    attendee: Attendee,
+    { from, count }: { from: number; count: number },
+    id: Json | undefined,
+  ): Promise<void> {
+    this.requireJoined(attendee);
+    const { store } = this.#tools;
+    const first = Math.max(from, await this.#firstVisible(attendee));
+    const lines = await store.linesFrom(this.origin, first, Math.min(count, PAGE_LINES));
+    const frames: Bytes[] = [];
+    let bytes = 0;
+    let next = first;
+    for (const line of lines) {
+      if (line.index >= this.#durable.size || bytes > PAGE_BYTES) break;
+      const posted = this.#posted(line);
+      frames.push(posted);
+      bytes += posted.length;
+      next = line.index + 1;
+    }
+    attendee.deliver(concat(...frames));
+    attendee.answer({ type: "history_end", room: this.name, next }, id);
+  }
+
+  /** Where history begins for somebody: with the own join line, where newcomers don't see what was before. */
+  async #firstVisible({ fingerprint }: Attendee): Promise<number> {
+    if (this.#room.history === "all") return 0;
+    const first = await this.#tools.store.lineBy(this.origin, fingerprint, 0);
+    return first?.index ?? this.#durable.size;
+  }
+
+  /** A page of the epochs' keys. */
+  keys(attendee: Attendee, from: number, id: Json | undefined): void {
+    this.requireJoined(attendee);
+    const epochs = [...this.#epochs.keys()].filter((epoch) => epoch >= from);
+    const page = epochs.slice(0, 100);
+    attendee.answer({
+      type: "keys",
+      room: this.name,
+      keys: page.map((epoch) => encodeBase64(this.#sealKey(attendee, epoch))),
+      next: epochs[page.length] ?? null,
+    }, id);
+  }
+
+  /** The newest checkpoint. */
+  checkpoint(attendee: Attendee, id: Json | undefined): void {
+    this.requireJoined(attendee);
+    if (!this.#checkpoint) throw new ProtocolError("no-room", "The room has no checkpoint yet.");
+    attendee.answer({ type: "checkpoint", room: this.name, ...encodeCheckpoint(this.#checkpoint) }, id);
+  }
+
+  /** Reads nodes of the tree of what is durable. */
+  readonly nodes = (places: readonly NodePlace[]): Promise<readonly Bytes[]> =>
+    this.#tools.store.nodes(this.origin, places);
+
+  /** How many lines are durable. */
+  get size(): number {
+    return this.#durable.size;
+  }
+
+  /** Throws `not-member` unless this session's join line stands in the log. */
+  requireJoined(attendee: Attendee): void {
+    const isIn = this.#attendees.get(attendee.fingerprint) === attendee && this.#standing.has(attendee.fingerprint);
+    if (!isIn) throw new ProtocolError("not-member", "Join the room first, with a join line that stands in its log.");
+  }
+
+  /** Resolves when every line that was placed is told of or refused. */
+  async settled(): Promise<void> {
+    while (this.#committing) await this.#committing;
+    await this.#making;
+  }
+}
+
+const OBJECTIONS = {
+  "forbidden": "Your role in this room does not allow that.",
+  "muted": "You are muted in this room.",
+  "not-member": "You are not in this room.",
+} as const;
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Lines that change nothing about who may do what. */
+const WORDS: ReadonlySet<string> = new Set(["text", "head", "redact", "device"]);
+
+/** Whom a line puts out of the room, if anybody. */
+function putOut({ username, statement }: RoomAct): string | undefined {
+  if (statement?.kind === "part") return username;
+  if (statement?.kind === "kick") return statement.username;
+  return statement?.kind === "ban" && statement.until !== 0 ? statement.username : undefined;
+}
