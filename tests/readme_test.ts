@@ -1,0 +1,109 @@
+import { assert } from "./assert.ts";
+import { HelpAsked } from "../lib/config.ts";
+import { EXIT, type ExitStatus } from "../lib/errors.ts";
+import { ROOT, runCommand, temporaryFolder } from "./environment.ts";
+import { evidenceCases } from "./evidence.ts";
+import { madeParts, partOf, README } from "./readme.ts";
+
+const text = Deno.readTextFileSync(README);
+const tasks: Record<string, unknown> = JSON.parse(Deno.readTextFileSync(`${ROOT}/deno.json`)).tasks;
+
+/** Without what a formatter may change: blanks and the dashes under a table's head. */
+function plain(part: string): string {
+  return part.split("\n").map((line) => line.replaceAll(/\s+/g, " ").replaceAll(/-{3,}/g, "---").trim()).join("\n");
+}
+
+/** All that a pattern's first group finds in the README. */
+function mentioned(pattern: RegExp): string[] {
+  return [...new Set([...text.matchAll(pattern)].map(([, found]) => found ?? ""))];
+}
+
+for (const [name, made] of Object.entries(madeParts())) {
+  Deno.test(`the README's ${name} are those of the code`, () => {
+    const advice = "write them anew: deno run -A tests/readme.ts && deno fmt README.md";
+    assert.equal(plain(partOf(text, name) ?? ""), plain(made), advice);
+  });
+}
+
+/** The help of a command or of a part of it; `undefined` where that has none of its own. */
+async function helpOf(command: string, ...part: string[]): Promise<string> {
+  const module: { run(args: string[]): Promise<ExitStatus> } = await import(`../tools/${command}.ts`);
+  const answer = await module.run([...part, "--help"]).then(() => undefined, (error) => error);
+  assert.ok(answer instanceof HelpAsked, `${command} ${part} has no help`);
+  return answer.text;
+}
+
+const commands = [...Deno.readTextFileSync(`${ROOT}/mod.ts`).matchAll(/import\("\.\/tools\/([a-z]+)\.ts"\)/g)]
+  .map(([, name]) => name ?? "");
+
+Deno.test("the README has a row for every command, with every flag that isn't a setting's, and no other", async () => {
+  assert.ok(commands.length >= 8);
+  const rows = new Map<string, string>();
+  for (const [, name = "", row = ""] of text.matchAll(/^\| `securechat ([a-z]+(?: [a-z]+)?)[^`]*`(.*)$/gm)) {
+    rows.set(name, (rows.get(name) ?? "") + row);
+  }
+  const parts = ["server", "client", "show", "renew", "revoke", "check"];
+  for (const command of commands) {
+    for (const part of command === "cert" ? parts : [""]) {
+      const name = `${command} ${part}`.trim();
+      const help = await helpOf(command, ...(part === "" ? [] : [part]));
+      const own = help.split("\nSettings, ")[0]?.split("\nFlags:\n")[1] ?? "";
+      const flags = [...own.matchAll(/--[a-z0-9-]+/g)].map(([flag]) => flag);
+      const row = `${rows.get(name)}${command === "ca" ? rows.get("ca crl") : ""}`;
+      const described = [...row.matchAll(/`(--[a-z0-9-]+)/g)].map(([, flag]) => flag ?? "");
+      const wanted = [...new Set(flags)].filter((flag) => flag !== "--help").sort();
+      assert.deepEqual([...new Set(described)].sort(), wanted, name);
+    }
+  }
+});
+
+Deno.test("the README's exit statuses are those of the program", () => {
+  const table = /### Exit statuses\n([^]*?)\n#/.exec(text)?.[1] ?? "";
+  const statuses = [...table.matchAll(/^\| (\d+)/gm)].map(([, status]) => Number(status));
+  assert.deepEqual(statuses, [...Object.values(EXIT), 70, 141]);
+});
+
+Deno.test("every task that the README names is there", () => {
+  const names = mentioned(/deno task (?:--quiet )?([a-z:]+)/g);
+  assert.ok(names.length > 5);
+  assert.deepEqual(names.filter((name) => !Object.hasOwn(tasks, name)), []);
+});
+
+Deno.test("every file of this repository that the README names is there", () => {
+  const names = [
+    ...mentioned(/\]\((?!https?:|#)([^)#]+)/g),
+    ...mentioned(/[`"\s]\.?\/?((?:lib|tools|tests|mysql|\.github|\.ci)\/[a-z0-9_./-]*[a-z0-9_/])(?=[`"\s,.:])/g),
+  ];
+  assert.ok(names.length > 10);
+  const missing = names.filter((name) => {
+    try {
+      Deno.statSync(`${ROOT}/${name}`);
+      return false;
+    } catch {
+      return true;
+    }
+  });
+  assert.deepEqual(missing, []);
+});
+
+Deno.test("every heading that the README points to is there", () => {
+  const anchors = [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+    (heading ?? "").toLowerCase().replaceAll(/[^a-z0-9 _-]/g, "").replaceAll(" ", "-")
+  );
+  assert.deepEqual(mentioned(/\]\(#([^)]+)\)/g).filter((anchor) => !anchors.includes(anchor)), []);
+});
+
+Deno.test("the README's example of the library says of evidence what verify says, and needs to read alone", async () => {
+  const code = /```ts\n(import \{[^}]*verify[^]*?)```/.exec(text)?.[1] ?? assert.fail("there is no example");
+  using folder = temporaryFolder();
+  const file = `${folder.path}/example.ts`;
+  await Deno.writeTextFile(file, code.replace('"./mod.ts"', JSON.stringify(new URL("../mod.ts", import.meta.url))));
+  for (const name of ["session", "line_dropped_fail"]) {
+    const evidence = evidenceCases().find((one) => one.name === name) ?? assert.fail(name);
+    const args = ["run", "--quiet", "--no-prompt", "--config", `${ROOT}/deno.json`, "--allow-read", file];
+    const { status, stdout, stderr } = await runCommand(Deno.execPath(), args, { cwd: evidence.folder });
+    assert.equal(status, 0, stderr);
+    assert.ok(stdout.startsWith(evidence.expected.status === 0 ? "valid\n" : "invalid\n"), stdout);
+    for (const check of evidence.expected.failed) assert.ok(stdout.includes(`\nfailed ${check} `), stdout);
+  }
+});
