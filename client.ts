@@ -60,8 +60,8 @@ export interface ChatOptions {
   /** The lines that are typed; `undefined` for one that isn't UTF-8. Its end ends the session. */
   readonly input: AsyncIterable<string | undefined>;
   readonly show: (event: ChatEvent) => void;
-  /** Gets the function that ends the chat: in order when it is called first, at once when it is called again. */
-  readonly onStop?: (stop: () => void) => void;
+  /** Gets the function that ends the chat: in order, with the server's receipt, or at once. */
+  readonly onStop?: (stop: (atOnce: boolean) => void) => void;
   readonly now: Clock;
   readonly random: Random;
 }
@@ -94,6 +94,8 @@ class Conversation {
   readonly #connection: ClientConnection;
   /** Set by whoever closes the link, and why. */
   #ending: Ending | undefined;
+  /** There is a session, and records of it. */
+  #stands = false;
   /** Nothing more is sent: `quit` is on its way. */
   #closing = false;
   #sent = 0;
@@ -108,11 +110,12 @@ class Conversation {
     this.#options = options;
     this.#link = link;
     this.#connection = new ClientConnection({ ...options, send: (bytes) => link.send(bytes) });
-    options.onStop?.(() => this.#stop());
+    options.onStop?.((atOnce) => this.#stop(atOnce));
   }
 
   async run(): Promise<ExitStatus> {
     const records = await this.#open();
+    this.#stands = true;
     const session = this.#connection.session ?? null;
     this.#options.show({ event: "session", session, transcript: records.transcript });
     this.#waitingSince = performance.now();
@@ -306,12 +309,10 @@ class Conversation {
     await this.#unlessOver(() => this.#connection.quit());
   }
 
-  #stop(): void {
-    if (this.#connection.state === "session" && !this.#closing) {
-      this.#quit().catch((error) => this.#end(this.#endingOf(error)));
-    } else {
-      this.#end(this.#closing ? ABANDONED : INTERRUPTED);
-    }
+  #stop(atOnce: boolean): void {
+    if (!this.#stands) this.#end(INTERRUPTED);
+    else if (atOnce) this.#end(ABANDONED);
+    else this.#quit().catch((error) => this.#end(this.#endingOf(error)));
   }
 
   #watch(): void {

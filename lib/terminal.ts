@@ -187,13 +187,11 @@ export class StopSignals implements Disposable {
   readonly #first = Promise.withResolvers<undefined>();
   readonly #listeners: readonly (readonly [Deno.Signal, () => void])[];
 
-  /** `heard` is called for each, but for the hang-up once: a terminal that goes sends several, and none means "hurry". */
-  constructor(heard: () => void = () => {}) {
-    let hungUp = false;
+  /** `heard` is called for each. */
+  constructor(heard: (signal: Deno.Signal) => void = () => {}) {
     this.#listeners = STOP_SIGNALS.map((signal) => [signal, () => {
       this.#first.resolve(undefined);
-      if (!hungUp || signal !== "SIGHUP") heard();
-      hungUp ||= signal === "SIGHUP";
+      heard(signal);
     }]);
     for (const [signal, listener] of this.#listeners) Deno.addSignalListener(signal, listener);
   }

@@ -235,6 +235,23 @@ for (const signal of ["SIGKILL", "SIGTERM"] as const) {
 }
 
 Deno.test({
+  name: "chat interrupted a second time doesn't wait for a server that is silent",
+  ...skipUnless("pty"),
+  fn: async () => {
+    await using world = await World.create();
+    await using terminal = await world.session("ada");
+    Deno.kill(world.server.child.pid, "SIGSTOP");
+    terminal.type("one\r");
+    await terminal.expect("→ one");
+    terminal.type("\x03");
+    terminal.type("\x03");
+    await terminal.expect("Ended at once");
+    assert.deepEqual(await terminal.ended(), { status: 1, isRestored: true });
+    assert.ok(kinds(world.files()).includes("client_receipt.json"));
+  },
+});
+
+Deno.test({
   name: "chat whose terminal is closed ends in order",
   ...skipUnless("pty"),
   fn: async () => {
@@ -434,7 +451,7 @@ Deno.test("chat says that nothing listens there, with status 5, and with --json 
 class Inside {
   readonly events: ChatEvent[] = [];
   readonly status: Promise<number>;
-  stop: () => void = () => {};
+  stop: (atOnce: boolean) => void = () => {};
   readonly #lines: (string | undefined)[] = [];
   #more = Promise.withResolvers<void>();
   #done = false;
@@ -544,14 +561,15 @@ Deno.test("chat() whose network goes silent gives up after its time, with the ow
   assert.equal(world.transcriptLines(), 1);
 });
 
-Deno.test("chat() asked to stop again doesn't wait for the receipt", async () => {
+Deno.test("chat() asked to stop at once doesn't wait for the receipt", async () => {
   await using world = await World.create();
   using proxy = silentProxy(world.server.port);
   const inside = new Inside(world, { port: proxy.port });
   await inside.until("session");
   proxy.silence();
-  inside.stop();
-  inside.stop();
+  inside.stop(false);
+  inside.stop(false);
+  inside.stop(true);
   assert.equal(await inside.status, 1);
   assert.ok(kinds(world.files()).includes("client_receipt.json"));
 });
@@ -561,7 +579,7 @@ Deno.test("chat() asked to stop before the session stands keeps nothing", async 
   using proxy = silentProxy(world.server.port);
   proxy.silence();
   const inside = new Inside(world, { port: proxy.port });
-  setTimeout(() => inside.stop(), 300);
+  setTimeout(() => inside.stop(false), 300);
   await assert.rejects(inside.status, (error) => error instanceof Failure && error.status === 4);
   assert.deepEqual(world.files(), []);
 });

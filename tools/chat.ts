@@ -93,8 +93,11 @@ export async function run(args: string[]): Promise<ExitStatus> {
       transcripts: config.TRANSCRIPT_DIR,
       ...face,
       onStop: (stop) => {
-        face.stop = stop;
-        signals = new StopSignals(stop);
+        face.leave = () => stop(false);
+        let interrupts = 0;
+        face.interrupt = () => stop(++interrupts > 1);
+        // A terminal that is closed hangs up more than once, and means no hurry by it.
+        signals = new StopSignals((signal) => signal === "SIGHUP" ? face.leave() : face.interrupt());
       },
       now: Date.now,
       random: (length) => crypto.getRandomValues(new Uint8Array(length)),
@@ -202,8 +205,10 @@ async function readPassword(path: string): Promise<string> {
 interface Face {
   readonly input: AsyncIterable<string | undefined>;
   readonly show: (event: ChatEvent) => void;
-  /** Ends the chat, once there is one. */
-  stop: () => void;
+  /** Ends the chat in order, once there is one. */
+  leave: () => void;
+  /** The same, and at once when it is called again. */
+  interrupt: () => void;
   readonly close: () => void;
 }
 
@@ -218,10 +223,11 @@ function writtenFace(text: (event: ChatEvent) => string, input: AsyncIterable<st
         write(text(event));
       } catch {
         gone = true;
-        queueMicrotask(() => face.stop());
+        queueMicrotask(() => face.leave());
       }
     },
-    stop: () => {},
+    leave: () => {},
+    interrupt: () => {},
     close: () => {},
   };
   return face;
@@ -289,7 +295,7 @@ function drawnFace(): Face {
 
   function take(edit: Edit): void {
     if (!raw) return;
-    if (edit.type === "interrupt") face.stop();
+    if (edit.type === "interrupt") face.interrupt();
     if (edit.type === "end-of-input") enter("/quit");
     if (edit.type === "redraw") draw(screen.resize(size().columns, size().rows));
     if (edit.type === "edited" || edit.type === "line") draw(screen.edit(editor.before, editor.after));
