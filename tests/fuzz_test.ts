@@ -6,6 +6,7 @@
 import fc from "fast-check";
 import { assert } from "./assert.ts";
 import { type Bytes, encodeBase64, encodeHex, encodeUtf8, parseBase64, parseHex, parseUtf8 } from "../lib/bytes.ts";
+import { findPath } from "../lib/certificate_path.ts";
 import { encodePem } from "../lib/der.ts";
 import { Failure, ProtocolError } from "../lib/errors.ts";
 import { encodeFrame, FrameReader, parseFrame } from "../lib/frame.ts";
@@ -371,8 +372,8 @@ Deno.test("verify() judges any receipt and any lines, and calls none valid but w
 
 // ---- certificates
 
-Deno.test("certificates and revocation lists are read, or refused with a ProtocolError", async () => {
-  const { server } = await identities();
+Deno.test("certificates and revocation lists are read or refused, and of a certificate no byte may differ", async () => {
+  const { server, trust } = await identities();
   const der = server.chain[0]?.der ?? new Uint8Array(0);
   const changed = fc.array(fc.tuple(fc.nat({ max: der.length - 1 }), fc.integer({ min: 0, max: 255 })), {
     maxLength: 4,
@@ -383,11 +384,15 @@ Deno.test("certificates and revocation lists are read, or refused with a Protoco
       return copy;
     });
   const body = fc.oneof(changed, fc.nat({ max: der.length }).map((size) => der.slice(0, size)), bytes());
-  assert.deepEqual(parseCertificates(encodePem("CERTIFICATE", der))[0]?.der, der);
-  fc.assert(
-    fc.property(body, (body) => {
-      const chain = attempt(() => parseCertificates(encodePem("CERTIFICATE", body)));
-      if (chain) assert.deepEqual(chain[0]?.der, body);
+  const problems = async (body: Bytes) => {
+    const chain = attempt(() => parseCertificates(encodePem("CERTIFICATE", body)));
+    if (chain) assert.deepEqual(chain[0]?.der, body);
+    return chain && (await findPath(chain, trust, { purpose: "server" })).problems(NOW, "current");
+  };
+  assert.deepEqual(await problems(der), []);
+  await fc.assert(
+    fc.asyncProperty(body, async (body) => {
+      if ((await problems(body))?.length === 0) assert.deepEqual(body, der);
       attempt(() => parseRevocationList(encodePem("X509 CRL", body)));
     }),
     RUNS,
