@@ -82,6 +82,8 @@ async function bundle(folder: string): Promise<string[]> {
       platform: "node",
       target: "esnext",
       conditions: ["deno"],
+      // ES modules where a package has them: a lazily imported CommonJS one would arrive without its names.
+      mainFields: ["module", "main"],
       minifySyntax: true,
       minifyWhitespace: true,
       logLevel: "warning",
