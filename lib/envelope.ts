@@ -122,7 +122,7 @@ export function parseEnvelope(bytes: Uint8Array): Envelope {
   if (!seen) throw bad("The envelope's seen is not a size and a root.");
   const body = member(envelope, "body");
   if (body === undefined) throw bad("The envelope has no body.");
-  const read = Object.hasOwn(STATEMENTS, kind) ? STATEMENTS[kind] : undefined;
+  const read = isKnownKind(kind) ? STATEMENTS[kind] : undefined;
   const statement = read?.(body, kind);
   if (read && !statement) throw bad(`The body of a line of the kind "${kind}" is wrong.`);
   return { room, seen, kind, body, statement };
@@ -181,6 +181,11 @@ const STATEMENTS: Readonly<Record<string, Reader>> = {
   redact: (index) => isCount(index) ? { kind: "redact", index } : undefined,
   device: (fingerprint) => isHash(fingerprint) ? { kind: "device", fingerprint } : undefined,
 };
+
+/** Whether this version knows what lines of the kind say. */
+export function isKnownKind(kind: string): boolean {
+  return Object.hasOwn(STATEMENTS, kind);
+}
 
 function optional(body: Json, name: string): Json | undefined {
   return isJsonObject(body) ? member(body, name) : undefined;

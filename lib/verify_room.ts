@@ -14,12 +14,12 @@
  * What that proves and what it doesn't stands in `notes`, in the words of section 8.
  */
 
-import { type Bytes, encodeHex, encodeUtf8, parseBase64 } from "./bytes.ts";
+import { type Bytes, encodeHex, encodeUtf8, parseBase64, parseUtf8 } from "./bytes.ts";
 import { findPath, type Purpose, type Trust } from "./certificate_path.ts";
 import { type Checkpoint, isCheckpointSigned, parseCheckpoint } from "./checkpoint.ts";
 import { type Envelope, parseEnvelope } from "./envelope.ts";
 import { ProtocolError } from "./errors.ts";
-import { isJsonObject, type Json, type JsonObject, member } from "./json.ts";
+import { isJsonObject, type Json, type JsonObject, member, parseJson } from "./json.ts";
 import { ONE_BY_ONE, type SignatureChecker } from "./line_signature.ts";
 import { isRoomName } from "./names.ts";
 import { VerifyingKey } from "./pss.ts";
@@ -162,10 +162,12 @@ export async function verifyLineProof(
   return await verifyRoom({ receipt, lines, openings: rows }, trust, options);
 }
 
-/** What a file is that `verify` is given: its `type`. Throws as {@link verifyRoom} does. */
-export function evidenceType(file: string | Uint8Array): string | undefined {
-  const type = member(readJsonFile(file, MAX_ROOM_RECEIPT_BYTES).object, "type");
-  return typeof type === "string" ? type : undefined;
+/** What a file is that somebody wants verified, by its `type`: a session's receipt is none of these. */
+export function roomEvidenceType(file: Uint8Array): "room_receipt" | "line_proof" | undefined {
+  const text = parseUtf8(file);
+  const object = text === undefined ? undefined : parseJson(text);
+  const type = isJsonObject(object) ? member(object, "type") : undefined;
+  return type === "room_receipt" || type === "line_proof" ? type : undefined;
 }
 
 // ---- the receipt
@@ -283,8 +285,10 @@ class Verification {
     this.#trust = trust;
     this.#options = options;
     this.#index = receipt.from;
-    for (const chain of receipt.certs.toReversed()) {
-      this.#authors.set(chain.leaf.fingerprint, { chain, lines: 0, next: undefined, seen: 0, judged: undefined });
+    for (const chain of receipt.certs) {
+      const { fingerprint } = chain.leaf;
+      if (this.#authors.has(fingerprint)) continue;
+      this.#authors.set(fingerprint, { chain, lines: 0, next: undefined, seen: 0, judged: undefined });
     }
     const peaks = peakPlaces(receipt.from).length;
     if (receipt.before.length === peaks) this.#frontier = new Frontier(receipt.from, receipt.before);
@@ -364,7 +368,7 @@ class Verification {
   ): Promise<void> {
     const { authorities, revocations } = this.#trust;
     if (authorities.length === 0) {
-      this.#checks.skip("revocation", NO_AUTHORITY);
+      if (revocations.length > 0) this.#checks.skip("revocation", NO_AUTHORITY);
       return this.#checks.skip(check, NO_AUTHORITY);
     }
     const at = this.#options.at ?? time;
@@ -588,8 +592,8 @@ class Verification {
   }
 }
 
-/** A time for people, in unix milliseconds. */
-function moment(time: number): string {
+/** A time for people, of unix milliseconds. */
+export function moment(time: number): string {
   return time > MAX_TIME ? `${time} ms` : formatTime(time);
 }
 

@@ -1,8 +1,10 @@
 /**
- * `securechat verify`: a receipt and a transcript checked offline (protocol.md section 8); the checks themselves stand in
- * `lib/verify.ts`.
+ * `securechat verify`: a receipt and a transcript checked offline, of a session (protocol.md section 8) or of a room
+ * (rooms.md section 7), or a line proof; the checks themselves stand in `lib/verify.ts` and `lib/verify_room.ts`.
  *
  *     securechat verify receipt.json transcript.txt --ca ca_cert.pem
+ *     securechat verify receipt.json transcript.txt --openings openings.txt
+ *     securechat verify line_proof.json
  *
  * First of all the process gives up the network, other programs, the environment and writing, for good: whatever a
  * hostile receipt might make of it, it can read and print. It opens the files that it is given and, without `--ca`, the
@@ -11,28 +13,42 @@
 
 import { parseCommand, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
+import { isKnownKind } from "../lib/envelope.ts";
 import { exists, explain, readTextFile } from "../lib/files.ts";
+import { canonicalJson, encodeJson } from "../lib/json.ts";
 import { pathIn } from "../lib/identity.ts";
-import { MAX_RECEIPT_BYTES } from "../lib/receipt.ts";
+import { MAX_ROOM_RECEIPT_BYTES } from "../lib/room_receipt.ts";
 import { SignaturePool } from "../lib/signature_pool.ts";
 import { wantsColour, write } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";
 import type { Check } from "../lib/verdict.ts";
 import { transcriptLines, type Verdict, verify } from "../lib/verify.ts";
+import {
+  moment,
+  type OpenedLine,
+  roomEvidenceType,
+  type RoomVerdict,
+  verifyLineProof,
+  verifyRoom,
+} from "../lib/verify_room.ts";
 import { type Certificate, parseCertificates, parseRevocationList } from "../lib/x509.ts";
 
 const SPEC = {
   name: "verify",
   summary: "check a receipt and a transcript, offline",
   usage: `securechat verify RECEIPT TRANSCRIPT [FLAGS]
+securechat verify LINE_PROOF [FLAGS]
 
 Says of each check whether it passed, failed or was not made, and then one sentence. Without --ca it takes ca_cert.pem
-beside the receipt, then in CERT_DIR, and prints which. Certificates are judged as of the receipt and of each line. The
-words themselves are not shown: a transcript holds ciphertext.
+beside the receipt, then in CERT_DIR, and prints which. Certificates are judged as of the receipt and of each line; in a
+room, as of the checkpoint that covers the line. The words themselves are not shown by a session's transcript, which
+holds ciphertext, and by a room's only where --openings has them, or a line proof.
 
 Examples:
   securechat verify transcripts/receipt_20261115_143022.json transcripts/transcript_20261115_143022.txt
   securechat verify receipt.json transcript.txt --ca ca_cert.pem --crl crl.pem --require-v2
+  securechat verify ops_receipt.json ops_transcript.txt --openings ops_openings.txt
+  securechat verify line_41.json
   securechat verify receipt.json transcript.txt --cert ada_cert.pem --at 2026-11-15T14:30:22Z --json
 
 Exit status: 0 valid; 1 invalid; 2 a file can't be read, or usage; 3 undecided, since there is no CA.`,
@@ -45,6 +61,7 @@ Exit status: 0 valid; 1 invalid; 2 a file can't be read, or usage; 3 undecided, 
       multiple: true,
       describe: "a certificate that lines name, its intermediates after it, where the receipt has none",
     },
+    openings: { type: "string", value: "FILE", describe: "the words of some lines or all, beside a room's receipt" },
     crl: { type: "string", value: "FILE", multiple: true, describe: "a revocation list, however old" },
     at: {
       type: "string",
@@ -54,7 +71,7 @@ Exit status: 0 valid; 1 invalid; 2 a file can't be read, or usage; 3 undecided, 
     "require-v2": { type: "boolean", describe: "take version-2 receipts alone, in which every field is signed" },
     json: { type: "boolean", describe: "print the verdict as JSON" },
   },
-  positionals: { min: 2, max: 2, names: "RECEIPT or TRANSCRIPT" },
+  positionals: { min: 1, max: 2, names: "RECEIPT, TRANSCRIPT or LINE_PROOF" },
 } as const;
 
 /** As many CAs as a file may hold. */
@@ -64,7 +81,7 @@ const CHUNK_BYTES = 262_144;
 
 /** The command. */
 export async function run(args: string[]): Promise<ExitStatus> {
-  const { options, positionals: [receiptPath = "", transcriptPath = ""], flags } = parseCommand(args, SPEC);
+  const { options, positionals: [receiptPath = "", transcriptPath], flags } = parseCommand(args, SPEC);
   const at = options.at === undefined ? undefined : parseMoment(options.at);
   const certDir = options.ca === undefined ? readConfig("verify", flags).CERT_DIR : undefined;
   const colour = wantsColour() && Deno.stdout.isTerminal();
@@ -76,19 +93,50 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const certificates = await Promise.all(options.cert.map((path) => readCertificates(path)));
   const receipt = await readReceipt(receiptPath);
   using signatures = new SignaturePool();
-  const verdict = await verify(
-    { receipt, lines: transcriptLines(chunksOf(transcriptPath)), certificates },
-    { authorities, revocations },
-    { policy: { version2Only: options["require-v2"] }, signatures, ...(at === undefined ? {} : { at }) },
-  );
+  const trusted = { authorities, revocations };
+  const how = { signatures, ...(at === undefined ? {} : { at }) };
+  const type = roomEvidenceType(receipt);
+  checkUsage(type, { ...options, transcript: transcriptPath });
+  const lines = linesOf(transcriptPath ?? "");
+  const openings = options.openings === undefined ? {} : { openings: linesOf(options.openings) };
+  const verdict = type === "line_proof"
+    ? await verifyLineProof(receipt, trusted, how)
+    : type === "room_receipt"
+    ? await verifyRoom({ receipt, lines, ...openings }, trusted, how)
+    : await verify({ receipt, lines, certificates }, trusted, {
+      ...how,
+      policy: { version2Only: options["require-v2"] },
+    });
 
   const trust = {
     ca: caPath ?? null,
     authorities: authorities.map(({ subject, fingerprint }) => ({ subject, fingerprint })),
   };
-  if (options.json) write(`${JSON.stringify({ ...verdict, trust })}\n`);
+  if (options.json) write(`${encodeJson({ ...verdict, trust })}\n`);
   else write(report(verdict, { authorities, caPath, colour }));
   return { valid: EXIT.done, invalid: EXIT.no, undecided: EXIT.undecided }[verdict.result];
+}
+
+interface Given {
+  readonly transcript: string | undefined;
+  readonly openings: string | undefined;
+  readonly cert: readonly string[];
+}
+
+/** Files that don't belong together. */
+function checkUsage(type: ReturnType<typeof roomEvidenceType>, { transcript, openings, cert }: Given): void {
+  if (type === "line_proof" && (transcript !== undefined || openings !== undefined)) {
+    throw new Failure(EXIT.usage, "a line proof stands alone: its lines and openings are in it");
+  }
+  if (type !== "line_proof" && transcript === undefined) {
+    throw new Failure(EXIT.usage, "the TRANSCRIPT is missing: only a line proof is verified without one");
+  }
+  if (type === undefined && openings !== undefined) {
+    throw new Failure(EXIT.usage, "--openings goes with a room's receipt, and this is not one");
+  }
+  if (type !== undefined && cert.length > 0) {
+    throw new Failure(EXIT.usage, "--cert goes with a session's receipt: a room's has every certificate in it");
+  }
 }
 
 /** What a verifier has no use for. Reading stays; what is given up here can't be had back by code. */
@@ -138,7 +186,7 @@ async function readPem<T>(path: string, parse: (pem: string) => T): Promise<T> {
 async function readReceipt(path: string): Promise<Uint8Array> {
   try {
     using file = await Deno.open(path);
-    const bytes = new Uint8Array(MAX_RECEIPT_BYTES + 1); // one more than allowed, so that verify() sees that it is too long
+    const bytes = new Uint8Array(MAX_ROOM_RECEIPT_BYTES + 1); // one more than allowed, so that verify() sees that it is too long
     let length = 0;
     for (let count; length < bytes.length && (count = await file.read(bytes.subarray(length))) !== null;) {
       length += count;
@@ -147,6 +195,11 @@ async function readReceipt(path: string): Promise<Uint8Array> {
   } catch (error) {
     throw explain(error, path, "read");
   }
+}
+
+/** The file's lines; it is opened when the first is asked for. */
+function linesOf(path: string): AsyncGenerator<Uint8Array> {
+  return transcriptLines(chunksOf(path));
 }
 
 /** The file in pieces, each good until the next is asked for. */
@@ -174,7 +227,7 @@ const MARKS = {
   "not checked": ["33", "not checked"],
 } as const;
 
-function report(verdict: Verdict, { caPath, authorities, colour }: Found): string {
+function report(verdict: Verdict | RoomVerdict, { caPath, authorities, colour }: Found): string {
   const paint = (code: string, text: string) => colour ? `\u001b[${code}m${text}\u001b[0m` : text;
   const lines = caPath === undefined
     ? ["CA  none: there is no ca_cert.pem beside the receipt or in CERT_DIR; name one with --ca"]
@@ -186,6 +239,7 @@ function report(verdict: Verdict, { caPath, authorities, colour }: Found): strin
   for (const { subject, fingerprint, lines: count } of verdict.signers) {
     lines.push(`${count} ${count === 1 ? "line names" : "lines name"} ${subject} (SHA-256 ${fingerprint})`);
   }
+  if ("opened" in verdict) lines.push(...verdict.opened.map(openedLine));
   const code =
     MARKS[verdict.result === "valid" ? "passed" : verdict.result === "invalid" ? "failed" : "not checked"][0];
   return [...lines, "", paint(code, verdict.sentence), ...verdict.notes, ""].join("\n");
@@ -195,4 +249,18 @@ function details({ reasons, expected, found }: Check): string[] {
   const indent = (text: string) => `${" ".repeat(12)}${text}`;
   const values = expected === undefined || found === undefined ? [] : [`expected ${expected}`, `found    ${found}`];
   return [...reasons, ...values].map(indent);
+}
+
+/** The author's own time, and the server's where they lie apart: 5 minutes, in milliseconds. */
+const MAX_APART = 300_000;
+
+/** Who said what, when and after what, on one line of the terminal. */
+function openedLine({ index, author, subject, ts, by, seen, kind, body }: OpenedLine): string {
+  const placed = Math.abs(by * 1000 - ts) > MAX_APART ? `, placed by ${moment(by * 1000)}` : "";
+  const json = body === null ? "" : ` ${canonicalJson(body)}`;
+  const words = kind === "text"
+    ? String(body)
+    : `${isKnownKind(kind) ? "" : "a line of an unknown kind, "}${kind}${json}`;
+  const when = `${moment(ts)}${placed}, after ${seen} ${seen === 1 ? "line" : "lines"}`;
+  return `[${index}] ${subject} (${author.slice(0, 16)}), ${when}: ${printable(words)}`;
 }
