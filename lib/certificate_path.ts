@@ -395,6 +395,8 @@ function short(text: string): string {
   return safe.length > 80 ? `${safe.slice(0, 79)}…` : safe;
 }
 
+/** No date lies beyond 8.64e15 ms, but a transcript's line may say so. */
 function instant(at: number): string {
+  if (at > 8_640_000_000_000_000) return `${at} ms`;
   return new Date(at).toISOString().replace(/\.\d+Z$/, "Z");
 }

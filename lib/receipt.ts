@@ -124,8 +124,12 @@ export function statementInput(receipt: JsonObject): Bytes | undefined {
   return canonical === undefined ? undefined : concat(STATEMENT_LABEL, encodeUtf8(canonical));
 }
 
-/** Unix milliseconds as in `2023-11-15T14:30:22Z`. */
+/** The last millisecond that a date can have. */
+const MAX_TIME = 8_640_000_000_000_000;
+
+/** Unix milliseconds as in `2023-11-15T14:30:22Z`; beyond any calendar, their number. */
 export function formatTime(time: number): string {
+  if (time > MAX_TIME) return `${time} ms`;
   return new Date(Math.floor(time / 1000) * 1000).toISOString().replace(".000Z", "Z");
 }
 

@@ -17,6 +17,7 @@ import { isKnownKind } from "../lib/envelope.ts";
 import { exists, explain, readTextFile } from "../lib/files.ts";
 import { canonicalJson, encodeJson } from "../lib/json.ts";
 import { pathIn } from "../lib/identity.ts";
+import { formatTime } from "../lib/receipt.ts";
 import { MAX_ROOM_RECEIPT_BYTES } from "../lib/room_receipt.ts";
 import { SignaturePool } from "../lib/signature_pool.ts";
 import { wantsColour, write } from "../lib/terminal.ts";
@@ -24,7 +25,6 @@ import { printable } from "../lib/text.ts";
 import type { Check } from "../lib/verdict.ts";
 import { transcriptLines, type Verdict, verify } from "../lib/verify.ts";
 import {
-  moment,
   type OpenedLine,
   roomEvidenceType,
   type RoomVerdict,
@@ -256,11 +256,11 @@ const MAX_APART = 300_000;
 
 /** Who said what, when and after what, on one line of the terminal. */
 function openedLine({ index, author, subject, ts, by, seen, kind, body }: OpenedLine): string {
-  const placed = Math.abs(by * 1000 - ts) > MAX_APART ? `, placed by ${moment(by * 1000)}` : "";
+  const placed = Math.abs(by * 1000 - ts) > MAX_APART ? `, placed by ${formatTime(by * 1000)}` : "";
   const json = body === null ? "" : ` ${canonicalJson(body)}`;
   const words = kind === "text"
     ? String(body)
     : `${isKnownKind(kind) ? "" : "a line of an unknown kind, "}${kind}${json}`;
-  const when = `${moment(ts)}${placed}, after ${seen} ${seen === 1 ? "line" : "lines"}`;
+  const when = `${formatTime(ts)}${placed}, after ${seen} ${seen === 1 ? "line" : "lines"}`;
   return `[${index}] ${subject} (${author.slice(0, 16)}), ${when}: ${printable(words)}`;
 }
