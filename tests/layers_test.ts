@@ -94,15 +94,8 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   "fast-check": [],
 };
 
-/** Tests of layers 0 to 4 that need a permission all the same: for folders of cases, openssl, or a store of their own. */
-const READS_FILES = [
-  "audit_test.ts",
-  "ca_test.ts",
-  "certificate_path_test.ts",
-  "private_key_test.ts",
-  "verify_test.ts",
-  "x509_test.ts",
-];
+/** Tests of layers 0 to 4 that need a permission all the same, for folders of cases and the peer. */
+const READS_FILES = ["certificate_path_test.ts", "verify_test.ts"];
 
 interface Module {
   readonly path: string;
@@ -113,7 +106,7 @@ interface Module {
 
 function moduleOf(path: string, source: string): Module {
   const text = source.replaceAll(/\/\*[\s\S]*?\*\//g, "").replaceAll(/(^|\s)\/\/.*$/gm, "$1");
-  const imports = text.matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*)"([^"]+)"/g);
+  const imports = text.matchAll(/(?:\bfrom\s+|\bimport\s*\(?\s*)"([^"]+)"/g);
   return { path, text, imports: [...imports].map(([, specifier]) => specifier ?? "") };
 }
 
@@ -197,6 +190,9 @@ Deno.test("flags and exits have one door", () => {
   assert.deepEqual(holds(/\bDeno\.exit\b/), ["mod.ts"]);
 });
 
+/** Tests that start the program and take long: once, from the source, is enough. */
+const LONG = ["kill_test.ts", "load_test.ts"];
+
 /** The names of the tests, and what the two tasks that list some of them run. */
 function tests(): { names: string[]; task: (name: string) => string } {
   const { tasks } = JSON.parse(Deno.readTextFileSync(`${ROOT}/deno.json`));
@@ -213,10 +209,12 @@ Deno.test("deno task test:pure runs the tests of layers 0 to 4 but those that re
   assert.equal(task("test:pure"), `deno test --no-prompt --quiet ${pure.map((name) => `tests/${name}`).join(" ")}`);
 });
 
-Deno.test("deno task test:program runs the tests that start the program", () => {
+Deno.test("deno task test:program runs the tests that start the program but the long ones", () => {
   const { names, task } = tests();
   const starts = /\{[^}]*\b(?:run|program|startServer|BINARY)\b[^}]*\} from "\.\/environment\.ts"/;
-  const program = names.filter((name) => starts.test(Deno.readTextFileSync(`${ROOT}/tests/${name}`)));
+  const program = names.filter((name) =>
+    starts.test(Deno.readTextFileSync(`${ROOT}/tests/${name}`)) && !LONG.includes(name)
+  );
   assert.equal(task("test:program"), `deno test -A --quiet ${program.map((name) => `tests/${name}`).join(" ")}`);
 });
 
