@@ -87,7 +87,7 @@ const BAD_CERTIFICATES: Readonly<Record<string, RegExp>> = {
   path_length_exceeded: /allows 0 intermediate certificates/,
   missing_intermediate: /issued by "CN=Test intermediate 1", which is not a CA/,
   leaf_not_first: /is a CA's, not a person's or a server's/,
-  four_intermediates: /more than 4 certificates/,
+  four_intermediates: /more than 4 PEM certificates/,
   wrong_purpose: /not meant for a server/,
   other_purpose: /not meant for a server/,
   no_digital_signature: /may not sign, by its keyUsage/,
@@ -217,7 +217,7 @@ function assertHeld({ status, files, events, stderr }: Outcome, name: string): v
 }
 
 function assertRefused(outcome: Outcome, name: string, status: number, sentence: RegExp): void {
-  assert.match(outcome.sentence, sentence, name);
+  assert.match(outcome.sentence, sentence, `${name}: ${outcome.sentence}`);
   assert.equal(outcome.status, status, name);
   // What stood before the end is this side's own; nothing in the folder says that the server signed something.
   const own = ["ca_cert.pem", "client_receipt.json", "transcript.txt"];
