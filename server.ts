@@ -30,7 +30,7 @@ import type { Log } from "./lib/log.ts";
 import type { Credentials } from "./lib/message.ts";
 import { PasswordQueue } from "./lib/password.ts";
 import { Spool } from "./lib/spool.ts";
-import type { AuditEvent, Store } from "./lib/store.ts";
+import { type AuditEvent, type Store, StoreUnavailable } from "./lib/store.ts";
 import { TranscriptSummary } from "./lib/transcript.ts";
 import { Link, listen } from "./lib/transport.ts";
 import { findPath, type Trust } from "./lib/certificate_path.ts";
@@ -68,6 +68,7 @@ interface Shared {
   readonly store: Store;
   readonly accounts: Accounts;
   readonly audit: Audit;
+  readonly spool: Spool;
   readonly deadlines: Deadlines;
   readonly journals: string;
   readonly createJournalFile: CreateJournalFile | undefined;
@@ -115,6 +116,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     store,
     accounts,
     audit,
+    spool,
     deadlines,
     journals,
     createJournalFile,
@@ -152,11 +154,16 @@ async function openStore(config: Config): Promise<Store> {
 
 /** Closes the sessions that a crash left open, with what their journals say. */
 async function closeInterrupted({ store, audit, log, journals }: Pick<Shared, "store" | "audit" | "log" | "journals">) {
-  for (const journal of await recoverJournals(journals, await store.unfinishedSessions())) {
-    const { tokenHash, count, transcriptHash, cut, damaged } = journal;
+  const unfinished = await store.unfinishedSessions().catch((error) => {
+    if (!(error instanceof StoreUnavailable)) throw error;
+    throw new Failure(EXIT.unavailable, "database connection failed while its open sessions were read; start again");
+  });
+  for (const journal of await recoverJournals(journals, unfinished)) {
+    const { tokenHash, count, transcriptHash, endedAt, cut, damaged } = journal;
+    if (endedAt === undefined) continue; // of another server on the same database: its journal is elsewhere
     await audit.closeSession({
       tokenHash,
-      endedAt: journal.endedAt ?? now(),
+      endedAt,
       messageCount: count,
       transcriptHash,
     });
@@ -182,8 +189,16 @@ class Server implements RunningServer {
     this.#listener = listener;
     this.host = listener.addr.hostname;
     this.port = listener.addr.port;
-    this.#drainTimer = setInterval(() => void shared.audit.drain(), DRAIN_INTERVAL);
+    this.#drainTimer = setInterval(() => void this.#drain(), DRAIN_INTERVAL);
     this.#accepting = this.#accept();
+  }
+
+  async #drain(): Promise<void> {
+    try {
+      await this.#shared.audit.drain();
+    } catch (error) {
+      this.#shared.log.error("the spool of the audit log can't be read", { reason: messageOf(error) });
+    }
   }
 
   async #accept(): Promise<void> {
@@ -232,13 +247,14 @@ class Server implements RunningServer {
   }
 
   async #stop(): Promise<void> {
-    const { audit, store, deadlines } = this.#shared;
+    const { spool, store, deadlines } = this.#shared;
     this.#listener.close();
     clearInterval(this.#drainTimer);
     await Promise.all([...this.#conversations].map((conversation) => conversation.shutDown()));
     await this.#accepting;
     deadlines.stop();
-    await audit.drain();
+    await this.#drain();
+    spool.close();
     await store.close();
   }
 
@@ -417,6 +433,9 @@ class Conversation {
     this.#email = credentials.email;
     log.info(credentials.type === "register" ? "registration succeeded" : "login succeeded", this.#who());
     const tokenHash = encodeHex(sha256(random(32)));
+    // The journal first: a session without one in this folder is another server's on the same database.
+    const journal = await Journal.open(journals, tokenHash, createJournalFile);
+    this.#session = { tokenHash, journal };
     await store.openSession({
       userId,
       tokenHash,
@@ -424,7 +443,6 @@ class Conversation {
       serverFingerprint: identity.chain[0]?.fingerprint ?? "",
       startedAt: now(),
     });
-    this.#session = { tokenHash, journal: await Journal.open(journals, tokenHash, createJournalFile) };
     this.#connection.accept();
   }
 

@@ -37,8 +37,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
   });
   try {
     const server = await serve({ config, log });
-    console.log(`[*] Secure Chat Server listening on ${bracketed(server.host)}:${server.port}`);
-    await new Promise<void>((resolve) => {
+    const stopped = new Promise<void>((resolve) => {
       let signals = 0;
       onStopSignals(() => {
         signals += 1;
@@ -46,6 +45,8 @@ export async function run(args: string[]): Promise<ExitStatus> {
         else resolve(server.abort());
       });
     });
+    console.log(`[*] Secure Chat Server listening on ${bracketed(server.host)}:${server.port}`);
+    await stopped;
     return EXIT.done;
   } finally {
     await log.close();

@@ -1,0 +1,198 @@
+/** A {@link RoomStore} in memory: for tests of rooms, which may make it slow or make it fail. */
+
+import type { Bytes } from "../lib/bytes.ts";
+import type { Checkpoint } from "../lib/checkpoint.ts";
+import type { TreeNode } from "../lib/room_log.ts";
+import type { Code, Device, LastLine, NewCode, NewRoom, RoomStore, StoredLine, Token } from "../lib/room_store.ts";
+import { StoreUnavailable } from "../lib/store.ts";
+
+interface Log {
+  readonly room: NewRoom;
+  readonly lines: StoredLine[];
+  readonly nodes: Map<string, Bytes>;
+  readonly checkpoints: Checkpoint[];
+  readonly epochs: { epoch: number; wrappedKey: Bytes }[];
+}
+
+export class MemoryRoomStore implements RoomStore {
+  readonly logs = new Map<string, Log>();
+  readonly devices = new Map<string, Device>();
+  readonly certificates = new Map<string, string>();
+  readonly waiting = new Map<string, { room: string; from: string }[]>();
+  readonly codes = new Map<string, Code & { isUsed: boolean }>();
+  readonly tokens = new Map<string, Token>();
+  /** Transactions so far. */
+  commits = 0;
+  /** Called before lines are stored: may wait, or throw. */
+  beforeCommit: () => Promise<void> | void = () => {};
+
+  /** Makes the next commits fail. */
+  fail(): void {
+    this.beforeCommit = () => {
+      throw new StoreUnavailable("the test says so");
+    };
+  }
+
+  log(origin: string): Log {
+    const log = [...this.logs.values()].find(({ room }) => room.origin === origin);
+    if (!log) throw new Error(`there is no log ${origin}`);
+    return log;
+  }
+
+  createRoom(room: NewRoom): Promise<boolean> {
+    if (this.logs.has(room.name)) return Promise.resolve(false);
+    this.logs.set(room.name, { room, lines: [], nodes: new Map(), checkpoints: [], epochs: [] });
+    return Promise.resolve(true);
+  }
+  findRoom(name: string) {
+    const log = this.logs.get(name);
+    return Promise.resolve(log && { ...log.room, size: log.lines.length });
+  }
+  listRooms(after: string, count: number) {
+    const names = [...this.logs.keys()].filter((name) => name.startsWith("#") && name > after).sort();
+    return Promise.all(
+      names.slice(0, count).map(async (name) => {
+        const room = await this.findRoom(name);
+        if (!room) throw new Error("a room that is listed is there");
+        return room;
+      }),
+    );
+  }
+
+  async appendLines(origin: string, lines: readonly StoredLine[], nodes: readonly TreeNode[]): Promise<void> {
+    await this.beforeCommit();
+    const log = this.log(origin);
+    for (const [offset, line] of lines.entries()) {
+      const isTaken = log.lines.some(({ author, seqno }) => author === line.author && seqno === line.seqno);
+      if (line.index !== log.lines.length + offset || isTaken) throw new Error("the index or the seqno is taken");
+    }
+    this.commits += 1;
+    log.lines.push(...lines);
+    for (const { level, index, hash } of nodes) log.nodes.set(`${level} ${index}`, hash);
+  }
+  linesFrom(origin: string, from: number, count: number) {
+    return Promise.resolve(this.log(origin).lines.slice(from, from + count));
+  }
+  actLines(origin: string) {
+    return Promise.resolve(this.log(origin).lines.filter(({ isAct }) => isAct));
+  }
+  lastLines(origin: string) {
+    const last = new Map<string, LastLine>();
+    for (const line of this.log(origin).lines) last.set(line.author, line);
+    return Promise.resolve([...last.values()]);
+  }
+  lineBy(origin: string, author: string, seqno: number) {
+    return Promise.resolve(this.log(origin).lines.find((line) => line.author === author && line.seqno === seqno));
+  }
+  nodes(origin: string, places: readonly { level: number; index: number }[]) {
+    return Promise.resolve(places.map(({ level, index }) => {
+      const hash = this.log(origin).nodes.get(`${level} ${index}`);
+      if (!hash) throw new Error(`there is no node ${level} ${index}`);
+      return hash;
+    }));
+  }
+  eraseBody(origin: string, index: number) {
+    const { lines } = this.log(origin);
+    const line = lines[index];
+    if (line) lines[index] = { ...line, body: null };
+    return Promise.resolve();
+  }
+
+  addCheckpoint(origin: string, checkpoint: Checkpoint) {
+    this.log(origin).checkpoints.push(checkpoint);
+    return Promise.resolve();
+  }
+  latestCheckpoint(origin: string) {
+    return Promise.resolve(this.log(origin).checkpoints.at(-1));
+  }
+  signedRoot(origin: string, size: number) {
+    return Promise.resolve(this.log(origin).checkpoints.find((checkpoint) => checkpoint.size === size)?.root);
+  }
+  addEpoch(origin: string, epoch: number, wrappedKey: Bytes) {
+    this.log(origin).epochs.push({ epoch, wrappedKey });
+    return Promise.resolve();
+  }
+  epochs(origin: string, from: number, count: number) {
+    return Promise.resolve(this.log(origin).epochs.filter(({ epoch }) => epoch >= from).slice(0, count));
+  }
+
+  addInvitation(room: string, username: string, from: string) {
+    const all = this.waiting.get(username) ?? [];
+    if (!all.some((one) => one.room === room)) this.waiting.set(username, [...all, { room, from }]);
+    return Promise.resolve();
+  }
+  invitations(username: string) {
+    return Promise.resolve(this.waiting.get(username.toLowerCase()) ?? []);
+  }
+  dropInvitation(room: string, username: string) {
+    const key = username.toLowerCase();
+    this.waiting.set(key, (this.waiting.get(key) ?? []).filter((one) => one.room !== room));
+    return Promise.resolve();
+  }
+
+  bindDevice({ fingerprint, userId, pem }: { fingerprint: string; userId: number; pem: string }) {
+    if (this.devices.has(fingerprint)) return Promise.resolve(false);
+    this.devices.set(fingerprint, {
+      fingerprint,
+      userId,
+      pem,
+      email: `${userId}@example.org`,
+      username: `user${userId}`,
+    });
+    return Promise.resolve(true);
+  }
+  findDevice(fingerprint: string) {
+    return Promise.resolve(this.devices.get(fingerprint));
+  }
+  keepCertificate(fingerprint: string, pem: string) {
+    this.certificates.set(fingerprint, pem);
+    return Promise.resolve();
+  }
+  findCertificate(fingerprint: string) {
+    return Promise.resolve(this.certificates.get(fingerprint) ?? this.devices.get(fingerprint)?.pem);
+  }
+
+  addCode(code: NewCode) {
+    this.codes.set(code.hash, { ...code, issuedTo: undefined, isUsed: false });
+    return Promise.resolve();
+  }
+  findCode(hash: string, now: number) {
+    const code = this.codes.get(hash);
+    return Promise.resolve(code && !code.isUsed && code.expiresAt > now ? code : undefined);
+  }
+  issueWithCode(hash: string, fingerprint: string) {
+    const code = this.codes.get(hash);
+    if (!code || code.issuedTo !== undefined) return Promise.resolve(false);
+    this.codes.set(hash, { ...code, issuedTo: fingerprint });
+    return Promise.resolve(true);
+  }
+  useCode(hash: string) {
+    const code = this.codes.get(hash);
+    if (!code || code.isUsed) return Promise.resolve(false);
+    code.isUsed = true;
+    return Promise.resolve(true);
+  }
+  codeOf(fingerprint: string, now: number) {
+    const code = [...this.codes.values()].find(({ issuedTo }) => issuedTo === fingerprint);
+    return this.findCode(code?.hash ?? "", now);
+  }
+
+  addToken(token: Token) {
+    this.tokens.set(token.hash, token);
+    return Promise.resolve();
+  }
+  findToken(hash: string, now: number) {
+    const token = this.tokens.get(hash);
+    return Promise.resolve(token && token.expiresAt > now ? token : undefined);
+  }
+  dropTokens(fingerprint: string, exceptHash?: string) {
+    for (const [hash, token] of this.tokens) {
+      if (token.fingerprint === fingerprint && hash !== exceptHash) this.tokens.delete(hash);
+    }
+    return Promise.resolve();
+  }
+  dropExpired(now: number) {
+    for (const [hash, token] of this.tokens) if (token.expiresAt <= now) this.tokens.delete(hash);
+    return Promise.resolve();
+  }
+}

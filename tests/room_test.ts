@@ -1,0 +1,288 @@
+import { assert } from "./assert.ts";
+import type { Clock } from "../lib/bytes.ts";
+import { isCheckpointSigned } from "../lib/checkpoint.ts";
+import type { Statement } from "../lib/envelope.ts";
+import { Hub } from "../lib/hub.ts";
+import { VerifyingKey } from "../lib/pss.ts";
+import { verifyConsistency } from "../lib/room_log.ts";
+import { parseHex } from "../lib/bytes.ts";
+import { countingRandom, fixedClock, identities } from "./fixtures.ts";
+import { MemoryRoomStore } from "./memory_room_store.ts";
+import { Person } from "./people.ts";
+
+interface Bench {
+  readonly hub: Hub;
+  readonly store: MemoryRoomStore;
+  /** Runs what was put off, and waits for what was posted. */
+  settle(): Promise<void>;
+  readonly alarms: string[];
+}
+
+async function bench(now: Clock = fixedClock, store = new MemoryRoomStore()): Promise<Bench> {
+  const { server } = await identities();
+  const leaf = server.chain[0];
+  const serverKey = new VerifyingKey(leaf?.rsa?.modulus ?? 0n);
+  const later: (() => void)[] = [];
+  const alarms: string[] = [];
+  const hub = new Hub({
+    store,
+    keys: { wrap: (key) => key, unwrap: (key) => key },
+    signer: { key: server.key, fingerprint: leaf?.fingerprint ?? "" },
+    serverName: "localhost",
+    now,
+    random: countingRandom(),
+    later: (_, run) => later.push(run),
+    serverKey: (fingerprint) => fingerprint === leaf?.fingerprint ? serverKey : undefined,
+    alarm: (message) => alarms.push(message),
+  });
+  const settle = async () => {
+    await hub.settled();
+    for (const run of later.splice(0)) run();
+    await hub.settled();
+  };
+  return { hub, store, settle, alarms };
+}
+
+/** A room that ada made and both are in. */
+async function room(policy: { history?: "all" | "since_join"; inviteOnly?: boolean } = {}) {
+  const made = await bench();
+  const [ada, bob] = [await Person.create("ada"), await Person.create("bob")];
+  const { history = "all", inviteOnly = false } = policy;
+  assert.equal(
+    await ada.ask(made.hub, { type: "create", room: "#ops", mode: "recorded", history, inviteOnly }),
+    undefined,
+  );
+  assert.equal(await ada.say(made.hub, "#ops", { kind: "join", username: "ada" }), undefined);
+  await made.settle();
+  if (!inviteOnly) {
+    assert.equal(await bob.enter(made.hub, "#ops"), undefined);
+    await made.settle();
+  }
+  return { ...made, ada, bob };
+}
+
+Deno.test("every member gets every line, the author too, in one order, once it is durable", async () => {
+  const { hub, settle, ada, bob } = await room();
+  for (const person of [ada, bob, ada, bob]) assert.equal(await person.say(hub, "#ops", "hello"), undefined);
+  await settle();
+  assert.deepEqual(ada.posted("#ops"), [0, 1, 2, 3, 4, 5]);
+  assert.deepEqual(bob.posted("#ops"), [1, 2, 3, 4, 5], "nothing before the own join line");
+});
+
+Deno.test("nobody is told of a line before the store has it, and one transaction takes what came meanwhile", async () => {
+  const { hub, store, settle, ada, bob } = await room();
+  const held = Promise.withResolvers<void>();
+  store.beforeCommit = () => held.promise;
+  const before = store.commits;
+  await ada.say(hub, "#ops", "one");
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  await ada.say(hub, "#ops", "two");
+  await bob.say(hub, "#ops", "three");
+  assert.deepEqual(ada.posted("#ops"), [0, 1]);
+  held.resolve();
+  await settle();
+  assert.deepEqual(ada.posted("#ops"), [0, 1, 2, 3, 4]);
+  assert.equal(store.commits - before, 2);
+});
+
+Deno.test("where the store fails, posts are refused with server-error, and go through when it is back", async () => {
+  const { hub, store, settle, ada, bob } = await room();
+  store.fail();
+  const post = await ada.write("#ops", { kind: "text", text: "lost?" });
+  assert.equal(await ada.ask(hub, { type: "post", ...post }, 9), undefined);
+  await settle();
+  assert.deepEqual(ada.heard.at(-1), { type: "error", code: "server-error", id: 9 });
+  store.beforeCommit = () => {};
+  assert.equal(await ada.ask(hub, { type: "post", ...post }), undefined);
+  await settle();
+  assert.deepEqual(bob.posted("#ops"), [1, 2]);
+});
+
+Deno.test("a line that is posted again is answered as before, and another in its place is replay", async () => {
+  const { hub, settle, ada } = await room();
+  const post = await ada.write("#ops", { kind: "text", text: "once" });
+  const other = await ada.write("#ops", { kind: "text", text: "another" });
+  assert.equal(await ada.ask(hub, { type: "post", ...post }), undefined);
+  await settle();
+  assert.equal(await ada.ask(hub, { type: "post", ...post }), undefined);
+  assert.deepEqual(ada.posted("#ops"), [0, 1, 2, 2]);
+  assert.equal(await ada.ask(hub, { type: "post", ...other }), "replay");
+});
+
+Deno.test("a line is refused for each thing that is wrong with it, and leaves the log as it was", async () => {
+  const { hub, store, settle, ada, bob } = await room();
+  const text: Statement = { kind: "text", text: "x" };
+  const good = await ada.write("#ops", text);
+  const bobs = await bob.write("#ops", text);
+  const flipped = (bytes: Uint8Array<ArrayBuffer>, at: number) => bytes.map((byte, i) => i === at ? byte ^ 1 : byte);
+  const cases: [string, Parameters<typeof ada.write>[2] & object | { sig: Uint8Array<ArrayBuffer> }][] = [
+    ["replay", { seqno: 7 }],
+    ["stale", { ts: fixedClock() + 300_001 }],
+    ["stale", { ts: 5 }],
+    ["old-epoch", { epoch: 9 }],
+    ["bad-envelope", { ct: flipped(good.ct, 0) }],
+    ["bad-envelope", { ct: flipped(good.ct, 40) }],
+    ["bad-envelope", { ct: flipped(good.ct, 80) }],
+    ["bad-envelope", { body: flipped(good.body, 20) }],
+    ["bad-envelope", { seen: { size: 1, root: "0".repeat(64) } }],
+    ["bad-envelope", { seen: { size: 99, root: "0".repeat(64) } }],
+    ["sig-fail", { sig: bobs.sig }],
+  ];
+  const origin = ada.rooms.get("#ops")?.origin ?? "";
+  for (const [code, change] of cases) {
+    const post = await ada.write("#ops", text, change);
+    assert.equal(await ada.ask(hub, { type: "post", ...post }), code, `${code} ${JSON.stringify(Object.keys(change))}`);
+  }
+  await settle();
+  assert.equal(store.log(origin).lines.length, 2);
+  assert.equal(await ada.ask(hub, { type: "post", ...good }), undefined);
+});
+
+Deno.test("who has not joined gets no line and posts none", async () => {
+  const { hub, settle, ada } = await room();
+  const eve = await Person.create("eve");
+  assert.equal(await eve.ask(hub, { type: "history", room: "#ops", from: 0, count: 9 }), "not-member");
+  assert.equal(await eve.ask(hub, { type: "join", room: "#ops" }), undefined);
+  assert.equal(await eve.say(hub, "#ops", "hello"), "not-member");
+  await ada.say(hub, "#ops", "a secret");
+  await settle();
+  assert.deepEqual(eve.posted("#ops"), []);
+  assert.equal(await eve.ask(hub, { type: "history", room: "#ops", from: 0, count: 9 }), "not-member");
+  assert.equal(await eve.say(hub, "#ops", { kind: "join", username: "ada" }), "forbidden");
+});
+
+Deno.test("roles decide who may act, and a line of moderation takes effect at once", async () => {
+  const { hub, settle, ada, bob } = await room();
+  for (const kind of ["kick", "ban", "mute", "invite"] as const) {
+    assert.equal(await bob.say(hub, "#ops", { kind, username: "ada" }), "forbidden", kind);
+  }
+  assert.equal(await bob.say(hub, "#ops", { kind: "topic", text: "mine" }), "forbidden");
+  await ada.say(hub, "#ops", { kind: "role", username: "bob", role: "moderator" });
+  assert.equal(await bob.say(hub, "#ops", { kind: "topic", text: "ours" }), undefined);
+  assert.equal(await bob.say(hub, "#ops", { kind: "kick", username: "ada" }), "forbidden");
+  await ada.say(hub, "#ops", { kind: "mute", username: "bob" });
+  assert.equal(await bob.say(hub, "#ops", "hello"), "muted");
+  await ada.say(hub, "#ops", { kind: "ban", username: "bob" });
+  assert.equal(await bob.say(hub, "#ops", "hello"), "not-member");
+  await settle();
+  assert.equal(await bob.ask(hub, { type: "join", room: "#ops" }), "forbidden");
+});
+
+Deno.test("who is put out is told of it and of nothing after it, and what follows is under a new key", async () => {
+  const { hub, settle, ada, bob } = await room();
+  const [before] = [bob.rooms.get("#ops")?.epoch];
+  await ada.say(hub, "#ops", { kind: "kick", username: "bob" });
+  await ada.say(hub, "#ops", "between us");
+  await settle();
+  await ada.say(hub, "#ops", "under the new key");
+  await settle();
+  assert.equal(bob.posted("#ops").at(-1), 2, "the kick itself");
+  assert.equal(bob.rooms.get("#ops")?.epoch, before);
+  assert.equal(ada.rooms.get("#ops")?.epoch, (before ?? 0) + 1);
+  assert.deepEqual(ada.posted("#ops"), [0, 1, 2, 3, 4]);
+});
+
+Deno.test("an invite-only room takes who was invited, and the invitation waits for the next login", async () => {
+  const { hub, settle, ada, bob } = await room({ inviteOnly: true });
+  assert.equal(await bob.ask(hub, { type: "join", room: "#ops" }), "forbidden");
+  await ada.say(hub, "#ops", { kind: "invite", username: "bob" });
+  await settle();
+  await hub.attend(bob);
+  assert.deepEqual(bob.heard.at(-1), { type: "invited", room: "#ops", from: "ada" });
+  assert.equal(await bob.enter(hub, "#ops"), undefined);
+});
+
+Deno.test("a conversation of two is made by either, told to the other, and closed to everybody else", async () => {
+  const { hub, settle, ada, bob } = await room();
+  const eve = await Person.create("eve");
+  await hub.attend(bob);
+  assert.equal(await ada.enter(hub, "@ada,@bob"), undefined);
+  await settle();
+  assert.deepEqual(bob.heard.at(-1), { type: "invited", room: "@ada,@bob", from: "ada" });
+  assert.equal(await bob.enter(hub, "@ada,@bob"), undefined);
+  assert.equal(await eve.ask(hub, { type: "join", room: "@ada,@bob" }), "no-room");
+});
+
+Deno.test("a redaction erases the body of one's own words, and of nothing else", async () => {
+  const { hub, store, settle, ada, bob } = await room();
+  await ada.say(hub, "#ops", "regretted");
+  await settle();
+  const origin = ada.rooms.get("#ops")?.origin ?? "";
+  assert.equal(await bob.say(hub, "#ops", { kind: "redact", index: 2 }), "forbidden");
+  assert.equal(await ada.say(hub, "#ops", { kind: "redact", index: 0 }), "forbidden", "a join line");
+  assert.equal(await ada.say(hub, "#ops", { kind: "redact", index: 2 }), undefined);
+  await settle();
+  assert.equal(store.log(origin).lines[2]?.body, null);
+  await bob.ask(hub, { type: "history", room: "#ops", from: 2, count: 1 });
+  const shown = bob.heard.findLast((frame) => frame.type === "posted");
+  assert.ok(shown?.type === "posted" && shown.index === 2 && shown.body === null);
+});
+
+Deno.test("checkpoints are signed, stored before they are told, and each extends the one before", async () => {
+  const { hub, store, settle, ada, bob } = await room();
+  for (let i = 0; i < 5; i++) {
+    await ada.say(hub, "#ops", `line ${i}`);
+    await settle();
+  }
+  const { server } = await identities();
+  const key = new VerifyingKey(server.chain[0]?.rsa?.modulus ?? 0n);
+  const origin = ada.rooms.get("#ops")?.origin ?? "";
+  const told = bob.heard.flatMap((frame) => frame.type === "checkpoint" ? [frame.checkpoint] : []);
+  assert.ok(told.length >= 5);
+  assert.deepEqual(new Set(told.map(({ size }) => size)).size, told.length, "one root for one size");
+  for (const [i, checkpoint] of told.entries()) {
+    assert.ok(isCheckpointSigned(origin, checkpoint, key));
+    assert.equal(await store.signedRoot(origin, checkpoint.size), checkpoint.root);
+    const next = told[i + 1];
+    if (!next) continue;
+    await bob.ask(hub, { type: "consistency", room: "#ops", from: checkpoint.size, to: next.size });
+    const proof = bob.heard.at(-1);
+    assert.ok(proof?.type === "consistency");
+    const head = ({ size, root }: { size: number; root: string }) => ({
+      size,
+      root: parseHex(root) ?? new Uint8Array(),
+    });
+    assert.ok(verifyConsistency(head(checkpoint), head(next), proof.hashes));
+  }
+});
+
+Deno.test("a member's checkpoint that goes beyond the log stops the room and tells the operator", async () => {
+  const first = await room();
+  for (let i = 0; i < 3; i++) await first.ada.say(first.hub, "#ops", `line ${i}`);
+  await first.settle();
+  const origin = first.ada.rooms.get("#ops")?.origin ?? "";
+  const newest = await first.store.latestCheckpoint(origin);
+  const log = first.store.log(origin);
+  log.lines.length = 2; // a database restored from a backup
+  log.checkpoints.length = 0;
+  const second = await bench(fixedClock, first.store);
+  assert.ok(newest);
+  await first.ada.ask(second.hub, { type: "join", room: "#ops", checkpoint: newest });
+  const known = first.ada.rooms.get("#ops");
+  if (known) known.seqno = 1;
+  assert.equal(await first.ada.say(second.hub, "#ops", "on a fork"), "server-error");
+  assert.equal(second.alarms.length, 1);
+});
+
+Deno.test("what a server has in memory of a room follows from its store", async () => {
+  const { hub, store, settle, ada, bob } = await room();
+  await ada.say(hub, "#ops", { kind: "role", username: "bob", role: "moderator" });
+  await ada.say(hub, "#ops", { kind: "topic", text: "incidents" });
+  await ada.say(hub, "#ops", { kind: "mute", username: "bob" });
+  await settle();
+  const restarted = await bench(fixedClock, store);
+  const again = await Person.create("bob");
+  assert.equal(await again.ask(restarted.hub, { type: "join", room: "#ops" }), undefined);
+  const joined = again.heard.find((frame) => frame.type === "joined");
+  assert.ok(joined?.type === "joined" && joined.topic === "incidents" && joined.count === 5 && joined.nextSeqno === 1);
+  assert.equal(await again.say(restarted.hub, "#ops", "hello"), "muted");
+  void bob;
+});
+
+Deno.test("a newer session of a certificate closes the older in the room", async () => {
+  const { hub, ada } = await room();
+  const twin = await Person.create("ada");
+  assert.equal(await twin.ask(hub, { type: "join", room: "#ops" }), undefined);
+  assert.equal(ada.ended, "unexpected");
+  assert.equal(await ada.say(hub, "#ops", "x"), "not-member");
+});
