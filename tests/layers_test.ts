@@ -45,6 +45,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "accounts",
     "audit",
     "command",
+    "devices",
     "hub",
     "line_editor",
     "room",

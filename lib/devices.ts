@@ -1,0 +1,164 @@
+/**
+ * Which certificate is whose, the codes that bring somebody in, and the tokens that let a session go on (rooms.md
+ * section 1). For sessions with rooms alone: every other session binds and checks nothing here.
+ *
+ *     invitation   the operator makes a code for a name → a certificate is issued with it → it registers that name
+ *     device       somebody in a session makes a code → a further certificate is issued → it enrols with the password
+ *     token        every session gets a new one; it resumes for 24 hours, until the one after it is first used
+ *
+ * Codes and tokens are stored as hashes. Whatever is wrong with one is `auth-failed` in the same words. Passwords are
+ * `accounts.ts`; who signs certificates, and how, is the caller's.
+ */
+
+import { type Bytes, type Clock, encodeHex, type Random } from "./bytes.ts";
+import { ProtocolError } from "./errors.ts";
+import { sha256 } from "./hash.ts";
+import { CODE_SIZE, TOKEN_SIZE } from "./message.ts";
+import type { Device, RoomStore } from "./room_store.ts";
+
+const HOUR = 3_600_000;
+/** How long an invitation serves, unless the operator says otherwise. */
+export const INVITATION_LIFE = 24 * HOUR;
+/** How long a code for a further device serves. */
+export const DEVICE_CODE_LIFE = HOUR / 4;
+/** How long nobody types a password again. */
+export const TOKEN_LIFE = 24 * HOUR;
+
+/** Signs a certificate request for a username; undefined where the request isn't one that may be signed. */
+export type Issue = (csr: string, username: string) => Promise<{ pem: string; fingerprint: string } | undefined>;
+
+/** What {@link Devices} works with. */
+export interface DevicesOptions {
+  readonly store: RoomStore;
+  readonly issue: Issue;
+  readonly now: Clock;
+  readonly random: Random;
+}
+
+/** The certificate that somebody shows, with its intermediates. */
+export interface ShownCertificate {
+  readonly fingerprint: string;
+  readonly pem: string;
+}
+
+/** An account that a certificate may be bound to. */
+export interface BindingAccount {
+  readonly userId: number;
+  readonly username: string;
+}
+
+/** The devices of a server's accounts. */
+export class Devices {
+  readonly #options: DevicesOptions;
+
+  constructor(options: DevicesOptions) {
+    this.#options = options;
+  }
+
+  /** Makes a code for a name: its secret, and when it ends (unix ms). */
+  async makeCode(
+    username: string,
+    kind: "invitation" | "device",
+    life: number,
+  ): Promise<{ code: Bytes; expires: number }> {
+    const { store, now, random } = this.#options;
+    const code = random(CODE_SIZE);
+    const expires = now() + life;
+    await store.addCode({ hash: hashOf(code), username, kind, expiresAt: expires });
+    return { code, expires };
+  }
+
+  /** A certificate for who has a code and has none yet. Throws `auth-failed` or `bad-cert`. */
+  async certify(code: Bytes, csr: string): Promise<string> {
+    const { store, issue, now } = this.#options;
+    const found = await store.findCode(hashOf(code), now());
+    if (!found || found.issuedTo !== undefined) throw badCode();
+    const issued = await issue(csr, found.username);
+    if (!issued) {
+      throw new ProtocolError("bad-cert", "The certificate request can't be signed: it isn't one for an RSA key.");
+    }
+    // Two at once with one code: one certificate counts, the other is bound to nothing.
+    if (!await store.issueWithCode(found.hash, issued.fingerprint)) throw badCode();
+    return issued.pem;
+  }
+
+  /** Whether a certificate may register this name: it is bound to nobody, and was issued for no other name. */
+  async checkRegistration({ fingerprint }: ShownCertificate, username: string): Promise<void> {
+    const { store, now } = this.#options;
+    const code = await store.codeOf(fingerprint, now());
+    const isOther = code !== undefined && code.username.toLowerCase() !== username.toLowerCase();
+    if (isOther || await store.findDevice(fingerprint)) throw notYours();
+  }
+
+  /** Binds a certificate to the account that was just made with it, and uses up the code that it was issued with. */
+  async bind(shown: ShownCertificate, { userId }: BindingAccount): Promise<void> {
+    const { store, now } = this.#options;
+    if (!await store.bindDevice({ ...shown, userId }, now())) throw notYours();
+    const code = await store.codeOf(shown.fingerprint, now());
+    if (code) await store.useCode(code.hash);
+  }
+
+  /** Whether a certificate is the account's. Throws `auth-failed`. */
+  async checkLogin({ fingerprint }: ShownCertificate, { userId }: BindingAccount): Promise<void> {
+    const device = await this.#options.store.findDevice(fingerprint);
+    if (device?.userId !== userId) throw notYours();
+  }
+
+  /** Binds a further certificate to an account whose password was right, with a code that was made for it. */
+  async enrol(shown: ShownCertificate, account: BindingAccount, code: Bytes): Promise<void> {
+    const { store, now } = this.#options;
+    const found = await store.findCode(hashOf(code), now());
+    const isFor = found?.username.toLowerCase() === account.username.toLowerCase() &&
+      (found.issuedTo === undefined || found.issuedTo === shown.fingerprint);
+    if (!found || !isFor || !await store.useCode(found.hash)) throw badCode();
+    if (!await store.bindDevice({ ...shown, userId: account.userId }, now())) throw notYours();
+  }
+
+  /** Whose session a token lets go on; the tokens before it are gone. Throws `auth-failed`. */
+  async resume({ fingerprint }: ShownCertificate, token: Bytes): Promise<Device> {
+    const { store, now } = this.#options;
+    const found = await store.findToken(hashOf(token), now());
+    const device = found && await store.findDevice(found.fingerprint);
+    if (!found || !device || found.fingerprint !== fingerprint || device.userId !== found.userId) {
+      throw new ProtocolError("auth-failed", "The session can't be resumed; log in again.");
+    }
+    await store.dropTokens(fingerprint, found.hash);
+    return device;
+  }
+
+  /** A token for a session that begins. */
+  async makeToken({ fingerprint }: ShownCertificate, { userId }: BindingAccount): Promise<Bytes> {
+    const { store, now, random } = this.#options;
+    const token = random(TOKEN_SIZE);
+    await store.addToken({ hash: hashOf(token), userId, fingerprint, expiresAt: now() + TOKEN_LIFE });
+    return token;
+  }
+
+  /** Ends the life of a certificate's tokens: a logout. */
+  async logout(fingerprint: string): Promise<void> {
+    await this.#options.store.dropTokens(fingerprint);
+  }
+
+  /** A new certificate for a new key of the same account, bound at once. Throws `bad-cert`. */
+  async renew(csr: string, account: BindingAccount): Promise<string> {
+    const { store, issue, now } = this.#options;
+    const issued = await issue(csr, account.username);
+    if (!issued) {
+      throw new ProtocolError("bad-cert", "The certificate request can't be signed: it isn't one for an RSA key.");
+    }
+    if (!await store.bindDevice({ ...issued, userId: account.userId }, now())) throw notYours();
+    return issued.pem;
+  }
+}
+
+function hashOf(secret: Bytes): string {
+  return encodeHex(sha256(secret));
+}
+
+function badCode(): ProtocolError {
+  return new ProtocolError("auth-failed", "The code is wrong, was used, or has ended; ask for another.");
+}
+
+function notYours(): ProtocolError {
+  return new ProtocolError("auth-failed", "This certificate is not one of this account's; enrol it with a code.");
+}

@@ -1,0 +1,107 @@
+import { assert } from "./assert.ts";
+import { Devices } from "../lib/devices.ts";
+import { ProtocolError } from "../lib/errors.ts";
+import { countingRandom, handClock } from "./fixtures.ts";
+import { MemoryRoomStore } from "./memory_room_store.ts";
+
+const shown = (digit: string) => ({ fingerprint: digit.repeat(64), pem: `certificate ${digit}` });
+const ADA = { userId: 1, username: "user1" };
+const BOB = { userId: 2, username: "user2" };
+
+function bench() {
+  const store = new MemoryRoomStore();
+  const clock = handClock();
+  const issued: string[] = [];
+  const devices = new Devices({
+    store,
+    issue: (csr, username) => {
+      issued.push(username);
+      return Promise.resolve(csr.length === 1 ? shown(csr) : undefined);
+    },
+    now: clock.now,
+    random: countingRandom(),
+  });
+  return { store, clock, devices, issued };
+}
+
+async function refusal(run: Promise<unknown>): Promise<string> {
+  return await run.then(() => "taken", (error) => {
+    if (error instanceof ProtocolError) return error.code;
+    throw error;
+  });
+}
+
+Deno.test("an invitation brings one certificate, which registers its own name and no other, once", async () => {
+  const { devices, issued } = bench();
+  const { code } = await devices.makeCode("user1", "invitation", 1_000);
+  assert.equal(await devices.certify(code, "a"), "certificate a");
+  assert.deepEqual(issued, ["user1"]);
+  assert.equal(await refusal(devices.certify(code, "b")), "auth-failed");
+  assert.equal(await refusal(devices.checkRegistration(shown("a"), "user2")), "auth-failed");
+  assert.equal(await refusal(devices.checkRegistration(shown("a"), "USER1")), "taken");
+  await devices.bind(shown("a"), ADA);
+  assert.equal(await refusal(devices.checkRegistration(shown("a"), "user1")), "auth-failed");
+  assert.equal(await refusal(devices.checkLogin(shown("a"), ADA)), "taken");
+  assert.equal(await refusal(devices.checkLogin(shown("a"), BOB)), "auth-failed");
+});
+
+Deno.test("a code that has ended, or was never made, certifies nothing", async () => {
+  const { devices, clock } = bench();
+  const { code } = await devices.makeCode("user1", "invitation", 1_000);
+  clock.advance(1_001);
+  assert.equal(await refusal(devices.certify(code, "a")), "auth-failed");
+  assert.equal(await refusal(devices.certify(new Uint8Array(16), "a")), "auth-failed");
+});
+
+Deno.test("a request that can't be signed leaves the code good", async () => {
+  const { devices } = bench();
+  const { code } = await devices.makeCode("user1", "invitation", 1_000);
+  assert.equal(await refusal(devices.certify(code, "not a request")), "bad-cert");
+  assert.equal(await refusal(devices.certify(code, "a")), "taken");
+});
+
+Deno.test("a further device enrols with a code of its own account, once", async () => {
+  const { devices } = bench();
+  await devices.bind(shown("a"), ADA);
+  const { code } = await devices.makeCode("user1", "device", 1_000);
+  assert.equal(await refusal(devices.enrol(shown("b"), BOB, code)), "auth-failed");
+  assert.equal(await refusal(devices.checkLogin(shown("b"), ADA)), "auth-failed");
+  assert.equal(await refusal(devices.enrol(shown("b"), ADA, code)), "taken");
+  assert.equal(await refusal(devices.checkLogin(shown("b"), ADA)), "taken");
+  assert.equal(await refusal(devices.enrol(shown("c"), ADA, code)), "auth-failed");
+});
+
+Deno.test("a token resumes its own certificate's session for a day, until the next one is used", async () => {
+  const { devices, clock } = bench();
+  await devices.bind(shown("a"), ADA);
+  await devices.bind(shown("b"), ADA);
+  const first = await devices.makeToken(shown("a"), ADA);
+  assert.equal(await refusal(devices.resume(shown("b"), first)), "auth-failed");
+  assert.equal((await devices.resume(shown("a"), first)).userId, 1);
+  const second = await devices.makeToken(shown("a"), ADA);
+  assert.equal(
+    await refusal(devices.resume(shown("a"), first)),
+    "taken",
+    "the answer with the next may have been lost",
+  );
+  const third = await devices.makeToken(shown("a"), ADA);
+  assert.equal(
+    await refusal(devices.resume(shown("a"), second)),
+    "auth-failed",
+    "dropped when the first was used again",
+  );
+  assert.equal(await refusal(devices.resume(shown("a"), third)), "taken");
+  assert.equal(await refusal(devices.resume(shown("a"), first)), "auth-failed");
+  clock.advance(24 * 3_600_000 + 1);
+  assert.equal(await refusal(devices.resume(shown("a"), third)), "auth-failed");
+});
+
+Deno.test("a logout ends every token of the certificate, and a renewed certificate is the same account's", async () => {
+  const { devices } = bench();
+  await devices.bind(shown("a"), ADA);
+  const token = await devices.makeToken(shown("a"), ADA);
+  await devices.logout(shown("a").fingerprint);
+  assert.equal(await refusal(devices.resume(shown("a"), token)), "auth-failed");
+  assert.equal(await devices.renew("d", ADA), "certificate d");
+  assert.equal(await refusal(devices.checkLogin(shown("d"), ADA)), "taken");
+});
