@@ -58,6 +58,7 @@ const LAYERS: readonly (readonly string[])[] = [
   [
     "ca_folder",
     "config",
+    "conversation",
     "deadline",
     "files",
     "identity",

@@ -1,0 +1,350 @@
+/**
+ * One connection of the server: the link, the protocol's side of it, and what its events do to accounts and disk.
+ *
+ *     link.read → connection.receive → connection.next → event
+ *     message   → journal.append (group commit) → acknowledge, in order, by the queue of replies
+ *     quit      → every reply that is due → receipt → close
+ *
+ * One loop reads and handles the events one after the other; it never waits for the disk. What must be answered after a
+ * flush goes onto the queue of replies, which has a bound: past it the loop reads on only when the disk has caught up. A
+ * line whose flush fails is never acknowledged, and its session ends.
+ *
+ * Every session leaves a journal, the server's receipt over it and, where the client sent a good one, the client's.
+ */
+
+import type { Accounts } from "./accounts.ts";
+import type { Audit } from "./audit.ts";
+import { type Bytes, encodeHex, type Random } from "./bytes.ts";
+import type { Trust } from "./certificate_path.ts";
+import type { Config } from "./config.ts";
+import type { Deadline, Deadlines } from "./deadline.ts";
+import { type ErrorType, ProtocolError } from "./errors.ts";
+import { writeAtomically } from "./files.ts";
+import { ServerConnection, type ServerEvent, type SigningIdentity } from "./handshake_server.ts";
+import { sha256 } from "./hash.ts";
+import { type CreateJournalFile, Journal } from "./journal.ts";
+import { encodeJson, type JsonObject } from "./json.ts";
+import type { Log } from "./log.ts";
+import type { Credentials } from "./message.ts";
+import type { Spool } from "./spool.ts";
+import type { AuditEvent, Store } from "./store.ts";
+import { TranscriptSummary } from "./transcript.ts";
+import type { Link } from "./transport.ts";
+
+/** Replies that may wait for the disk on one connection, before it is no longer read. */
+const MAX_REPLIES_DUE = 256;
+
+/** What all conversations of a server share. */
+export interface Shared {
+  readonly config: Config;
+  readonly log: Log;
+  readonly identity: SigningIdentity;
+  readonly trust: () => Promise<Trust>;
+  readonly store: Store;
+  readonly accounts: Accounts;
+  readonly audit: Audit;
+  readonly spool: Spool;
+  readonly deadlines: Deadlines;
+  readonly journals: string;
+  readonly createJournalFile: CreateJournalFile | undefined;
+}
+
+const random: Random = (size) => crypto.getRandomValues(new Uint8Array(size));
+const now = () => Date.now();
+
+/** An account's open session. */
+interface OpenSession {
+  readonly tokenHash: string;
+  readonly journal: Journal;
+}
+
+/** Something to answer, once what it waits for is done. */
+interface Reply {
+  readonly after: Promise<void> | undefined;
+  readonly give: () => void;
+}
+
+/** One connection, from its first byte to its last. */
+export class Conversation {
+  readonly #shared: Shared;
+  readonly #link: Link;
+  readonly #connection: ServerConnection;
+  readonly #deadline: Deadline;
+  #session: OpenSession | undefined;
+  #email: string | undefined;
+  /** What is due, in the order in which it will be given. */
+  readonly #replies: Reply[] = [];
+  #replying: Promise<void> | undefined;
+  /** Whether nothing more is read. */
+  #over = false;
+  /** Whether the client was told an error that ends the conversation: nothing follows it. */
+  #told = false;
+  /** Whether a line could not be made durable: then only the next start can say what the session came to. */
+  #spoilt = false;
+  #running: Promise<void> | undefined;
+
+  constructor(shared: Shared, link: Link) {
+    this.#shared = shared;
+    this.#link = link;
+    const { config, identity, trust } = shared;
+    this.#connection = new ServerConnection({
+      identity,
+      trust,
+      allowV1: config.ALLOW_V1,
+      frameLimits: { beforeLogin: config.MAX_FRAME_BYTES_BEFORE_LOGIN, afterLogin: config.MAX_FRAME_BYTES },
+      now,
+      random,
+      send: (bytes: Bytes) => link.send(bytes),
+    });
+    this.#deadline = shared.deadlines.start(config.HANDSHAKE_TIMEOUT * 1000, () => void this.#timeOut());
+  }
+
+  /** Resolves when the connection is over and its session closed. Never rejects. */
+  run(): Promise<void> {
+    return this.#running ??= this.#converse();
+  }
+
+  /** Tells the client that the server stops, after every reply that is due; resolves as {@link run} does. */
+  async shutDown(): Promise<void> {
+    await this.#fail(new ProtocolError("shutdown", "The server is shutting down; connect again later."));
+    await this.run();
+  }
+
+  /** Closes at once. */
+  abort(): void {
+    this.#over = true;
+    this.#link.close();
+  }
+
+  async #converse(): Promise<void> {
+    try {
+      await this.#read();
+      await this.#replying; // what is due stays due when the client has closed its sending side
+    } catch (error) {
+      await this.#fail(error);
+    }
+    this.#deadline.end();
+    try {
+      await this.#closeSession();
+    } catch (error) {
+      this.#shared.log.error("a session could not be closed", { ...this.#who(), reason: messageOf(error) });
+    }
+    await this.#link.finish();
+  }
+
+  async #read(): Promise<void> {
+    for (let chunk = await this.#link.read(); chunk && !this.#over; chunk = await this.#link.read()) {
+      this.#connection.receive(chunk);
+      // An event that has come is always taken: the transcript's summary has counted its line.
+      for (let event = await this.#connection.next(); event; event = await this.#connection.next()) {
+        await this.#take(event);
+        if (this.#over) return;
+      }
+      if (this.#connection.state === "session") this.#deadline.set(this.#shared.config.CONNECTION_TIMEOUT * 1000);
+    }
+  }
+
+  async #take(event: ServerEvent): Promise<void> {
+    const { log } = this.#shared;
+    switch (event.type) {
+      case "hello":
+        log.info("certificate accepted", { ...this.#who(), subject: event.subject, version: event.version });
+        if (event.version === 1) await this.#audit("v1_session", "the client proves nothing before its first message");
+        return;
+      case "credentials":
+        return await this.#deadline.pauseFor(this.#answerCredentials(event.credentials));
+      case "session":
+        return log.info("session open", this.#who());
+      case "message":
+        log.debug("message received", { ...this.#who(), seqno: event.seqno });
+        return await this.#reply({
+          after: this.#openSession().journal.append(event.line),
+          give: () => this.#connection.acknowledge(event.seqno),
+        });
+      case "stale":
+        await this.#audit("stale", event.error.message);
+        return await this.#reply({ after: undefined, give: () => this.#connection.refuse(event.error) });
+      case "receipt":
+        return await this.#takeReceipt(event.receipt, event.problem);
+      case "quit":
+        return await this.#quit();
+      case "authority":
+        this.#over = true;
+        return;
+      case "certificate_request":
+      case "request":
+        throw new ProtocolError("unexpected", "This server has no rooms.");
+      case "error":
+        log.info("the client ended the conversation", { ...this.#who(), error: event.error.errorType });
+        this.#over = true;
+    }
+  }
+
+  #who(): Record<string, string> {
+    const { clientFingerprint } = this.#connection;
+    return {
+      address: this.#link.address,
+      ...(this.#email === undefined ? {} : { email: this.#email }),
+      ...(clientFingerprint === undefined ? {} : { fingerprint: clientFingerprint }),
+      ...(this.#session ? { session: this.#session.tokenHash } : {}),
+    };
+  }
+
+  async #audit(event: AuditEvent, reason: string): Promise<void> {
+    const { clientFingerprint } = this.#connection;
+    await this.#shared.audit.record({
+      event,
+      reason,
+      occurredAt: now(),
+      ipAddress: this.#link.address,
+      ...(clientFingerprint === undefined ? {} : { clientFingerprint }),
+      ...(this.#email === undefined ? {} : { email: this.#email }),
+    });
+  }
+
+  // Section 4.
+
+  async #answerCredentials(credentials: Credentials): Promise<void> {
+    const { accounts, store, identity, journals, createJournalFile, log } = this.#shared;
+    if (credentials.type === "salt") return this.#connection.answerSalt(await accounts.salt(credentials.email));
+    if (credentials.type === "enrol" || credentials.type === "resume") {
+      throw new ProtocolError("unexpected", "This server has no rooms.");
+    }
+    const clientFingerprint = this.#connection.clientFingerprint ?? "";
+    const origin = { address: this.#link.address, clientFingerprint };
+    const { userId } = credentials.type === "register"
+      ? await accounts.register({ ...credentials, ...origin })
+      : await accounts.login({ ...credentials, ...origin });
+    this.#email = credentials.email;
+    log.info(credentials.type === "register" ? "registration succeeded" : "login succeeded", this.#who());
+    const tokenHash = encodeHex(sha256(random(32)));
+    // The journal first: a session without one in this folder is another server's on the same database.
+    const journal = await Journal.open(journals, tokenHash, createJournalFile);
+    this.#session = { tokenHash, journal };
+    await store.openSession({
+      userId,
+      tokenHash,
+      clientFingerprint,
+      serverFingerprint: identity.chain[0]?.fingerprint ?? "",
+      startedAt: now(),
+    });
+    this.#connection.accept();
+  }
+
+  // Sections 6 to 8.
+
+  /** Gives a reply after all earlier ones; waits where too many are due. */
+  async #reply(reply: Reply): Promise<void> {
+    reply.after?.catch(() => {}); // it is met when its turn comes, perhaps never
+    this.#replies.push(reply);
+    this.#replying ??= this.#giveReplies();
+    if (this.#replies.length >= MAX_REPLIES_DUE) await this.#replying;
+  }
+
+  async #giveReplies(): Promise<void> {
+    try {
+      for (let reply = this.#replies[0]; reply; reply = this.#replies[0]) {
+        await reply.after;
+        this.#replies.shift();
+        if (!this.#told) reply.give();
+      }
+      this.#replying = undefined;
+    } catch (error) {
+      this.#replies.length = 0;
+      this.#replying = undefined;
+      this.#spoilt = true;
+      await this.#fail(error);
+    }
+  }
+
+  async #takeReceipt(receipt: JsonObject, problem: string | undefined): Promise<void> {
+    if (problem === undefined) return await this.#keep("client_receipt", receipt);
+    this.#shared.log.warn("the client's receipt is wrong", { ...this.#who(), reason: problem });
+    await this.#audit("receipt_invalid", problem);
+  }
+
+  async #quit(): Promise<void> {
+    await this.#replying;
+    if (this.#over) return;
+    this.#over = true;
+    const receipt = await this.#connection.makeReceipt();
+    await this.#keep("receipt", receipt);
+    this.#connection.sendReceipt(receipt);
+  }
+
+  #openSession(): OpenSession {
+    if (!this.#session) throw new Error("there is no session");
+    return this.#session;
+  }
+
+  async #keep(kind: "receipt" | "client_receipt", receipt: JsonObject): Promise<void> {
+    const path = `${this.#shared.journals}/${this.#openSession().tokenHash}.${kind}.json`;
+    await writeAtomically(path, `${encodeJson(receipt)}\n`, { mode: 0o600, replace: true });
+  }
+
+  // The end.
+
+  async #timeOut(): Promise<void> {
+    const reason = this.#session ? "The session was silent for too long." : "The handshake took too long.";
+    await this.#fail(new ProtocolError("timeout", reason));
+  }
+
+  /** Tells the client what is wrong, after every reply that can still be given. Never rejects. */
+  async #fail(error: unknown): Promise<void> {
+    if (this.#over) return;
+    this.#over = true;
+    const answer = this.#answerTo(error);
+    await this.#replying;
+    const event = AUDITED[answer.code];
+    try {
+      if (event) await this.#audit(event, answer.message);
+    } catch (failure) {
+      this.#shared.log.error("an audit row could not be kept", { ...this.#who(), reason: messageOf(failure) });
+    }
+    this.#told = true;
+    this.#connection.refuse(answer);
+    void this.#link.end();
+  }
+
+  #answerTo(error: unknown): ProtocolError {
+    const { log } = this.#shared;
+    if (error instanceof ProtocolError) {
+      log.info("conversation ended", { ...this.#who(), error: error.code, reason: error.message });
+      return error;
+    }
+    log.error("conversation failed", { ...this.#who(), reason: messageOf(error) });
+    return new ProtocolError("server-error", "The server can't go on with this conversation; try again later.");
+  }
+
+  async #closeSession(): Promise<void> {
+    const session = this.#session;
+    if (!session) return;
+    await session.journal.close();
+    if (this.#spoilt) return;
+    const { summary, state } = this.#connection;
+    // A session that ended without a quit has a receipt on the server's disk too.
+    if (summary && state !== "ended") await this.#keep("receipt", await this.#connection.makeReceipt());
+    await this.#shared.audit.closeSession({
+      tokenHash: session.tokenHash,
+      endedAt: now(),
+      messageCount: summary?.count ?? 0,
+      transcriptHash: (summary ?? new TranscriptSummary()).hash(),
+    });
+    this.#shared.log.info("session closed", { ...this.#who(), messages: summary?.count ?? 0 });
+  }
+}
+
+/** Errors that leave an audit row of their own; those of credentials are recorded where they are decided. */
+const AUDITED: Readonly<Partial<Record<ErrorType, AuditEvent>>> = {
+  "bad-cert": "cert_invalid",
+  "proof-fail": "proof_fail",
+  "sig-fail": "sig_fail",
+  "replay": "replay",
+  "decrypt-fail": "decrypt_fail",
+};
+
+/** What an error says, and what caused it. */
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
+}
