@@ -87,8 +87,8 @@ export function encodeOpening({ index, envelope }: { index: number; envelope: Ui
 
 /** The opening in a row without its LF; `undefined` where it has another form. */
 export function parseOpening(row: string): Opening | undefined {
-  const [index = "", envelope = "", ...more] = row.split("\t");
-  return more.length === 0 ? toOpening(index, envelope) : undefined;
+  const [index = "", envelope, ...more] = row.split("\t");
+  return envelope !== undefined && more.length === 0 ? toOpening(index, envelope) : undefined;
 }
 
 function toOpening(digits: string, base64: Json): Opening | undefined {
