@@ -160,6 +160,25 @@ export class Accounts {
     }
   }
 
+  /**
+   * Refuses somebody for another reason than the password: a certificate, a code, a token. Counted for the source, and
+   * answered after the same delay, as a failed login is. Always throws.
+   */
+  async refuse(request: Origin & { readonly email?: string }, refusal: ProtocolError): Promise<never> {
+    const { limits, sleep } = this.#options;
+    const source = sourceOf(request.address);
+    const ofSource = this.#sourceFailures.take(source);
+    await this.#audit("login_failure", request, refusal.message);
+    if (ofSource === limits.loginFailuresPerAddress) await this.#audit("address_limited", request);
+    await sleep(Math.min(limits.loginDelay * 2 ** Math.min(ofSource - 1, 20), MAX_DELAY));
+    throw refusal;
+  }
+
+  /** Throws `rate-limited` where a source has failed too often. */
+  async checkSource(request: Origin & { readonly email?: string }): Promise<void> {
+    if (this.#sourceFailures.holds(sourceOf(request.address))) throw await this.#heldSource(request);
+  }
+
   /** The salt to log in with: the account's, or one that only this server can tell from it. Throws `server-error`. */
   async salt(email: string): Promise<Bytes> {
     try {
@@ -169,7 +188,7 @@ export class Accounts {
     }
   }
 
-  async #heldSource(request: Login): Promise<ProtocolError> {
+  async #heldSource(request: Origin & { readonly email?: string }): Promise<ProtocolError> {
     await this.#audit("login_failure", request, "too many failed logins from this address");
     return new ProtocolError("rate-limited", "Too many logins failed from your address; try again later.");
   }
@@ -201,12 +220,12 @@ export class Accounts {
 
   #audit(
     event: AuditEvent,
-    { email, clientFingerprint, address }: Origin & { readonly email: string },
+    { email, clientFingerprint, address }: Origin & { readonly email?: string },
     reason?: string,
   ): Promise<void> | void {
     return this.#options.record({
       event,
-      email,
+      ...email === undefined ? {} : { email },
       clientFingerprint,
       ipAddress: address,
       occurredAt: this.#options.now(),

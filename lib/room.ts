@@ -78,8 +78,8 @@ export interface RoomTools {
   readonly random: Random;
   /** Runs something later, in milliseconds. */
   readonly later: (ms: number, run: () => void) => void;
-  /** Whether a certificate is one of this server's, by its fingerprint, and its key. */
-  readonly serverKey: (fingerprint: string) => VerifyingKey | undefined;
+  /** The key of a certificate of this server's, now or in earlier days, by its fingerprint. */
+  readonly serverKey: (fingerprint: string) => Promise<VerifyingKey | undefined>;
   /** Tells the operator of what should never be. */
   readonly alarm: (message: string, room: string) => void;
   /** Tells somebody of an invitation, now or at the next login. */
@@ -272,7 +272,7 @@ export class Room {
 
   /** A member's checkpoint that goes beyond the log, or tells of another, shows that this log is not the one it was. */
   async #compare(theirs: Checkpoint): Promise<void> {
-    const key = this.#tools.serverKey(theirs.from);
+    const key = await this.#tools.serverKey(theirs.from);
     if (!key || !isCheckpointSigned(this.origin, theirs, key)) return; // nothing that this server ever said
     const signed = theirs.size > this.#durable.size ? undefined : await this.#rootAt(theirs.size);
     if (signed === theirs.root) return;

@@ -32,7 +32,7 @@ async function bench(now: Clock = fixedClock, store = new MemoryRoomStore()): Pr
     now,
     random: countingRandom(),
     later: (_, run) => later.push(run),
-    serverKey: (fingerprint) => fingerprint === leaf?.fingerprint ? serverKey : undefined,
+    serverKey: (fingerprint) => Promise.resolve(fingerprint === leaf?.fingerprint ? serverKey : undefined),
     alarm: (message) => alarms.push(message),
   });
   const settle = async () => {
