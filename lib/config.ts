@@ -423,6 +423,8 @@ export interface OptionSpec {
 export interface CommandSpec<Options extends Readonly<Record<string, OptionSpec>>> {
   /** As it is typed after `securechat`: `serve`, `cert show`. */
   readonly name: string;
+  /** What it is typed after, where that isn't `securechat`: `deno task`. */
+  readonly program?: string;
   /** One sentence, without a full stop. */
   readonly summary: string;
   /** Lines of usage, and examples. */
@@ -460,7 +462,7 @@ export function parseCommand<const Options extends Readonly<Record<string, Optio
   spec: CommandSpec<Options>,
 ): CommandLine<Options> {
   const known: Record<string, OptionSpec> = { ...settingOptions(spec.settings), ...spec.options, help: HELP };
-  const wrong = (what: string) => new Failure(EXIT.usage, `${what}; see securechat ${spec.name} --help`);
+  const wrong = (what: string) => new Failure(EXIT.usage, `${what}; see ${callOf(spec)} --help`);
 
   const config = Object.fromEntries(
     Object.entries(known).map(([name, { type, short }]) => [name, short === undefined ? { type } : { type, short }]),
@@ -506,6 +508,10 @@ export function parseCommand<const Options extends Readonly<Record<string, Optio
   return { options: options as CommandLine<Options>["options"], positionals, flags };
 }
 
+function callOf({ program = "securechat", name }: { program?: string; name: string }): string {
+  return `${program} ${name}`;
+}
+
 const HELP: OptionSpec = { type: "boolean", short: "h", describe: "print this" };
 
 /** The flags of a command's settings. */
@@ -538,7 +544,7 @@ function helpText(spec: CommandSpec<Readonly<Record<string, OptionSpec>>>, known
   const width = Math.max(...rows.map(({ left }) => left.length)) + 2;
   const lines = (setting: boolean) =>
     rows.filter((row) => row.setting === setting).map(({ left, right }) => left.padEnd(width) + right).join("\n");
-  const parts = [`securechat ${spec.name}: ${spec.summary}`, spec.usage.trim(), `Flags:\n${lines(false)}`];
+  const parts = [`${callOf(spec)}: ${spec.summary}`, spec.usage.trim(), `Flags:\n${lines(false)}`];
   if (settings.size > 0) {
     parts.push(`Settings, each also from the environment or .env under the name in brackets:\n${lines(true)}`);
   }

@@ -30,9 +30,10 @@ Deno.test({
       env,
     }).output();
     assert(success);
-    // Turn and turn about, and the best of each: whatever else the machine does then, it disturbs both.
+    // Turn and turn about, and the best of each: whatever else the machine does then, it disturbs both. On a busy one it
+    // takes many rounds until each has had an undisturbed one.
     const best = [Infinity, Infinity];
-    for (let round = 0; round < 15; round++) {
+    for (let round = 0; round < 10 || (round < 100 && (best[1] ?? 0) > 1.5 * (best[0] ?? 0)); round++) {
       for (const [index, [path, ...args]] of ([[empty], [BINARY, "--help"]] as const).entries()) {
         const started = performance.now();
         assert.equal((await runCommand(path, args)).status, 0);

@@ -25,6 +25,7 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const WORKERS = ["verify_worker"];
 
 const SPEC = {
+  program: "deno task",
   name: "compile",
   summary: "write the program as one file",
   usage: `deno task compile [--target TRIPLE] [--output FILE]
