@@ -25,6 +25,7 @@ import { BenchKey } from "./bench_key.ts";
 import { type Account, inParallel, type Target, Visitor } from "./bench_load.ts";
 
 const SPEC = {
+  program: "deno task",
   name: "bench",
   summary: "measure the server and the verifier beside the Python peer",
   usage: `deno task bench [FLAGS]

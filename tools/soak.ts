@@ -20,6 +20,7 @@ import type { Trust } from "../lib/certificate_path.ts";
 import { connect } from "../lib/transport.ts";
 
 const SPEC = {
+  program: "deno task",
   name: "soak",
   summary: "random bytes and mutated frames against a server, for minutes",
   usage: `deno task soak [--minutes N] [--visitors N]
