@@ -4,6 +4,7 @@
  *
  *     schema_version:  1 | 2026-01-02 10:00:00     the seed's tables, as its page gives them
  *                      2 | 2026-01-02 10:00:00     what security and both stores' agreement need
+ *                      3 | 2026-01-02 10:00:00     rooms
  *
  * Migration 1 is the seed's own schema with IF NOT EXISTS, so a database that the seed made is one whose version is not
  * yet recorded. Migration 2 converts the text to `utf8mb4_bin` (equal means equal bytes, as in SQLite), widens
@@ -13,6 +14,9 @@
  *   in case alone the older one holds it;
  * - `audit_log.event_key`, by which a row that is written a second time, after an answer that was lost, is known;
  * - `server_secrets`.
+ *
+ * Migration 3 adds the tables of rooms (`room_tables.ts`), of devices, codes and session tokens. They hold hashes,
+ * fingerprints and bodies as bytes, and times as unix milliseconds (`room_checkpoints.time`: seconds, as it is signed).
  *
  * MySQL has no transactions around its ALTER, so every statement here may run twice: what a run did before it was cut
  * off is no error in the next (see `store_mysql.ts`). Times are TIMESTAMP as in the seed, whole seconds in UTC; in
@@ -146,6 +150,184 @@ export const MIGRATIONS: readonly Migration[] = [
         name VARCHAR(64) NOT NULL PRIMARY KEY,
         value VARBINARY(64) NOT NULL,
         created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP
+      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+    ],
+  },
+  {
+    version: 3,
+    sqlite: [
+      `CREATE TABLE rooms (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name VARCHAR(131) UNIQUE NOT NULL,
+        origin VARCHAR(430) UNIQUE NOT NULL,
+        history VARCHAR(16) NOT NULL,
+        invite_only TINYINT NOT NULL,
+        created_at BIGINT NOT NULL,
+        size BIGINT NOT NULL
+      )`,
+      // With a rowid: a row is added behind the others and never moved, so no page keeps an old copy of a body.
+      `CREATE TABLE room_lines (
+        room_id INT NOT NULL,
+        line_index BIGINT NOT NULL,
+        author BINARY(32) NOT NULL,
+        seqno BIGINT NOT NULL,
+        ts BIGINT NOT NULL,
+        epoch INT NOT NULL,
+        seen_size BIGINT NOT NULL,
+        is_act TINYINT NOT NULL,
+        line VARCHAR(4000) NOT NULL,
+        body BLOB NOT NULL,
+        is_erased TINYINT NOT NULL,
+        accepted_at BIGINT NOT NULL,
+        PRIMARY KEY (room_id, line_index),
+        UNIQUE (room_id, author, seqno),
+        FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
+      )`,
+      "CREATE INDEX room_acts ON room_lines (room_id, line_index) WHERE is_act = 1",
+      `CREATE TABLE room_nodes (
+        room_id INT NOT NULL,
+        level TINYINT NOT NULL,
+        node_index BIGINT NOT NULL,
+        hash BINARY(32) NOT NULL,
+        PRIMARY KEY (room_id, level, node_index),
+        FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
+      ) WITHOUT ROWID`,
+      `CREATE TABLE room_checkpoints (
+        room_id INT NOT NULL,
+        size BIGINT NOT NULL,
+        time BIGINT NOT NULL,
+        root BINARY(32) NOT NULL,
+        sig VARBINARY(2048) NOT NULL,
+        signer BINARY(32) NOT NULL,
+        PRIMARY KEY (room_id, size),
+        FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
+      ) WITHOUT ROWID`,
+      `CREATE TABLE room_epochs (
+        room_id INT NOT NULL,
+        epoch INT NOT NULL,
+        wrapped_key VARBINARY(255) NOT NULL,
+        PRIMARY KEY (room_id, epoch),
+        FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
+      ) WITHOUT ROWID`,
+      `CREATE TABLE room_invitations (
+        username_key VARCHAR(255) NOT NULL,
+        room VARCHAR(131) NOT NULL,
+        inviter VARCHAR(255) NOT NULL,
+        PRIMARY KEY (username_key, room)
+      )`,
+      `CREATE TABLE devices (
+        fingerprint BINARY(32) NOT NULL PRIMARY KEY,
+        user_id INT NOT NULL,
+        pem TEXT NOT NULL,
+        bound_at BIGINT NOT NULL,
+        FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+      )`,
+      `CREATE TABLE server_certificates (
+        fingerprint BINARY(32) NOT NULL PRIMARY KEY,
+        pem TEXT NOT NULL
+      )`,
+      `CREATE TABLE codes (
+        hash BINARY(32) NOT NULL PRIMARY KEY,
+        username VARCHAR(255) NOT NULL,
+        kind VARCHAR(16) NOT NULL,
+        expires_at BIGINT NOT NULL,
+        issued_to BINARY(32)
+      )`,
+      "CREATE INDEX issued_to ON codes (issued_to)",
+      `CREATE TABLE session_tokens (
+        hash BINARY(32) NOT NULL PRIMARY KEY,
+        user_id INT NOT NULL,
+        fingerprint BINARY(32) NOT NULL,
+        expires_at BIGINT NOT NULL,
+        FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+      )`,
+      "CREATE INDEX token_fingerprint ON session_tokens (fingerprint)",
+    ],
+    mysql: [
+      `CREATE TABLE IF NOT EXISTS rooms (
+        id INT AUTO_INCREMENT PRIMARY KEY,
+        name VARCHAR(131) UNIQUE NOT NULL,
+        origin VARCHAR(430) UNIQUE NOT NULL,
+        history VARCHAR(16) NOT NULL,
+        invite_only TINYINT NOT NULL,
+        created_at BIGINT NOT NULL,
+        size BIGINT NOT NULL
+      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      `CREATE TABLE IF NOT EXISTS room_lines (
+        room_id INT NOT NULL,
+        line_index BIGINT NOT NULL,
+        author BINARY(32) NOT NULL,
+        seqno BIGINT NOT NULL,
+        ts BIGINT NOT NULL,
+        epoch INT NOT NULL,
+        seen_size BIGINT NOT NULL,
+        is_act TINYINT NOT NULL,
+        line VARCHAR(4000) NOT NULL,
+        body BLOB NOT NULL,
+        is_erased TINYINT NOT NULL,
+        accepted_at BIGINT NOT NULL,
+        PRIMARY KEY (room_id, line_index),
+        UNIQUE KEY author_seqno (room_id, author, seqno),
+        KEY acts (room_id, is_act, line_index),
+        FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
+      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      `CREATE TABLE IF NOT EXISTS room_nodes (
+        room_id INT NOT NULL,
+        level TINYINT NOT NULL,
+        node_index BIGINT NOT NULL,
+        hash BINARY(32) NOT NULL,
+        PRIMARY KEY (room_id, level, node_index),
+        FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
+      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      `CREATE TABLE IF NOT EXISTS room_checkpoints (
+        room_id INT NOT NULL,
+        size BIGINT NOT NULL,
+        time BIGINT NOT NULL,
+        root BINARY(32) NOT NULL,
+        sig VARBINARY(2048) NOT NULL,
+        signer BINARY(32) NOT NULL,
+        PRIMARY KEY (room_id, size),
+        FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
+      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      `CREATE TABLE IF NOT EXISTS room_epochs (
+        room_id INT NOT NULL,
+        epoch INT NOT NULL,
+        wrapped_key VARBINARY(255) NOT NULL,
+        PRIMARY KEY (room_id, epoch),
+        FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
+      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      `CREATE TABLE IF NOT EXISTS room_invitations (
+        username_key VARCHAR(255) NOT NULL,
+        room VARCHAR(131) NOT NULL,
+        inviter VARCHAR(255) NOT NULL,
+        PRIMARY KEY (username_key, room)
+      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      `CREATE TABLE IF NOT EXISTS devices (
+        fingerprint BINARY(32) NOT NULL PRIMARY KEY,
+        user_id INT NOT NULL,
+        pem MEDIUMTEXT NOT NULL,
+        bound_at BIGINT NOT NULL,
+        FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      `CREATE TABLE IF NOT EXISTS server_certificates (
+        fingerprint BINARY(32) NOT NULL PRIMARY KEY,
+        pem MEDIUMTEXT NOT NULL
+      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      `CREATE TABLE IF NOT EXISTS codes (
+        hash BINARY(32) NOT NULL PRIMARY KEY,
+        username VARCHAR(255) NOT NULL,
+        kind VARCHAR(16) NOT NULL,
+        expires_at BIGINT NOT NULL,
+        issued_to BINARY(32),
+        KEY issued_to (issued_to)
+      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      `CREATE TABLE IF NOT EXISTS session_tokens (
+        hash BINARY(32) NOT NULL PRIMARY KEY,
+        user_id INT NOT NULL,
+        fingerprint BINARY(32) NOT NULL,
+        expires_at BIGINT NOT NULL,
+        KEY fingerprint (fingerprint),
+        FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
       ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
     ],
   },

@@ -12,6 +12,7 @@ import type { Bytes } from "./bytes.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { HistoryPolicy } from "./room_message.ts";
 import type { NodePlace, TreeNode } from "./room_log.ts";
+import type { Store } from "./store.ts";
 
 /** A room as it was made. */
 export interface NewRoom {
@@ -155,4 +156,9 @@ export interface RoomStore {
   dropTokens(fingerprint: string, exceptHash?: string): Promise<void>;
   /** Drops tokens and codes past their end. */
   dropExpired(now: number): Promise<void>;
+}
+
+/** One database with both: what a server opens. */
+export interface ServerStore extends Store {
+  readonly rooms: RoomStore;
 }

@@ -3,10 +3,12 @@
  *
  *     const store = await openSqliteStore("data");
  *     await store.findUser("alice@example.com");
+ *     await store.rooms.findRoom("#ops");
  *
  * Write-ahead log with synchronous FULL: what a method has resolved survives a power cut. The file is created 0600
  * before SQLite opens it (SQLite would make it 0644) in a folder of 0700; the log beside it takes over the file's mode.
- * Calls run on the calling thread: a statement costs tens of microseconds, a commit one flush of the disk.
+ * Calls run on the calling thread: a statement costs tens of microseconds, a commit one flush of the disk. What is
+ * deleted is overwritten with zeros, and erasing a body empties the log of old pages.
  *
  * An unusable file at the start is a {@link Failure} in one sentence, a failing disk or a lock later is
  * {@link StoreUnavailable}. It does not check that the journals and the database are of one age: the server does that
@@ -18,13 +20,15 @@ import type { Bytes } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { createPrivateFolder, explain } from "./files.ts";
 import { CREATE_SCHEMA_VERSION, pendingMigrations } from "./migrations.ts";
+import type { RoomStore, ServerStore } from "./room_store.ts";
+import { RoomTables } from "./room_tables.ts";
+import type { SqlStatement } from "./sql.ts";
 import {
   type AuditRow,
   auditValues,
   formatTimestamp,
   type SessionEnd,
   type SessionStart,
-  type Store,
   StoreUnavailable,
   type User,
   usernameKey,
@@ -49,14 +53,22 @@ const TROUBLES: Readonly<Record<number, string>> = {
   26: "it is not a SQLite database; move the file away or give another --data folder",
 };
 
-/** The primary result code of an error that SQLite reported. */
+/** SQLITE_CONSTRAINT_PRIMARYKEY and SQLITE_CONSTRAINT_UNIQUE, extended result codes. */
+const KEY_TAKEN: readonly unknown[] = [1555, 2067];
+
+/** The extended result code of an error that SQLite reported. */
+function extendedCode(error: unknown): number | undefined {
+  return error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode : undefined;
+}
+
+/** The primary result code. */
 function resultCode(error: unknown): number | undefined {
-  if (!(error instanceof Error) || !("errcode" in error) || typeof error.errcode !== "number") return undefined;
-  return error.errcode & 0xff;
+  const code = extendedCode(error);
+  return code === undefined ? undefined : code & 0xff;
 }
 
 /** Opens `DATA_DIR/securechat.db`, creates it where there is none, and migrates it. */
-export async function openSqliteStore(dataDir: string, busyTimeout = BUSY_TIMEOUT_MS): Promise<Store> {
+export async function openSqliteStore(dataDir: string, busyTimeout = BUSY_TIMEOUT_MS): Promise<SqliteStore> {
   const path = `${dataDir}/${SQLITE_FILE}`;
   try {
     await createPrivateFolder(dataDir);
@@ -69,7 +81,7 @@ export async function openSqliteStore(dataDir: string, busyTimeout = BUSY_TIMEOU
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(path, { timeout: busyTimeout });
-    for (const pragma of ["journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"]) {
+    for (const pragma of ["journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"]) {
       database.prepare(`PRAGMA ${pragma}`).get();
     }
     migrate(database);
@@ -119,14 +131,26 @@ function inTransaction(database: DatabaseSync, work: () => void): void {
   }
 }
 
+/** Thrown to roll a transaction back in which a statement that must change something didn't. */
+class NothingChanged extends Error {}
+
 /** The store on a database that is open and migrated. */
-export class SqliteStore implements Store {
+export class SqliteStore implements ServerStore {
+  /** The rooms in the same database. */
+  readonly rooms: RoomStore;
   readonly #database: DatabaseSync;
-  /** By their SQL; all are constants of this file, so the map stays small. */
+  /** Whether pages that were overwritten may still stand in the write-ahead log. */
+  #isScrubOwed = false;
+  /** By their SQL, of which there are few: no text has a value in it. */
   readonly #statements = new Map<string, StatementSync>();
 
   constructor(database: DatabaseSync) {
     this.#database = database;
+    this.rooms = new RoomTables({
+      rows: (sql, values) => this.#attempt(() => this.#prepare(sql).all(...values)),
+      write: (...statements) => this.#attempt(() => this.#write(statements)),
+      scrub: () => this.#attempt(() => this.#scrub()),
+    });
   }
 
   findUser(email: string): Promise<User | undefined> {
@@ -221,13 +245,53 @@ export class SqliteStore implements Store {
     });
   }
 
+  #write(statements: readonly SqlStatement[]): number | undefined {
+    let changed = 0;
+    try {
+      inTransaction(this.#database, () => {
+        for (const statement of statements) {
+          changed = this.#carryOut(statement);
+          if ("sql" in statement && statement.mustChange && changed === 0) throw new NothingChanged();
+        }
+      });
+    } catch (error) {
+      if (error instanceof NothingChanged || KEY_TAKEN.includes(extendedCode(error))) return undefined;
+      throw error;
+    }
+    if (this.#isScrubOwed) this.#scrub();
+    return changed;
+  }
+
+  #carryOut(statement: SqlStatement): number {
+    if ("sql" in statement) return Number(this.#run(statement.sql, statement.values).changes);
+    const [row] = statement.rows;
+    const sql = `${statement.insert} VALUES (${row?.map(() => "?").join(", ")})`;
+    for (const values of statement.rows) this.#run(sql, values);
+    return statement.rows.length;
+  }
+
+  /**
+   * Moves all pages to the database's file and empties the log. Not while somebody else is reading an older state: then
+   * nobody waits, and it is tried again after the next write.
+   */
+  #scrub(): void {
+    const pragma = (text: string) => this.#database.prepare(`PRAGMA ${text}`).get();
+    const timeout = Number(pragma("busy_timeout")?.["timeout"]);
+    pragma("busy_timeout = 0");
+    try {
+      this.#isScrubOwed = pragma("wal_checkpoint(TRUNCATE)")?.["busy"] !== 0;
+    } finally {
+      pragma(`busy_timeout = ${timeout}`);
+    }
+  }
+
   #prepare(sql: string): StatementSync {
     let statement = this.#statements.get(sql);
     if (!statement) this.#statements.set(sql, statement = this.#database.prepare(sql));
     return statement;
   }
 
-  #run(sql: string, values: SQLInputValue[]): { changes: number | bigint; lastInsertRowid: number | bigint } {
+  #run(sql: string, values: readonly SQLInputValue[]): { changes: number | bigint; lastInsertRowid: number | bigint } {
     return this.#prepare(sql).run(...values);
   }
 

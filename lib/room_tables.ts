@@ -1,0 +1,449 @@
+/**
+ * Rooms in tables, for either database (`sql.ts`); which these are stands in `migrations.ts`.
+ *
+ *     rooms       7 | #ops | chat.example/#ops/8f14… | 42 lines         the one place where an origin is spelled out
+ *     room_lines  7 | 41 | author | seqno | … | line | body             unique: (room, index), (room, author, seqno)
+ *     room_nodes  7 | level | index | hash                              the tree, its leaves (level 0) too
+ *
+ * Hashes, fingerprints and bodies are bytes there. A batch of lines goes in together with its nodes and the room's new
+ * size, if the size is what the caller thinks: two who append at one index can't both succeed. A body that is erased is
+ * overwritten with as many zeros, so that the row stays where it is, neither moved nor copied, and then scrubbed.
+ */
+
+import { type Bytes, encodeHex, parseHex } from "./bytes.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import type { NodePlace, TreeNode } from "./room_log.ts";
+import type {
+  Code,
+  Device,
+  LastLine,
+  NewCode,
+  NewRoom,
+  RoomStore,
+  StoredLine,
+  StoredRoom,
+  Token,
+} from "./room_store.ts";
+import type { SqlDatabase, SqlRow, SqlStatement, SqlValue } from "./sql.ts";
+import { usernameKey } from "./store.ts";
+
+/** The rooms in a database. */
+export class RoomTables implements RoomStore {
+  readonly #database: SqlDatabase;
+  /** The keys of logs, by origin: they never change. */
+  readonly #logs = new Map<string, number>();
+
+  constructor(database: SqlDatabase) {
+    this.#database = database;
+  }
+
+  // Rooms.
+
+  async createRoom(room: NewRoom): Promise<boolean> {
+    return await this.#insert("rooms", {
+      name: room.name,
+      origin: room.origin,
+      history: room.history,
+      invite_only: Number(room.inviteOnly),
+      created_at: room.createdAt,
+      size: 0,
+    });
+  }
+
+  async findRoom(name: string): Promise<StoredRoom | undefined> {
+    const row = await this.#row(`${SELECT_ROOM} WHERE name = ?`, [name]);
+    return row && roomOf(row);
+  }
+
+  async listRooms(after: string, count: number): Promise<readonly StoredRoom[]> {
+    // `$` is the character after `#`.
+    const named = `${SELECT_ROOM} WHERE name > ? AND name >= '#' AND name < '$' ORDER BY name ${limit(count)}`;
+    return (await this.#database.rows(named, [after])).map(roomOf);
+  }
+
+  async #log(origin: string): Promise<number> {
+    const known = this.#logs.get(origin);
+    if (known !== undefined) return known;
+    const row = await this.#row("SELECT id FROM rooms WHERE origin = ?", [origin]);
+    if (!row) throw new Error(`there is no log ${origin}`);
+    const id = integer(row, "id");
+    this.#logs.set(origin, id);
+    return id;
+  }
+
+  // Lines and the tree.
+
+  async appendLines(origin: string, lines: readonly StoredLine[], nodes: readonly TreeNode[]): Promise<void> {
+    const [first] = lines;
+    if (!first) return;
+    if (lines.some(({ index }, at) => index !== first.index + at)) throw new Error("the lines' indexes have a gap");
+    const log = await this.#log(origin);
+    const changed = await this.#database.write(
+      {
+        sql: "UPDATE rooms SET size = size + ? WHERE id = ? AND size = ?",
+        values: [lines.length, log, first.index],
+        mustChange: true,
+      },
+      { insert: INSERT_LINES, rows: lines.map((line) => lineValues(log, line)) },
+      { insert: INSERT_NODES, rows: nodes.map(({ level, index, hash }) => [log, level, index, hash]) },
+    );
+    if (changed === undefined) throw new Error(`another line stands at ${first.index} of ${origin}, or has a seqno`);
+  }
+
+  async linesFrom(origin: string, from: number, count: number): Promise<readonly StoredLine[]> {
+    return await this.#lines("room_id = ? AND line_index >= ? AND line_index < ? ORDER BY line_index", [
+      await this.#log(origin),
+      from,
+      from + count,
+    ]);
+  }
+
+  async actLines(origin: string): Promise<readonly StoredLine[]> {
+    return await this.#lines("room_id = ? AND is_act = 1 ORDER BY line_index", [await this.#log(origin)]);
+  }
+
+  async lastLines(origin: string): Promise<readonly LastLine[]> {
+    const log = await this.#log(origin);
+    const rows = await this.#database.rows(
+      `SELECT room_lines.author, room_lines.seqno, ts, seen_size FROM room_lines JOIN
+        (SELECT author, MAX(seqno) AS seqno FROM room_lines WHERE room_id = ? GROUP BY author) AS newest
+        ON room_lines.author = newest.author AND room_lines.seqno = newest.seqno WHERE room_id = ?`,
+      [log, log],
+    );
+    return rows.map((row) => ({
+      author: hex(row, "author"),
+      seqno: integer(row, "seqno"),
+      ts: integer(row, "ts"),
+      seenSize: integer(row, "seen_size"),
+    }));
+  }
+
+  async lineBy(origin: string, author: string, seqno: number): Promise<StoredLine | undefined> {
+    const values = [await this.#log(origin), hash(author), seqno];
+    return (await this.#lines("room_id = ? AND author = ? AND seqno = ?", values))[0];
+  }
+
+  async #lines(where: string, values: readonly SqlValue[]): Promise<readonly StoredLine[]> {
+    return (await this.#database.rows(`SELECT ${LINE_COLUMNS.join(", ")} FROM room_lines WHERE ${where}`, values))
+      .map(lineOf);
+  }
+
+  async nodes(origin: string, places: readonly NodePlace[]): Promise<readonly Bytes[]> {
+    if (places.length === 0) return [];
+    const log = await this.#log(origin);
+    // With the whole key in each term, both databases look the rows up one by one.
+    const rows = await this.#database.rows(
+      `SELECT level, node_index, hash FROM room_nodes
+        WHERE ${places.map(() => "(room_id = ? AND level = ? AND node_index = ?)").join(" OR ")}`,
+      places.flatMap(({ level, index }) => [log, level, index]),
+    );
+    const found = new Map(rows.map((row) => [`${row["level"]} ${row["node_index"]}`, bytes(row, "hash")]));
+    return places.map(({ level, index }) => {
+      const node = found.get(`${level} ${index}`);
+      if (!node) throw new Error(`the tree of ${origin} has no node ${index} of level ${level}`);
+      return node;
+    });
+  }
+
+  async eraseBody(origin: string, index: number): Promise<void> {
+    const line = [await this.#log(origin), index];
+    const row = await this.#row(
+      "SELECT LENGTH(body) AS size FROM room_lines WHERE room_id = ? AND line_index = ?",
+      line,
+    );
+    if (!row) return;
+    await this.#database.write({
+      sql: "UPDATE room_lines SET body = ?, is_erased = 1 WHERE room_id = ? AND line_index = ?",
+      values: [new Uint8Array(integer(row, "size")), ...line],
+    });
+    await this.#database.scrub();
+  }
+
+  // Checkpoints and keys.
+
+  async addCheckpoint(origin: string, { time, size, root, sig, from }: Checkpoint): Promise<void> {
+    const isNew = await this.#insert("room_checkpoints", {
+      room_id: await this.#log(origin),
+      size,
+      time,
+      root: hash(root),
+      sig,
+      signer: hash(from),
+    });
+    // The same head signed again, after an answer that was lost, is the same statement.
+    if (!isNew && await this.signedRoot(origin, size) !== root) {
+      throw new Error(`another root was signed for ${size} lines of ${origin}`);
+    }
+  }
+
+  async latestCheckpoint(origin: string): Promise<Checkpoint | undefined> {
+    const row = await this.#row(
+      "SELECT time, size, root, sig, signer FROM room_checkpoints WHERE room_id = ? ORDER BY size DESC LIMIT 1",
+      [await this.#log(origin)],
+    );
+    return row && {
+      time: integer(row, "time"),
+      size: integer(row, "size"),
+      root: hex(row, "root"),
+      sig: bytes(row, "sig"),
+      from: hex(row, "signer"),
+    };
+  }
+
+  async signedRoot(origin: string, size: number): Promise<string | undefined> {
+    const row = await this.#row("SELECT root FROM room_checkpoints WHERE room_id = ? AND size = ?", [
+      await this.#log(origin),
+      size,
+    ]);
+    return row && hex(row, "root");
+  }
+
+  async addEpoch(origin: string, epoch: number, wrappedKey: Bytes): Promise<void> {
+    const row = { room_id: await this.#log(origin), epoch, wrapped_key: wrappedKey };
+    if (!await this.#insert("room_epochs", row)) throw new Error(`epoch ${epoch} of ${origin} has a key already`);
+  }
+
+  async epochs(
+    origin: string,
+    from: number,
+    count: number,
+  ): Promise<readonly { epoch: number; wrappedKey: Bytes }[]> {
+    const rows = await this.#database.rows(
+      `SELECT epoch, wrapped_key FROM room_epochs WHERE room_id = ? AND epoch >= ? ORDER BY epoch ${limit(count)}`,
+      [await this.#log(origin), from],
+    );
+    return rows.map((row) => ({ epoch: integer(row, "epoch"), wrappedKey: bytes(row, "wrapped_key") }));
+  }
+
+  // Invitations.
+
+  async addInvitation(room: string, username: string, from: string): Promise<void> {
+    await this.#insert("room_invitations", { username_key: usernameKey(username), room, inviter: from });
+  }
+
+  async invitations(username: string): Promise<readonly { room: string; from: string }[]> {
+    const rows = await this.#database.rows(
+      "SELECT room, inviter FROM room_invitations WHERE username_key = ? ORDER BY room",
+      [usernameKey(username)],
+    );
+    return rows.map((row) => ({ room: text(row, "room"), from: text(row, "inviter") }));
+  }
+
+  async dropInvitation(room: string, username: string): Promise<void> {
+    await this.#change("DELETE FROM room_invitations WHERE username_key = ? AND room = ?", [
+      usernameKey(username),
+      room,
+    ]);
+  }
+
+  // Devices and certificates.
+
+  async bindDevice(
+    { fingerprint, userId, pem }: { fingerprint: string; userId: number; pem: string },
+    boundAt: number,
+  ): Promise<boolean> {
+    return await this.#insert("devices", { fingerprint: hash(fingerprint), user_id: userId, pem, bound_at: boundAt });
+  }
+
+  async findDevice(fingerprint: string): Promise<Device | undefined> {
+    const row = await this.#row(
+      `SELECT user_id, pem, email, username FROM devices JOIN users ON users.id = devices.user_id
+        WHERE fingerprint = ?`,
+      [hash(fingerprint)],
+    );
+    return row && {
+      fingerprint,
+      userId: integer(row, "user_id"),
+      email: text(row, "email"),
+      username: text(row, "username"),
+      pem: text(row, "pem"),
+    };
+  }
+
+  async keepCertificate(fingerprint: string, pem: string): Promise<void> {
+    await this.#insert("server_certificates", { fingerprint: hash(fingerprint), pem });
+  }
+
+  async findCertificate(fingerprint: string): Promise<string | undefined> {
+    const row = await this.#row(
+      `SELECT pem FROM server_certificates WHERE fingerprint = ?
+        UNION ALL SELECT pem FROM devices WHERE fingerprint = ? LIMIT 1`,
+      [hash(fingerprint), hash(fingerprint)],
+    );
+    return row && text(row, "pem");
+  }
+
+  // Codes. One that is used up is gone.
+
+  async addCode(code: NewCode): Promise<void> {
+    const { kind, username, expiresAt } = code;
+    const isNew = await this.#insert("codes", { hash: hash(code.hash), username, kind, expires_at: expiresAt });
+    if (!isNew) throw new Error("there is a code with this secret already");
+  }
+
+  async findCode(codeHash: string, now: number): Promise<Code | undefined> {
+    return await this.#code("hash = ? AND expires_at > ?", [hash(codeHash), now]);
+  }
+
+  async codeOf(fingerprint: string, now: number): Promise<Code | undefined> {
+    return await this.#code("issued_to = ? AND expires_at > ?", [hash(fingerprint), now]);
+  }
+
+  async #code(where: string, values: readonly SqlValue[]): Promise<Code | undefined> {
+    const row = await this.#row(`SELECT hash, username, kind, expires_at, issued_to FROM codes WHERE ${where}`, values);
+    return row && {
+      hash: hex(row, "hash"),
+      username: text(row, "username"),
+      kind: row["kind"] === "device" ? "device" : "invitation",
+      expiresAt: integer(row, "expires_at"),
+      issuedTo: row["issued_to"] === null ? undefined : hex(row, "issued_to"),
+    };
+  }
+
+  async issueWithCode(codeHash: string, fingerprint: string): Promise<boolean> {
+    return await this.#change("UPDATE codes SET issued_to = ? WHERE hash = ? AND issued_to IS NULL", [
+      hash(fingerprint),
+      hash(codeHash),
+    ]);
+  }
+
+  async useCode(codeHash: string): Promise<boolean> {
+    return await this.#change("DELETE FROM codes WHERE hash = ?", [hash(codeHash)]);
+  }
+
+  // Tokens.
+
+  async addToken(token: Token): Promise<void> {
+    const isNew = await this.#insert("session_tokens", {
+      hash: hash(token.hash),
+      user_id: token.userId,
+      fingerprint: hash(token.fingerprint),
+      expires_at: token.expiresAt,
+    });
+    if (!isNew) throw new Error("there is such a token already");
+  }
+
+  async findToken(tokenHash: string, now: number): Promise<Token | undefined> {
+    const row = await this.#row(
+      "SELECT user_id, fingerprint, expires_at FROM session_tokens WHERE hash = ? AND expires_at > ?",
+      [hash(tokenHash), now],
+    );
+    return row && {
+      hash: tokenHash,
+      userId: integer(row, "user_id"),
+      fingerprint: hex(row, "fingerprint"),
+      expiresAt: integer(row, "expires_at"),
+    };
+  }
+
+  async dropTokens(fingerprint: string, exceptHash?: string): Promise<void> {
+    const kept = exceptHash === undefined ? new Uint8Array(0) : hash(exceptHash);
+    await this.#change("DELETE FROM session_tokens WHERE fingerprint = ? AND hash <> ?", [hash(fingerprint), kept]);
+  }
+
+  async dropExpired(now: number): Promise<void> {
+    await this.#change("DELETE FROM session_tokens WHERE expires_at <= ?", [now]);
+    await this.#change("DELETE FROM codes WHERE expires_at <= ?", [now]);
+  }
+
+  async #row(sql: string, values: readonly SqlValue[]): Promise<SqlRow | undefined> {
+    return (await this.#database.rows(sql, values))[0];
+  }
+
+  /** Adds one row; false where a unique key is taken. */
+  async #insert(table: string, row: Readonly<Record<string, SqlValue>>): Promise<boolean> {
+    const insert = `INSERT INTO ${table} (${Object.keys(row).join(", ")})`;
+    return await this.#database.write({ insert, rows: [Object.values(row)] }) !== undefined;
+  }
+
+  /** Whether any row was changed. */
+  async #change(sql: string, values: readonly SqlValue[]): Promise<boolean> {
+    const statement: SqlStatement = { sql, values };
+    return (await this.#database.write(statement) ?? 0) > 0;
+  }
+}
+
+const SELECT_ROOM = "SELECT name, origin, history, invite_only, created_at, size FROM rooms";
+
+const LINE_COLUMNS = [
+  ...["room_id", "line_index", "author", "seqno", "ts", "epoch", "seen_size", "is_act", "line"],
+  ...["body", "is_erased", "accepted_at"],
+];
+
+const INSERT_LINES = `INSERT INTO room_lines (${LINE_COLUMNS.join(", ")})`;
+const INSERT_NODES = "INSERT INTO room_nodes (room_id, level, node_index, hash)";
+
+/** In the statement itself: not every database takes a `?` there. */
+function limit(count: number): string {
+  return `LIMIT ${BigInt(count)}`;
+}
+
+function roomOf(row: SqlRow): StoredRoom {
+  return {
+    name: text(row, "name"),
+    origin: text(row, "origin"),
+    history: row["history"] === "all" ? "all" : "since_join",
+    inviteOnly: row["invite_only"] !== 0,
+    createdAt: integer(row, "created_at"),
+    size: integer(row, "size"),
+  };
+}
+
+/** In the order of LINE_COLUMNS. */
+function lineValues(log: number, line: StoredLine): SqlValue[] {
+  const { index, author, seqno, ts, epoch, seenSize, isAct, body, acceptedAt } = line;
+  return [
+    ...[log, index, hash(author), seqno, ts, epoch, seenSize, Number(isAct), line.line],
+    ...[body ?? new Uint8Array(0), Number(body === null), acceptedAt],
+  ];
+}
+
+function lineOf(row: SqlRow): StoredLine {
+  return {
+    index: integer(row, "line_index"),
+    author: hex(row, "author"),
+    seqno: integer(row, "seqno"),
+    ts: integer(row, "ts"),
+    epoch: integer(row, "epoch"),
+    seenSize: integer(row, "seen_size"),
+    isAct: row["is_act"] !== 0,
+    line: text(row, "line"),
+    body: row["is_erased"] === 0 ? bytes(row, "body") : null,
+    acceptedAt: integer(row, "accepted_at"),
+  };
+}
+
+/** The 32 bytes of a hash or a fingerprint. */
+function hash(digits: string): Bytes {
+  const parsed = parseHex(digits);
+  if (parsed?.length !== 32) throw new TypeError("a hash or a fingerprint is 64 lower-case hex digits");
+  return parsed;
+}
+
+// What a column holds is what the migrations say; anything else is the work of another program.
+
+function integer(row: SqlRow, column: string): number {
+  const value = row[column];
+  if (typeof value !== "number" || !Number.isSafeInteger(value)) throw foreign(column);
+  return value;
+}
+
+function text(row: SqlRow, column: string): string {
+  const value = row[column];
+  if (typeof value !== "string") throw foreign(column);
+  return value;
+}
+
+function bytes(row: SqlRow, column: string): Bytes {
+  const value = row[column];
+  if (!(value instanceof Uint8Array)) throw foreign(column);
+  return new Uint8Array(value);
+}
+
+function hex(row: SqlRow, column: string): string {
+  return encodeHex(bytes(row, column));
+}
+
+function foreign(column: string): TypeError {
+  return new TypeError(`the column ${column} holds something else than this program's migrations give it`);
+}
