@@ -1,0 +1,576 @@
+import { assert } from "./assert.ts";
+import { encodeUtf8 } from "../lib/bytes.ts";
+import { type Checkpoint, encodeCheckpoint } from "../lib/checkpoint.ts";
+import { encodeEnvelope } from "../lib/envelope.ts";
+import { EXIT, Failure } from "../lib/errors.ts";
+import type { Identity } from "../lib/identity.ts";
+import { encodeJson, type Json, type JsonObject } from "../lib/json.ts";
+import type { SignatureChecker } from "../lib/line_signature.ts";
+import { signStatement } from "../lib/receipt.ts";
+import { encodeLineProof, encodeOpening, MAX_ROOM_RECEIPT_BYTES, type Opening } from "../lib/room_receipt.ts";
+import { transcriptLines } from "../lib/verify.ts";
+import {
+  ROOM_CHECKS,
+  type RoomCheckName,
+  roomEvidenceType,
+  type RoomVerdict,
+  verifyLineProof,
+  verifyRoom,
+  type VerifyRoomOptions,
+} from "../lib/verify_room.ts";
+import { identities } from "./fixtures.ts";
+import { day, fingerprintOf, ORIGIN, person, RoomLog, type ShownOptions, talk } from "./room_evidence.ts";
+
+const { server, client: ada, trust } = await identities();
+const bob = await person("bob");
+const ROOT = "ab".repeat(32);
+
+function rowsOf(openings: readonly Opening[]): string[] {
+  return openings.map((opening) => encodeOpening(opening).slice(0, -1));
+}
+
+interface Shown {
+  readonly receipt: JsonObject;
+  readonly lines: readonly string[];
+  readonly openings?: readonly string[];
+}
+
+function judge({ receipt, lines, openings }: Shown, options: VerifyRoomOptions = {}): Promise<RoomVerdict> {
+  return verifyRoom({ receipt, lines, ...(openings ? { openings } : {}) }, trust, options);
+}
+
+function failedOf({ checks }: RoomVerdict): RoomCheckName[] {
+  return checks.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);
+}
+
+/** The checks that fail. */
+async function failures(shown: Shown, options: VerifyRoomOptions = {}): Promise<RoomCheckName[]> {
+  const verdict = await judge(shown, options);
+  const failed = failedOf(verdict);
+  assert.equal(verdict.result, failed.length === 0 ? "valid" : "invalid", verdict.sentence);
+  if (failed.length > 0) assert.deepEqual(verdict.opened, []);
+  return failed;
+}
+
+/** What is shown of a log: these lines with all or some openings. */
+async function show(log: RoomLog, options: ShownOptions & { open?: readonly number[] } = {}): Promise<Shown> {
+  const lines = log.lines(options.from, options.to);
+  const from = options.from ?? 0;
+  const all = lines.map((_, at) => from + at);
+  return { receipt: await log.receipt(options), lines, openings: rowsOf(log.openings(options.open ?? all)) };
+}
+
+/** Fields changed, and signed again by the server. */
+async function restate(receipt: JsonObject, fields: Record<string, Json>, by: Identity = server): Promise<JsonObject> {
+  const { statement_signature: _, ...rest } = receipt;
+  return await signStatement({ ...rest, ...fields }, by.key);
+}
+
+const ten = await talk(10);
+const part = await show(ten, { from: 3, to: 8 });
+const whole = await show(ten);
+
+// ---- good evidence
+
+Deno.test("verifyRoom() accepts every part of a log, open at every line or at none", async () => {
+  for (const [from, to] of [[0, 10], [0, 1], [9, 10], [3, 8], [4, 8], [0, 8], [7, 10], [5, 6]] as const) {
+    assert.deepEqual(await failures(await show(ten, { from, to })), [], `${from} to ${to}`);
+    const { openings: _, ...closed } = await show(ten, { from, to });
+    assert.deepEqual(await failures(closed), []);
+  }
+  assert.deepEqual(await failures(await show(ten, { from: 2, to: 9, open: [2, 5, 8] })), []);
+  assert.deepEqual(await failures(await show(ten, { from: 2, to: 9, open: [] })), []);
+});
+
+Deno.test("a verdict says who said what, when and after what", async () => {
+  const { opened, signers, sentence, notes } = await judge(part);
+  assert.deepEqual(opened.map(({ index, subject, kind, body, seen }) => [index, subject, kind, body, seen]), [
+    [3, "CN=CLIENT: bob", "text", "line 3", 3],
+    [4, "CN=CLIENT: ada", "text", "line 4", 0],
+    [5, "CN=CLIENT: bob", "text", "line 5", 5],
+    [6, "CN=CLIENT: ada", "text", "line 6", 0],
+    [7, "CN=CLIENT: bob", "text", "line 7", 7],
+  ]);
+  assert.deepEqual(opened.map(({ author }) => author), [bob, ada, bob, ada, bob].map(fingerprintOf));
+  for (const { ts, by } of opened) assert(ts < by * 1000);
+  assert.deepEqual(signers.map(({ subject, lines }) => [subject, lines]), [["CN=CLIENT: bob", 3], [
+    "CN=CLIENT: ada",
+    2,
+  ]]);
+  assert.match(sentence, /^Valid: lines 3 to 7 of localhost\/#ops\/.*5 of 5 opened\.$/);
+  const said = notes.join("\n");
+  assert.match(said, /this key signed these bytes, and the server placed them here by 2026-06-01T12:00:10Z/);
+  assert.match(said, /these are the words: 5 of 5 lines/);
+  assert.match(
+    said,
+    /none before seqno 0\.\nBetween 3 and 8 none is missing\. After the last shown, and after 10: unknown/,
+  );
+  assert.match(said, /Not proved: who held the key;.*members kept wholly apart/);
+  assert.match(said, /no revocation list is given/);
+});
+
+Deno.test("a closed transcript's verdict says that the words are not shown", async () => {
+  const { openings: _, ...closed } = part;
+  const { sentence, notes, opened, checks } = await judge(closed);
+  assert.match(sentence, /the words are not shown/);
+  assert.match(notes.join(" "), /words themselves are not shown/);
+  assert.deepEqual(opened, []);
+  const outcome = (name: string) => checks.find((check) => check.name === name)?.outcome;
+  for (const name of ["opening hash", "envelope", "seen", "bodies", "checkpoints", "revocation"]) {
+    assert.equal(outcome(name), "not checked", name);
+  }
+});
+
+Deno.test("verifyRoom() is undecided without a CA, and invalid where something is wrong besides", async () => {
+  const nobody = { authorities: [], revocations: [] };
+  const verdict = await verifyRoom(part, nobody);
+  assert.equal(verdict.result, "undecided");
+  assert.equal(verdict.opened.length, 5);
+  const open = verdict.checks.filter(({ outcome }) => outcome === "not checked").map(({ name }) => name);
+  const trusting = ["signer", "author chain", "checkpoint server", "checkpoints", "revocation", "bodies"];
+  assert.deepEqual(open, trusting);
+  assert.equal((await verifyRoom({ ...part, lines: part.lines.slice(1) }, nobody)).result, "invalid");
+});
+
+Deno.test("a verdict lists every check, in one order", async () => {
+  const verdict = await judge({ ...part, receipt: { type: "room_receipt" } });
+  assert.deepEqual(verdict.checks.map(({ name }) => name), [...ROOM_CHECKS]);
+  assert.deepEqual(failedOf(verdict), ["form"]);
+  const reasons = verdict.checks[0]?.reasons.join("; ") ?? "";
+  for (const name of ["peer", "room", "origin", "from_index", "checkpoint", "proof", "signer_cert", "certs"]) {
+    assert.match(reasons, new RegExp(`\\b${name} is missing`));
+  }
+});
+
+// ---- lines
+
+Deno.test("verifyRoom() refuses lines that are dropped, swapped, doubled or appended, at every place", async () => {
+  const { lines, receipt } = part;
+  for (const [at, line] of lines.entries()) {
+    const changes = [lines.toSpliced(at, 1), lines.toSpliced(at, 0, line), [...lines, line]];
+    for (let other = at + 1; other < lines.length; other++) {
+      changes.push(lines.with(at, lines[other] ?? "").with(other, line));
+    }
+    for (const changed of changes) {
+      assert((await failures({ receipt, lines: changed })).includes("proof"));
+      const recounted = await restate(receipt, { message_count: changed.length });
+      assert((await failures({ receipt: recounted, lines: changed })).includes("proof"));
+    }
+  }
+  for (const changed of [[], [...lines, ""], [...lines, ten.lines()[8] ?? ""]]) {
+    assert((await failures({ receipt, lines: changed })).includes("count"));
+  }
+});
+
+Deno.test("verifyRoom() refuses a line of another log, well signed and well placed", async () => {
+  const log = await talk(4);
+  await log.say(ada, "meant for elsewhere", { origin: ORIGIN.replace("#ops", "#opt") });
+  assert.deepEqual(await failures(await show(log)), ["line log"]);
+});
+
+Deno.test("verifyRoom() refuses a line that another key signed", async () => {
+  const log = await talk(4);
+  await log.say({ ...ada, key: bob.key }, "ada said this", { seqno: 2 });
+  assert.deepEqual(await failures(await show(log)), ["line signature"]);
+});
+
+Deno.test("verifyRoom() refuses an author's gap, repetition and late beginning", async () => {
+  for (const [author, seqno] of [[ada, 3], [ada, 1], [ada, 0], [await person("cem"), 1]] as const) {
+    const log = await talk(4);
+    await log.say(author, "out of order", { seqno });
+    assert.deepEqual(await failures(await show(log)), ["seqno"], `${seqno}`);
+  }
+});
+
+Deno.test("verifyRoom() refuses seqnos for which there was no room before the first line", async () => {
+  const log = await talk(4);
+  await log.say(await person("cem"), "my sixth", { seqno: 5 });
+  assert.deepEqual(await failures(await show(log, { from: 4 })), ["seqno"]);
+  await log.say(ada, "my third", { seqno: 2 });
+  const fits = await talk(4);
+  await fits.say(await person("cem"), "my fifth", { seqno: 4 });
+  assert.deepEqual(await failures(await show(fits, { from: 4 })), []);
+});
+
+Deno.test("verifyRoom() refuses authors whose certificates are not at hand, or not a client's", async () => {
+  const authors = part.receipt.certs as readonly Json[];
+  assert.equal(authors.length, 3);
+  for (const [at, failed] of [[0, ["certs"]], [1, ["certs"]], [2, ["certs"]]] as const) {
+    const receipt = await restate(part.receipt, { certs: authors.toSpliced(at, 1) });
+    assert.deepEqual(await failures({ ...part, receipt }), failed);
+  }
+  const log = await talk(3);
+  await log.say(server, "the server speaks");
+  assert.deepEqual(await failures(await show(log)), ["author chain"]);
+});
+
+// ---- the tree and its heads
+
+Deno.test("verifyRoom() refuses hashes that are missing, added, changed or moved", async () => {
+  const { before, after } = part.receipt.proof as { before: string[]; after: string[] };
+  const [first = "", last = ""] = [before[0], after.at(-1)];
+  const proofs: Json[] = [
+    { before: before.slice(1), after },
+    { before, after: after.slice(1) },
+    { before: [...before, first], after },
+    { before, after: [...after, first] },
+    { before: before.toReversed(), after },
+    { before: before.with(0, last), after },
+    { before, after: after.with(0, first) },
+    { before: [...before, last], after: [] },
+  ];
+  const { openings: _, ...closed } = part;
+  for (const proof of proofs) {
+    assert.deepEqual(await failures({ ...closed, receipt: await restate(part.receipt, { proof }) }), ["proof"]);
+  }
+});
+
+Deno.test("verifyRoom() refuses a checkpoint of another root, size, time or log", async () => {
+  const { openings: _, ...closed } = part;
+  const withHead = async (checkpoint: Checkpoint) =>
+    await failures({ ...closed, receipt: await restate(part.receipt, { checkpoint: encodeCheckpoint(checkpoint) }) });
+  const good = await ten.checkpoint();
+  assert.deepEqual(await withHead(good), []);
+  assert.deepEqual(await withHead(await ten.checkpoint({ head: { size: 10, root: ROOT } })), ["proof"]);
+  assert.deepEqual(await withHead({ ...good, time: good.time + 1 }), ["checkpoint signature"]);
+  assert.deepEqual(await withHead({ ...good, root: ROOT }), ["checkpoint signature", "proof"]);
+  assert.deepEqual(await withHead({ ...good, sig: good.sig.with(9, 1) }), ["checkpoint signature"]);
+  const other = new RoomLog(server, ORIGIN.replace(/0011/, "1100"), ten.now);
+  assert.deepEqual(await withHead(await other.checkpoint({ head: ten.head })), ["checkpoint signature"]);
+});
+
+Deno.test("verifyRoom() refuses a checkpoint that covers too little", async () => {
+  const five = await talk(5);
+  const checkpoint = await five.checkpoint();
+  await five.say(ada, "not covered");
+  const { receipt: _, ...shown } = await show(five);
+  const receipt = await restate(await five.receipt({ to: 5, checkpoint }), { message_count: 6 });
+  assert.deepEqual(await failures({ ...shown, receipt }), ["count", "proof"]);
+});
+
+Deno.test("verifyRoom() refuses a checkpoint by a client, and by a server of another name or CA", async () => {
+  const checked = async (by: Identity, origin = ORIGIN) => {
+    const log = await talk(3, [ada, bob], origin);
+    const shown = await show(log, { checkpoint: await log.checkpoint({ by }), others: [by] });
+    return await failures(shown);
+  };
+  assert.deepEqual(await checked(await person("backup", undefined, "server")), []);
+  assert.deepEqual(await checked(server, ORIGIN.replace("localhost", "LOCALHOST")), []);
+  assert.deepEqual(await checked(ada), ["checkpoint server"]);
+  assert.deepEqual(await checked(server, ORIGIN.replace("localhost", "chat.example")), ["checkpoint server"]);
+  assert.deepEqual(await checked(server, ORIGIN.replace("localhost", "a.localhost")), ["checkpoint server"]);
+});
+
+// ---- time
+
+/** A log of 2020 and after: the brief server and Eve have certificates for 30 days. */
+async function longLog() {
+  const [eve, brief] = [await person("eve", 30), await person("brief", 30, "server")];
+  const log = new RoomLog(server, ORIGIN, day(10));
+  for (const text of ["one", "two"]) await log.say(eve, text);
+  log.see(bob);
+  await log.say(bob, "three");
+  const early = await log.checkpoint({ by: brief });
+  log.now = day(40);
+  await log.say(bob, "four");
+  const middle = await log.checkpoint();
+  log.now = day(50);
+  await log.say(bob, "five");
+  return { log, eve, brief, early, middle };
+}
+
+Deno.test("verifyRoom() judges an author as of the first checkpoint shown that covers the line", async () => {
+  const { log, brief, early, middle } = await longLog();
+  const others = [brief];
+  assert.deepEqual(await failures(await show(log, { checkpoints: [early, middle], others })), []);
+  assert.deepEqual(await failures(await show(log, { checkpoints: [early], others })), []);
+  assert.deepEqual(await failures(await show(log, { checkpoints: [middle] })), ["author chain"]);
+  assert.deepEqual(await failures(await show(log)), ["author chain"]);
+  assert.deepEqual(await failures(await show(log, { from: 2 })), [], "Bob's certificate lasts");
+  assert.deepEqual(await failures(await show(log, { checkpoints: [early], others }), { at: day(60) }), [
+    "author chain",
+    "checkpoint server",
+  ]);
+  assert.deepEqual((await judge(await show(log, { checkpoints: [early], others }))).opened.map(({ by }) => by), [
+    ...[early.time, early.time, early.time, day(50) / 1000 + 1, day(50) / 1000 + 1],
+  ]);
+});
+
+Deno.test("verifyRoom() refuses earlier checkpoints out of order, out of place, of other logs, or not signed", async () => {
+  const { log, brief, early, middle } = await longLog();
+  const others = [brief];
+  const failed = async (checkpoints: readonly Checkpoint[], options: ShownOptions = {}) =>
+    await failures(await show(log, { checkpoints, others, ...options }));
+  const last = await log.checkpoint();
+  assert.deepEqual(await failed([early, last]), [], "the last may have the main one's size");
+  assert.deepEqual(await failed([]), ["author chain"]);
+  assert.deepEqual(await failed([early, early]), ["checkpoints"]);
+  assert.deepEqual(await failed([early, middle], { from: 2, to: 3 }), ["checkpoints"]);
+  assert.deepEqual(await failed([early, middle], { from: 3, to: 4 }), ["checkpoints"]);
+  assert.deepEqual(await failed([early, await log.checkpoint({ head: { size: 4, root: ROOT } })]), ["checkpoints"]);
+  assert.deepEqual(await failed([early, { ...middle, sig: middle.sig.with(7, 1) }]), ["checkpoint signature"]);
+  const late = await log.checkpoint({ head: middle, time: day(70) });
+  assert.deepEqual(await failed([early, late]), ["checkpoints"]);
+  const sooner = await log.checkpoint({ head: middle, time: day(9) });
+  assert.deepEqual(await failed([early, sooner]), ["checkpoints"]);
+  assert.deepEqual(await failed([early], { others: [] }), ["certs"]);
+});
+
+Deno.test("verifyRoom() refuses a checkpoint of a time beyond any calendar, and says so", async () => {
+  const checkpoint = await ten.checkpoint({ time: Number.MAX_SAFE_INTEGER });
+  assert.deepEqual(await failures(await show(ten, { checkpoint })), ["author chain", "checkpoint server"]);
+  const timeless = { ...checkpoint, time: Number.MAX_SAFE_INTEGER };
+  assert((await failures(await show(ten, { checkpoint: timeless }))).includes("checkpoint server"));
+});
+
+// ---- openings
+
+Deno.test("verifyRoom() refuses an opening of another line, and one with a bit changed", async () => {
+  const [three, four] = ten.openings([3, 4]);
+  assert(three && four);
+  const refused = async (...openings: Opening[]) => await failures({ ...part, openings: rowsOf(openings) });
+  assert.deepEqual(await refused({ index: 3, envelope: four.envelope }), ["opening hash"]);
+  for (const at of [0, 9, three.envelope.length - 1]) {
+    const envelope = three.envelope.with(at, (three.envelope[at] ?? 0) ^ 1);
+    assert.deepEqual(await refused({ index: 3, envelope }), ["opening hash"]);
+  }
+  assert.deepEqual(await refused({ index: 3, envelope: new Uint8Array() }), ["opening hash"]);
+});
+
+Deno.test("verifyRoom() refuses openings of lines that are not shown, downwards, twice, or unreadable", async () => {
+  const rows = rowsOf(ten.openings([4, 6]));
+  const [four = "", six = ""] = rows;
+  const outside = rowsOf(ten.openings([2, 9]));
+  for (
+    const openings of [[outside[0] ?? ""], [four, outside[1] ?? ""], [six, four], [four, four], [`0${four}`], ["x"], [
+      "",
+    ]]
+  ) {
+    assert.deepEqual(await failures({ ...part, openings }), ["opening form"], openings[0]);
+  }
+  const cut = { receipt: part.receipt, lines: part.lines, openings: transcriptLines(`${four}\n${six}`) };
+  assert.deepEqual(failedOf(await verifyRoom(cut, trust)), ["opening form"]);
+});
+
+Deno.test("verifyRoom() refuses an envelope of another room, and what is no envelope", async () => {
+  const spoken = async (envelope: Uint8Array) => {
+    const log = await talk(4);
+    await log.say(ada, "", { envelope: new Uint8Array(envelope) });
+    return await failures(await show(log));
+  };
+  const statement = { kind: "text", text: "hello" } as const;
+  const good = { room: "#ops", seen: new RoomLog(server).head, salt: new Uint8Array(16), statement };
+  assert.deepEqual(await spoken(encodeEnvelope(good)), []);
+  assert.deepEqual(await spoken(encodeEnvelope({ ...good, room: "#opt" })), ["opening room"]);
+  assert.deepEqual(await spoken(encodeUtf8("hello")), ["envelope"]);
+});
+
+Deno.test("verifyRoom() refuses a head that was never the log's, lies beyond the line, or falls", async () => {
+  const claimed = async (size: number, root: string, from = 0) => {
+    const log = await talk(0);
+    for (let number = 0; number < 6; number++) await log.say(bob, `line ${number}`);
+    const seen = { size, root: root === "own" ? log.head.root : root };
+    await log.say(ada, "I had seen this", { seen });
+    return await failures(await show(log, { from }));
+  };
+  assert.deepEqual(await claimed(6, "own"), []);
+  assert.deepEqual(await claimed(6, ROOT), ["seen"]);
+  assert.deepEqual(await claimed(6, ROOT, 6), ["seen"], "the frontier gives the root at a");
+  assert.deepEqual(await claimed(3, ROOT), ["seen"]);
+  assert.deepEqual(await claimed(3, ROOT, 4), [], "of sizes below a nothing is known");
+  assert.deepEqual(await claimed(7, "own"), ["seen"]);
+  assert.deepEqual(await claimed(0, ROOT, 4), ["seen"]);
+
+  const falling = await talk(0);
+  const first = falling.head;
+  await falling.say(bob, "one");
+  falling.see(bob);
+  await falling.say(bob, "two");
+  await falling.say(bob, "three", { seen: first });
+  assert.deepEqual(await failures(await show(falling)), ["seen"]);
+});
+
+// ---- the receipt
+
+Deno.test("verifyRoom() refuses a receipt of which any field was changed after it was signed", async () => {
+  const { receipt } = part;
+  const changed: Record<string, Json> = {
+    created_at: "2026-06-01T12:00:11Z",
+    peer: "client",
+    room: "#opt",
+    from_index: 4,
+    message_count: 4,
+    note: "added",
+  };
+  for (const [name, value] of Object.entries(changed)) {
+    assert((await failures({ ...part, receipt: { ...receipt, [name]: value } })).includes("statement"), name);
+  }
+  const { statement_signature: _, ...unsigned } = receipt;
+  assert.deepEqual(await failures({ ...part, receipt: unsigned }), ["statement"]);
+  assert.deepEqual(await failures({ ...part, receipt: await restate(receipt, {}, ada) }), ["statement"]);
+});
+
+Deno.test("verifyRoom() takes unknown fields that are signed, and a receipt by a member", async () => {
+  assert.deepEqual(
+    await failures({ ...part, receipt: await restate(part.receipt, { note: { "\u{1f600}": [null] } }) }),
+    [],
+  );
+  assert.deepEqual(await failures(await show(ten, { from: 3, to: 8, by: ada, role: "client" })), []);
+  assert.deepEqual(await failures(await show(ten, { from: 3, to: 8, by: ada })), ["signer"]);
+  const late = { by: await person("eve", 30), role: "client" } as const;
+  assert.deepEqual(await failures(await show(ten, late)), ["signer"]);
+});
+
+Deno.test("verifyRoom() refuses a receipt of another room, log or server", async () => {
+  const refused = async (fields: Record<string, Json>) =>
+    await failures({ ...part, receipt: await restate(part.receipt, fields) });
+  assert.deepEqual(await refused({ room: "#opt" }), ["origin", "opening room"]);
+  const other = ORIGIN.replace("#ops", "#opt");
+  assert.deepEqual(await refused({ room: "#opt", origin: other }), [
+    "line log",
+    "checkpoint signature",
+    "opening room",
+  ]);
+  assert.deepEqual(await refused({ origin: "#ops" }), [
+    ...["origin", "line log", "checkpoint signature", "checkpoint server"],
+  ]);
+});
+
+Deno.test("verifyRoom() never throws for an object, whatever its fields are", async () => {
+  const values = [null, true, "", "x", 7, [], {}, [[]], -1, 1.5, "é", 2 ** 53];
+  for (const name of Object.keys(part.receipt)) {
+    for (const value of values) {
+      const text = JSON.stringify({ ...part.receipt, [name]: value });
+      const verdict = await verifyRoom({ ...part, receipt: text }, trust);
+      assert.notEqual(verdict.result, "valid", `${name}: ${value}`);
+    }
+    const { [name]: _, ...rest } = part.receipt;
+    assert.equal((await judge({ ...part, receipt: rest })).result, "invalid", name);
+  }
+});
+
+Deno.test("verifyRoom() refuses to read a receipt beyond 16 MiB, one that is not UTF-8 and one that is not JSON", async () => {
+  const huge = new Uint8Array(MAX_ROOM_RECEIPT_BYTES + 1).fill(0x20);
+  for (const receipt of [huge, Uint8Array.of(0x22, 0xff, 0x22), "{", "", "[]", "null", "7"]) {
+    const unreadable = (error: unknown) => error instanceof Failure && error.status === EXIT.usage;
+    await assert.rejects(verifyRoom({ receipt, lines: [] }, trust), unreadable);
+    await assert.rejects(verifyLineProof(receipt, trust), unreadable);
+  }
+});
+
+Deno.test("nothing in a verdict holds a control character, whatever was shown", async () => {
+  const hostile = { "\u001b[2J": 1, room: "\u001b]0;x\u0007", origin: "\u001b/\n/\r" };
+  const repeated = `${encodeJson({ ...part.receipt, ...hostile }).slice(0, -1)},"\\u001b":1,"\\u001b":2}`;
+  const log = await talk(1);
+  await log.say(ada, "", { envelope: encodeUtf8('{"kind":"\\u001b"}') });
+  for (
+    const verdict of [
+      await verifyRoom({ ...part, receipt: repeated }, trust),
+      await judge({ ...part, receipt: await restate(part.receipt, { origin: "\u001b/\n/\r" }) }),
+      await judge(await show(log)),
+    ]
+  ) {
+    const { sentence, notes, checks } = verdict;
+    const reasons = checks.flatMap((check) => [...check.reasons, check.expected ?? "", check.found ?? ""]);
+    assert.equal(verdict.result, "invalid");
+    assert.doesNotMatch([sentence, ...notes, ...reasons].join(""), /\p{Cc}/u);
+  }
+});
+
+// ---- line proofs
+
+Deno.test("verifyLineProof() accepts a line with its opening, closed, and a few lines", async () => {
+  for (const [from, to, open] of [[7, 8, [7]], [7, 8, []], [6, 9, [6, 8]]] as const) {
+    const proof = encodeLineProof({
+      lines: ten.lines(from, to),
+      openings: ten.openings([...open]),
+      receipt: await ten.receipt({ from, to, by: bob, role: "client" }),
+    });
+    const verdict = await verifyLineProof(encodeJson(proof), trust);
+    assert.deepEqual(failedOf(verdict), []);
+    assert.deepEqual(verdict.opened.map(({ index }) => index), open);
+    assert.equal(roomEvidenceType(encodeUtf8(encodeJson(proof))), "line_proof");
+  }
+});
+
+Deno.test("verifyLineProof() refuses what is none, and a name that comes twice", async () => {
+  const proof = encodeLineProof({
+    lines: ten.lines(7, 8),
+    openings: ten.openings([7]),
+    receipt: await ten.receipt({ from: 7, to: 8 }),
+  });
+  const text = encodeJson(proof);
+  const twice = text.replace('"openings":{', '"openings":{"7":"e30=",');
+  const refused = [
+    encodeJson(part.receipt),
+    twice,
+    encodeJson({ ...proof, lines: "x" }),
+    encodeJson({ ...proof, receipt: 1 }),
+  ];
+  for (const file of refused) assert.deepEqual(failedOf(await verifyLineProof(file, trust)), ["form"]);
+  const withLf = encodeJson({ ...proof, lines: [`${ten.lines(7, 8)[0]}\n`] });
+  assert.deepEqual(failedOf(await verifyLineProof(withLf, trust)), ["transcript", "proof"]);
+});
+
+Deno.test("roomEvidenceType() tells rooms' evidence from a session's, and from what is no JSON", () => {
+  const of = (text: string) => roomEvidenceType(encodeUtf8(text));
+  assert.equal(of('{"type":"room_receipt"}'), "room_receipt");
+  for (const text of ['{"type":"receipt"}', "{}", "[]", "", "{", '{"type":1}']) assert.equal(of(text), undefined);
+  assert.equal(roomEvidenceType(Uint8Array.of(0xff)), undefined);
+});
+
+// ---- every byte
+
+const one = await talk(1, [ada]);
+const small = encodeUtf8(encodeJson(encodeLineProof({
+  lines: one.lines(),
+  openings: one.openings(),
+  receipt: await one.receipt(),
+})));
+
+/** The lowest bit (a neighbour, in base64 and among digits), the one of case, and the highest, in turn. */
+const MASKS = [0x01, 0x20, 0x80];
+
+Deno.test("verifyLineProof() refuses an open line proof with any byte flipped", async () => {
+  assert.equal((await verifyLineProof(small, trust)).result, "valid");
+  for (let at = 0; at < small.length; at++) {
+    const flipped = small.with(at, (small[at] ?? 0) ^ (MASKS[at % MASKS.length] ?? 1));
+    let result: string;
+    try {
+      ({ result } = await verifyLineProof(flipped, trust));
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      continue;
+    }
+    assert.equal(result, "invalid", `byte ${at}`);
+  }
+});
+
+// ---- streams
+
+Deno.test("verifyRoom() takes lines one by one, and no more than the checker has work for", async () => {
+  const many = await talk(3);
+  const lines = many.lines();
+  let [given, checked] = [0, 0];
+  const endless = async function* () {
+    for (; given < 1000; given++) yield await Promise.resolve(lines[given % 3] ?? "");
+  };
+  const slow: SignatureChecker = {
+    concurrency: 2,
+    check: async (batch) => {
+      await new Promise((resolve) => queueMicrotask(() => resolve(undefined)));
+      checked += batch.length;
+      assert(given - checked < 64 * 5, `${given} lines taken, ${checked} checked`);
+      return batch.map(() => true);
+    },
+  };
+  const verdict = await verifyRoom({ receipt: await many.receipt(), lines: endless() }, trust, { signatures: slow });
+  assert.deepEqual([given, checked], [1000, 1000]);
+  assert.equal(verdict.result, "invalid");
+});
+
+Deno.test("a checker that answers too little fails the lines that it leaves out", async () => {
+  const verdict = await judge(whole, { signatures: { concurrency: 1, check: () => [true] } });
+  assert.deepEqual(failedOf(verdict), ["line signature"]);
+  assert.equal(verdict.checks.find(({ name }) => name === "line signature")?.reasons.length, 9);
+});
