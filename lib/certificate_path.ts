@@ -46,7 +46,7 @@ export interface PathOptions {
   readonly maxIntermediates?: number;
 }
 
-/** More than the wire can carry, and little enough that every order of them can be tried. */
+/** The certificates of a chain: more than the wire can carry, and few enough to try every order of them. */
 export const MAX_PATH = 8;
 /** Paths that are tried to their end, and steps on the way: a private CA needs one path. */
 const MAX_CANDIDATES = 16;
@@ -63,11 +63,16 @@ export async function findPath(
   const search = new Search(others, trust, options);
   if (chain.length > MAX_PATH) search.deadEnds.push(`there are more than ${MAX_PATH} certificates`);
   else await search.extend([leaf]);
-  const found = search.found.length > 0 ? search.found : [[leaf]];
-  const candidates = await Promise.all(found.map(async (certificates) => ({
+  if (search.found.length === 0) {
+    // Never without a reason, however the search ended.
+    const reasons = search.deadEnds.length > 0 ? [...new Set(search.deadEnds)] : ["no path leads to a trusted CA"];
+    const problems = [...reasons, ...fixedProblems([leaf], options)];
+    return new CertificatePath([{ certificates: [leaf], problems, lists: [] }], options.purpose);
+  }
+  const candidates = await Promise.all(search.found.map(async (certificates) => ({
     certificates,
-    problems: [...(search.found.length > 0 ? [] : search.deadEnds), ...fixedProblems(certificates, options)],
-    lists: search.found.length > 0 ? await appliedLists(certificates, trust) : [],
+    problems: fixedProblems(certificates, options),
+    lists: await appliedLists(certificates, trust),
   })));
   return new CertificatePath(candidates, options.purpose);
 }
@@ -157,7 +162,7 @@ class Search {
       this.found.push([...path, issuer]);
       isDeadEnd = false;
     }
-    for (const issuer of path.length < MAX_PATH - 1 ? others : []) {
+    for (const issuer of others) {
       if (!await this.#isSigned(tip, issuer)) continue;
       await this.extend([...path, issuer]);
       isDeadEnd = false;

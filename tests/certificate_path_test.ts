@@ -6,7 +6,13 @@ import { createAuthority, issueCertificate, issueRevocationList } from "../lib/c
 import { findPath, matchesHost, type PathOptions, type Trust } from "../lib/certificate_path.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import { encodePrivateKey, publicKeyOf } from "../lib/private_key.ts";
-import { type Certificate, parseCertificate, parseCertificates, parseRevocationList } from "../lib/x509.ts";
+import {
+  type Certificate,
+  parseCertificate,
+  parseCertificates,
+  parseRevocationList,
+  type RevocationList,
+} from "../lib/x509.ts";
 import { assert } from "./assert.ts";
 import { PEER_PYTHON, runCommand, SHARED, skipUnless, temporaryFolder } from "./environment.ts";
 import { authority, certificate, countingRandom, identities, issuing, key, NOW } from "./fixtures.ts";
@@ -341,6 +347,10 @@ Deno.test("a revocation list that is out of date, or from the future, refuses ev
     /^the revocation list of "CN=Test CA" is out of date since 2026-05-31/,
   );
   assert.match(path.problems(NOW - 20 * DAY, "current")[0] ?? "", /is of a later time than the clock says/);
+  const { revocations: [list], ...trust } = await revoked("1", NOW - 9 * DAY);
+  const endless = [{ ...list as RevocationList, nextUpdate: undefined }];
+  const other = await findPath(chain, { ...trust, revocations: endless }, { purpose: "client" });
+  assert.match(other.problems(NOW, "current")[0] ?? "", /doesn't say until when it counts/);
   assert.deepEqual(path.problems(NOW, "offline"), []);
 });
 

@@ -1,12 +1,12 @@
 /** Certificates and revocation lists: what is read, and what is refused before anybody asks whether it is good. */
 
-import type { Bytes } from "../lib/bytes.ts";
+import { type Bytes, encodeHex, encodeInteger, parseHex, parseInteger } from "../lib/bytes.ts";
 import { issueRevocationList } from "../lib/ca.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import { verifySignature } from "../lib/certificate_signature.ts";
 import { canonicalAddress, parseCertificate, parseCertificates, parseRevocationList } from "../lib/x509.ts";
 import { assert } from "./assert.ts";
-import { authority, certificate, identities, NOW } from "./fixtures.ts";
+import { authority, certificate, identities, key, NOW } from "./fixtures.ts";
 
 function refusal(action: () => unknown): string {
   try {
@@ -101,14 +101,41 @@ Deno.test("a certificate that is cut anywhere is refused", async () => {
   for (let size = 0; size < leaf.der.length; size++) refusal(() => parseCertificate(leaf.der.slice(0, size)));
 });
 
-Deno.test("a second form of a signature, larger than the modulus, does not verify", async () => {
-  const { server: { chain: [leaf] } } = await identities();
+/** RSASSA-PSS with SHA-256 and a salt of 32 bytes, as it stands in a certificate. */
+const PSS = "304106092a864886f70d01010a3034a00f300d06096086480165030402010500" +
+  "a11c301a06092a864886f70d010108300d06096086480165030402010500a203020120";
+
+Deno.test("a second form of a signature, the first plus the modulus, does not verify", async () => {
   const issuer = (await authority()).certificate;
-  assert.ok(leaf && issuer.rsa);
-  const s = BigInt(`0x${[...leaf.signature].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`);
-  const second = (s + issuer.rsa.modulus).toString(16).padStart(512, "0");
-  const signature = Uint8Array.from(second.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
-  assert.equal(await verifySignature({ ...leaf, signature }, issuer), false);
+  assert.ok(issuer.rsa);
+  const { modulus } = issuer.rsa;
+  const algorithm = { name: "RSA-PSS", hash: "SHA-256" };
+  const signer = await crypto.subtle.importKey("pkcs8", await key("ca"), algorithm, false, ["sign"]);
+  const tbs = new TextEncoder().encode("to be signed");
+  for (let tries = 0; tries < 500; tries++) {
+    const signature = new Uint8Array(await crypto.subtle.sign({ ...algorithm, saltLength: 32 }, signer, tbs));
+    const second = parseInteger(signature) + modulus;
+    if (second >= 1n << 2048n) continue; // it doesn't fit: sign again, the salt is another
+    const signed = { ...issuer, tbs, signatureAlgorithm: PSS };
+    assert.equal(await verifySignature({ ...signed, signature }, issuer), true);
+    assert.equal(await verifySignature({ ...signed, signature: encodeInteger(second, 256) }, issuer), false);
+    return;
+  }
+  assert.fail("no signature had a second form");
+});
+
+Deno.test("a serial number that is negative is a fault, and one with needless octets is not read", async () => {
+  const { server: { chain: [leaf] } } = await identities();
+  assert.ok(leaf);
+  const hex = encodeHex(leaf.der);
+  const at = hex.indexOf("a0030201020210"); // version 3, and a serial number of 16 octets
+  const withSerial = (serial: string) => {
+    const bytes = parseHex(hex.slice(0, at + 14) + serial + hex.slice(at + 14 + 32));
+    return parseCertificate(bytes as Bytes).faults;
+  };
+  assert.deepEqual(withSerial("7f".repeat(16)), []);
+  assert.deepEqual(withSerial("80".repeat(16)), ["has a serial number that is not positive"]);
+  refusal(() => withSerial("00".repeat(16)));
 });
 
 Deno.test("parseRevocationList() reads what was issued and refuses what is something else", async () => {
