@@ -13,15 +13,21 @@ import type { Random } from "./lib/bytes.ts";
 import { type Config, databaseOf, PROGRAM } from "./lib/config.ts";
 import { Conversation, messageOf, type Shared } from "./lib/conversation.ts";
 import { Deadlines } from "./lib/deadline.ts";
+import { Devices } from "./lib/devices.ts";
 import { EXIT, Failure, ProtocolError } from "./lib/errors.ts";
 import { encodeError } from "./lib/frame.ts";
+import { Hub } from "./lib/hub.ts";
 import { loadIdentity, watchTrust } from "./lib/identity.ts";
 import { type CreateJournalFile, createJournalFolder, recoverJournals } from "./lib/journal.ts";
 import type { Log } from "./lib/log.ts";
 import { PasswordQueue } from "./lib/password.ts";
+import { VerifyingKey } from "./lib/pss.ts";
+import { openRoomKey } from "./lib/room_key.ts";
+import type { RoomStore } from "./lib/room_store.ts";
 import { Spool } from "./lib/spool.ts";
 import { type Store, StoreUnavailable } from "./lib/store.ts";
 import { Link, listen } from "./lib/transport.ts";
+import { parseCertificates } from "./lib/x509.ts";
 import { findPath, type Trust } from "./lib/certificate_path.ts";
 
 /** How often rows that wait for the database are tried again, in milliseconds. */
@@ -78,6 +84,8 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     now,
     sleep,
   });
+  const devices = new Devices({ store: store.rooms, issue: () => Promise.resolve(undefined), now, random });
+  const hub = await openHub({ config, log, identity, store });
   const deadlines = new Deadlines();
   const listener = listen(config.SERVER_HOST, config.SERVER_PORT);
   const shared: Shared = {
@@ -91,6 +99,8 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     spool,
     deadlines,
     journals,
+    devices,
+    hub,
     createJournalFile,
   };
   return new Server(shared, listener);
@@ -118,7 +128,35 @@ function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-async function openStore(config: Config): Promise<Store> {
+/** The rooms of this server: its name, its certificates of all days, and the key that wraps the rooms' keys. */
+async function openHub(
+  { config, log, identity, store }: Pick<Shared, "config" | "log" | "identity" | "store">,
+): Promise<Hub> {
+  const leaf = identity.chain[0];
+  if (!leaf) throw new RangeError("an identity has a certificate");
+  await store.rooms.keepCertificate(leaf.fingerprint, identity.pem);
+  return new Hub({
+    store: store.rooms,
+    keys: await openRoomKey(config.DATA_DIR, random),
+    signer: { key: identity.key, fingerprint: leaf.fingerprint },
+    serverName: leaf.hostNames?.dnsNames[0] ?? "localhost",
+    now,
+    random,
+    later: (ms, run) => void setTimeout(run, ms),
+    serverKey: async (fingerprint) => {
+      const pem = await store.rooms.findCertificate(fingerprint);
+      const [own] = pem === undefined ? [] : parseCertificates(pem);
+      // Members' certificates are known here too; a server's says that it is one.
+      return own?.rsa && own.commonNames[0]?.startsWith("SERVER: ") ? new VerifyingKey(own.rsa.modulus) : undefined;
+    },
+    alarm: (message, room) => log.error(message, { room }),
+  });
+}
+
+/** The database, with its rooms. */
+type OpenStore = Store & { readonly rooms: RoomStore };
+
+async function openStore(config: Config): Promise<OpenStore> {
   const database = databaseOf(config);
   if (database.kind === "sqlite") return await (await import("./lib/store_sqlite.ts")).openSqliteStore(config.DATA_DIR);
   return await (await import("./lib/store_mysql.ts")).openMysqlStore(database);
@@ -142,6 +180,10 @@ async function closeInterrupted({ store, audit, log, journals }: Pick<Shared, "s
     log.warn("an interrupted session was closed", { session: tokenHash, messages: count, cut });
     if (damaged) log.error("a journal is damaged before its end", { session: tokenHash });
   }
+}
+
+function isLoopback(address: string): boolean {
+  return /^127\./.test(address) || address === "::1" || /^::ffff:127\./.test(address);
 }
 
 /** The listener and its conversations. */
@@ -203,7 +245,8 @@ class Server implements RunningServer {
       void link.finish();
       return;
     }
-    const conversation = new Conversation(this.#shared, link);
+    const channel = isLoopback(address) ? "loopback" : "plain";
+    const conversation = new Conversation(this.#shared, link, channel);
     this.#conversations.add(conversation);
     this.#perAddress.set(address, here + 1);
     void conversation.run().finally(() => {

@@ -12,27 +12,36 @@
  * Every session leaves a journal, the server's receipt over it and, where the client sent a good one, the client's.
  */
 
-import type { Accounts } from "./accounts.ts";
+import type { Account, Accounts, Origin } from "./accounts.ts";
 import type { Audit } from "./audit.ts";
-import { type Bytes, encodeHex, type Random } from "./bytes.ts";
+import { type Bytes, encodeBase64, encodeHex, type Random } from "./bytes.ts";
 import type { Trust } from "./certificate_path.ts";
 import type { Config } from "./config.ts";
 import type { Deadline, Deadlines } from "./deadline.ts";
+import { DEVICE_CODE_LIFE, type Devices } from "./devices.ts";
 import { type ErrorType, ProtocolError } from "./errors.ts";
 import { writeAtomically } from "./files.ts";
-import { ServerConnection, type ServerEvent, type SigningIdentity } from "./handshake_server.ts";
+import { type Channel, ServerConnection, type ServerEvent, type SigningIdentity } from "./handshake_server.ts";
 import { sha256 } from "./hash.ts";
+import type { Hub } from "./hub.ts";
 import { type CreateJournalFile, Journal } from "./journal.ts";
-import { encodeJson, type JsonObject } from "./json.ts";
+import { encodeJson, type Json, type JsonObject } from "./json.ts";
 import type { Log } from "./log.ts";
 import type { Credentials } from "./message.ts";
+import type { Attendee } from "./room.ts";
+import type { RoomRequest } from "./room_message.ts";
+import type { RoomStore } from "./room_store.ts";
 import type { Spool } from "./spool.ts";
-import type { AuditEvent, Store } from "./store.ts";
+import { type AuditEvent, type Store, StoreUnavailable } from "./store.ts";
 import { TranscriptSummary } from "./transcript.ts";
 import type { Link } from "./transport.ts";
 
 /** Replies that may wait for the disk on one connection, before it is no longer read. */
 const MAX_REPLIES_DUE = 256;
+/** A peer in rooms that is silent for so long is gone (rooms.md section 5), in milliseconds. */
+const ROOM_SILENCE = 90_000;
+/** How often a client in rooms is asked to ping. */
+const PING_SECONDS = 30;
 
 /** What all conversations of a server share. */
 export interface Shared {
@@ -40,12 +49,14 @@ export interface Shared {
   readonly log: Log;
   readonly identity: SigningIdentity;
   readonly trust: () => Promise<Trust>;
-  readonly store: Store;
+  readonly store: Store & { readonly rooms: RoomStore };
   readonly accounts: Accounts;
   readonly audit: Audit;
   readonly spool: Spool;
   readonly deadlines: Deadlines;
   readonly journals: string;
+  readonly devices: Devices;
+  readonly hub: Hub;
   readonly createJournalFile: CreateJournalFile | undefined;
 }
 
@@ -72,6 +83,8 @@ export class Conversation {
   readonly #deadline: Deadline;
   #session: OpenSession | undefined;
   #email: string | undefined;
+  #account: Account | undefined;
+  #attendee: Attendee | undefined;
   /** What is due, in the order in which it will be given. */
   readonly #replies: Reply[] = [];
   #replying: Promise<void> | undefined;
@@ -83,14 +96,16 @@ export class Conversation {
   #spoilt = false;
   #running: Promise<void> | undefined;
 
-  constructor(shared: Shared, link: Link) {
+  /** `channel`: what the link runs over. */
+  constructor(shared: Shared, link: Link, channel: Channel) {
     this.#shared = shared;
     this.#link = link;
     const { config, identity, trust } = shared;
     this.#connection = new ServerConnection({
       identity,
       trust,
-      allowV1: config.ALLOW_V1,
+      allowV1: config.ALLOW_V1 && channel !== "tls",
+      channel,
       frameLimits: { beforeLogin: config.MAX_FRAME_BYTES_BEFORE_LOGIN, afterLogin: config.MAX_FRAME_BYTES },
       now,
       random,
@@ -124,6 +139,7 @@ export class Conversation {
       await this.#fail(error);
     }
     this.#deadline.end();
+    if (this.#attendee) await this.#shared.hub.leave(this.#attendee);
     try {
       await this.#closeSession();
     } catch (error) {
@@ -140,8 +156,13 @@ export class Conversation {
         await this.#take(event);
         if (this.#over) return;
       }
-      if (this.#connection.state === "session") this.#deadline.set(this.#shared.config.CONNECTION_TIMEOUT * 1000);
+      if (this.#connection.state === "session") this.#deadline.set(this.#silence());
     }
+  }
+
+  /** How long a session may be silent: with rooms both sides ping. */
+  #silence(): number {
+    return this.#connection.hasRooms ? ROOM_SILENCE : this.#shared.config.CONNECTION_TIMEOUT * 1000;
   }
 
   async #take(event: ServerEvent): Promise<void> {
@@ -154,7 +175,8 @@ export class Conversation {
       case "credentials":
         return await this.#deadline.pauseFor(this.#answerCredentials(event.credentials));
       case "session":
-        return log.info("session open", this.#who());
+        log.info("session open", this.#who());
+        return await this.#welcome();
       case "message":
         log.debug("message received", { ...this.#who(), seqno: event.seqno });
         return await this.#reply({
@@ -172,8 +194,9 @@ export class Conversation {
         this.#over = true;
         return;
       case "certificate_request":
+        return await this.#deadline.pauseFor(this.#certify(event.code, event.csr));
       case "request":
-        throw new ProtocolError("unexpected", "This server has no rooms.");
+        return await this.#answerRequest(event.request, event.id);
       case "error":
         log.info("the client ended the conversation", { ...this.#who(), error: event.error.errorType });
         this.#over = true;
@@ -207,16 +230,12 @@ export class Conversation {
   async #answerCredentials(credentials: Credentials): Promise<void> {
     const { accounts, store, identity, journals, createJournalFile, log } = this.#shared;
     if (credentials.type === "salt") return this.#connection.answerSalt(await accounts.salt(credentials.email));
-    if (credentials.type === "enrol" || credentials.type === "resume") {
-      throw new ProtocolError("unexpected", "This server has no rooms.");
-    }
     const clientFingerprint = this.#connection.clientFingerprint ?? "";
-    const origin = { address: this.#link.address, clientFingerprint };
-    const { userId } = credentials.type === "register"
-      ? await accounts.register({ ...credentials, ...origin })
-      : await accounts.login({ ...credentials, ...origin });
-    this.#email = credentials.email;
-    log.info(credentials.type === "register" ? "registration succeeded" : "login succeeded", this.#who());
+    const account = await this.#authenticate(credentials, { address: this.#link.address, clientFingerprint });
+    this.#account = account;
+    const { userId, email } = account;
+    this.#email = email;
+    log.info(`${credentials.type === "register" ? "registration" : credentials.type} succeeded`, this.#who());
     const tokenHash = encodeHex(sha256(random(32)));
     // The journal first: a session without one in this folder is another server's on the same database.
     const journal = await Journal.open(journals, tokenHash, createJournalFile);
@@ -229,6 +248,122 @@ export class Conversation {
       startedAt: now(),
     });
     this.#connection.accept();
+  }
+
+  /** Who somebody is. In a session with rooms the certificate must be the account's, too (rooms.md section 1). */
+  async #authenticate(credentials: Exclude<Credentials, { type: "salt" }>, origin: Origin): Promise<Account> {
+    const { accounts, devices } = this.#shared;
+    const { hasRooms, clientPem: pem = "" } = this.#connection;
+    const shown = { fingerprint: origin.clientFingerprint, pem };
+    const refused = (error: unknown) => {
+      if (!(error instanceof ProtocolError)) throw withoutStore(error);
+      return accounts.refuse({ ...origin, ..."email" in credentials ? { email: credentials.email } : {} }, error);
+    };
+    switch (credentials.type) {
+      case "register": {
+        if (!hasRooms) return await accounts.register({ ...credentials, ...origin });
+        await accounts.checkSource({ ...origin, email: credentials.email });
+        await devices.checkRegistration(shown, credentials.username).catch(refused);
+        const account = await accounts.register({ ...credentials, ...origin });
+        await devices.bind(shown, account).catch(refused);
+        return account;
+      }
+      case "login": {
+        const account = await accounts.login({ ...credentials, ...origin });
+        if (hasRooms) await devices.checkLogin(shown, account).catch(refused);
+        return account;
+      }
+      case "enrol": {
+        const account = await accounts.login({ ...credentials, ...origin });
+        await devices.enrol(shown, account, credentials.code).catch(refused);
+        return account;
+      }
+      case "resume":
+        await accounts.checkSource(origin);
+        return await devices.resume(shown, credentials.token).catch(refused);
+    }
+  }
+
+  // Rooms.
+
+  /** Issues a certificate to who has a code, and ends the conversation. */
+  async #certify(code: Bytes, csr: string): Promise<void> {
+    const { accounts, devices, log } = this.#shared;
+    const origin = { address: this.#link.address, clientFingerprint: "" };
+    await accounts.checkSource(origin);
+    const pem = await devices.certify(code, csr).catch((error: unknown) => {
+      if (error instanceof ProtocolError) return accounts.refuse(origin, error);
+      throw withoutStore(error);
+    });
+    this.#connection.answerCertificate(pem);
+    log.info("a certificate was issued", { address: origin.address });
+    this.#over = true;
+  }
+
+  /** A session with rooms begins. */
+  async #welcome(): Promise<void> {
+    this.#deadline.set(this.#silence());
+    const { account, shown } = this.#device();
+    if (!this.#connection.hasRooms || !account) return;
+    const { devices, hub } = this.#shared;
+    try {
+      const token = await devices.makeToken(shown, account);
+      this.#connection.welcome({ username: account.username, token, limits: { ping_seconds: PING_SECONDS } });
+      this.#attendee = this.#attend(account);
+      await hub.attend(this.#attendee);
+    } catch (error) {
+      throw withoutStore(error);
+    }
+  }
+
+  #device() {
+    const { clientFingerprint: fingerprint = "", clientPem: pem = "" } = this.#connection;
+    return { account: this.#account, shown: { fingerprint, pem } };
+  }
+
+  #attend({ username }: Account): Attendee {
+    const connection = this.#connection;
+    const { clientFingerprint: fingerprint = "", clientKey: verifying } = connection;
+    if (!verifying) throw new Error("a session has a certificate");
+    return {
+      fingerprint,
+      username,
+      verifying,
+      deliver: (bytes) => connection.sendLines(bytes),
+      answer: (frame, id) => connection.answer(frame, id),
+      seal: (value) => connection.seal(value),
+      refuse: (error, id) => connection.refuseRequest(error, id),
+      end: (error) => void this.#fail(error),
+    };
+  }
+
+  async #answerRequest(request: RoomRequest, id: Json | undefined): Promise<void> {
+    const { devices, hub } = this.#shared;
+    const { account, shown } = this.#device();
+    const attendee = this.#attendee;
+    if (!attendee || !account) throw new Error("there is no session with rooms");
+    try {
+      switch (request.type) {
+        case "ping":
+          return this.#connection.answer({ type: "pong" }, id);
+        case "code": {
+          const { code, expires } = await devices.makeCode(account.username, "device", DEVICE_CODE_LIFE);
+          return this.#connection.answer({ type: "code", code: encodeBase64(code), expires }, id);
+        }
+        case "renew":
+          return this.#connection.answer({ type: "renewed", pem: await devices.renew(request.csr, account) }, id);
+        case "logout":
+          await devices.logout(shown.fingerprint);
+          return this.#connection.answer({ type: "done" }, id);
+        default:
+          return await hub.take(attendee, request, id);
+      }
+    } catch (error) {
+      const refusal = withoutStore(error);
+      if (!(refusal instanceof ProtocolError) || refusal.code === "sig-fail") throw refusal;
+      this.#shared.log.debug("request refused", { ...this.#who(), request: request.type, error: refusal.code });
+      this.#connection.refuseRequest(refusal, id);
+    }
   }
 
   // Sections 6 to 8.
@@ -332,6 +467,13 @@ export class Conversation {
     });
     this.#shared.log.info("session closed", { ...this.#who(), messages: summary?.count ?? 0 });
   }
+}
+
+/** The database's absence as the client is told of it; every other error as it is. */
+function withoutStore(error: unknown): unknown {
+  return error instanceof StoreUnavailable
+    ? new ProtocolError("server-error", "The server can't reach its database now; try again in a moment.")
+    : error;
 }
 
 /** Errors that leave an audit row of their own; those of credentials are recorded where they are decided. */
