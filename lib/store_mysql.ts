@@ -2,10 +2,11 @@
  * The store on MySQL (5.7 and later) or MariaDB, through a pool of mysql2: the one door to that library.
  *
  *     const store = await openMysqlStore({ host: "db", port: 3306, user: "chat", password: "…", name: "securechat" });
+ *     await store.rooms.findRoom("#ops");
  *
  * Tables are those of `mysql/schema.sql`; an older database, the seed's own included, is migrated at the start, under a
  * lock that a second server waits for. MySQL commits each ALTER by itself, so a migration that was cut off is run again
- * from its beginning, and what is there already is passed over. A user with SELECT, INSERT and UPDATE alone will do
+ * from its beginning, and what is there already is passed over. A user with SELECT, INSERT, UPDATE and DELETE will do
  * where nothing is to be migrated.
  *
  * Text is compared as `utf8mb4_bin`: by bytes but for blanks at the end, which `findUser` compares too. Sessions run in
@@ -13,19 +14,26 @@
  * doesn't carry out, for whatever reason, is {@link StoreUnavailable}: its connection is thrown away, the next call gets
  * a fresh one. At the start the same is a {@link Failure} that names what to check. The connection isn't encrypted: the
  * database belongs on the same machine or behind the same wall.
+ *
+ * An erased body is overwritten in its row. What InnoDB keeps besides is for the operator: the undo log until it is
+ * purged, in seconds; the redo log until it comes round; pages of a body of more than some 8,000 bytes until they are used
+ * again (MariaDB's innodb_immediate_scrub_data_uncompressed empties them); the binary log until it expires; backups.
  */
 
+import { Buffer } from "node:buffer";
 import mysql, { type Pool, type PoolConnection, type ResultSetHeader, type RowDataPacket } from "mysql2/promise";
 import type { Bytes } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { CREATE_SCHEMA_VERSION, pendingMigrations } from "./migrations.ts";
+import type { RoomStore, ServerStore } from "./room_store.ts";
+import { RoomTables } from "./room_tables.ts";
+import type { SqlStatement, SqlValue } from "./sql.ts";
 import {
   type AuditRow,
   auditValues,
   formatTimestamp,
   type SessionEnd,
   type SessionStart,
-  type Store,
   StoreUnavailable,
   type User,
   usernameKey,
@@ -59,6 +67,12 @@ const CONNECTIONS = 10;
 /** An ALTER of a large table takes minutes; a server that waits longer than this should rather say so. */
 const MIGRATION_WAIT_S = 60;
 
+/** Well below the 4 MiB that MySQL 5.7 takes in one packet (max_allowed_packet). */
+const MAX_INSERT_BYTES = 1_048_576;
+
+/** Rows of one INSERT: more gain little, and every number of rows is a statement that both sides remember. */
+const MAX_INSERT_ROWS = 64;
+
 const SESSION_SETTINGS = "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'";
 
 /** What MySQL answers to a statement that an earlier run carried out: the column is there, the key is there. */
@@ -68,7 +82,7 @@ const DONE_BEFORE: readonly unknown[] = ["ER_DUP_FIELDNAME", "ER_DUP_KEYNAME"];
 export async function openMysqlStore(
   address: MysqlAddress,
   { timeout = TIMEOUT_MS, migrationWait = MIGRATION_WAIT_S }: MysqlOptions = {},
-): Promise<Store> {
+): Promise<ServerStore> {
   const pool = mysql.createPool({
     host: address.host,
     port: address.port,
@@ -115,7 +129,7 @@ function advice(error: unknown, { host, port, user, name }: MysqlAddress): strin
       return `there is no database ${name} at ${at}; check DB_NAME, or make it with: mysql -u root -p < mysql/schema.sql`;
     case "ER_TABLEACCESS_DENIED_ERROR":
       return `the user ${user} lacks a right on the tables of ${name} at ${at}; grant CREATE, ALTER, INDEX, ` +
-        "REFERENCES, SELECT, INSERT and UPDATE, and check DB_USER";
+        "REFERENCES, SELECT, INSERT, UPDATE and DELETE, and check DB_USER";
     default:
       return `${at} said: ${printable(error instanceof Error ? error.message : String(error))}; ` +
         "check that it is a running MySQL or MariaDB";
@@ -126,13 +140,58 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error && "code" in error ? error.code : undefined;
 }
 
-class MysqlStore implements Store {
+/** A statement as it is sent. */
+interface Sent {
+  readonly sql: string;
+  readonly values: readonly SqlValue[];
+  readonly mustChange?: boolean;
+}
+
+/** The statements to send: INSERTs of many rows each, as many as are allowed. */
+function split(statement: SqlStatement): Sent[] {
+  if ("sql" in statement) return [statement];
+  const batches: (readonly SqlValue[])[][] = [];
+  let bytes = Infinity;
+  for (const row of statement.rows) {
+    const size = row.reduce<number>((sum, value) => sum + sizeOf(value), 0);
+    let batch = batches.at(-1);
+    if (!batch || batch.length === MAX_INSERT_ROWS || bytes + size > MAX_INSERT_BYTES) {
+      batches.push(batch = []);
+      bytes = 0;
+    }
+    batch.push(row);
+    bytes += size;
+  }
+  return batches.map((batch) => ({
+    sql: `${statement.insert} VALUES ${batch.map((row) => `(${row.map(() => "?").join(", ")})`).join(", ")}`,
+    values: batch.flat(),
+  }));
+}
+
+/** How many bytes a value takes in a packet at most. */
+function sizeOf(value: SqlValue): number {
+  if (typeof value === "string") return 3 * value.length + 9;
+  return value instanceof Uint8Array ? value.length + 9 : 8;
+}
+
+/** Bytes as mysql2 sends them as bytes, not as text. */
+function parameter(value: SqlValue): string | number | Buffer | null {
+  return value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : value;
+}
+
+class MysqlStore implements ServerStore {
+  readonly rooms: RoomStore;
   readonly #pool: Pool;
   readonly #timeout: number;
 
   constructor(pool: Pool, timeout: number) {
     this.#pool = pool;
     this.#timeout = timeout;
+    this.rooms = new RoomTables({
+      rows: (sql, values) => this.#rows(sql, values),
+      write: (...statements) => this.#write(statements.flatMap(split)),
+      scrub: () => Promise.resolve(), // see above
+    });
   }
 
   /** Applies what is pending. Looking for it takes no right but SELECT. */
@@ -246,8 +305,28 @@ class MysqlStore implements Store {
     await bounded(this.#pool.end(), this.#timeout).catch(() => {});
   }
 
-  async #rows(sql: string, values: (string | number)[]): Promise<RowDataPacket[]> {
-    return await this.#use(async (connection) => (await connection.execute<RowDataPacket[]>(sql, values))[0]);
+  async #rows(sql: string, values: readonly SqlValue[]): Promise<RowDataPacket[]> {
+    return await this.#use(async (connection) => {
+      const [rows] = await connection.execute<RowDataPacket[]>(sql, values.map(parameter));
+      return rows;
+    });
+  }
+
+  /** All or none; the rows that the last one changed, `undefined` where none was carried out. */
+  async #write(statements: readonly Sent[]): Promise<number | undefined> {
+    return await this.#use(async (connection) => {
+      const isTransaction = statements.length > 1; // one statement is all or nothing by itself
+      if (isTransaction) await connection.beginTransaction();
+      let changed: number | undefined;
+      for (const { sql, values, mustChange } of statements) {
+        changed = await carryOut(connection, sql, values);
+        if (changed !== undefined && (changed > 0 || !mustChange)) continue;
+        if (isTransaction) await connection.rollback();
+        return undefined;
+      }
+      if (isTransaction) await connection.commit();
+      return changed;
+    });
   }
 
   async #run(sql: string, values: (string | number | Bytes | null)[]): Promise<void> {
@@ -277,6 +356,21 @@ class MysqlStore implements Store {
       if (error instanceof Failure || error instanceof StoreUnavailable) throw error;
       throw new StoreUnavailable("the database does not answer", { cause: error });
     }
+  }
+}
+
+/** How many rows a statement changed; `undefined` where a unique key is taken. */
+async function carryOut(
+  connection: PoolConnection,
+  sql: string,
+  values: readonly SqlValue[],
+): Promise<number | undefined> {
+  try {
+    const [{ affectedRows }] = await connection.execute<ResultSetHeader>(sql, values.map(parameter));
+    return affectedRows;
+  } catch (error) {
+    if (codeOf(error) === "ER_DUP_ENTRY") return undefined;
+    throw error;
   }
 }
 

@@ -62,9 +62,121 @@ CREATE TABLE server_secrets (
   created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
+CREATE TABLE rooms (
+  id INT AUTO_INCREMENT PRIMARY KEY,
+  name VARCHAR(131) UNIQUE NOT NULL,
+  -- <server name>/<room>/<32 hex digits>
+  origin VARCHAR(430) UNIQUE NOT NULL,
+  -- all, since_join
+  history VARCHAR(16) NOT NULL,
+  invite_only TINYINT NOT NULL,
+  -- Unix milliseconds.
+  created_at BIGINT NOT NULL,
+  -- How many lines its log has.
+  size BIGINT NOT NULL
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE room_lines (
+  room_id INT NOT NULL,
+  line_index BIGINT NOT NULL,
+  -- The fingerprint of the author's certificate.
+  author BINARY(32) NOT NULL,
+  seqno BIGINT NOT NULL,
+  ts BIGINT NOT NULL,
+  epoch INT NOT NULL,
+  seen_size BIGINT NOT NULL,
+  -- Whether it may change who is in the room and what each may do.
+  is_act TINYINT NOT NULL,
+  -- The transcript's line, without LF.
+  line VARCHAR(4000) NOT NULL,
+  -- iv || ciphertext; as many zeros once it was erased.
+  body BLOB NOT NULL,
+  is_erased TINYINT NOT NULL,
+  accepted_at BIGINT NOT NULL,
+  PRIMARY KEY (room_id, line_index),
+  UNIQUE KEY author_seqno (room_id, author, seqno),
+  KEY acts (room_id, is_act, line_index),
+  FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- The perfect subtrees of each log, the leaves (level 0) too.
+CREATE TABLE room_nodes (
+  room_id INT NOT NULL,
+  level TINYINT NOT NULL,
+  node_index BIGINT NOT NULL,
+  hash BINARY(32) NOT NULL,
+  PRIMARY KEY (room_id, level, node_index),
+  FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE room_checkpoints (
+  room_id INT NOT NULL,
+  size BIGINT NOT NULL,
+  -- Unix seconds.
+  time BIGINT NOT NULL,
+  root BINARY(32) NOT NULL,
+  sig VARBINARY(2048) NOT NULL,
+  signer BINARY(32) NOT NULL,
+  PRIMARY KEY (room_id, size),
+  FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE room_epochs (
+  room_id INT NOT NULL,
+  epoch INT NOT NULL,
+  -- Under the server's room_key file.
+  wrapped_key VARBINARY(255) NOT NULL,
+  PRIMARY KEY (room_id, epoch),
+  FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE room_invitations (
+  username_key VARCHAR(255) NOT NULL,
+  room VARCHAR(131) NOT NULL,
+  inviter VARCHAR(255) NOT NULL,
+  PRIMARY KEY (username_key, room)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- Which certificate is whose.
+CREATE TABLE devices (
+  fingerprint BINARY(32) NOT NULL PRIMARY KEY,
+  user_id INT NOT NULL,
+  pem MEDIUMTEXT NOT NULL,
+  bound_at BIGINT NOT NULL,
+  FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- The server's own, old ones too: they sign checkpoints.
+CREATE TABLE server_certificates (
+  fingerprint BINARY(32) NOT NULL PRIMARY KEY,
+  pem MEDIUMTEXT NOT NULL
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE codes (
+  -- SHA-256 of the secret.
+  hash BINARY(32) NOT NULL PRIMARY KEY,
+  username VARCHAR(255) NOT NULL,
+  -- invitation, device
+  kind VARCHAR(16) NOT NULL,
+  expires_at BIGINT NOT NULL,
+  -- The certificate that was issued with it.
+  issued_to BINARY(32),
+  KEY issued_to (issued_to)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE session_tokens (
+  -- SHA-256 of the token.
+  hash BINARY(32) NOT NULL PRIMARY KEY,
+  user_id INT NOT NULL,
+  fingerprint BINARY(32) NOT NULL,
+  expires_at BIGINT NOT NULL,
+  KEY fingerprint (fingerprint),
+  FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
 CREATE TABLE schema_version (
   version INT NOT NULL PRIMARY KEY,
   applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-INSERT INTO schema_version (version) VALUES (1), (2);
+INSERT INTO schema_version (version) VALUES (1), (2), (3);
