@@ -59,7 +59,8 @@ export class Client {
     this.#link = link;
   }
 
-  static async open(server: { readonly port: number }): Promise<Client> {
+  /** `rooms`: asks for them, as over the loopback it may. */
+  static async open(server: { readonly port: number }, rooms = false): Promise<Client> {
     const dir = await certificates();
     const link = await connect("127.0.0.1", server.port, { timeout: 5_000, maxQueued: 1 << 20 });
     const trust = await loadTrust(dir);
@@ -68,6 +69,7 @@ export class Client {
       trust: () => Promise.resolve(trust),
       host: "localhost",
       allowV1: false,
+      rooms,
       now: () => Date.now(),
       random: (size) => crypto.getRandomValues(new Uint8Array(size)),
       send: (bytes: Bytes) => link.send(bytes),

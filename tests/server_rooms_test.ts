@@ -1,0 +1,75 @@
+import { assert } from "./assert.ts";
+import type { Bytes } from "../lib/bytes.ts";
+import { Client, withServer } from "./server.ts";
+
+/** A client of a server with rooms, the credentials still to come. */
+async function ready(server: { readonly port: number }): Promise<Client> {
+  const client = await Client.open(server, true);
+  client.connection.hello();
+  await client.expect("ready");
+  return client;
+}
+
+async function welcomed(client: Client): Promise<Bytes> {
+  const event = await client.expect("welcome");
+  assert.ok(event.type === "welcome" && event.username === "ada");
+  return event.token;
+}
+
+const ADA = { email: "ada@example.org", username: "ada", password: "correct horse" };
+
+Deno.test("a session with rooms is welcomed, binds its certificate, makes a room, and goes on with its token", async () => {
+  await withServer({}, async (server) => {
+    const first = await ready(server);
+    await first.connection.register(ADA);
+    const token = await welcomed(first);
+    first.connection.request({ type: "join", room: "#nowhere", id: 1 });
+    const refused = await first.expect("request refused");
+    assert.ok(refused.type === "request refused" && refused.error.errorType === "no-room" && refused.id === 1);
+    first.connection.request({
+      type: "create",
+      room: "#ops",
+      mode: "recorded",
+      history: "all",
+      invite_only: false,
+      id: 2,
+    });
+    const joined = await first.expect("frame");
+    assert.ok(joined.type === "frame" && joined.frame.type === "joined" && joined.id === 2);
+    assert.ok(joined.frame.origin.startsWith("localhost/#ops/"));
+    first.connection.request({ type: "ping", id: 3 });
+    const pong = await first.expect("frame");
+    assert.ok(pong.type === "frame" && pong.frame.type === "pong" && pong.id === 3);
+    first.close();
+
+    const second = await ready(server);
+    await second.connection.resume(token);
+    const next = await welcomed(second);
+    second.close();
+
+    const third = await ready(server);
+    await third.connection.resume(next);
+    await welcomed(third);
+    third.close();
+
+    const late = await ready(server);
+    await late.connection.resume(token);
+    assert.equal(await late.expectError(), "auth-failed");
+  });
+});
+
+Deno.test("a certificate that is bound to one account logs in to no other with rooms, and to any without", async () => {
+  await withServer({ LOGIN_DELAY_MS: "0" }, async (server) => {
+    const plain = await Client.inSession(server); // without rooms nothing is bound
+    plain.close();
+    const first = await ready(server);
+    await first.connection.register(ADA);
+    await welcomed(first);
+    first.close();
+    const second = await ready(server);
+    await second.connection.register({ email: "bob@example.org", username: "bob", password: "correct horse" });
+    assert.equal(await second.expectError(), "auth-failed");
+    const without = await Client.inSession(server);
+    without.close();
+  });
+});
