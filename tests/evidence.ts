@@ -1,7 +1,11 @@
-/** The folders under tests/evidence: a receipt, a transcript, what is trusted, and what must come out. */
+/**
+ * The folders under tests/evidence: a receipt and a transcript, of a session or (`room_…`) of a room, or a line proof;
+ * what is trusted, and what must come out.
+ */
 
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { transcriptLines, type Verdict, verify } from "../lib/verify.ts";
+import { type RoomVerdict, verifyLineProof, verifyRoom } from "../lib/verify_room.ts";
 import { parseCertificates, parseRevocationList } from "../lib/x509.ts";
 import { ROOT } from "./environment.ts";
 
@@ -27,10 +31,15 @@ export interface EvidenceCase {
   readonly expected: Expected;
 }
 
-/** Every case. */
+/** Every case of a session. */
 export function evidenceCases(): EvidenceCase[] {
-  return [...Deno.readDirSync(`${ROOT}/tests/evidence`)].map(({ name }) => evidenceCase(name))
-    .sort((a, b) => a.name < b.name ? -1 : 1);
+  return folders().filter((name) => !name.startsWith(ROOM)).map(evidenceCase);
+}
+
+const ROOM = "room_";
+
+function folders(): string[] {
+  return [...Deno.readDirSync(`${ROOT}/tests/evidence`)].map(({ name }) => name).toSorted();
 }
 
 /** The case of that name. */
@@ -75,4 +84,51 @@ export async function verdictOf(
     if (error instanceof Failure && error.status === EXIT.usage) return undefined;
     throw error;
   }
+}
+
+/** The folder of a room's case. */
+export interface RoomCase {
+  readonly name: string;
+  readonly folder: string;
+  /** What `securechat verify` is given, but for trust: paths, and `--openings`. */
+  readonly files: readonly string[];
+  readonly crl: string | undefined;
+  readonly expected: Expected;
+}
+
+/** Every case of a room in tests/evidence. */
+export function roomCases(): RoomCase[] {
+  return folders().filter((name) => name.startsWith(ROOM)).map((name) => roomCase(`${ROOT}/tests/evidence/${name}`));
+}
+
+/** The case in that folder. */
+export function roomCase(folder: string): RoomCase {
+  const has = (file: string) => [...Deno.readDirSync(folder)].some(({ name }) => name === file);
+  const expected = JSON.parse(Deno.readTextFileSync(`${folder}/expected.json`));
+  const openings = has("openings.txt") ? ["--openings", `${folder}/openings.txt`] : [];
+  return {
+    name: folder.slice(folder.lastIndexOf("/") + 1),
+    folder,
+    files: has("line_proof.json")
+      ? [`${folder}/line_proof.json`]
+      : [`${folder}/receipt.json`, `${folder}/transcript.txt`, ...openings],
+    crl: has("crl.pem") ? `${folder}/crl.pem` : undefined,
+    expected,
+  };
+}
+
+/** What verifyRoom() or verifyLineProof() says of a case. */
+export async function roomVerdictOf({ folder, files, crl }: RoomCase): Promise<RoomVerdict> {
+  const trust = {
+    authorities: parseCertificates(Deno.readTextFileSync(`${folder}/ca.pem`)),
+    revocations: crl === undefined ? [] : [parseRevocationList(Deno.readTextFileSync(crl))],
+  };
+  const [receipt = "", transcript, _, openings] = files;
+  const linesOf = (path: string) => transcriptLines(Deno.readFileSync(path));
+  if (transcript === undefined) return await verifyLineProof(Deno.readFileSync(receipt), trust);
+  return await verifyRoom({
+    receipt: Deno.readFileSync(receipt),
+    lines: linesOf(transcript),
+    ...(openings === undefined ? {} : { openings: linesOf(openings) }),
+  }, trust);
 }

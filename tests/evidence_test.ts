@@ -1,5 +1,5 @@
 import { assert } from "./assert.ts";
-import { evidenceCases, verdictOf } from "./evidence.ts";
+import { evidenceCases, roomCases, roomVerdictOf, verdictOf } from "./evidence.ts";
 import { EXIT } from "../lib/errors.ts";
 
 const STATUS = { valid: EXIT.done, invalid: EXIT.no, undecided: EXIT.undecided };
@@ -16,5 +16,18 @@ for (const evidence of evidenceCases()) {
     assert.equal(STATUS[verdict.result], expected.status, verdict.sentence);
     for (const { reasons } of failed) assert(reasons.length > 0);
     if (expected.unsigned) assert.deepEqual(verdict.unsigned, expected.unsigned);
+  });
+}
+
+for (const evidence of roomCases()) {
+  const { name, expected } = evidence;
+  const says = name.endsWith("_fail") ? "refuses" : "accepts";
+  Deno.test(`verification ${says} tests/evidence/${name} for the stated reason`, async () => {
+    assert.equal(expected.status !== EXIT.done, name.endsWith("_fail"), "the folder's name says what must come out");
+    const verdict = await roomVerdictOf(evidence);
+    const failed = verdict.checks.filter(({ outcome }) => outcome === "failed");
+    assert.deepEqual(failed.map((check) => check.name), expected.failed, JSON.stringify(failed, null, 1));
+    assert.equal(STATUS[verdict.result], expected.status, verdict.sentence);
+    for (const { reasons } of failed) assert(reasons.length > 0);
   });
 }

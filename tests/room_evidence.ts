@@ -84,30 +84,32 @@ export class RoomLog {
   readonly #entries: Entry[] = [];
   readonly #nodes = new Map<string, Bytes>();
   readonly #frontier = new Frontier();
-  readonly #heads = new Map<Identity, Head>();
-  readonly #next = new Map<Identity, number>();
+  /** By author's fingerprint. */
+  readonly #heads = new Map<string, Head>();
+  readonly #next = new Map<string, number>();
   readonly #random = countingRandom();
 
   constructor(readonly server: Identity, readonly origin = ORIGIN, public now = NOW) {}
 
   /** Somebody says something; the index. A second passes. */
   async say(author: Identity, statement: Statement | string, options: LineOptions = {}): Promise<number> {
-    const seqno = options.seqno ?? this.#next.get(author) ?? 0;
+    const fingerprint = fingerprintOf(author);
+    const seqno = options.seqno ?? this.#next.get(fingerprint) ?? 0;
     const envelope = options.envelope ?? encodeEnvelope({
       room: parseOrigin(this.origin)?.room ?? "",
-      seen: options.seen ?? this.#heads.get(author) ?? { size: 0, root: encodeHex(EMPTY_ROOT) },
+      seen: options.seen ?? this.#heads.get(fingerprint) ?? { size: 0, root: encodeHex(EMPTY_ROOT) },
       statement: typeof statement === "string" ? { kind: "text", text: statement } : statement,
       salt: this.#random(16),
     });
     const body = encrypt(encodeUtf8("sixteen octets.."), this.#random(16), envelope);
     const contents = { log: logHash(options.origin ?? this.origin), envelope, body };
-    const by = { key: author.key, fingerprint: fingerprintOf(author), seqno, ts: this.now };
+    const by = { key: author.key, fingerprint, seqno, ts: this.now };
     const text = encodeLine(await signRoomLine(contents, by));
     this.#entries.push({ text, envelope, author });
     for (const { level, index, hash } of this.#frontier.append(leafHash(encodeUtf8(text)))) {
       this.#nodes.set(`${level}.${index}`, hash);
     }
-    this.#next.set(author, seqno + 1);
+    this.#next.set(fingerprint, seqno + 1);
     this.now += 1000;
     return this.#entries.length - 1;
   }
@@ -119,7 +121,7 @@ export class RoomLog {
 
   /** The author has a checkpoint of the log as it is, and names it from now on. */
   see(author: Identity): void {
-    this.#heads.set(author, this.head);
+    this.#heads.set(fingerprintOf(author), this.head);
   }
 
   /** A checkpoint of the log as it is. */
