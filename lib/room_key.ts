@@ -1,26 +1,40 @@
 /**
- * The file with the key that wraps the keys of rooms: `DATA_DIR/room_key`, one line of base64, for its owner alone. It
- * is made once; without it the rooms of the database can't be opened, so it belongs into every backup, and into another
- * one than the database.
+ * The file under whose key the keys of rooms are stored: `DATA_DIR/room_key`, mode 0600, 64 hex digits and an LF.
+ *
+ *     const keys = new AesKeyWrap(await loadRoomKey("data"), random);
+ *
+ * Made at the first start. Whoever has it and the database can read every room: back it up, and not beside the database.
+ * Without it the lines and their proofs stay good, and what they say is lost. Servers that share a database share it.
  */
 
-import { type Bytes, encodeBase64, parseBase64, type Random } from "./bytes.ts";
+import { type Bytes, encodeHex, parseHex } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { exists, readPrivateFile, writeAtomically } from "./files.ts";
-import { AesKeyWrap, WRAPPING_KEY_SIZE } from "./key_wrap.ts";
+import { createPrivateFolder, exists, readPrivateFile, writeAtomically } from "./files.ts";
+import { WRAPPING_KEY_SIZE } from "./key_wrap.ts";
 
-/** The key file's name in DATA_DIR. */
+/** The file's name inside DATA_DIR. */
 export const ROOM_KEY_FILE = "room_key";
 
-/** The wrap of this server's key file, which is made where there is none. Failure where it can't be used. */
-export async function openRoomKey(dataDir: string, random: Random): Promise<AesKeyWrap> {
+/** The key; a new one where there is none yet. A Failure where others can read it, or it is no key. */
+export async function loadRoomKey(dataDir: string): Promise<Bytes> {
   const path = `${dataDir}/${ROOM_KEY_FILE}`;
-  if (!await exists(path)) {
-    await writeAtomically(path, `${encodeBase64(random(WRAPPING_KEY_SIZE))}\n`, { mode: 0o600 });
-  }
-  const key: Bytes | undefined = parseBase64((await readPrivateFile(path)).trimEnd());
+  if (!await exists(path)) await makeRoomKey(dataDir, path);
+  const key = parseHex((await readPrivateFile(path)).replace(/\r?\n$/, ""));
   if (key?.length !== WRAPPING_KEY_SIZE) {
-    throw new Failure(EXIT.usage, `${path} is not the key of this server's rooms; put it back from a backup`);
+    throw new Failure(
+      EXIT.usage,
+      `${path} is no room key: it must be ${2 * WRAPPING_KEY_SIZE} hex digits; restore it from a backup`,
+    );
   }
-  return new AesKeyWrap(key, random);
+  return key;
+}
+
+async function makeRoomKey(dataDir: string, path: string): Promise<void> {
+  await createPrivateFolder(dataDir);
+  const key = encodeHex(crypto.getRandomValues(new Uint8Array(WRAPPING_KEY_SIZE)));
+  try {
+    await writeAtomically(path, `${key}\n`, { mode: 0o600 });
+  } catch (error) {
+    if (!await exists(path)) throw error; // otherwise another server was first, and its key is the key
+  }
 }
