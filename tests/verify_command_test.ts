@@ -1,6 +1,6 @@
 import { assert } from "./assert.ts";
 import { PEER_PYTHON, ROOT, run, runCommand, SHARED, skipUnless, temporaryFolder } from "./environment.ts";
-import { type EvidenceCase, evidenceCase, evidenceCases, verdictOf } from "./evidence.ts";
+import { type EvidenceCase, evidenceCase, evidenceCases, roomCases, verdictOf } from "./evidence.ts";
 import { CHECKS } from "../lib/verify.ts";
 
 const session = evidenceCase("session");
@@ -301,3 +301,65 @@ for (const [version, flags] of [["version 2", []], ["version 1", ["--v1"]]] as c
     },
   });
 }
+
+// ---- rooms
+
+const rooms = roomCases();
+
+function roomArguments(name: string): string[] {
+  const found = rooms.find((one) => one.name === name);
+  assert(found, name);
+  return ["verify", ...found.files, "--ca", `${found.folder}/ca.pem`, ...(found.crl ? ["--crl", found.crl] : [])];
+}
+
+for (const name of ["room_open", "room_line_proof", "room_author_revoked_fail", "room_line_missing_fail"]) {
+  Deno.test(`verify says of tests/evidence/${name} what is expected`, async () => {
+    const expected = rooms.find((one) => one.name === name)?.expected;
+    const { status, stdout, stderr } = await run(roomArguments(name));
+    assert.equal(status, expected?.status, stdout + stderr);
+    for (const failed of expected?.failed ?? []) assert.match(stdout, new RegExp(`^FAILED +${failed}$`, "m"));
+    assert.equal(stderr, "");
+  });
+}
+
+Deno.test("verify prints who said what of a room, when and after what, and what that proves", async () => {
+  const { stdout } = await run(roomArguments("room_partly_open"));
+  assert.match(stdout, /^\[3\] CN=CLIENT: bob \([0-9a-f]{16}\), 2026-06-01T12:00:03Z, after 3 lines: line 3$/m);
+  assert.match(stdout, /^\[5\] CN=CLIENT: bob .*, after 5 lines: line 5$/m);
+  assert.match(stdout, /^Valid: lines 2 to 5 of localhost\/#ops\/.*; 2 of 4 opened\.$/m);
+  assert.match(stdout, /^Between 2 and 6 none is missing\. After the last shown, and after 8: unknown\.$/m);
+  assert.match(stdout, /^Not proved: /m);
+});
+
+Deno.test("verify prints no word of a room whose evidence doesn't hold", async () => {
+  const { stdout } = await run(roomArguments("room_line_bit_fail"));
+  assert.doesNotMatch(stdout, /^\[/m);
+  assert.match(stdout, /^Invalid: what is shown of this room does not hold/m);
+});
+
+Deno.test("verify --json prints a room's opened lines", async () => {
+  const { status, stdout } = await run([...roomArguments("room_line_proof"), "--json"]);
+  const { result, opened } = JSON.parse(stdout);
+  assert.deepEqual([status, result, opened.length, opened[0].index, opened[0].body], [0, "valid", 1, 5, "line 5"]);
+});
+
+Deno.test("verify says which files don't belong together", async () => {
+  const [open, proof] = [roomArguments("room_open"), roomArguments("room_line_proof")];
+  const transcript = open[2] ?? "";
+  const wrong: [string[], RegExp][] = [
+    [[...open.slice(0, 2), "--ca", transcript], /can't be used/],
+    [open.slice(0, 2), /TRANSCRIPT is missing/],
+    [[...proof.slice(0, 2), transcript], /stands alone/],
+    [[...proof.slice(0, 2), "--openings", transcript], /stands alone/],
+    [[...argumentsFor(session), "--openings", transcript], /--openings goes with a room/],
+    [[...open, "--cert", `${session.folder}/ca.pem`], /--cert goes with a session/],
+    [[...open.slice(0, 3), "--openings", `${transcript}.none`], /there is no/],
+  ];
+  for (const [args, sentence] of wrong) {
+    const { status, stdout, stderr } = await run(args);
+    assert.equal(status, 2, args.join(" "));
+    assert.match(stderr, sentence);
+    assert.match(stderr, /^securechat: [^\n]*\n$/);
+    assert.equal(stdout, "");
+  }
+});
