@@ -270,7 +270,6 @@ function certificate(der: Bytes): Certificate {
     faults.push("is a CA's by a basicConstraints that is not critical");
   }
   if (keyIdentifier?.isOdd) faults.push("names its issuer's key by more than an identifier");
-  if (keyUsage?.size === 0) faults.push("has an empty keyUsage");
   return {
     der,
     get pem() {

@@ -138,6 +138,17 @@ Deno.test("a serial number that is negative is a fault, and one with needless oc
   refusal(() => withSerial("00".repeat(16)));
 });
 
+Deno.test("what DER leaves out must not be written, nor two algorithms or another version be named", async () => {
+  const { server: { chain: [leaf] } } = await identities();
+  assert.ok(leaf);
+  const hex = encodeHex(leaf.der);
+  const patched = (from: string, to: string) => () => parseCertificate(parseHex(hex.replace(from, to)) as Bytes);
+  assert.match(refusal(patched("0101ff", "010100")), /an extension writes its default out/);
+  assert.match(refusal(patched("a003020102", "a003020101")), /it is not of version 3/);
+  assert.match(refusal(patched("2a864886f70d01010b", "2a864886f70d01010c")), /two different signature algorithms/);
+  assert.deepEqual(patched("551d25", "551d24")().faults, ["has policy constraints, which securechat doesn't take"]);
+});
+
 Deno.test("parseRevocationList() reads what was issued and refuses what is something else", async () => {
   const revoked = [{ serial: "abc", date: NOW - 1000 }, { serial: "5f1c0b9e4a7d22d08c3a6b51e0f4978d", date: NOW }];
   const pem = await issueRevocationList(await authority(), revoked, { now: NOW, nextUpdate: NOW + 5000, number: 7n });
