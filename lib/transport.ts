@@ -132,10 +132,50 @@ export async function connect(
   }
 }
 
+/** Connects over TLS 1.2 or 1.3 to a host whose certificate these CAs (PEM) vouch for. As {@link connect} besides. */
+export async function connectTls(
+  host: string,
+  port: number,
+  options: { timeout: number; maxQueued: number; authorities: readonly string[] },
+): Promise<Link> {
+  const link = Deno.connectTls({ hostname: host, port, caCerts: [...options.authorities] });
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error("late")), options.timeout);
+  try {
+    const conn = await Promise.race([link, late.promise]);
+    await Promise.race([conn.handshake(), late.promise]);
+    return new Link(conn, options.maxQueued);
+  } catch (error) {
+    link.then((conn) => conn.close(), () => {});
+    const why = error instanceof Deno.errors.ConnectionRefused
+      ? "nothing listens there"
+      : error instanceof Deno.errors.InvalidData
+      ? "its certificate isn't one that this client trusts for that name"
+      : error instanceof Error && error.message === "late"
+      ? `no answer within ${options.timeout / 1000} s`
+      : "the host can't be reached, or speaks no TLS there";
+    throw new Failure(
+      EXIT.unavailable,
+      `cannot connect to ${host}:${port} over TLS (${why}); check the address, the CA and that the server runs`,
+    );
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Listens for TLS with a certificate chain and its key, both PEM. Failure (5) as {@link listen}. */
+export function listenTls(host: string, port: number, pair: { cert: string; key: string }): Deno.TlsListener {
+  return listening(host, port, () => Deno.listenTls({ hostname: host, port, ...pair }));
+}
+
 /** Listens. Failure (5) with what to do where the port is taken or not ours to take. */
 export function listen(host: string, port: number): Deno.TcpListener {
+  return listening(host, port, () => Deno.listen({ hostname: host, port }));
+}
+
+function listening<Listener>(host: string, port: number, open: () => Listener): Listener {
   try {
-    return Deno.listen({ hostname: host, port });
+    return open();
   } catch (error) {
     if (error instanceof Deno.errors.AddrInUse) {
       throw new Failure(
