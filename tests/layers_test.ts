@@ -68,6 +68,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "journal",
     "line_file",
     "log",
+    "memory",
     "migrations",
     "records",
     "room_key",

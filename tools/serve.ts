@@ -6,6 +6,7 @@
 import { type CommandSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { openLog } from "../lib/log.ts";
+import { returnLargeBlocks } from "../lib/memory.ts";
 import { serve } from "../server.ts";
 
 const SPEC = {
@@ -29,6 +30,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const { flags } = parseCommand(args, SPEC);
   const config = readConfig("serve", flags);
   await offerCertificates(config.CERT_DIR);
+  returnLargeBlocks(); // before the first password is hashed
   const log = await openLog({
     level: config.LOG_LEVEL,
     file: config.LOG_FILE,
