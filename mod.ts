@@ -18,13 +18,14 @@ import { EXIT, type ExitStatus, Failure } from "./lib/errors.ts";
 import { HelpAsked, readConfig } from "./lib/config.ts";
 import { printable } from "./lib/text.ts";
 import type { Evidence, Verdict, VerifyOptions } from "./lib/verify.ts";
+import type { RoomEvidence, RoomVerdict, VerifyRoomOptions } from "./lib/verify_room.ts";
 import type { Certificate, RevocationList } from "./lib/x509.ts";
 import type { RunningServer, ServeOptions } from "./server.ts";
 import meta from "./deno.json" with { type: "json" };
 
 export { EXIT, type ExitStatus, Failure } from "./lib/errors.ts";
 export type { Certificate, ChatOptions, Evidence, RevocationList, RunningServer, ServeOptions, Trust };
-export type { Verdict, VerifyOptions };
+export type { RoomEvidence, RoomVerdict, Verdict, VerifyOptions, VerifyRoomOptions };
 
 // The library's functions. Each loads its module when it is called, for the program's sake.
 
@@ -44,6 +45,37 @@ export type { Verdict, VerifyOptions };
  */
 export async function verify(evidence: Evidence, trust: Trust, options: VerifyOptions = {}): Promise<Verdict> {
   return await (await import("./lib/verify.ts")).verify(evidence, trust, options);
+}
+
+/**
+ * Verifies a room's receipt, its transcript and, where there are any, openings, offline.
+ *
+ * ```ts
+ * import { parseCertificates, transcriptLines, verifyRoom } from "./mod.ts";
+ *
+ * const receipt = await Deno.readFile("ops_receipt.json");
+ * const lines = transcriptLines(await Deno.readFile("ops_transcript.txt"));
+ * const openings = transcriptLines(await Deno.readFile("ops_openings.txt"));
+ * const authorities = await parseCertificates(await Deno.readTextFile("certs/ca_cert.pem"));
+ * const verdict = await verifyRoom({ receipt, lines, openings }, { authorities, revocations: [] });
+ * for (const { index, subject, body } of verdict.opened) console.log(index, subject, body);
+ * ```
+ */
+export async function verifyRoom(
+  evidence: RoomEvidence,
+  trust: Trust,
+  options: VerifyRoomOptions = {},
+): Promise<RoomVerdict> {
+  return await (await import("./lib/verify_room.ts")).verifyRoom(evidence, trust, options);
+}
+
+/** Verifies one line of a room, or a few, in the one file that `securechat prove` writes. */
+export async function verifyLineProof(
+  file: string | Uint8Array,
+  trust: Trust,
+  options: VerifyRoomOptions = {},
+): Promise<RoomVerdict> {
+  return await (await import("./lib/verify_room.ts")).verifyLineProof(file, trust, options);
 }
 
 /** The lines of a transcript, for {@link verify}: of its text, its bytes, or an open file's chunks. */
