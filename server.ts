@@ -16,17 +16,19 @@ import { Deadlines } from "./lib/deadline.ts";
 import { Devices } from "./lib/devices.ts";
 import { EXIT, Failure, ProtocolError } from "./lib/errors.ts";
 import { encodeError } from "./lib/frame.ts";
+import type { SigningIdentity } from "./lib/handshake_server.ts";
 import { Hub } from "./lib/hub.ts";
-import { loadIdentity, watchTrust } from "./lib/identity.ts";
+import { type ServerIdentity, type WatchedIdentity, watchIdentity, watchTrust } from "./lib/identity.ts";
 import { type CreateJournalFile, createJournalFolder, recoverJournals } from "./lib/journal.ts";
+import { AesKeyWrap } from "./lib/key_wrap.ts";
 import type { Log } from "./lib/log.ts";
 import { PasswordQueue } from "./lib/password.ts";
 import { VerifyingKey } from "./lib/pss.ts";
-import { openRoomKey } from "./lib/room_key.ts";
+import { loadRoomKey } from "./lib/room_key.ts";
 import type { RoomStore } from "./lib/room_store.ts";
 import { Spool } from "./lib/spool.ts";
 import { type Store, StoreUnavailable } from "./lib/store.ts";
-import { Link, listen } from "./lib/transport.ts";
+import { Link, listen, listenTls } from "./lib/transport.ts";
 import { parseCertificates } from "./lib/x509.ts";
 import { findPath, type Trust } from "./lib/certificate_path.ts";
 
@@ -46,6 +48,8 @@ export interface RunningServer {
   readonly host: string;
   /** The port that it really listens on. */
   readonly port: number;
+  /** The same for TLS, where it is on. */
+  readonly tlsPort: number | undefined;
   /** No new connections; the open sessions get their receipts; then everything is closed. */
   stop(): Promise<void>;
   /** Closes at once, without receipts; the next start closes the sessions. */
@@ -58,9 +62,8 @@ const now = () => Date.now();
 /** Opens everything and listens. Failure with what to do where something of it doesn't work. */
 export async function serve(options: ServeOptions): Promise<RunningServer> {
   const { config, log, createJournalFile } = options;
-  const identity = await loadIdentity(config.CERT_DIR, "server", {
-    passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE,
-  });
+  const watched = await watchIdentity(config.CERT_DIR, log, { passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE });
+  const identity = watched.current;
   const trust = await watchTrust(config.CERT_DIR, log);
   await checkOwnCertificate({ identity, trust: await trust(), config, log });
   const store = await openStore(config);
@@ -88,6 +91,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   const hub = await openHub({ config, log, identity, store });
   const deadlines = new Deadlines();
   const listener = listen(config.SERVER_HOST, config.SERVER_PORT);
+  const tls = openTls(config, watched.current());
   const shared: Shared = {
     config,
     log,
@@ -103,14 +107,35 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     hub,
     createJournalFile,
   };
-  return new Server(shared, listener);
+  return new Server(shared, { plain: listener, tls, watched });
+}
+
+/** The listener for TLS, unless it is off. */
+function openTls(
+  config: Config,
+  { pem, keyPem }: ServerIdentity,
+  port = tlsPort(config),
+): Deno.TlsListener | undefined {
+  if (port === "off") return undefined;
+  return listenTls(config.SERVER_HOST, port, { cert: pem, key: keyPem });
+}
+
+function tlsPort({ TLS_PORT, SERVER_PORT }: Config): number | "off" {
+  return TLS_PORT ?? (SERVER_PORT === 0 ? 0 : SERVER_PORT + 1);
+}
+
+/** Where a server listens, and what its certificates are read from. */
+interface Doors {
+  readonly plain: Deno.TcpListener;
+  readonly tls: Deno.TlsListener | undefined;
+  readonly watched: WatchedIdentity;
 }
 
 /** A server whose own certificate every client would refuse doesn't start; one that will soon expire says so. */
 async function checkOwnCertificate(
   { identity, trust, config, log }: Pick<Shared, "identity" | "config" | "log"> & { readonly trust: Trust },
 ): Promise<void> {
-  const path = await findPath(identity.chain, trust, { purpose: "server" });
+  const path = await findPath(identity().chain, trust, { purpose: "server" });
   const [problem] = path.problems(now(), "current");
   const renew = `${PROGRAM} cert renew ${config.CERT_DIR}/server_cert.pem`;
   if (problem !== undefined) {
@@ -132,14 +157,12 @@ function sleep(ms: number): Promise<void> {
 async function openHub(
   { config, log, identity, store }: Pick<Shared, "config" | "log" | "identity" | "store">,
 ): Promise<Hub> {
-  const leaf = identity.chain[0];
-  if (!leaf) throw new RangeError("an identity has a certificate");
-  await store.rooms.keepCertificate(leaf.fingerprint, identity.pem);
+  await keepCertificate(store, identity());
   return new Hub({
     store: store.rooms,
-    keys: await openRoomKey(config.DATA_DIR, random),
-    signer: { key: identity.key, fingerprint: leaf.fingerprint },
-    serverName: leaf.hostNames?.dnsNames[0] ?? "localhost",
+    keys: new AesKeyWrap(await loadRoomKey(config.DATA_DIR), random),
+    signer: () => ({ key: identity().key, fingerprint: identity().chain[0]?.fingerprint ?? "" }),
+    serverName: identity().chain[0]?.hostNames?.dnsNames[0] ?? "localhost",
     now,
     random,
     later: (ms, run) => void setTimeout(run, ms),
@@ -151,6 +174,12 @@ async function openHub(
     },
     alarm: (message, room) => log.error(message, { room }),
   });
+}
+
+/** Keeps a certificate that signs checkpoints for who asks for it later. */
+async function keepCertificate(store: OpenStore, { chain, pem }: SigningIdentity): Promise<void> {
+  const [leaf] = chain;
+  if (leaf) await store.rooms.keepCertificate(leaf.fingerprint, pem);
 }
 
 /** The database, with its rooms. */
@@ -182,6 +211,10 @@ async function closeInterrupted({ store, audit, log, journals }: Pick<Shared, "s
   }
 }
 
+function portOf({ addr }: Deno.TlsListener): number {
+  return addr.transport === "tcp" ? addr.port : 0;
+}
+
 function isLoopback(address: string): boolean {
   return /^127\./.test(address) || address === "::1" || /^::ffff:127\./.test(address);
 }
@@ -190,21 +223,51 @@ function isLoopback(address: string): boolean {
 class Server implements RunningServer {
   readonly host: string;
   readonly port: number;
+  readonly tlsPort: number | undefined;
   readonly #shared: Shared;
   readonly #listener: Deno.TcpListener;
+  #tls: Deno.TlsListener | undefined;
+  readonly #watched: WatchedIdentity;
   readonly #conversations = new Set<Conversation>();
   readonly #perAddress = new Map<string, number>();
   readonly #drainTimer: ReturnType<typeof setInterval>;
   readonly #accepting: Promise<void>;
+  #acceptingTls: Promise<void>;
+  #takingUp: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
-  constructor(shared: Shared, listener: Deno.TcpListener) {
+  constructor(shared: Shared, { plain, tls, watched }: Doors) {
     this.#shared = shared;
-    this.#listener = listener;
-    this.host = listener.addr.hostname;
-    this.port = listener.addr.port;
-    this.#drainTimer = setInterval(() => void this.#drain(), DRAIN_INTERVAL);
-    this.#accepting = this.#accept();
+    this.#listener = plain;
+    this.#tls = tls;
+    this.#watched = watched;
+    this.host = plain.addr.hostname;
+    this.port = plain.addr.port;
+    this.#drainTimer = setInterval(() => {
+      void this.#drain();
+      this.#takingUp ??= this.#takeUpCertificate().finally(() => this.#takingUp = undefined);
+    }, DRAIN_INTERVAL);
+    this.tlsPort = tls && portOf(tls);
+    this.#accepting = this.#accept(plain);
+    this.#acceptingTls = tls ? this.#accept(tls) : Promise.resolve();
+  }
+
+  /** A renewed certificate: new conversations show it, and TLS listens anew, as its listener can't change. */
+  async #takeUpCertificate(): Promise<void> {
+    const { config, log, store } = this.#shared;
+    try {
+      if (await this.#watched.look()) {
+        await keepCertificate(store, this.#watched.current());
+        this.#tls?.close();
+        this.#tls = undefined;
+        await this.#acceptingTls; // until then the port is taken
+      }
+      if (this.#tls || this.tlsPort === undefined || this.#stopping !== undefined) return;
+      this.#tls = openTls(config, this.#watched.current(), this.tlsPort);
+      if (this.#tls) this.#acceptingTls = this.#accept(this.#tls);
+    } catch (error) {
+      log.error("the renewed certificate could not be taken up; it is tried again", { reason: messageOf(error) });
+    }
   }
 
   async #drain(): Promise<void> {
@@ -215,10 +278,10 @@ class Server implements RunningServer {
     }
   }
 
-  async #accept(): Promise<void> {
+  async #accept(listener: Deno.TcpListener | Deno.TlsListener): Promise<void> {
     while (this.#stopping === undefined) {
       try {
-        this.#welcome(await this.#listener.accept());
+        this.#welcome(await listener.accept());
       } catch (error) {
         if (this.#stopping !== undefined || error instanceof Deno.errors.BadResource) return;
         // Out of file descriptors, or a connection that was gone before it was accepted: the others go on.
@@ -228,9 +291,10 @@ class Server implements RunningServer {
     }
   }
 
-  #welcome(conn: Deno.TcpConn): void {
+  #welcome(conn: Deno.TcpConn | Deno.TlsConn): void {
     const { config, log, audit } = this.#shared;
-    conn.setNoDelay(true);
+    const isTls = !("setNoDelay" in conn);
+    if (!isTls) conn.setNoDelay(true);
     const link = new Link(conn, config.MAX_QUEUED_BYTES);
     const { address } = link;
     const here = this.#perAddress.get(address) ?? 0;
@@ -245,7 +309,7 @@ class Server implements RunningServer {
       void link.finish();
       return;
     }
-    const channel = isLoopback(address) ? "loopback" : "plain";
+    const channel = isTls ? "tls" : isLoopback(address) ? "loopback" : "plain";
     const conversation = new Conversation(this.#shared, link, channel);
     this.#conversations.add(conversation);
     this.#perAddress.set(address, here + 1);
@@ -264,9 +328,10 @@ class Server implements RunningServer {
   async #stop(): Promise<void> {
     const { spool, store, deadlines } = this.#shared;
     this.#listener.close();
+    this.#tls?.close();
     clearInterval(this.#drainTimer);
     await Promise.all([...this.#conversations].map((conversation) => conversation.shutDown()));
-    await this.#accepting;
+    await Promise.all([this.#accepting, this.#acceptingTls]);
     deadlines.stop();
     await this.#drain();
     spool.close();
@@ -276,6 +341,7 @@ class Server implements RunningServer {
   abort(): void {
     this.#stopping ??= Promise.resolve();
     this.#listener.close();
+    this.#tls?.close();
     clearInterval(this.#drainTimer);
     this.#shared.deadlines.stop();
     for (const conversation of this.#conversations) conversation.abort();

@@ -54,6 +54,12 @@ const port: Kind<number> = {
   expected: "a port: a number from 0 to 65535 is wanted",
 };
 
+const tlsPort: Kind<number | "off"> = {
+  placeholder: "PORT|off",
+  expected: "a port or off: a number from 0 to 65535, or off, is wanted",
+  parse: (text) => text.toLowerCase() === "off" ? "off" : port.parse(text),
+};
+
 const boolean: Kind<boolean> = {
   placeholder: "true|false",
   expected: "true or false",
@@ -149,6 +155,10 @@ export const SETTINGS = {
     flag: "port",
     commands: ["serve", "chat"],
     describe: "TCP port; 0 lets the system choose one",
+  }),
+  TLS_PORT: open(tlsPort, {
+    commands: SERVE,
+    describe: "TCP port for TLS, version 2 alone; SERVER_PORT + 1 without it, `off` for none",
   }),
   CERT_DIR: fixed(path("DIR"), "certs", {
     flag: "certs",

@@ -47,7 +47,8 @@ const PING_SECONDS = 30;
 export interface Shared {
   readonly config: Config;
   readonly log: Log;
-  readonly identity: SigningIdentity;
+  /** The certificate of this moment: a renewed one is taken up while the server runs. */
+  readonly identity: () => SigningIdentity;
   readonly trust: () => Promise<Trust>;
   readonly store: Store & { readonly rooms: RoomStore };
   readonly accounts: Accounts;
@@ -79,6 +80,7 @@ interface Reply {
 export class Conversation {
   readonly #shared: Shared;
   readonly #link: Link;
+  readonly #identity: SigningIdentity;
   readonly #connection: ServerConnection;
   readonly #deadline: Deadline;
   #session: OpenSession | undefined;
@@ -100,9 +102,10 @@ export class Conversation {
   constructor(shared: Shared, link: Link, channel: Channel) {
     this.#shared = shared;
     this.#link = link;
-    const { config, identity, trust } = shared;
+    const { config, trust } = shared;
+    this.#identity = shared.identity();
     this.#connection = new ServerConnection({
-      identity,
+      identity: this.#identity,
       trust,
       allowV1: config.ALLOW_V1 && channel !== "tls",
       channel,
@@ -228,7 +231,7 @@ export class Conversation {
   // Section 4.
 
   async #answerCredentials(credentials: Credentials): Promise<void> {
-    const { accounts, store, identity, journals, createJournalFile, log } = this.#shared;
+    const { accounts, store, journals, createJournalFile, log } = this.#shared;
     if (credentials.type === "salt") return this.#connection.answerSalt(await accounts.salt(credentials.email));
     const clientFingerprint = this.#connection.clientFingerprint ?? "";
     const account = await this.#authenticate(credentials, { address: this.#link.address, clientFingerprint });
@@ -244,7 +247,7 @@ export class Conversation {
       userId,
       tokenHash,
       clientFingerprint,
-      serverFingerprint: identity.chain[0]?.fingerprint ?? "",
+      serverFingerprint: this.#identity.chain[0]?.fingerprint ?? "",
       startedAt: now(),
     });
     this.#connection.accept();

@@ -22,6 +22,7 @@ import { EXIT, Failure, ProtocolError } from "./errors.ts";
 import { readPrivateFile, readTextFile, shellWord } from "./files.ts";
 import type { Log } from "./log.ts";
 import { decodePrivateKey, isProtected, publicKeyOf } from "./private_key.ts";
+import { encodePem } from "./der.ts";
 import { importSigningKey, type SigningKey } from "./pss.ts";
 import {
   type Certificate,
@@ -135,6 +136,52 @@ async function loadAuthorities(dir: string): Promise<readonly Certificate[]> {
 export async function loadRevocationList(path: string): Promise<RevocationList> {
   const pem = await readTextFile(path);
   return named(path, () => parseRevocationList(pem));
+}
+
+/** A server's identity, and its key as PEM for a TLS listener. */
+export interface ServerIdentity extends Identity {
+  readonly keyPem: string;
+}
+
+/** The identity of this moment, and a look whether its files have changed. */
+export interface WatchedIdentity {
+  readonly current: () => ServerIdentity;
+  /** Reads the pair again where it has changed; whether it has. A pair that can't be used leaves the old one in use. */
+  readonly look: () => Promise<boolean>;
+}
+
+/** The server's identity, taken up anew when its files change: a renewed certificate needs no restart. */
+export async function watchIdentity(dir: string, log: Log, options: PassphraseOptions = {}): Promise<WatchedIdentity> {
+  const load = async (): Promise<ServerIdentity> => {
+    const { chain, key } = await loadPair(dir, "server", options);
+    return {
+      chain,
+      pem: chain.map(({ pem }) => pem).join(""),
+      key: await importSigningKey(key),
+      keyPem: encodePem("PRIVATE KEY", key),
+    };
+  };
+  const stateOfPair = async () =>
+    `${await fileState(pathIn(dir, "server_cert.pem"))} ${await fileState(pathIn(dir, "server_private_key.pem"))}`;
+  let seen = await stateOfPair();
+  let identity = await load();
+  const look = async (): Promise<boolean> => {
+    try {
+      const state = await stateOfPair();
+      if (state === seen) return false;
+      seen = state;
+      identity = await load();
+      log.info("the server certificate was read again", { fingerprint: identity.chain[0]?.fingerprint ?? "" });
+      return true;
+    } catch (error) {
+      // A pair that is just being renewed doesn't fit together yet; the look after the next change sees it whole.
+      log.warn("the changed server certificate can't be used; the old one stays", {
+        reason: error instanceof Error ? error.message : String(error),
+      });
+      return false;
+    }
+  };
+  return { current: () => identity, look };
 }
 
 /** How often a server looks whether `crl.pem` has changed, at most. */

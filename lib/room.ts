@@ -72,8 +72,8 @@ export interface KeyWrap {
 export interface RoomTools {
   readonly store: RoomStore;
   readonly keys: KeyWrap;
-  /** Signs checkpoints. */
-  readonly signer: { readonly key: SigningKey; readonly fingerprint: string };
+  /** Signs checkpoints: the server's certificate of this moment. */
+  readonly signer: () => { readonly key: SigningKey; readonly fingerprint: string };
   readonly now: Clock;
   readonly random: Random;
   /** Runs something later, in milliseconds. */
@@ -552,7 +552,7 @@ export class Room {
     const head = { size: this.#durable.size, root: encodeHex(this.#durable.root()) };
     if (head.size === (this.#checkpoint?.size ?? 0)) return;
     const time = Math.max(this.#seconds(), this.#checkpoint?.time ?? 0);
-    const checkpoint = await signCheckpoint(this.origin, head, { ...signer, time });
+    const checkpoint = await signCheckpoint(this.origin, head, { ...signer(), time });
     await store.addCheckpoint(this.origin, checkpoint);
     this.#checkpoint = checkpoint;
     this.#heads.set(head.size, head.root);

@@ -27,7 +27,7 @@ async function bench(now: Clock = fixedClock, store = new MemoryRoomStore()): Pr
   const hub = new Hub({
     store,
     keys: { wrap: (key) => key, unwrap: (key) => key },
-    signer: { key: server.key, fingerprint: leaf?.fingerprint ?? "" },
+    signer: () => ({ key: server.key, fingerprint: leaf?.fingerprint ?? "" }),
     serverName: "localhost",
     now,
     random: countingRandom(),

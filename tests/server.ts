@@ -8,7 +8,7 @@ import { ClientConnection, type ClientEvent, PeerError } from "../lib/handshake_
 import { loadIdentity, loadTrust } from "../lib/identity.ts";
 import type { CreateJournalFile } from "../lib/journal.ts";
 import { SILENT } from "../lib/log.ts";
-import { connect, type Link } from "../lib/transport.ts";
+import { connect, connectTls, type Link } from "../lib/transport.ts";
 import { type RunningServer, serve } from "../server.ts";
 
 /** A server in this process, on a folder of its own. */
@@ -59,10 +59,18 @@ export class Client {
     this.#link = link;
   }
 
-  /** `rooms`: asks for them, as over the loopback it may. */
-  static async open(server: { readonly port: number }, rooms = false): Promise<Client> {
+  /** `rooms`: asks for them, as over TLS and over the loopback it may. */
+  static async open(
+    server: { readonly port: number; readonly tlsPort?: number | undefined },
+    rooms = false,
+    over: "tcp" | "tls" = "tcp",
+  ): Promise<Client> {
     const dir = await certificates();
-    const link = await connect("127.0.0.1", server.port, { timeout: 5_000, maxQueued: 1 << 20 });
+    const options = { timeout: 5_000, maxQueued: 1 << 20 };
+    const authorities = [await Deno.readTextFile(`${dir}/ca_cert.pem`)];
+    const link = over === "tls"
+      ? await connectTls("localhost", server.tlsPort ?? 0, { ...options, authorities })
+      : await connect("127.0.0.1", server.port, options);
     const trust = await loadTrust(dir);
     const connection = new ClientConnection({
       identity: await loadIdentity(dir, "client"),
