@@ -139,8 +139,8 @@ export class SqliteStore implements ServerStore {
   /** The rooms in the same database. */
   readonly rooms: RoomStore;
   readonly #database: DatabaseSync;
-  /** Whether pages that were overwritten may still stand in the write-ahead log. */
-  #isScrubOwed = false;
+  /** Whether pages that were overwritten may still stand in the write-ahead log: after a crash nobody knows. */
+  #isScrubOwed = true;
   /** By their SQL, of which there are few: no text has a value in it. */
   readonly #statements = new Map<string, StatementSync>();
 
@@ -258,7 +258,13 @@ export class SqliteStore implements ServerStore {
       if (error instanceof NothingChanged || KEY_TAKEN.includes(extendedCode(error))) return undefined;
       throw error;
     }
-    if (this.#isScrubOwed) this.#scrub();
+    if (this.#isScrubOwed) {
+      try {
+        this.#scrub();
+      } catch {
+        // What was asked for is written; the log is emptied after another write.
+      }
+    }
     return changed;
   }
 
@@ -275,6 +281,7 @@ export class SqliteStore implements ServerStore {
    * nobody waits, and it is tried again after the next write.
    */
   #scrub(): void {
+    this.#isScrubOwed = true;
     const pragma = (text: string) => this.#database.prepare(`PRAGMA ${text}`).get();
     const timeout = Number(pragma("busy_timeout")?.["timeout"]);
     pragma("busy_timeout = 0");

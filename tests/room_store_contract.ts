@@ -1,0 +1,566 @@
+/**
+ * What every store keeps of rooms, whichever database stands behind it; beside `store_contract.ts`, and run likewise.
+ */
+
+import { assert } from "./assert.ts";
+import type { TestOptions } from "./store_contract.ts";
+import { type Bytes, encodeHex, encodeUtf8 } from "../lib/bytes.ts";
+import { sha256 } from "../lib/hash.ts";
+import {
+  consistencyProof,
+  Frontier,
+  inclusionProof,
+  leafHash,
+  type NodePlace,
+  peakPlaces,
+  type TreeNode,
+  verifyConsistency,
+  verifyInclusion,
+} from "../lib/room_log.ts";
+import type { NewCode, NewRoom, RoomStore, ServerStore, StoredLine } from "../lib/room_store.ts";
+import { StoreUnavailable } from "../lib/store.ts";
+
+/** A store on a database of its own. */
+export interface RoomStoreFixture extends AsyncDisposable {
+  readonly store: ServerStore;
+  /** A second store on the same database, as a second server has. */
+  second(): Promise<ServerStore>;
+}
+
+/** 2026-01-02 03:04:05.678 UTC. */
+const NOW = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
+
+/** 64 hex digits, another for every name. */
+export function fingerprint(name: string): string {
+  return encodeHex(sha256(encodeUtf8(name)));
+}
+
+const ALICE = fingerprint("alice");
+const BOB = fingerprint("bob");
+
+/** A room of that name with an origin of its own. */
+export function newRoom(name: string, fields: Partial<NewRoom> = {}): NewRoom {
+  const origin = `chat.example/${name}/${fingerprint(name).slice(32)}`;
+  return { name, origin, history: "all", inviteOnly: false, createdAt: NOW, ...fields };
+}
+
+/** A line that nobody signed, as long as one of a 2048-bit key. */
+export function line(index: number, fields: Partial<StoredLine> = {}): StoredLine {
+  const author = fields.author ?? ALICE;
+  const seqno = fields.seqno ?? index;
+  return {
+    index,
+    author,
+    seqno,
+    ts: NOW + index,
+    epoch: 1,
+    seenSize: 0,
+    isAct: false,
+    line: `${seqno}|${NOW + index}|${"c".repeat(128)}|${"s".repeat(344)}|${author}`,
+    body: new Uint8Array(48).fill(index),
+    acceptedAt: NOW + 1000 + index,
+    ...fields,
+  };
+}
+
+/** Appends lines behind what a frontier has, with the nodes that they complete. */
+export async function append(
+  rooms: RoomStore,
+  origin: string,
+  frontier: Frontier,
+  lines: readonly StoredLine[],
+): Promise<void> {
+  await rooms.appendLines(origin, lines, lines.flatMap((one) => frontier.append(leafHash(encodeUtf8(one.line)))));
+}
+
+/** The nodes that the lines complete in a tree of their own. */
+function nodesOf(lines: readonly StoredLine[]): TreeNode[] {
+  const frontier = new Frontier();
+  return lines.flatMap((one) => frontier.append(leafHash(encodeUtf8(one.line))));
+}
+
+function count(size: number, from = 0): number[] {
+  return Array.from({ length: size }, (_, index) => from + index);
+}
+
+/** It is refused, and not because the database doesn't answer. */
+async function refused(work: Promise<unknown>): Promise<void> {
+  await assert.rejects(work, (error) => error instanceof Error && !(error instanceof StoreUnavailable));
+}
+
+async function addUser(store: ServerStore, username: string): Promise<number> {
+  const email = `${username}@example.com`;
+  const id = await store.addUser({ email, username, salt: new Uint8Array(16), passwordRecord: "record" }, NOW);
+  assert(id !== undefined);
+  return id;
+}
+
+/** Registers the contract's tests under the name of a store. */
+export function testRoomStore(
+  name: string,
+  openFixture: () => Promise<RoomStoreFixture>,
+  options: TestOptions = {},
+): void {
+  function test(
+    sentence: string,
+    body: (rooms: RoomStore, fixture: RoomStoreFixture) => Promise<void>,
+  ): void {
+    Deno.test({
+      name: `${name}: ${sentence}`,
+      ...options,
+      async fn() {
+        await using fixture = await openFixture();
+        await body(fixture.store.rooms, fixture);
+      },
+    });
+  }
+
+  /** With a room of 20 lines by two authors: 0, 7 and 14 are acts. */
+  function testLog(
+    sentence: string,
+    body: (
+      given: { rooms: RoomStore; origin: string; lines: StoredLine[]; fixture: RoomStoreFixture },
+    ) => Promise<void>,
+  ): void {
+    test(sentence, async (rooms, fixture) => {
+      const { origin } = newRoom("#ops");
+      await rooms.createRoom(newRoom("#ops"));
+      const lines = count(20).map((index) =>
+        line(index, {
+          author: index % 2 === 0 ? ALICE : BOB,
+          seqno: Math.floor(index / 2),
+          isAct: index % 7 === 0,
+          seenSize: Math.floor(index / 3),
+        })
+      );
+      await append(rooms, origin, new Frontier(), lines);
+      await body({ rooms, origin, lines, fixture });
+    });
+  }
+
+  // Rooms.
+
+  test("findRoom() gives back what createRoom() took, with no lines yet", async (rooms) => {
+    const ops = newRoom("#ops", { history: "since_join", inviteOnly: true });
+    const direct = newRoom("@alice,@bob");
+    assert.equal(await rooms.createRoom(ops), true);
+    assert.equal(await rooms.createRoom(direct), true);
+    assert.deepEqual(await rooms.findRoom("#ops"), { ...ops, size: 0 });
+    assert.deepEqual(await rooms.findRoom("@alice,@bob"), { ...direct, size: 0 });
+    assert.equal(await rooms.findRoom("#op"), undefined);
+  });
+
+  test("a room's and a server's longest names are kept", async (rooms) => {
+    const name = `@${"a".repeat(64)},@${"b".repeat(64)}`;
+    const room = newRoom(name, { origin: `${"s".repeat(253)}/${name}/${"0".repeat(32)}` });
+    assert.equal(await rooms.createRoom(room), true);
+    assert.deepEqual(await rooms.findRoom(name), { ...room, size: 0 });
+    await append(rooms, room.origin, new Frontier(), [line(0)]);
+  });
+
+  test("of eight that create a room at once, on two servers, one does", async (rooms, { second }) => {
+    const other = await second();
+    try {
+      const made = await Promise.all(
+        count(8).map((index) => {
+          const room = newRoom("#ops", { origin: `chat.example/#ops/${index}` });
+          return (index % 2 === 0 ? rooms : other.rooms).createRoom(room);
+        }),
+      );
+      assert.equal(made.filter((isMade) => isMade).length, 1);
+      assert.equal((await rooms.findRoom("#ops"))?.origin, `chat.example/#ops/${made.indexOf(true)}`);
+    } finally {
+      await other.close();
+    }
+  });
+
+  test("listRooms() lists rooms by name from the one that was asked for on, conversations of two left out", async (rooms) => {
+    const names = ["#-", "#a", "#a-b", "#a.b", "#a_b", "#b", "#zz"];
+    for (const one of [...names.toReversed(), "@alice,@bob"]) await rooms.createRoom(newRoom(one));
+    const listed = async (after: string, most: number) => (await rooms.listRooms(after, most)).map((room) => room.name);
+    assert.deepEqual(await listed("", 100), names.toSorted());
+    assert.deepEqual(await listed("", 3), names.toSorted().slice(0, 3));
+    assert.deepEqual(await listed("#a_b", 100), ["#b", "#zz"]);
+    assert.deepEqual(await listed("#zz", 100), []);
+    assert.deepEqual((await rooms.listRooms("#b", 1))[0], { ...newRoom("#zz"), size: 0 });
+  });
+
+  // Lines.
+
+  testLog("linesFrom() gives back what appendLines() took, in order", async ({ rooms, origin, lines }) => {
+    assert.deepEqual(await rooms.linesFrom(origin, 0, 100), lines);
+    assert.deepEqual(await rooms.linesFrom(origin, 5, 3), lines.slice(5, 8));
+    assert.deepEqual(await rooms.linesFrom(origin, 19, 3), lines.slice(19));
+    assert.deepEqual(await rooms.linesFrom(origin, 20, 3), []);
+    assert.equal((await rooms.findRoom("#ops"))?.size, 20);
+    await rooms.appendLines(origin, [], []);
+    assert.equal((await rooms.findRoom("#ops"))?.size, 20);
+  });
+
+  test("every byte and every number of a line is kept", async (rooms) => {
+    const { origin } = newRoom("#ops");
+    await rooms.createRoom(newRoom("#ops"));
+    const most = Number.MAX_SAFE_INTEGER;
+    const all = Uint8Array.from({ length: 16_032 }, (_, index) => index);
+    const lines = [
+      line(0, { body: Uint8Array.of(0, 255, 0x20, 0x5c, 0x27, 0x20, 0, 0), ts: most, seqno: most, seenSize: most }),
+      line(1, { body: all, acceptedAt: most, line: "x".repeat(2_000) }),
+      line(2, { body: null, author: "00".repeat(32) }),
+      line(3, { body: new Uint8Array(32), author: `${"ab".repeat(31)}20`, epoch: 2 ** 31 - 1 }),
+    ];
+    await append(rooms, origin, new Frontier(), lines);
+    assert.deepEqual(await rooms.linesFrom(origin, 0, 10), lines);
+    assert.deepEqual(await rooms.lineBy(origin, ALICE, most), lines[0]);
+    assert.deepEqual(await rooms.lineBy(origin, "00".repeat(32), 2), lines[2]);
+  });
+
+  testLog("an index, or a seqno of an author, that is taken refuses the whole batch", async (given) => {
+    const { rooms, origin, lines } = given;
+    const next = (index: number, seqno: number) => line(index, { author: ALICE, seqno });
+    const batches = [
+      [next(19, 50)], // index 19 is taken
+      [next(0, 50)],
+      [next(21, 50)], // 20 would be left out
+      [next(20, 10), next(22, 11)],
+      [next(20, 9)], // seqno 9 is taken
+      [next(20, 50), next(21, 50)],
+      [next(20, 10), next(21, 3)],
+    ];
+    for (const batch of batches) {
+      const places = batch.map(({ index }) => ({ level: 0, index, hash: new Uint8Array(32) }));
+      await refused(rooms.appendLines(origin, batch, places));
+      assert.deepEqual(await rooms.linesFrom(origin, 0, 100), lines);
+      assert.equal((await rooms.findRoom("#ops"))?.size, 20);
+      await refused(rooms.nodes(origin, [{ level: 0, index: 20 }]));
+    }
+    await rooms.appendLines(origin, [next(20, 10)], [{ level: 0, index: 20, hash: new Uint8Array(32) }]);
+    assert.equal((await rooms.linesFrom(origin, 20, 1)).length, 1);
+  });
+
+  testLog("a node that is there already refuses the whole batch", async ({ rooms, origin }) => {
+    const taken: TreeNode[] = [{ level: 0, index: 20, hash: new Uint8Array(32) }, {
+      level: 1,
+      index: 0,
+      hash: new Uint8Array(32),
+    }];
+    await refused(rooms.appendLines(origin, [line(20)], taken));
+    assert.equal((await rooms.linesFrom(origin, 20, 1)).length, 0);
+    assert.equal((await rooms.findRoom("#ops"))?.size, 20);
+  });
+
+  testLog("of appends that race for one index, on two servers, one wins", async ({ rooms, origin, fixture }) => {
+    const other = await fixture.second();
+    try {
+      const appended = await Promise.allSettled(
+        count(8).map((at) => {
+          const batch = count(3, 20).map((index) => line(index, { author: fingerprint(`${at}`), seqno: index - 20 }));
+          const nodes = batch.map(({ index }) => ({ level: 0, index, hash: new Uint8Array(32).fill(at) }));
+          return (at % 2 === 0 ? rooms : other.rooms).appendLines(origin, batch, nodes);
+        }),
+      );
+      const winner = appended.findIndex(({ status }) => status === "fulfilled");
+      for (const [at, one] of appended.entries()) {
+        if (at === winner) continue;
+        assert(one.status === "rejected" && one.reason instanceof Error && !(one.reason instanceof StoreUnavailable));
+      }
+      const lines = await rooms.linesFrom(origin, 20, 100);
+      assert.deepEqual(lines.map(({ author }) => author), count(3).map(() => fingerprint(`${winner}`)));
+      assert.deepEqual(await rooms.nodes(origin, [{ level: 0, index: 22 }]), [new Uint8Array(32).fill(winner)]);
+      assert.equal((await rooms.findRoom("#ops"))?.size, 23);
+    } finally {
+      await other.close();
+    }
+  });
+
+  testLog("each room has a log of its own", async ({ rooms, origin, lines }) => {
+    const other = newRoom("#other");
+    await rooms.createRoom(other);
+    assert.deepEqual(await rooms.linesFrom(other.origin, 0, 100), []);
+    const [first] = lines;
+    assert(first);
+    await append(rooms, other.origin, new Frontier(), [{ ...first, body: new Uint8Array(5) }]);
+    assert.deepEqual(await rooms.linesFrom(other.origin, 0, 100), [{ ...first, body: new Uint8Array(5) }]);
+    assert.deepEqual(await rooms.linesFrom(origin, 0, 100), lines);
+    assert.equal((await rooms.lastLines(other.origin)).length, 1);
+    await refused(rooms.linesFrom("chat.example/#nowhere/0", 0, 1));
+    await refused(rooms.appendLines("chat.example/#nowhere/0", [line(0)], []));
+  });
+
+  testLog("actLines() gives the lines that are acts, in order", async ({ rooms, origin, lines }) => {
+    assert.deepEqual(await rooms.actLines(origin), [lines[0], lines[7], lines[14]]);
+  });
+
+  testLog("lastLines() gives each author's last line, and lineBy() any", async ({ rooms, origin, lines }) => {
+    const last = (await rooms.lastLines(origin)).toSorted((a, b) => a.seqno - b.seqno || a.ts - b.ts);
+    assert.deepEqual(last, [
+      { author: ALICE, seqno: 9, ts: NOW + 18, seenSize: 6 },
+      { author: BOB, seqno: 9, ts: NOW + 19, seenSize: 6 },
+    ]);
+    assert.deepEqual(await rooms.lineBy(origin, BOB, 3), lines[7]);
+    assert.equal(await rooms.lineBy(origin, BOB, 10), undefined);
+    assert.equal(await rooms.lineBy(origin, fingerprint("carol"), 0), undefined);
+  });
+
+  test("a batch of several megabytes goes in at once, and so does one of many rows", async (rooms) => {
+    const { origin } = newRoom("#ops");
+    await rooms.createRoom(newRoom("#ops"));
+    const frontier = new Frontier();
+    const body = Uint8Array.from({ length: 16_032 }, (_, index) => index * 7);
+    await append(rooms, origin, frontier, count(400).map((index) => line(index, { body })));
+    await append(rooms, origin, frontier, count(1_000, 400).map((index) => line(index)));
+    assert.deepEqual(await rooms.linesFrom(origin, 399, 2), [line(399, { body }), line(400)]);
+    assert.deepEqual(await rooms.linesFrom(origin, 1_399, 2), [line(1_399)]);
+    const { root } = await headAt(rooms, origin, 1_400);
+    assert.deepEqual(root, frontier.root());
+  });
+
+  // The tree.
+
+  testLog("nodes() gives the hashes in the order asked for, one place twice too", async ({ rooms, origin, lines }) => {
+    const nodes = new Map(nodesOf(lines).map(({ level, index, hash }) => [`${level} ${index}`, hash]));
+    const places: NodePlace[] = [[2, 1], [0, 19], [4, 0], [0, 0], [2, 1], [1, 9]]
+      .map(([level = 0, index = 0]) => ({ level, index }));
+    assert.deepEqual(
+      await rooms.nodes(origin, places),
+      places.map(({ level, index }) => nodes.get(`${level} ${index}`)),
+    );
+    assert.deepEqual(await rooms.nodes(origin, []), []);
+    await refused(rooms.nodes(origin, [{ level: 0, index: 3 }, { level: 5, index: 0 }]));
+  });
+
+  testLog(
+    "proofs from the store's nodes verify, for every line and every older head",
+    async ({ rooms, origin, lines }) => {
+      const head = await headAt(rooms, origin, lines.length);
+      const read = (places: readonly NodePlace[]) => rooms.nodes(origin, places);
+      for (const [index, { line: text }] of lines.entries()) {
+        const leaf = leafHash(encodeUtf8(text));
+        assert(verifyInclusion(leaf, index, await inclusionProof(index, head.size, read), head));
+        const old = await headAt(rooms, origin, index);
+        assert(verifyConsistency(old, head, await consistencyProof(index, head.size, read)));
+      }
+    },
+  );
+
+  // Erasing.
+
+  testLog("eraseBody() erases that body alone, and leaves the line", async ({ rooms, origin, lines }) => {
+    await rooms.eraseBody(origin, 7);
+    await rooms.eraseBody(origin, 7);
+    await rooms.eraseBody(origin, 99); // there is none
+    const expected = lines.map((one) => one.index === 7 ? { ...one, body: null } : one);
+    assert.deepEqual(await rooms.linesFrom(origin, 0, 100), expected);
+    assert.deepEqual(await rooms.actLines(origin), expected.filter(({ isAct }) => isAct));
+    await append(rooms, origin, new Frontier(20, await peaks(rooms, origin, 20)), [line(20)]);
+    assert.deepEqual(await rooms.linesFrom(origin, 0, 100), [...expected, line(20)]);
+  });
+
+  // Checkpoints and keys.
+
+  testLog(
+    "the newest checkpoint is that of the most lines, and a root is found by its size",
+    async ({ rooms, origin }) => {
+      assert.equal(await rooms.latestCheckpoint(origin), undefined);
+      const checkpoint = (size: number, time: number) => ({
+        time,
+        size,
+        root: fingerprint(`root ${size}`),
+        sig: new Uint8Array(512).fill(size),
+        from: fingerprint("server"),
+      });
+      for (const [size, time] of [[3, 50], [9, 50], [20, 51]] as const) {
+        await rooms.addCheckpoint(origin, checkpoint(size, time));
+        assert.deepEqual(await rooms.latestCheckpoint(origin), checkpoint(size, time));
+      }
+      assert.equal(await rooms.signedRoot(origin, 9), fingerprint("root 9"));
+      assert.equal(await rooms.signedRoot(origin, 10), undefined);
+      const other = newRoom("#other");
+      await rooms.createRoom(other);
+      assert.equal(await rooms.latestCheckpoint(other.origin), undefined);
+      assert.equal(await rooms.signedRoot(other.origin, 9), undefined);
+    },
+  );
+
+  testLog("two roots for one size are refused, and the same one again changes nothing", async ({ rooms, origin }) => {
+    const first = { time: 50, size: 20, root: fingerprint("a"), sig: new Uint8Array(256), from: fingerprint("server") };
+    await rooms.addCheckpoint(origin, first);
+    await refused(rooms.addCheckpoint(origin, { ...first, time: 51, root: fingerprint("b") }));
+    await rooms.addCheckpoint(origin, { ...first, time: 52, sig: new Uint8Array(256).fill(1) });
+    assert.deepEqual(await rooms.latestCheckpoint(origin), first);
+  });
+
+  testLog("epochs() gives the keys from an epoch on, each with one key", async ({ rooms, origin }) => {
+    const key = (epoch: number): Bytes => new Uint8Array(44).fill(epoch);
+    assert.deepEqual(await rooms.epochs(origin, 0, Number.MAX_SAFE_INTEGER), []);
+    for (const epoch of [1, 2, 3, 10]) await rooms.addEpoch(origin, epoch, key(epoch));
+    const all = [1, 2, 3, 10].map((epoch) => ({ epoch, wrappedKey: key(epoch) }));
+    assert.deepEqual(await rooms.epochs(origin, 0, Number.MAX_SAFE_INTEGER), all);
+    assert.deepEqual(await rooms.epochs(origin, 2, 2), all.slice(1, 3));
+    assert.deepEqual(await rooms.epochs(origin, 11, 2), []);
+    await refused(rooms.addEpoch(origin, 2, key(9)));
+    assert.deepEqual(await rooms.epochs(origin, 0, 100), all);
+  });
+
+  // People.
+
+  test("an invitation waits once, whatever the name's case, until it is dropped", async (rooms) => {
+    await rooms.addInvitation("#ops", "Alice", "bob");
+    await rooms.addInvitation("#ops", "alice", "carol");
+    await rooms.addInvitation("#dev", "alice", "Carol");
+    await rooms.addInvitation("#ops", "bob", "carol");
+    assert.deepEqual(await rooms.invitations("ALICE"), [{ room: "#dev", from: "Carol" }, {
+      room: "#ops",
+      from: "bob",
+    }]);
+    await rooms.dropInvitation("#ops", "aLice");
+    assert.deepEqual(await rooms.invitations("alice"), [{ room: "#dev", from: "Carol" }]);
+    assert.deepEqual(await rooms.invitations("bob"), [{ room: "#ops", from: "carol" }]);
+    await rooms.dropInvitation("#nowhere", "nobody");
+    assert.deepEqual(await rooms.invitations("nobody"), []);
+  });
+
+  test("a certificate is bound to one account, and found with it", async (rooms, { store }) => {
+    const alice = await addUser(store, "Alice");
+    const bob = await addUser(store, "bob");
+    const pem = "-----BEGIN CERTIFICATE-----\n".repeat(3_000);
+    assert.equal(await rooms.findDevice(ALICE), undefined);
+    assert.equal(await rooms.bindDevice({ fingerprint: ALICE, userId: alice, pem }, NOW), true);
+    assert.equal(await rooms.bindDevice({ fingerprint: ALICE, userId: alice, pem }, NOW), false);
+    assert.equal(await rooms.bindDevice({ fingerprint: ALICE, userId: bob, pem: "other" }, NOW), false);
+    assert.equal(await rooms.bindDevice({ fingerprint: BOB, userId: alice, pem: "second" }, NOW), true);
+    const account = { userId: alice, email: "Alice@example.com", username: "Alice" };
+    assert.deepEqual(await rooms.findDevice(ALICE), { fingerprint: ALICE, ...account, pem });
+    assert.deepEqual(await rooms.findDevice(BOB), { fingerprint: BOB, ...account, pem: "second" });
+    await assert.rejects(rooms.bindDevice({ fingerprint: fingerprint("c"), userId: bob + 1000, pem }, NOW));
+    assert.equal(await rooms.findDevice(fingerprint("c")), undefined);
+  });
+
+  test(
+    "findCertificate() finds a server's and a device's, and the first that was kept stays",
+    async (rooms, { store }) => {
+      await rooms.keepCertificate(fingerprint("server"), "server's");
+      await rooms.keepCertificate(fingerprint("server"), "again");
+      await rooms.bindDevice({ fingerprint: ALICE, userId: await addUser(store, "alice"), pem: "Alice's" }, NOW);
+      assert.equal(await rooms.findCertificate(fingerprint("server")), "server's");
+      assert.equal(await rooms.findCertificate(ALICE), "Alice's");
+      assert.equal(await rooms.findCertificate(BOB), undefined);
+    },
+  );
+
+  test("what is no fingerprint and no hash is refused, not stored", async (rooms, { store }) => {
+    const userId = await addUser(store, "alice");
+    for (const wrong of ["", "ab", ALICE.toUpperCase(), `${ALICE}00`, `${ALICE.slice(1)}g`]) {
+      await refused(rooms.bindDevice({ fingerprint: wrong, userId, pem: "" }, NOW));
+      await refused(rooms.keepCertificate(wrong, ""));
+      await refused(rooms.findDevice(wrong));
+    }
+  });
+
+  const code = (secret: string, fields: Partial<NewCode> = {}): NewCode => ({
+    hash: fingerprint(secret),
+    username: "Alice",
+    kind: "invitation",
+    expiresAt: NOW + 1000,
+    ...fields,
+  });
+
+  test("a code is found until its end, and the certificate that was issued with it leads to it", async (rooms) => {
+    const invitation = code("secret");
+    const device = code("other", { kind: "device", username: "bob", expiresAt: NOW + 50 });
+    await rooms.addCode(invitation);
+    await rooms.addCode(device);
+    await refused(rooms.addCode(invitation));
+    assert.deepEqual(await rooms.findCode(invitation.hash, NOW), { ...invitation, issuedTo: undefined });
+    assert.deepEqual(await rooms.findCode(device.hash, NOW + 49), { ...device, issuedTo: undefined });
+    assert.equal(await rooms.findCode(device.hash, NOW + 50), undefined);
+    assert.equal(await rooms.findCode(fingerprint("nobody's"), NOW), undefined);
+    assert.equal(await rooms.codeOf(ALICE, NOW), undefined);
+    assert.equal(await rooms.issueWithCode(invitation.hash, ALICE), true);
+    assert.equal(await rooms.issueWithCode(invitation.hash, BOB), false);
+    assert.equal(await rooms.issueWithCode(fingerprint("nobody's"), BOB), false);
+    assert.deepEqual(await rooms.codeOf(ALICE, NOW), { ...invitation, issuedTo: ALICE });
+    assert.deepEqual(await rooms.findCode(invitation.hash, NOW), { ...invitation, issuedTo: ALICE });
+    assert.equal(await rooms.codeOf(ALICE, NOW + 1000), undefined);
+    assert.equal(await rooms.codeOf(BOB, NOW), undefined);
+  });
+
+  test("a code serves once, and issues once, however many try at once on two servers", async (rooms, { second }) => {
+    const other = await second();
+    try {
+      await rooms.addCode(code("secret"));
+      const store = (at: number) => at % 2 === 0 ? rooms : other.rooms;
+      const issued = await Promise.all(
+        count(8).map((at) => store(at).issueWithCode(fingerprint("secret"), fingerprint(`${at}`))),
+      );
+      assert.equal(issued.filter((isFirst) => isFirst).length, 1);
+      const issuedTo = fingerprint(`${issued.indexOf(true)}`);
+      assert.equal((await rooms.findCode(fingerprint("secret"), NOW))?.issuedTo, issuedTo);
+      const used = await Promise.all(count(8).map((at) => store(at).useCode(fingerprint("secret"))));
+      assert.equal(used.filter((isFirst) => isFirst).length, 1);
+      assert.equal(await rooms.findCode(fingerprint("secret"), NOW), undefined);
+      assert.equal(await rooms.codeOf(issuedTo, NOW), undefined);
+      assert.equal(await rooms.issueWithCode(fingerprint("secret"), BOB), false);
+    } finally {
+      await other.close();
+    }
+  });
+
+  test(
+    "a token is found until its end, and dropped with its certificate's others but one",
+    async (rooms, { store }) => {
+      const userId = await addUser(store, "alice");
+      const token = (secret: string, author = ALICE) => ({
+        hash: fingerprint(secret),
+        userId,
+        fingerprint: author,
+        expiresAt: NOW + 50,
+      });
+      const held = async () => {
+        const found = ["1", "2", "3", "4"].map(async (
+          secret,
+        ) => [secret, await rooms.findToken(fingerprint(secret), NOW)]);
+        return (await Promise.all(found)).flatMap(([secret, one]) => one === undefined ? [] : [secret]);
+      };
+      for (const one of [token("1"), token("2"), token("3"), token("4", BOB)]) await rooms.addToken(one);
+      await refused(rooms.addToken(token("1")));
+      assert.deepEqual(await rooms.findToken(fingerprint("1"), NOW + 49), token("1"));
+      assert.equal(await rooms.findToken(fingerprint("1"), NOW + 50), undefined);
+      await rooms.dropTokens(ALICE, fingerprint("2"));
+      assert.deepEqual(await held(), ["2", "4"]);
+      await rooms.dropTokens(ALICE);
+      assert.deepEqual(await held(), ["4"]);
+    },
+  );
+
+  test("dropExpired() drops tokens and codes past their end alone", async (rooms, { store }) => {
+    const userId = await addUser(store, "alice");
+    for (const [secret, expiresAt] of [["early", NOW + 10], ["late", NOW + 11]] as const) {
+      await rooms.addToken({ hash: fingerprint(secret), userId, fingerprint: ALICE, expiresAt });
+      await rooms.addCode(code(secret, { expiresAt }));
+    }
+    await rooms.dropExpired(NOW + 10);
+    assert.equal(await rooms.findToken(fingerprint("early"), NOW), undefined);
+    assert.equal(await rooms.findCode(fingerprint("early"), NOW), undefined);
+    assert((await rooms.findToken(fingerprint("late"), NOW)) && (await rooms.findCode(fingerprint("late"), NOW)));
+  });
+
+  testLog("a second server finds what the first has written", async ({ rooms, origin, lines, fixture }) => {
+    const other = await fixture.second();
+    try {
+      assert.equal((await other.rooms.findRoom("#ops"))?.size, 20);
+      assert.deepEqual(await other.rooms.linesFrom(origin, 0, 100), lines);
+      await rooms.eraseBody(origin, 3);
+      assert.equal((await other.rooms.linesFrom(origin, 3, 1))[0]?.body, null);
+    } finally {
+      await other.close();
+    }
+  });
+}
+
+async function peaks(rooms: RoomStore, origin: string, size: number): Promise<readonly Bytes[]> {
+  return await rooms.nodes(origin, peakPlaces(size));
+}
+
+async function headAt(rooms: RoomStore, origin: string, size: number): Promise<{ size: number; root: Bytes }> {
+  return { size, root: new Frontier(size, await peaks(rooms, origin, size)).root() };
+}
