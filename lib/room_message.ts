@@ -180,6 +180,8 @@ export type RoomFrame =
     readonly epoch: number;
     /** `iv || ciphertext` under K_session. */
     readonly key: Bytes;
+    /** Whether a join line of the session's certificate stands, so that none is needed. */
+    readonly standing: boolean;
   }
   | ({ readonly type: "posted" } & PostedFields)
   | { readonly type: "history_end"; readonly room: string; readonly next: number }
@@ -274,6 +276,7 @@ function parseFrameByType(type: string, fields: JsonObject): RoomFrame {
         nextSeqno: count(fields, "next_seqno"),
         epoch: count(fields, "epoch"),
         key: bytes(fields, "key"),
+        standing: member(fields, "standing") === true,
       };
     }
     case "posted": {

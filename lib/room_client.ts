@@ -1,0 +1,395 @@
+/**
+ * The rooms of a client over one session at a time, which may break and come back (rooms.md sections 4 to 6).
+ *
+ *     const rooms = new RoomClient({ identity, trust, store, emit, … });
+ *     rooms.online(link);              a session stands: requests go there, and every room is come into again
+ *     rooms.take(frame, id);           whatever the server sends
+ *     await rooms.join("#ops");        resolves when all its lines are here
+ *     await rooms.post("#ops", { kind: "text", text: "hello" });     resolves when it would survive
+ *     rooms.offline();                 requests under way are refused; lines stay unsent
+ *
+ * Requests have ids, and their answers are promises; what nobody asked for becomes events. What is true of a room is
+ * `room_view.ts`, how a line gets into its log `room_member.ts`; sockets and sessions are not known here.
+ */
+
+import type { Bytes, Clock, Random } from "./bytes.ts";
+import type { Trust } from "./certificate_path.ts";
+import type { Statement } from "./envelope.ts";
+import type { Json } from "./json.ts";
+import { partners } from "./names.ts";
+import type { SigningKey } from "./pss.ts";
+import type { ListedRoom, Member, RoomEvent } from "./room_event.ts";
+import { postFrame, RequestRefused, RoomMember, type RoomPolicy, type RoomRecord } from "./room_member.ts";
+import type { RoomFrame } from "./room_message.ts";
+import { type Pin, Pins, type RoomView, type Signatures } from "./room_view.ts";
+
+/** A session with rooms, as far as this needs one. */
+export interface RoomLink {
+  /** The account. */
+  readonly username: string;
+  request(frame: { readonly type: string } & Readonly<Record<string, unknown>>): void;
+  /** The plaintext of what the server sealed for this session. */
+  open(payload: Bytes): Bytes | undefined;
+}
+
+/** What a client has on its disk of one server. */
+export interface ClientStore {
+  /** The record of a room; made where there is none. */
+  room(name: string): Promise<RoomRecord>;
+  /** The rooms that this client was in last. */
+  rooms(): Promise<readonly string[]>;
+  keepRooms(names: readonly string[]): Promise<void>;
+  certificate(fingerprint: string): Promise<string | undefined>;
+  keepCertificate(fingerprint: string, pem: string): Promise<void>;
+  pins(): Promise<readonly Pin[]>;
+  keepPin(pin: Pin): Promise<void>;
+}
+
+/** What {@link RoomClient} works with. */
+export interface RoomClientOptions {
+  /** This client's certificate, its PEM with intermediates, and its key. */
+  readonly identity: { readonly fingerprint: string; readonly pem: string; readonly key: SigningKey };
+  readonly trust: () => Promise<Trust>;
+  readonly store: ClientStore;
+  readonly emit: (event: RoomEvent) => void;
+  readonly now: Clock;
+  readonly random: Random;
+  /** Runs something later, in milliseconds. */
+  readonly later: (ms: number, run: () => void) => void;
+  readonly signatures?: Signatures;
+}
+
+/** Whoever waits for an answer. */
+interface Waiting {
+  readonly resolve: (frame: RoomFrame) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A refusal as the connection tells it. */
+export interface Refusal {
+  readonly errorType: string;
+  readonly reason: string;
+}
+
+/** The rooms of a client. */
+export class RoomClient {
+  readonly #options: RoomClientOptions;
+  readonly #members = new Map<string, Promise<RoomMember>>();
+  /** Those of {@link #members} that are there, for frames, which can't wait. */
+  readonly #ready = new Map<string, RoomMember>();
+  /** Rooms to come into again after a break. */
+  readonly #wanted = new Set<string>();
+  readonly #waiting = new Map<number, Waiting>();
+  /** The post that went out under an id. */
+  readonly #posts = new Map<number, { readonly room: string; readonly key: number }>();
+  readonly #certificates = new Map<string, Promise<string | undefined>>();
+  #pins: Promise<Pins> | undefined;
+  #link: RoomLink | undefined;
+  #username = "";
+  #nextId = 1;
+  #nextKey = 1;
+
+  constructor(options: RoomClientOptions) {
+    this.#options = options;
+  }
+
+  /** Whether there is a session. */
+  get isOnline(): boolean {
+    return this.#link !== undefined;
+  }
+
+  /** The account, once there was a session. */
+  get username(): string {
+    return this.#username;
+  }
+
+  /** Rooms that this client is in or was when it ended. */
+  get rooms(): readonly string[] {
+    return [...this.#wanted];
+  }
+
+  /** A room as it was checked; `undefined` for one that was never joined. */
+  view(room: string): RoomView | undefined {
+    return this.#ready.get(room)?.view;
+  }
+
+  /** How many lines are not known to be accepted. */
+  get unsentCount(): number {
+    return [...this.#ready.values()].reduce((sum, { unsentCount }) => sum + unsentCount, 0);
+  }
+
+  // The session.
+
+  /** Reads which rooms this client was in, and tells what is on the disk of them. */
+  async restore(): Promise<void> {
+    for (const room of await this.#options.store.rooms()) {
+      this.#wanted.add(room);
+      await (await this.#member(room)).load();
+    }
+  }
+
+  /** A session stands. Resolves when every room was come into again, or could not be. */
+  async online(link: RoomLink): Promise<void> {
+    this.#link = link;
+    this.#username = link.username;
+    await Promise.all([...this.#wanted].map((room) => this.#comeBack(room)));
+  }
+
+  async #comeBack(room: string): Promise<void> {
+    const link = this.#link;
+    try {
+      const member = await this.#member(room);
+      await member.enter(false);
+      if (link === this.#link && !member.isIn && member.view?.lie === undefined) this.#want(room, false);
+    } catch (error) {
+      if (!(error instanceof RequestRefused)) throw error;
+      if (link !== this.#link || !this.#link) return; // it comes back with the next session
+      this.#options.emit({ event: "left", room, reason: error.message });
+      if (error.errorType !== "server-error") this.#want(room, false);
+    }
+  }
+
+  /** The session is over. */
+  offline(): void {
+    this.#link = undefined;
+    const gone = notConnected();
+    for (const { reject } of this.#waiting.values()) reject(gone);
+    this.#waiting.clear();
+    this.#posts.clear();
+    for (const member of this.#ready.values()) member.offline();
+  }
+
+  /** What the server sent. */
+  take(frame: RoomFrame, id: Json | undefined): void {
+    const { emit } = this.#options;
+    const member = "room" in frame ? this.#ready.get(frame.room) : undefined;
+    if (frame.type === "posted") member?.take(frame);
+    else if (frame.type === "joined") member?.admit(frame);
+    else if (frame.type === "epoch") member?.takeKey(frame.payload);
+    else if (frame.type === "checkpoint") void member?.view?.takeCheckpoint(frame.checkpoint);
+    else if (frame.type === "presence") {
+      emit({ event: "presence", room: frame.room, username: frame.username, state: frame.state });
+    } else if (frame.type === "invited") emit({ event: "invited", room: frame.room, from: frame.from });
+    if (typeof id !== "number") return;
+    this.#waiting.get(id)?.resolve(frame);
+    this.#waiting.delete(id);
+  }
+
+  /** The server refused a request. */
+  refused({ errorType, reason }: Refusal, id: Json | undefined): void {
+    if (typeof id !== "number") return this.#options.emit({ event: "warning", message: reason });
+    const post = this.#posts.get(id);
+    this.#posts.delete(id);
+    if (post) this.#ready.get(post.room)?.refused(post.key, errorType, reason);
+    this.#waiting.get(id)?.reject(new RequestRefused(errorType, reason));
+    this.#waiting.delete(id);
+  }
+
+  /** Asks the server; rejects with {@link RequestRefused}. */
+  request(frame: { readonly type: string } & Readonly<Record<string, unknown>>): Promise<RoomFrame> {
+    const { promise, resolve, reject } = Promise.withResolvers<RoomFrame>();
+    const link = this.#link;
+    if (!link) return Promise.reject(notConnected());
+    const id = this.#nextId++;
+    this.#waiting.set(id, { resolve, reject });
+    link.request({ ...frame, id });
+    return promise;
+  }
+
+  /** To be called every few seconds: marks lines that no checkpoint covers. */
+  tick(): void {
+    for (const member of this.#ready.values()) member.view?.tick();
+  }
+
+  // Rooms.
+
+  #member(room: string): Promise<RoomMember> {
+    const known = this.#members.get(room);
+    if (known) return known;
+    const making = this.#makeMember(room);
+    this.#members.set(room, making);
+    making.catch(() => this.#members.delete(room));
+    return making;
+  }
+
+  async #makeMember(room: string): Promise<RoomMember> {
+    const { identity, trust, store, emit, now, random, later, signatures } = this.#options;
+    const record = await store.room(room);
+    for (const { key } of record.unsent) this.#nextKey = Math.max(this.#nextKey, key + 1);
+    const member = new RoomMember({
+      ...{ room, own: identity.fingerprint, key: identity.key, trust, emit, now, random, later, record },
+      ...(signatures ? { signatures } : {}),
+      pins: await (this.#pins ??= this.#readPins()),
+      ask: {
+        certificate: (fingerprint) => this.certificate(fingerprint),
+        inclusion: (index, size) => this.#proof({ type: "inclusion", room, index, size }),
+        consistency: (from, to) => this.#proof({ type: "consistency", room, from, to }),
+      },
+      username: () => this.#username,
+      request: (frame) => this.request(frame),
+      send: (post, key) => this.#post(post, key),
+      open: (payload) => this.#link?.open(payload),
+      nextKey: () => this.#nextKey++,
+    });
+    this.#ready.set(room, member);
+    return member;
+  }
+
+  async #readPins(): Promise<Pins> {
+    const { store, emit } = this.#options;
+    return new Pins(await store.pins(), (pin) => {
+      store.keepPin(pin).catch(() => emit({ event: "warning", message: "A device could not be noted on the disk." }));
+    });
+  }
+
+  #post(post: Parameters<typeof postFrame>[0], key: number): boolean {
+    if (!this.#link) return false;
+    const id = this.#nextId++;
+    this.#posts.set(id, { room: post.room, key });
+    if (this.#posts.size > 1_000) this.#forgetOldPosts();
+    this.#link.request({ ...postFrame(post), id });
+    return true;
+  }
+
+  /** Posts that were accepted are never answered by their id. */
+  #forgetOldPosts(): void {
+    for (const id of [...this.#posts.keys()].slice(0, 500)) this.#posts.delete(id);
+  }
+
+  async #proof(
+    question: { readonly type: "inclusion" | "consistency"; readonly room: string } & Readonly<Record<string, unknown>>,
+  ): Promise<readonly Bytes[] | undefined> {
+    const answer = await unlessRefused(this.request(question));
+    return answer?.type === question.type && "hashes" in answer ? answer.hashes : undefined;
+  }
+
+  /** A certificate with its intermediates, from the disk or the server; `undefined` where the server has none. */
+  certificate(fingerprint: string): Promise<string | undefined> {
+    const { identity } = this.#options;
+    if (fingerprint === identity.fingerprint) return Promise.resolve(identity.pem);
+    const known = this.#certificates.get(fingerprint);
+    if (known) return known;
+    const asked = this.#askCertificate(fingerprint);
+    this.#certificates.set(fingerprint, asked);
+    const forget = () => this.#certificates.delete(fingerprint);
+    asked.then((pem) => pem ?? forget(), forget);
+    return asked;
+  }
+
+  async #askCertificate(fingerprint: string): Promise<string | undefined> {
+    const { store } = this.#options;
+    const kept = await store.certificate(fingerprint);
+    if (kept !== undefined) return kept;
+    const answer = await unlessRefused(this.request({ type: "certificate", fingerprint }));
+    if (answer?.type !== "certificate" || answer.fingerprint !== fingerprint) return undefined;
+    await store.keepCertificate(fingerprint, answer.pem);
+    return answer.pem;
+  }
+
+  #want(room: string, isWanted: boolean): void {
+    const { store, emit } = this.#options;
+    if (this.#wanted.has(room) === isWanted) return;
+    if (isWanted) this.#wanted.add(room);
+    else this.#wanted.delete(room);
+    store.keepRooms([...this.#wanted]).catch(() => {
+      emit({ event: "warning", message: "Which rooms you are in could not be noted on the disk." });
+    });
+  }
+
+  /** Makes a room and comes in. */
+  async create(room: string, policy: RoomPolicy): Promise<void> {
+    const member = await this.#member(room);
+    this.#want(room, true);
+    await this.#entering(room, member.enter(true, policy));
+  }
+
+  /** Comes into a room, or begins a direct conversation. */
+  async join(room: string): Promise<void> {
+    const member = await this.#member(room);
+    this.#want(room, true);
+    await this.#entering(room, member.enter(true));
+  }
+
+  async #entering(room: string, entered: Promise<void>): Promise<void> {
+    try {
+      await entered;
+    } catch (error) {
+      if (this.#link && error instanceof RequestRefused) this.#want(room, false);
+      throw error;
+    }
+  }
+
+  /** Leaves a room: a line, as everything that others are to know. */
+  async part(room: string): Promise<void> {
+    this.#want(room, false);
+    await this.post(room, { kind: "part" });
+  }
+
+  /** Writes a line; resolves with its key once it would survive. Throws `bad-envelope` for what nobody would take. */
+  async post(room: string, statement: Statement): Promise<number> {
+    const member = this.#ready.get(room);
+    if (!member?.view) throw new RequestRefused("not-member", "You are not in this room; join it first.");
+    return await member.post(statement);
+  }
+
+  // What the server says, unchecked.
+
+  /** Who is in a room, and who is there now. */
+  async members(room: string): Promise<readonly Member[]> {
+    const all: Member[] = [];
+    for (let from: number | undefined = 0; from !== undefined;) {
+      const page: RoomFrame = await this.request({ type: "members", room, from });
+      if (page.type !== "members") break;
+      all.push(...page.members);
+      from = page.next !== undefined && page.next > from ? page.next : undefined;
+    }
+    return all;
+  }
+
+  /** The rooms that one may know of. */
+  async list(): Promise<readonly ListedRoom[]> {
+    const all: ListedRoom[] = [];
+    for (let from: string | undefined = ""; from !== undefined;) {
+      const page: RoomFrame = await this.request({ type: "rooms", from });
+      if (page.type !== "rooms") break;
+      all.push(...page.rooms);
+      from = page.next !== undefined && page.next > from ? page.next : undefined;
+    }
+    return all;
+  }
+
+  /** Somebody's certificates, as this client has seen them in join lines. */
+  async devices(username: string): Promise<string[]> {
+    return (await (this.#pins ??= this.#readPins())).devices(username);
+  }
+
+  /** The newest head, asked for and checked. */
+  async head(room: string): Promise<void> {
+    await this.request({ type: "checkpoint", room });
+    await this.view(room)?.settled();
+  }
+
+  /** Resolves when nothing is being done: for an orderly end. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#ready.values()].map((member) => member.settled()));
+  }
+
+  /** The other party of a direct conversation. */
+  otherOf(room: string): string | undefined {
+    return partners(room)?.find((name) => name !== this.#username.toLowerCase());
+  }
+}
+
+function notConnected(): RequestRefused {
+  return new RequestRefused("timeout", "There is no connection to the server now.");
+}
+
+/** The answer; `undefined` where the server refuses. Rejects where there is no connection. */
+async function unlessRefused(asked: Promise<RoomFrame>): Promise<RoomFrame | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof RequestRefused && error.errorType !== "timeout") return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * What a client tells of its rooms: to a screen, to a plain terminal, and one JSON a line to a bot.
+ *
+ *     {"event":"line","room":"#ops","index":41,"from":"9f86…","username":"ada","seqno":3,"kind":"text","text":"hello",…}
+ *     {"event":"lie","room":"#ops","lie":"fork","reason":"The server has signed two different logs of 57 lines."}
+ *
+ * Every value is JSON as it stands. Texts, names and reasons are others' and exactly as they came: whoever shows them on
+ * a terminal passes them through `printable`.
+ */
+
+import type { Statement } from "./envelope.ts";
+import type { HistoryPolicy, ListedRoom, Member } from "./room_message.ts";
+
+/** The ways in which a server is caught. */
+export type Lie =
+  /** A line between two others is kept back. */
+  | "missing line"
+  /** A line is not as it was signed, or not as it was shown before. */
+  | "changed line"
+  /** A line that its author never signed. */
+  | "invented line"
+  /** A line of another room or log. */
+  | "replayed line"
+  /** An author's lines are not in the order in which they were written, or one is left out. */
+  | "wrong order"
+  /** A signed head is not that of the lines that were shown. */
+  | "wrong head"
+  /** Two logs under one name. */
+  | "fork"
+  /** A head of a shorter or earlier log after that of a longer one. */
+  | "old head"
+  /** A head that no certificate of this server has signed. */
+  | "unsigned head"
+  /** Another log in place of the one that was pinned. */
+  | "other log";
+
+/** A line of a room. */
+export interface LineEvent {
+  readonly event: "line";
+  readonly room: string;
+  readonly index: number;
+  /** The author: a certificate's fingerprint. */
+  readonly from: string;
+  /** The name in the author's own `join` line; null before one is known. */
+  readonly username: string | null;
+  readonly seqno: number;
+  /** The author's own time, unix milliseconds. */
+  readonly ts: number;
+  /** The time of the first checkpoint shown that covers the line, unix seconds; null until there is one. */
+  readonly by: number | null;
+  /** Null where the words are erased, or can't be read. */
+  readonly kind: string | null;
+  readonly text: string | null;
+  /** What a line of a known kind says. */
+  readonly statement: Statement | null;
+  /** How many lines the author had seen signed. */
+  readonly seen: number | null;
+  readonly mine: boolean;
+  readonly erased: boolean;
+  /** Whether signatures are still to be checked: `checked` or `bad_line` follows. */
+  readonly unchecked: boolean;
+  /** What is wrong with the line. */
+  readonly bad: string | null;
+}
+
+/** Everything that happens. */
+export type RoomEvent =
+  | { readonly event: "online"; readonly username: string; readonly server_fingerprint: string }
+  /** `retry_in`: milliseconds; null where nothing more is tried. */
+  | { readonly event: "offline"; readonly reason: string; readonly retry_in: number | null }
+  | {
+    readonly event: "joined";
+    readonly room: string;
+    readonly origin: string;
+    readonly mode: string;
+    readonly history: HistoryPolicy;
+    readonly topic: string;
+    /** How many lines the log has. */
+    readonly count: number;
+  }
+  /** All lines up to the time of joining are here. */
+  | { readonly event: "caught_up"; readonly room: string; readonly size: number }
+  | { readonly event: "left"; readonly room: string; readonly reason: string }
+  | LineEvent
+  /** The signatures of lines from..to-1, shown as unchecked before, are good. */
+  | { readonly event: "checked"; readonly room: string; readonly from: number; readonly to: number }
+  | { readonly event: "bad_line"; readonly room: string; readonly index: number; readonly reason: string }
+  | { readonly event: "erased"; readonly room: string; readonly index: number }
+  /** A signed head covers every line before `size`: these are accepted. */
+  | { readonly event: "covered"; readonly room: string; readonly size: number; readonly time: number }
+  /** No head has covered lines from..to-1 for 30 seconds. */
+  | { readonly event: "uncovered"; readonly room: string; readonly from: number; readonly to: number }
+  | {
+    readonly event: "state";
+    readonly room: string;
+    readonly topic: string;
+    readonly members: readonly { readonly username: string; readonly role: string }[];
+  }
+  /** A further certificate of somebody's; `vouched`: one that was known before has said so. */
+  | {
+    readonly event: "device";
+    readonly room: string;
+    readonly username: string;
+    readonly fingerprint: string;
+    readonly vouched: boolean;
+  }
+  /** The room is not trusted any more, and takes no lines. */
+  | { readonly event: "lie"; readonly room: string; readonly lie: Lie; readonly reason: string }
+  /** A line of one's own is on the disk and on its way; `key` names it until it has an index. */
+  | {
+    readonly event: "sending";
+    readonly room: string;
+    readonly key: number;
+    readonly kind: string;
+    readonly text: string | null;
+  }
+  | { readonly event: "accepted"; readonly room: string; readonly key: number; readonly index: number }
+  /** It will not be sent again. */
+  | {
+    readonly event: "dropped";
+    readonly room: string;
+    readonly key: number;
+    readonly error_type: string;
+    readonly reason: string;
+  }
+  /** Lines stay unsent for the time being. */
+  | { readonly event: "waiting"; readonly room: string; readonly count: number; readonly reason: string }
+  | { readonly event: "presence"; readonly room: string; readonly username: string; readonly state: string }
+  | { readonly event: "invited"; readonly room: string; readonly from: string }
+  | { readonly event: "warning"; readonly message: string };
+
+/** A page of members, or of rooms. */
+export type { ListedRoom, Member };

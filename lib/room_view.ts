@@ -1,0 +1,843 @@
+/**
+ * One room as one client keeps and checks it (rooms.md sections 2 to 4): nothing of it is believed because the server
+ * says so.
+ *
+ *     posted → its place: the next index, gapless seqno, R, H and C, room, `seen`, what it changes      #place, at once
+ *            → its author: signature, certificate as of the covering checkpoint, name → event "line"    #finish, in order
+ *     checkpoint → signed by a certificate for the origin's server, later than the last → its root is that of the
+ *            lines that were shown → event "covered"
+ *
+ * Where the server is caught, event "lie" says at what, and the room takes nothing more: what was shown before stays.
+ * A line that is merely not good (an envelope of another form, a certificate that had ended, an act beyond the author's
+ * role) is shown as bad, changes nothing, and the room goes on. Many lines at once are shown before their signatures are
+ * checked, and say so.
+ *
+ * What it needs it asks for ({@link ViewQuestions}); what must outlive the program it hands out ({@link Kept}). Who the
+ * server is on the wire, sending, and which rooms there are, is `room_client.ts`.
+ */
+
+import { decrypt } from "./aes_cbc.ts";
+import { type Bytes, type Clock, encodeHex, encodeUtf8, parseHex } from "./bytes.ts";
+import { type CertificatePath, findPath, type Trust } from "./certificate_path.ts";
+import { type Checkpoint, isCheckpointSigned } from "./checkpoint.ts";
+import { type Envelope, type Head, parseEnvelope } from "./envelope.ts";
+import { ProtocolError } from "./errors.ts";
+import { VerifyingKey } from "./pss.ts";
+import type { Lie, LineEvent, RoomEvent } from "./room_event.ts";
+import { isCarriedBy, isOfLog, isOpenedBy, logHash, parseOrigin } from "./room_line.ts";
+import { EMPTY_ROOT, leafHash, verifyConsistency } from "./room_log.ts";
+import type { PostedFields } from "./room_message.ts";
+import { RoomState } from "./room_state.ts";
+import { LogTree } from "./room_tree.ts";
+import { encodeLine, messageInput, parseLine, type TranscriptLine } from "./transcript.ts";
+import { type Certificate, parseCertificates } from "./x509.ts";
+
+/** How long a line may go without a checkpoint before it is marked, in milliseconds (rooms.md section 3). */
+const COVER_WITHIN = 30_000;
+/** Lines that came before their turn and wait for it; history brings the others again. */
+const MAX_AHEAD = 4_096;
+/** Signatures that are checked at once. */
+const BATCH = 64;
+/** With more lines than these waiting, lines are shown before their signatures are checked. */
+const SHOW_UNCHECKED = 4 * BATCH;
+/** Later than any time that a ban can name, and earlier than for good: what is objected to then always was. */
+const AT_ANY_TIME = Number.MAX_SAFE_INTEGER;
+/** Lines that decide about others: these can't be erased. */
+const ACTS: ReadonlySet<string> = new Set(["join", "part", "topic", "invite", "kick", "ban", "mute", "role", "device"]);
+
+/** What a view asks others for. A promise that rejects means: not now; `undefined`: the server has none. */
+export interface ViewQuestions {
+  /** The PEM of a certificate, with its intermediates. */
+  certificate(fingerprint: string): Promise<string | undefined>;
+  /** The audit path of a line. */
+  inclusion(index: number, size: number): Promise<readonly Bytes[] | undefined>;
+  consistency(from: number, to: number): Promise<readonly Bytes[] | undefined>;
+}
+
+/** What must be on the disk to go on from. */
+export type Kept =
+  /** Where a log begins whose beginning isn't shown. */
+  | { readonly type: "base"; readonly size: number; readonly peaks: readonly Bytes[] }
+  | { readonly type: "line"; readonly index: number; readonly line: string; readonly envelope: Bytes | null }
+  | { readonly type: "erasure"; readonly index: number }
+  | { readonly type: "checkpoint"; readonly checkpoint: Checkpoint }
+  | {
+    readonly type: "lie";
+    readonly lie: Lie;
+    readonly reason: string;
+    /** Signed heads that convict, where there are such. */
+    readonly heads: readonly Checkpoint[];
+  };
+
+/** A line as it was kept. */
+export interface KeptLine {
+  readonly line: string;
+  readonly envelope: Bytes | null;
+}
+
+/** What was kept of a room. */
+export interface KeptRoom {
+  readonly base: { readonly size: number; readonly peaks: readonly Bytes[] } | undefined;
+  /** From the base on. */
+  readonly lines: readonly KeptLine[];
+  readonly checkpoint: Checkpoint | undefined;
+  readonly lie: { readonly lie: Lie; readonly reason: string } | undefined;
+}
+
+/** Checks signatures of lines, many at once. */
+export interface Signatures {
+  check(batch: readonly { readonly line: TranscriptLine; readonly modulus: bigint }[]):
+    | Promise<readonly boolean[]>
+    | readonly boolean[];
+}
+
+/** Which certificates are whose, as far as this client has seen: one for all rooms of a server. */
+export class Pins {
+  /** Usernames as they are compared, by fingerprint. */
+  readonly #names = new Map<string, string>();
+  readonly #vouched = new Set<string>();
+  readonly #changed: (pin: Pin) => void;
+
+  constructor(known: Iterable<Pin> = [], changed: (pin: Pin) => void = () => {}) {
+    for (const { fingerprint, username } of known) this.#names.set(fingerprint, username);
+    this.#changed = changed;
+  }
+
+  /** A certificate says whose it is: the first of an account, a known one, a further one, or somebody else's. */
+  see(fingerprint: string, username: string): "first" | "known" | "further" | "vouched" | "another's" {
+    const name = username.toLowerCase();
+    const known = this.#names.get(fingerprint);
+    if (known !== undefined) return known === name ? "known" : "another's";
+    const isFirst = !this.devices(name).length;
+    this.#names.set(fingerprint, name);
+    this.#changed({ fingerprint, username: name });
+    return isFirst ? "first" : this.#vouched.has(`${name} ${fingerprint}`) ? "vouched" : "further";
+  }
+
+  /** A certificate of an account says that another is of the same. */
+  vouch(fingerprint: string, username: string): void {
+    this.#vouched.add(`${username.toLowerCase()} ${fingerprint}`);
+  }
+
+  /** The certificates of an account. */
+  devices(username: string): string[] {
+    return [...this.#names].flatMap(([device, name]) => name === username.toLowerCase() ? [device] : []);
+  }
+}
+
+/** A certificate and the account that it said it is of. */
+export interface Pin {
+  readonly fingerprint: string;
+  readonly username: string;
+}
+
+/** What a view works with. */
+export interface RoomViewOptions {
+  readonly room: string;
+  readonly origin: string;
+  /** Whether the log is shown from its beginning. */
+  readonly history: "all" | "since_join";
+  /** The fingerprint of this client's certificate. */
+  readonly own: string;
+  readonly trust: () => Promise<Trust>;
+  readonly pins: Pins;
+  readonly ask: ViewQuestions;
+  readonly emit: (event: RoomEvent) => void;
+  readonly keep: (kept: Kept) => void;
+  readonly now: Clock;
+  /** Who checks signatures; without it they are checked here. */
+  readonly signatures?: Signatures;
+}
+
+/** Somebody who writes. */
+interface Author {
+  readonly fingerprint: string;
+  /** The seqno that is due; `undefined` where the log's beginning isn't shown. */
+  next: number | undefined;
+  /** The last line's time. */
+  ts: number;
+  seen: number;
+  username: string | undefined;
+}
+
+/** A certificate that can be asked for its key and its path. */
+interface Known {
+  readonly leaf: Certificate;
+  readonly chain: readonly Certificate[];
+  readonly modulus: bigint;
+  readonly key: VerifyingKey;
+  readonly asAuthor: CertificatePath;
+  readonly asServer: CertificatePath;
+}
+
+/** A line that has its place. */
+interface Placed {
+  readonly index: number;
+  readonly line: TranscriptLine;
+  readonly text: string;
+  readonly author: Author;
+  readonly username: string | undefined;
+  readonly envelope: Envelope | undefined;
+  readonly bytes: Bytes | null;
+  bad: string | undefined;
+  /** Was shown as unchecked. */
+  isShown: boolean;
+}
+
+/** A line that no checkpoint covers yet. */
+interface Uncovered {
+  readonly index: number;
+  readonly author: string;
+  readonly since: number;
+}
+
+/** A room. */
+export class RoomView {
+  readonly #options: RoomViewOptions;
+  readonly #log: Bytes;
+  readonly #server: string;
+  readonly #state: RoomState;
+  #tree: LogTree | undefined;
+  readonly #authors = new Map<string, Author>();
+  /** The author of each line from the base on. */
+  readonly #lines: Author[] = [];
+  /** Lines that can't be erased. */
+  readonly #acts = new Set<number>();
+  /** Lines whose words are not shown, and since when, until their author's redaction comes. */
+  readonly #wordless = new Map<number, number>();
+  readonly #keys = new Map<number, Bytes>();
+  /** Whether the server has given every key that it gives. */
+  #hasKeys = false;
+  readonly #ahead = new Map<number, PostedFields>();
+  readonly #certificates = new Map<string, Promise<Known | undefined>>();
+
+  #queue: Placed[] = [];
+  #finishing: Promise<void> | undefined;
+  #heads: Promise<void> = Promise.resolve();
+  #newest: Checkpoint | undefined;
+  /** Signed heads of lines that are not all here yet. */
+  #unproved: Checkpoint[] = [];
+  readonly #coverings: { readonly size: number; readonly time: number }[] = [];
+  #uncovered: Uncovered[] = [];
+  #markedTo = 0;
+  #isLive = false;
+  #lie: Lie | undefined;
+
+  constructor(options: RoomViewOptions) {
+    this.#options = options;
+    this.#log = logHash(options.origin);
+    this.#server = parseOrigin(options.origin)?.server ?? "";
+    this.#state = new RoomState(options.room, false);
+    if (options.history === "all") this.#tree = new LogTree();
+  }
+
+  /** Takes what was kept. Its lines were checked when they came; the last `shown` of them are told again. */
+  restore({ base, lines, checkpoint, lie }: KeptRoom, shown: number): void {
+    if (base) this.#tree = new LogTree(base.size, base.peaks);
+    const isCovering = checkpoint && checkpoint.size <= (base?.size ?? 0) + lines.length;
+    if (isCovering) this.#coverings.push(checkpoint);
+    const recent: LineEvent[] = [];
+    for (const { line: text, envelope } of lines) {
+      const line = parseLine(text);
+      const placed = line && this.#place(this.size, line, text, envelope);
+      if (!placed) break;
+      if (placed.username !== undefined) this.#options.pins.see(placed.line.signer, placed.username);
+      recent.push(this.#lineEvent(placed, false));
+      if (recent.length > 2 * shown) recent.splice(0, shown);
+    }
+    this.#wordless.clear();
+    this.#uncovered = this.#uncovered.filter(({ index }) => index >= (checkpoint?.size ?? 0));
+    this.#newest = checkpoint;
+    recent.slice(-shown).forEach(this.#options.emit);
+    if (checkpoint && !isCovering) this.#unproved.push(checkpoint);
+    if (lie) this.#deny(lie.lie, lie.reason);
+  }
+
+  // What is known.
+
+  /** How many lines of the log are here, or lie before the first that is shown. */
+  get size(): number {
+    return this.#tree?.size ?? 0;
+  }
+
+  /** The first line that is shown. */
+  get base(): number | undefined {
+    return this.#tree?.base;
+  }
+
+  /** The newest signed head. */
+  get checkpoint(): Checkpoint | undefined {
+    return this.#newest;
+  }
+
+  /** The newest head whose signature was checked: what the next line says that it has seen. */
+  get seen(): Head {
+    return this.#newest ? { size: this.#newest.size, root: this.#newest.root } : EMPTY_HEAD;
+  }
+
+  /** At what the server was caught. */
+  get lie(): Lie | undefined {
+    return this.#lie;
+  }
+
+  /** Members and the topic, as the lines have it; nothing to rely on where the log's beginning isn't shown. */
+  get state(): RoomState {
+    return this.#state;
+  }
+
+  /** The seqno of this client's next line, and the time of the last; `undefined` where no line of it is known. */
+  get own(): { readonly seqno: number; readonly ts: number } | undefined {
+    const author = this.#authors.get(this.#options.own);
+    return author?.next === undefined ? undefined : { seqno: author.next, ts: author.ts };
+  }
+
+  /** Up to where a signed head has been found to be that of the lines. */
+  get covered(): number {
+    return this.#coverings.at(-1)?.size ?? 0;
+  }
+
+  /** The tree, for proofs over what is covered. */
+  get tree(): LogTree | undefined {
+    return this.#tree;
+  }
+
+  /** How many others have said that they had seen a head beyond the line. */
+  countersigners(index: number): number {
+    const author = this.#authorOf(index);
+    return [...this.#authors.values()].filter((other) => other !== author && other.seen > index).length;
+  }
+
+  /** The name in the join line of a certificate. */
+  usernameOf(fingerprint: string): string | undefined {
+    return this.#authors.get(fingerprint)?.username;
+  }
+
+  /** The PEM with intermediates of every author of lines from..to-1 and of those who signed the heads. */
+  async certificates(from: number, to: number, heads: readonly Checkpoint[]): Promise<string[]> {
+    const wanted = new Set(heads.map((head) => head.from));
+    for (let index = from; index < to; index++) wanted.add(this.#authorOf(index)?.fingerprint ?? "");
+    const known = await Promise.all([...wanted].map((fingerprint) => this.#certificate(fingerprint)));
+    return known.flatMap((one) => one ? [one.chain.map(({ pem }) => pem).join("")] : []);
+  }
+
+  #authorOf(index: number): Author | undefined {
+    return this.#lines[index - (this.#tree?.base ?? 0)];
+  }
+
+  // Taking.
+
+  /** A key of the room. */
+  takeKey(epoch: number, key: Bytes): void {
+    this.#keys.set(epoch, key);
+    this.#drain();
+  }
+
+  /** The newest epoch whose key is known. */
+  get epoch(): { readonly epoch: number; readonly key: Bytes } | undefined {
+    const epoch = Math.max(...this.#keys.keys());
+    const key = this.#keys.get(epoch);
+    return key && { epoch, key };
+  }
+
+  /** Whether the next line is here and its key is not. */
+  get lacksKey(): boolean {
+    return this.#tree !== undefined && this.#ahead.has(this.size);
+  }
+
+  /** The server has given all keys that it gives: what can't be read now won't be. */
+  tookAllKeys(): void {
+    this.#hasKeys = true;
+    this.#drain();
+    this.#hasKeys = false;
+  }
+
+  /** A line. One before its turn waits for those before it, which the caller asks for. */
+  take(posted: PostedFields): void {
+    if (this.#lie) return;
+    if (this.#tree && posted.index < this.#tree.size) return this.#compare(posted, this.#tree);
+    if (this.#ahead.size < MAX_AHEAD) this.#ahead.set(posted.index, posted);
+    this.#drain();
+  }
+
+  /** Whether lines before one that is here are not. */
+  get hasGap(): boolean {
+    return this.#ahead.size > 0 && !this.#ahead.has(this.size);
+  }
+
+  /** The server has shown what it has from that index on, and the next line isn't there. */
+  missed(index: number): void {
+    if (this.#lie || this.size > index) return;
+    this.#deny("missing line", `The server shows no line ${index}, but lines after it: a line is kept back.`);
+  }
+
+  /** Begins a log whose beginning isn't shown with the first line that is: its audit path tells what lies before. */
+  async begin(index: number): Promise<void> {
+    const path = index === 0 ? [] : await this.#options.ask.inclusion(index, index + 1);
+    if (this.#tree || !path) return;
+    const peaks = path.toReversed();
+    try {
+      this.#tree = new LogTree(index, peaks);
+    } catch {
+      return this.#deny("wrong head", `The server's proof for line ${index} is none.`);
+    }
+    this.#options.keep({ type: "base", size: index, peaks });
+    for (const early of this.#ahead.keys()) if (early < index) this.#ahead.delete(early);
+    this.#drain();
+  }
+
+  /** A line that was there before is the same, or the server is caught. */
+  #compare(posted: PostedFields, tree: LogTree): void {
+    const leaf = tree.leaf(posted.index);
+    const again = leafHash(encodeUtf8(encodeLine(lineOf(posted))));
+    if (leaf && encodeHex(leaf) !== encodeHex(again)) {
+      this.#deny("changed line", `Line ${posted.index} is not the one that the server showed before.`);
+    }
+  }
+
+  #drain(): void {
+    const tree = this.#tree;
+    if (!tree) return;
+    for (let next = this.#ahead.get(tree.size); next && !this.#lie; next = this.#ahead.get(tree.size)) {
+      const key = this.#keys.get(next.epoch);
+      if (next.body && !key && !this.#hasKeys) break;
+      this.#ahead.delete(next.index);
+      const line = lineOf(next);
+      const isCarried = next.body === null || isCarriedBy(line.body, next.body);
+      const bytes = next.body && key && isCarried ? decrypt(key, next.body) : undefined;
+      const placed = this.#place(next.index, line, encodeLine(line), bytes ?? null);
+      if (!placed) break;
+      if (!isCarried) this.#denyLine(placed, "changed line", "its body is not the one that its author signed");
+      else if (next.body && key && !bytes) {
+        this.#denyLine(placed, "changed line", "its body can't be decrypted with the room's key");
+      } else if (next.body && !key) placed.bad = "The server gives no key for it.";
+      this.#queue.push(placed);
+    }
+    this.#prove();
+    this.#finish();
+  }
+
+  /** Gives a line its place: everything that can be said without its author's certificate. */
+  #place(index: number, line: TranscriptLine, text: string, bytes: Bytes | null): Placed | undefined {
+    const tree = this.#tree;
+    if (!tree) return undefined;
+    const author = this.#author(line.signer);
+    const { envelope, bad } = readEnvelope(line, bytes);
+    const placed: Placed = {
+      ...{ index, line, text, author, envelope, bytes, bad, isShown: false },
+      username: envelope?.statement?.kind === "join" ? envelope.statement.username : author.username,
+    };
+    const due = author.next ?? line.seqno;
+    tree.append(leafHash(encodeUtf8(text)));
+    this.#lines.push(author);
+    this.#uncovered.push({ index, author: line.signer, since: this.#options.now() });
+    if (line.seqno !== due) {
+      const what =
+        `its author's line ${line.seqno} stands where line ${due} is due: one was dropped, or two were swapped`;
+      this.#denyLine(placed, "wrong order", what);
+      return placed;
+    }
+    author.next = line.seqno + 1;
+    author.ts = line.ts;
+    if (!isOfLog(line.body, this.#log)) {
+      this.#denyLine(placed, "replayed line", "it was written for another room or log");
+    } else if (bytes && !isOpenedBy(line.body, bytes)) {
+      this.#denyLine(placed, "changed line", "its words are not those that its author signed");
+    } else if (envelope && bad === undefined) this.#read(placed, envelope, tree);
+    else if (!bytes) this.#wordless.set(index, this.#options.now());
+    return placed;
+  }
+
+  #author(fingerprint: string): Author {
+    const known = this.#authors.get(fingerprint);
+    if (known) return known;
+    const next = this.#tree?.base === 0 ? 0 : undefined;
+    const author: Author = { fingerprint, next, ts: 0, seen: 0, username: undefined };
+    this.#authors.set(fingerprint, author);
+    return author;
+  }
+
+  /** What a line says, and whether it may. */
+  #read(placed: Placed, { room, seen, statement, kind }: Envelope, tree: LogTree): void {
+    const { index, author } = placed;
+    if (room !== this.#options.room) return this.#denyLine(placed, "replayed line", "it was written for another room");
+    if (seen.size > index) return this.#denyLine(placed, "wrong head", "it had seen lines that were not there");
+    if (seen.size < author.seen) {
+      return this.#denyLine(placed, "wrong order", "it had seen less than its author's line before");
+    }
+    const root = seen.size === 0 ? EMPTY_HEAD.root : tree.rootAt(seen.size);
+    if (root !== undefined && root !== seen.root) {
+      return this.#denyLine(placed, "fork", `its author was shown another log of ${seen.size} lines`);
+    }
+    author.seen = seen.size;
+    if (ACTS.has(kind)) this.#acts.add(index);
+    const username = statement?.kind === "join" ? statement.username : author.username ?? "";
+    const act = { author: author.fingerprint, username, statement };
+    placed.bad = this.#objection(placed, act);
+    if (placed.bad !== undefined) return;
+    if (statement?.kind === "join") author.username = username;
+    if (statement?.kind === "redact") this.#wordless.delete(statement.index);
+    this.#state.apply(act);
+  }
+
+  #objection({ author, index }: Placed, act: Parameters<RoomState["objection"]>[0]): string | undefined {
+    const { statement, username } = act;
+    if (statement?.kind === "join") {
+      if (author.username !== undefined && author.username.toLowerCase() !== username.toLowerCase()) {
+        return `This certificate called itself "${author.username}" before.`;
+      }
+    }
+    if (statement?.kind === "redact") {
+      const target = statement.index < index ? this.#authorOf(statement.index) : undefined;
+      const isOwn = target === author || (target === undefined && statement.index < (this.#tree?.base ?? 0));
+      if (!isOwn || this.#acts.has(statement.index)) return "It erases what its author may not erase.";
+    }
+    if (this.#tree?.base !== 0) return undefined; // roles are known from the lines alone, and these aren't all
+    const objection = this.#state.objection(act, AT_ANY_TIME);
+    return objection === "forbidden" || objection === "not-member" ? OBJECTIONS[objection] : undefined;
+  }
+
+  // The author.
+
+  /** Goes on with what waited for an answer of the server. */
+  wake(): void {
+    this.#finish();
+  }
+
+  /** Resolves when all that came is shown, or waits for others. */
+  async settled(): Promise<void> {
+    await this.#heads;
+    await this.#finishing;
+    await this.#heads;
+  }
+
+  #finish(): void {
+    this.#finishing ??= this.#finishAll().catch(() => {}).finally(() => this.#finishing = undefined);
+  }
+
+  async #finishAll(): Promise<void> {
+    while (this.#queue.length > 0) {
+      if (this.#queue.length > SHOW_UNCHECKED) this.#showUnchecked();
+      const batch = this.#queue.slice(0, BATCH);
+      const known = await Promise.all(batch.map(({ author }) => this.#certificate(author.fingerprint)));
+      const signed = batch.flatMap(({ line }, at) => {
+        const modulus = known[at]?.modulus;
+        return modulus === undefined ? [] : [{ line, modulus }];
+      });
+      const verdicts = [...await (this.#options.signatures?.check(signed) ?? checkHere(signed))];
+      this.#queue.splice(0, batch.length);
+      let [from, to] = [Infinity, 0];
+      for (const [at, placed] of batch.entries()) {
+        const certificate = known[at];
+        this.#finishLine(placed, certificate, certificate ? verdicts.shift() === true : false);
+        if (this.#denied === placed.index) {
+          this.#queue = []; // what came after it is nothing to be shown
+          break;
+        }
+        if (placed.isShown && placed.bad === undefined) [from, to] = [Math.min(from, placed.index), placed.index + 1];
+      }
+      if (to > 0) this.#options.emit({ event: "checked", room: this.#options.room, from, to });
+    }
+    this.#prove();
+  }
+
+  #showUnchecked(): void {
+    for (const placed of this.#queue) {
+      if (!placed.isShown) this.#options.emit(this.#lineEvent(placed, true));
+      placed.isShown = true;
+    }
+  }
+
+  #finishLine(placed: Placed, certificate: Known | undefined, isSigned: boolean): void {
+    const { index, text, author, bytes, envelope } = placed;
+    const { room, emit, keep, pins, now } = this.#options;
+    const wasDenied = this.#denied === index;
+    if (!certificate) placed.bad ??= "The server has no certificate of its author.";
+    else if (!isSigned && !wasDenied) {
+      this.#denyLine(placed, "invented line", "its author did not sign it");
+    } else {
+      const at = this.#timeOf(index) ?? now();
+      const problem = certificate.asAuthor.problems(at, "offline")[0];
+      if (problem !== undefined && neverHeld(certificate)) this.#denyLine(placed, "invented line", problem);
+      placed.bad ??= problem;
+    }
+    const { statement } = envelope ?? {};
+    if (statement?.kind === "join" && placed.bad === undefined) {
+      const device = pins.see(author.fingerprint, statement.username);
+      if (device === "another's") placed.bad = "Its author's certificate was somebody else's before.";
+      if (device === "further" || device === "vouched") {
+        const { username } = statement;
+        emit({ event: "device", room, username, fingerprint: author.fingerprint, vouched: device === "vouched" });
+      }
+    }
+    if (!placed.isShown) emit(this.#lineEvent(placed, false));
+    else if (placed.bad !== undefined) emit({ event: "bad_line", room, index, reason: placed.bad });
+    if (this.#lie && this.#denied !== undefined && index >= this.#denied) return;
+    keep({ type: "line", index, line: text, envelope: bytes });
+    if (placed.bad !== undefined) return;
+    if (statement?.kind === "redact") {
+      keep({ type: "erasure", index: statement.index });
+      emit({ event: "erased", room, index: statement.index });
+    }
+    if (statement?.kind === "device" && author.username !== undefined) {
+      pins.vouch(statement.fingerprint, author.username);
+    }
+    if (statement && this.#isLive && ACTS.has(statement.kind)) this.#tellState();
+  }
+
+  /** The index of the line at which the server was caught. */
+  #denied: number | undefined;
+
+  #lineEvent({ index, line, author, username, envelope, bytes, bad }: Placed, unchecked: boolean): LineEvent {
+    const { statement } = envelope ?? {};
+    const isText = statement?.kind === "text" || statement?.kind === "topic";
+    return {
+      event: "line",
+      room: this.#options.room,
+      index,
+      from: author.fingerprint,
+      username: username ?? null,
+      seqno: line.seqno,
+      ts: line.ts,
+      by: this.#timeOf(index, true) ?? null,
+      kind: envelope?.kind ?? null,
+      text: isText ? statement.text : null,
+      statement: statement ?? null,
+      seen: envelope?.seen.size ?? null,
+      mine: author.fingerprint === this.#options.own,
+      erased: bytes === null && bad === undefined,
+      unchecked,
+      bad: bad ?? null,
+    };
+  }
+
+  /** The time of the first checkpoint shown that covers a line: unix milliseconds, or seconds. */
+  #timeOf(index: number, inSeconds = false): number | undefined {
+    let first: number | undefined;
+    for (let at = this.#coverings.length - 1; at >= 0; at--) {
+      const covering = this.#coverings[at];
+      if (!covering || covering.size <= index) break;
+      first = covering.time;
+    }
+    return first === undefined || inSeconds ? first : 1000 * first;
+  }
+
+  #certificate(fingerprint: string): Promise<Known | undefined> {
+    const known = this.#certificates.get(fingerprint);
+    if (known) return known;
+    const asked = this.#askCertificate(fingerprint);
+    this.#certificates.set(fingerprint, asked);
+    const forget = () => this.#certificates.delete(fingerprint); // it may be had later
+    asked.then((found) => found ?? forget(), forget);
+    return asked;
+  }
+
+  async #askCertificate(fingerprint: string): Promise<Known | undefined> {
+    const pem = await this.#options.ask.certificate(fingerprint);
+    const chain = pem === undefined ? [] : parsePem(pem);
+    const [leaf] = chain;
+    if (leaf?.fingerprint !== fingerprint || !leaf.rsa) return undefined;
+    const { modulus } = leaf.rsa;
+    const trust = await this.#options.trust();
+    const [asAuthor, asServer] = await Promise.all([
+      findPath(chain, trust, { purpose: "client" }),
+      findPath(chain, trust, { purpose: "server" }),
+    ]);
+    return { leaf, chain, modulus, key: new VerifyingKey(modulus), asAuthor, asServer };
+  }
+
+  // Heads.
+
+  /** A signed head; resolves once it is judged, or can't be for now. */
+  takeCheckpoint(checkpoint: Checkpoint): Promise<void> {
+    return this.#heads = this.#heads.then(() => this.#takeHead(checkpoint)).catch(() => {});
+  }
+
+  async #takeHead(checkpoint: Checkpoint): Promise<void> {
+    const { size, root, time } = checkpoint;
+    const known = this.#newest;
+    if (this.#lie || (known?.size === size && known.root === root && known.time === time)) return;
+    const problem = await this.#signerProblem(checkpoint);
+    const newest = this.#newest;
+    if (problem !== undefined) {
+      const reason = `The server's head of ${size} lines is not one of this log's server: ${problem}`;
+      return this.#deny("unsigned head", reason, [checkpoint]);
+    }
+    const own = this.#tree?.rootAt(size);
+    const isOther = newest?.size === size ? newest.root !== root : own !== undefined && own !== root;
+    if (isOther && newest && size <= newest.size) {
+      const reason = `The server has signed two different logs of ${size} lines. Both heads are kept: they convict it.`;
+      return this.#deny("fork", reason, [newest, checkpoint]);
+    }
+    if (newest && (size < newest.size || time < newest.time)) {
+      const reason = `The server shows an old head, of ${size} lines, after one of ${newest.size}.`;
+      return this.#deny("old head", reason, [newest, checkpoint]);
+    }
+    this.#newest = checkpoint;
+    this.#options.keep({ type: "checkpoint", checkpoint });
+    this.#unproved.push(checkpoint);
+    this.#prove();
+  }
+
+  /** What is wrong with a head's signature, or with who signed it. */
+  async #signerProblem(checkpoint: Checkpoint): Promise<string | undefined> {
+    const known = await this.#certificate(checkpoint.from);
+    if (!known) return "the certificate that signed it can't be had.";
+    if (!isCheckpointSigned(this.#options.origin, checkpoint, known.key)) return "its signature doesn't verify.";
+    const names = known.leaf.hostNames?.dnsNames ?? [];
+    if (!names.some((name) => name.toLowerCase() === this.#server.toLowerCase())) {
+      return `the certificate that signed it is not for ${this.#server}.`;
+    }
+    return known.asServer.problems(1000 * checkpoint.time, "offline")[0];
+  }
+
+  /** Compares signed heads with the lines, as far as these are here. */
+  #prove(): void {
+    const tree = this.#tree;
+    while (tree && !this.#lie) {
+      const [head] = this.#unproved;
+      if (!head || head.size > tree.size) return;
+      this.#unproved.shift();
+      if (head.size < tree.base) {
+        const size = tree.size;
+        this.#heads = this.#heads.then(() => this.#proveBefore(head, size, tree)).catch(() => {});
+        continue;
+      }
+      if (tree.rootAt(head.size) !== head.root) {
+        const reason = `The server's signed head of ${head.size} lines is not that of the lines that it has shown: ` +
+          "one was dropped, swapped or changed, or others are shown another log.";
+        return this.#deny("wrong head", reason, [head]);
+      }
+      this.#cover(head);
+    }
+  }
+
+  /** A head from before the first line that is shown: only a proof can tell that the log goes on from it. */
+  async #proveBefore(head: Checkpoint, size: number, tree: LogTree): Promise<void> {
+    const root = parseHex(tree.rootAt(size) ?? "");
+    const hashes = root && await this.#options.ask.consistency(head.size, size);
+    const old = parseHex(head.root);
+    if (!hashes || !old || !verifyConsistency({ size: head.size, root: old }, { size, root }, hashes)) {
+      this.#deny("wrong head", `The log of ${size} lines doesn't go on from the signed head of ${head.size}.`, [head]);
+    }
+  }
+
+  #cover({ size, time }: Checkpoint): void {
+    const { emit, room } = this.#options;
+    this.#coverings.push({ size, time });
+    const covered = this.#uncovered.filter(({ index }) => index < size);
+    this.#uncovered = this.#uncovered.filter(({ index }) => index >= size);
+    emit({ event: "covered", room, size, time });
+    const waiting = new Set(this.#queue.map(({ index }) => index)); // judged when they are shown
+    const shown = covered.filter(({ index }) => !waiting.has(index));
+    for (const author of new Set(shown.map((line) => line.author))) void this.#judge(author, 1000 * time, shown);
+  }
+
+  /** A certificate counts as of the time of the checkpoint, not of the moment in which the line was shown. */
+  async #judge(author: string, time: number, lines: readonly Uncovered[]): Promise<void> {
+    const known = await this.#certificate(author).catch(() => undefined);
+    const reason = known?.asAuthor.problems(time, "offline")[0];
+    if (reason === undefined) return;
+    const { emit, room } = this.#options;
+    for (const line of lines) if (line.author === author) emit({ event: "bad_line", room, index: line.index, reason });
+  }
+
+  // Time.
+
+  /** All lines up to now are here. */
+  caughtUp(): void {
+    this.#isLive = true;
+    this.#options.emit({ event: "caught_up", room: this.#options.room, size: this.size });
+    this.#tellState();
+  }
+
+  #tellState(): void {
+    const { emit, room } = this.#options;
+    emit({ event: "state", room, topic: this.#state.topic, members: this.#state.members });
+  }
+
+  /** To be called every few seconds: marks what has waited too long for a checkpoint, or for a redaction. */
+  tick(): void {
+    if (this.#lie) return;
+    const { emit, room, now } = this.#options;
+    const late = now() - COVER_WITHIN;
+    const last = this.#uncovered.findLast(({ since }) => since < late)?.index;
+    if (last !== undefined && last >= this.#markedTo) {
+      emit({ event: "uncovered", room, from: this.#uncovered[0]?.index ?? last, to: last + 1 });
+      this.#markedTo = last + 1;
+    }
+    for (const [index, since] of this.#wordless) {
+      if (since >= late || this.hasGap) continue;
+      this.#wordless.delete(index);
+      emit({ event: "bad_line", room, index, reason: "Its words are kept back: no line of its author erases them." });
+    }
+  }
+
+  // Lies.
+
+  /** The server's log is another than the one that was pinned. */
+  refuse(lie: Lie, reason: string): void {
+    this.#deny(lie, reason);
+  }
+
+  #denyLine(placed: Placed, lie: Lie, what: string): void {
+    placed.bad = `Line ${placed.index}: ${what}.`;
+    if (!this.#lie) this.#denied = placed.index;
+    this.#deny(lie, placed.bad);
+  }
+
+  #deny(lie: Lie, reason: string, heads: readonly Checkpoint[] = []): void {
+    if (this.#lie) return;
+    this.#lie = lie;
+    this.#ahead.clear();
+    this.#options.keep({ type: "lie", lie, reason, heads });
+    this.#options.emit({ event: "lie", room: this.#options.room, lie, reason });
+  }
+}
+
+const EMPTY_HEAD: Head = { size: 0, root: encodeHex(EMPTY_ROOT) };
+
+const OBJECTIONS = {
+  "forbidden": "Its author's role does not allow it.",
+  "not-member": "Its author was not in the room.",
+} as const;
+
+function lineOf({ seqno, ts, ct, sig, from }: PostedFields): TranscriptLine {
+  return { seqno, ts, body: ct, signature: sig, signer: from };
+}
+
+function readEnvelope(
+  line: TranscriptLine,
+  bytes: Bytes | null,
+): { envelope: Envelope | undefined; bad: string | undefined } {
+  if (!bytes || !isOpenedBy(line.body, bytes)) return { envelope: undefined, bad: undefined };
+  try {
+    return { envelope: parseEnvelope(bytes), bad: undefined };
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    return { envelope: undefined, bad: error.message };
+  }
+}
+
+function parsePem(pem: string): Certificate[] {
+  try {
+    return parseCertificates(pem);
+  } catch (error) {
+    if (error instanceof ProtocolError) return [];
+    throw error;
+  }
+}
+
+/** Whether a certificate was no good at any time: no CA of ours stands behind it. */
+function neverHeld({ chain, asAuthor }: Known): boolean {
+  const at = Math.max(...chain.map(({ notBefore }) => notBefore));
+  return asAuthor.problems(at, "offline").length > 0;
+}
+
+function checkHere(lines: readonly { readonly line: TranscriptLine; readonly modulus: bigint }[]): boolean[] {
+  const keys = new Map<bigint, VerifyingKey>();
+  return lines.map(({ line, modulus }) => {
+    const key = keys.get(modulus) ?? new VerifyingKey(modulus);
+    keys.set(modulus, key);
+    return key.verify(line.signature, messageInput(line.seqno, line.ts, line.body));
+  });
+}

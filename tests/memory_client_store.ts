@@ -1,0 +1,82 @@
+/** A {@link ClientStore} in memory: what would be on a client's disk, which outlives the client that wrote it. */
+
+import type { HistoryPolicy } from "../lib/room_message.ts";
+import type { ClientStore } from "../lib/room_client.ts";
+import type { RoomRecord, UnsentLine } from "../lib/room_member.ts";
+import type { Kept, KeptLine, KeptRoom, Pin } from "../lib/room_view.ts";
+
+/** The record of one room. */
+export class MemoryRoomRecord implements RoomRecord {
+  pinned: { readonly origin: string; readonly history: HistoryPolicy } | undefined;
+  readonly kept: Kept[] = [];
+  readonly lines: KeptLine[] = [];
+  readonly #unsent = new Map<number, UnsentLine>();
+  /** Called before each write of an unsent line: may wait, or throw. */
+  beforeUnsent: () => Promise<void> | void = () => {};
+
+  pin(origin: string, history: HistoryPolicy): Promise<void> {
+    this.pinned = { origin, history };
+    return Promise.resolve();
+  }
+  read(): Promise<KeptRoom> {
+    const base = this.kept.findLast((one) => one.type === "base");
+    const checkpoint = this.kept.findLast((one) => one.type === "checkpoint")?.checkpoint;
+    const lie = this.kept.findLast((one) => one.type === "lie");
+    return Promise.resolve({ base, lines: [...this.lines], checkpoint, lie });
+  }
+  keep(kept: Kept): Promise<void> {
+    this.kept.push(kept);
+    if (kept.type === "line") this.lines.push({ line: kept.line, envelope: kept.envelope });
+    if (kept.type === "erasure") {
+      const line = this.lines[kept.index];
+      if (line) this.lines[kept.index] = { ...line, envelope: null };
+    }
+    return Promise.resolve();
+  }
+  get unsent(): readonly UnsentLine[] {
+    return [...this.#unsent.values()].sort((a, b) => a.key - b.key);
+  }
+  async putUnsent(line: UnsentLine): Promise<void> {
+    await this.beforeUnsent();
+    this.#unsent.set(line.key, line);
+  }
+  removeUnsent(key: number): Promise<void> {
+    this.#unsent.delete(key);
+    return Promise.resolve();
+  }
+}
+
+/** All rooms. */
+export class MemoryClientStore implements ClientStore {
+  readonly records = new Map<string, MemoryRoomRecord>();
+  readonly certificates = new Map<string, string>();
+  readonly pinned: Pin[] = [];
+  joined: readonly string[] = [];
+
+  room(name: string): Promise<MemoryRoomRecord> {
+    const record = this.records.get(name) ?? new MemoryRoomRecord();
+    this.records.set(name, record);
+    return Promise.resolve(record);
+  }
+  rooms(): Promise<readonly string[]> {
+    return Promise.resolve(this.joined);
+  }
+  keepRooms(names: readonly string[]): Promise<void> {
+    this.joined = names;
+    return Promise.resolve();
+  }
+  certificate(fingerprint: string): Promise<string | undefined> {
+    return Promise.resolve(this.certificates.get(fingerprint));
+  }
+  keepCertificate(fingerprint: string, pem: string): Promise<void> {
+    this.certificates.set(fingerprint, pem);
+    return Promise.resolve();
+  }
+  pins(): Promise<readonly Pin[]> {
+    return Promise.resolve(this.pinned);
+  }
+  keepPin(pin: Pin): Promise<void> {
+    this.pinned.push(pin);
+    return Promise.resolve();
+  }
+}

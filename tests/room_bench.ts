@@ -1,0 +1,277 @@
+/**
+ * Clients and a server of rooms without sockets: frames pass as the bytes that they would be on the wire, and a hand in
+ * between may lose, change or invent what the server says.
+ */
+
+import { type Bytes, encodeUtf8, parseUtf8 } from "../lib/bytes.ts";
+import { ProtocolError } from "../lib/errors.ts";
+import { encodeFrame, parseFrame } from "../lib/frame.ts";
+import { Hub } from "../lib/hub.ts";
+import { encodeJson, type Json, type JsonObject, parseJson } from "../lib/json.ts";
+import { importSigningKey, VerifyingKey } from "../lib/pss.ts";
+import type { Attendee, Outgoing } from "../lib/room.ts";
+import { RoomClient } from "../lib/room_client.ts";
+import type { LineEvent, RoomEvent } from "../lib/room_event.ts";
+import { parseRequest, parseRoomFrame } from "../lib/room_message.ts";
+import { certificate, countingRandom, handClock, identities, key } from "./fixtures.ts";
+import { MemoryClientStore } from "./memory_client_store.ts";
+import { MemoryRoomStore } from "./memory_room_store.ts";
+
+/** A frame of the server as it is on the wire. */
+export type WireFrame = JsonObject & { readonly type: string };
+
+/** What becomes of a frame on its way to a client. */
+export type Tamper = (frame: WireFrame) => readonly WireFrame[] | Promise<readonly WireFrame[]>;
+
+/** A server of rooms. */
+export class RoomBench {
+  readonly hub: Hub;
+  readonly store: MemoryRoomStore;
+  readonly clock: ReturnType<typeof handClock>;
+  readonly later: (() => void)[] = [];
+  readonly alarms: string[] = [];
+  readonly clients: BenchClient[] = [];
+
+  private constructor(hub: (bench: RoomBench) => Hub, store: MemoryRoomStore, clock: ReturnType<typeof handClock>) {
+    this.store = store;
+    this.clock = clock;
+    this.hub = hub(this);
+  }
+
+  /** With the store and the clock of another, it is that server started again. */
+  static async create(other?: RoomBench, store = other?.store ?? new MemoryRoomStore()): Promise<RoomBench> {
+    const { server } = await identities();
+    const leaf = server.chain[0];
+    const fingerprint = leaf?.fingerprint ?? "";
+    await store.keepCertificate(fingerprint, server.pem);
+    const serverKey = new VerifyingKey(leaf?.rsa?.modulus ?? 0n);
+    const random = countingRandom();
+    const make = (bench: RoomBench) =>
+      new Hub({
+        store,
+        keys: { wrap: (key) => key, unwrap: (key) => key },
+        signer: () => ({ key: server.key, fingerprint }),
+        serverName: "localhost",
+        now: bench.clock.now,
+        random,
+        later: (_, run) => bench.later.push(run),
+        serverKey: (one) => Promise.resolve(one === fingerprint ? serverKey : undefined),
+        alarm: (message) => bench.alarms.push(message),
+      });
+    return new RoomBench(make, store, other?.clock ?? handClock());
+  }
+
+  /** A client of somebody's that is online; with a store, the one that wrote that store, started again. */
+  async client(username: string, options: { store?: MemoryClientStore; tamper?: Tamper; device?: string } = {}) {
+    const client = await BenchClient.create(this, username, options);
+    await client.rooms.restore();
+    await client.connect(this, options.tamper);
+    return client;
+  }
+
+  /** Lets everything happen that is under way, timers included. */
+  async settle(): Promise<void> {
+    for (let quiet = 0; quiet < 4; quiet++) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      await this.hub.settled();
+      const due = [...this.later.splice(0), ...this.clients.flatMap(({ later }) => later.splice(0))];
+      if (due.length > 0) quiet = 0;
+      this.clock.advance(50);
+      for (const run of due) run();
+      await this.hub.settled();
+      for (const client of this.clients) await client.arrived();
+    }
+  }
+}
+
+/** A client whose link can be cut. */
+export class BenchClient {
+  readonly rooms: RoomClient;
+  readonly events: RoomEvent[] = [];
+  readonly later: (() => void)[] = [];
+  readonly store: MemoryClientStore;
+  readonly username: string;
+  readonly fingerprint: string;
+  readonly pem: string;
+  readonly #verifying: VerifyingKey;
+  #session: BenchSession | undefined;
+
+  private constructor(
+    bench: RoomBench,
+    parts: { username: string; store: MemoryClientStore; pem: string; fingerprint: string; modulus: bigint },
+    rooms: (client: BenchClient) => RoomClient,
+  ) {
+    this.username = parts.username;
+    this.store = parts.store;
+    this.pem = parts.pem;
+    this.fingerprint = parts.fingerprint;
+    this.#verifying = new VerifyingKey(parts.modulus);
+    this.rooms = rooms(this);
+    bench.clients.push(this);
+  }
+
+  static async create(
+    bench: RoomBench,
+    username: string,
+    { store = new MemoryClientStore(), device = "" }: { store?: MemoryClientStore; device?: string },
+  ): Promise<BenchClient> {
+    const { trust } = await identities();
+    const name = `person ${username} ${device}`;
+    const leaf = await leafOf(name, username);
+    const { pem, fingerprint } = leaf;
+    const identity = { fingerprint, pem, key: await importSigningKey(await key(name)) };
+    const make = (client: BenchClient) =>
+      new RoomClient({
+        identity,
+        trust: () => Promise.resolve(trust),
+        store,
+        emit: (event) => client.events.push(event),
+        now: bench.clock.now,
+        random: countingRandom(),
+        later: (_, run) => client.later.push(run),
+      });
+    return new BenchClient(bench, { username, store, pem, fingerprint, modulus: leaf.rsa?.modulus ?? 0n }, make);
+  }
+
+  /** A new session, at this server or another. */
+  async connect(bench: RoomBench, tamper: Tamper = (frame) => [frame]): Promise<void> {
+    await bench.store.keepCertificate(this.fingerprint, this.pem);
+    const session = new BenchSession(bench, this, this.#verifying, tamper);
+    this.#session = session;
+    await bench.hub.attend(session);
+    const back = this.rooms.online({
+      username: this.username,
+      request: (frame) => session.request(frame),
+      open: (payload) => payload,
+    });
+    await Promise.race([back, bench.settle()]);
+  }
+
+  /** The network is gone: nothing arrives any more, either way. */
+  async cut(bench: RoomBench): Promise<void> {
+    const session = this.#session;
+    this.#session = undefined;
+    session?.cut();
+    this.rooms.offline();
+    if (session) await bench.hub.leave(session);
+  }
+
+  get session(): BenchSession | undefined {
+    return this.#session;
+  }
+
+  /** Resolves when what was sent to this client was taken. */
+  async arrived(): Promise<void> {
+    await this.#session?.arrived();
+    await Promise.race([this.rooms.settled(), new Promise((resolve) => setTimeout(resolve, 20))]);
+  }
+
+  /** The texts of a room, in the order of their indexes. */
+  texts(room: string): (string | null)[] {
+    return this.lines(room).filter(({ kind }) => kind === "text").map(({ text }) => text);
+  }
+
+  /** The lines that were shown of a room. */
+  lines(room: string): LineEvent[] {
+    return this.events.flatMap((event) => event.event === "line" && event.room === room ? [event] : []);
+  }
+
+  /** What the server was caught at. */
+  get lies(): string[] {
+    return this.events.flatMap((event) => event.event === "lie" ? [event.lie] : []);
+  }
+
+  of<T extends RoomEvent["event"]>(type: T): (RoomEvent & { event: T })[] {
+    return this.events.filter((event): event is RoomEvent & { event: T } => event.event === type);
+  }
+}
+
+const leaves = new Map<string, ReturnType<typeof certificate>>();
+
+function leafOf(name: string, username: string): ReturnType<typeof certificate> {
+  const leaf = leaves.get(name) ?? certificate(name, { role: "client", name: username });
+  leaves.set(name, leaf);
+  return leaf;
+}
+
+/** One session between them: the hub's side of a client. */
+export class BenchSession implements Attendee {
+  readonly username: string;
+  readonly fingerprint: string;
+  readonly verifying: VerifyingKey;
+  readonly #bench: RoomBench;
+  readonly #client: BenchClient;
+  readonly #tamper: Tamper;
+  #isCut = false;
+  #arriving: Promise<void> = Promise.resolve();
+  #asking: Promise<void> = Promise.resolve();
+  /** Frames that the server gets before the link is cut; the answers to the last are lost. */
+  framesLeft = Infinity;
+  ended: string | undefined;
+
+  constructor(bench: RoomBench, client: BenchClient, verifying: VerifyingKey, tamper: Tamper) {
+    this.#bench = bench;
+    this.#client = client;
+    this.username = client.username;
+    this.fingerprint = client.fingerprint;
+    this.verifying = verifying;
+    this.#tamper = tamper;
+  }
+
+  cut(): void {
+    this.#isCut = true;
+  }
+
+  async arrived(): Promise<void> {
+    await this.#asking;
+    await this.#arriving;
+  }
+
+  // The client's words.
+
+  request(frame: { readonly type: string } & Readonly<Record<string, unknown>>): void {
+    if (this.#isCut || this.framesLeft-- <= 0) return void (this.#isCut = true);
+    const { request, id } = parseRequest(parseFrame(encodeFrame(frame)));
+    this.#asking = this.#asking.then(async () => {
+      try {
+        if (request.type === "code" || request.type === "renew" || request.type === "logout") return;
+        if (request.type === "ping") return this.answer({ type: "pong" }, id);
+        await this.#bench.hub.take(this, request, id);
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error;
+        this.refuse(error, id);
+      }
+    });
+  }
+
+  // The server's.
+
+  deliver(bytes: Bytes): void {
+    for (const line of (parseUtf8(bytes) ?? "").split("\n")) if (line !== "") this.#bring(line);
+  }
+  answer(frame: Outgoing, id?: Json): void {
+    this.#bring(encodeJson(id === undefined ? frame : { ...frame, id }));
+  }
+  seal(value: JsonObject): Bytes {
+    return encodeUtf8(encodeJson(value));
+  }
+  refuse(error: ProtocolError, id?: Json): void {
+    this.#arriving = this.#arriving.then(() => {
+      if (!this.#isCut) this.#client.rooms.refused({ errorType: error.code, reason: error.message }, id);
+    });
+  }
+  end(error: ProtocolError): void {
+    this.ended = error.code;
+    this.#isCut = true;
+  }
+
+  #bring(line: string): void {
+    this.#arriving = this.#arriving.then(async () => {
+      if (this.#isCut || this.framesLeft <= 0) return;
+      for (const frame of await this.#tamper(parseJson(line) as WireFrame)) {
+        const { frame: parsed, id } = parseRoomFrame(parseFrame(encodeFrame(frame)));
+        this.#client.rooms.take(parsed, id);
+      }
+    });
+  }
+}
