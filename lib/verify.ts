@@ -18,7 +18,7 @@ import { type CertificatePath, findPath, type Trust } from "./certificate_path.t
 import { isJsonObject, type JsonObject, member } from "./json.ts";
 import { isSignedBy, ONE_BY_ONE, type SignatureChecker } from "./line_signature.ts";
 import { VerifyingKey } from "./pss.ts";
-import { MAX_RECEIPT_BYTES, parseTime, type Role, statementInput } from "./receipt.ts";
+import { formatTime, MAX_RECEIPT_BYTES, parseTime, type Role, statementInput } from "./receipt.ts";
 import { printable } from "./text.ts";
 import { parseLine, type TranscriptLine, TranscriptSummary } from "./transcript.ts";
 import {
@@ -105,7 +105,7 @@ export interface Verdict {
   /** One plain sentence. */
   readonly sentence: string;
   readonly checks: readonly Check<CheckName>[];
-  /** What the verdict does not show. */
+  /** What goes with the sentence: above all what it does not show. */
   readonly notes: readonly string[];
   /** The receipt's fields that nobody signed: anybody could have written them. Empty for version 2. */
   readonly unsigned: readonly string[];
@@ -448,6 +448,12 @@ function conclude(checks: readonly Check<CheckName>[], { receipt, signers, hasRe
     "Each line's time is the claim of whoever signed it.",
   ];
   if (!hasRevocations) notes.push("Nobody asked whether a certificate was revoked: no revocation list is given.");
+  if (receipt.session !== undefined && receipt.createdAt !== undefined && result === "valid") {
+    const when = formatTime(receipt.createdAt);
+    notes.push(
+      `Every field is signed: made ${when}, of session ${receipt.session}, with certificate ${receipt.other}.`,
+    );
+  }
   if (unsigned.length > 0) {
     notes.push(
       `A version-1 receipt: nobody signed ${unsigned.map(printable).join(", ")}; anybody could have written them.`,

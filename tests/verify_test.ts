@@ -185,6 +185,7 @@ Deno.test("a verdict says that the words are not shown, whose claim the times ar
     assert.match(notes.join(" "), /ciphertext.*time is the claim.*revo/);
   }
   assert.deepEqual(two.unsigned, []);
+  assert.match(two.notes.join(" "), /Every field is signed: made 2026-06-15T12:05:00Z, of session [0-9a-f]{64}, with/);
   assert.match(one.notes.join(" "), /nobody signed certs, created_at, peer/);
   assert.equal(check(one.checks, "statement signature").outcome, "not checked");
 });
