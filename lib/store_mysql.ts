@@ -15,9 +15,9 @@
  * a fresh one. At the start the same is a {@link Failure} that names what to check. The connection isn't encrypted: the
  * database belongs on the same machine or behind the same wall.
  *
- * An erased body is overwritten in its row. What InnoDB keeps besides is for the operator: the undo log until it is
- * purged, in seconds; the redo log until it comes round; pages of a body of more than some 8,000 bytes until they are used
- * again (MariaDB's innodb_immediate_scrub_data_uncompressed empties them); the binary log until it expires; backups.
+ * An erased body is overwritten in its row. What InnoDB keeps besides is for the operator: copies in parts of pages that
+ * rows were moved from, and whole pages of bodies of more than some 8,000 bytes, until `OPTIMIZE TABLE room_lines`; the undo
+ * log until it is purged, in seconds; the redo log until it comes round; the binary log until it expires; backups.
  */
 
 import { Buffer } from "node:buffer";
