@@ -430,6 +430,10 @@ export class RoomView {
     tree.append(leafHash(encodeUtf8(text)));
     this.#lines.push(author);
     this.#uncovered.push({ index, author: line.signer, since: this.#options.now() });
+    if (!isOfLog(line.body, this.#log)) {
+      this.#denyLine(placed, "replayed line", "it was written for another room or log");
+      return placed;
+    }
     if (line.seqno !== due) {
       const what =
         `its author's line ${line.seqno} stands where line ${due} is due: one was dropped, or two were swapped`;
@@ -438,9 +442,7 @@ export class RoomView {
     }
     author.next = line.seqno + 1;
     author.ts = line.ts;
-    if (!isOfLog(line.body, this.#log)) {
-      this.#denyLine(placed, "replayed line", "it was written for another room or log");
-    } else if (bytes && !isOpenedBy(line.body, bytes)) {
+    if (bytes && !isOpenedBy(line.body, bytes)) {
       this.#denyLine(placed, "changed line", "its words are not those that its author signed");
     } else if (envelope && bad === undefined) this.#read(placed, envelope, tree);
     else if (!bytes) this.#wordless.set(index, this.#options.now());

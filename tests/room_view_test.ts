@@ -1,0 +1,308 @@
+import { assert } from "./assert.ts";
+import { encrypt } from "../lib/aes_cbc.ts";
+import { encodeBase64, encodeHex, parseBase64 } from "../lib/bytes.ts";
+import { createAuthority, issueCertificate } from "../lib/ca.ts";
+import { encodeEnvelope } from "../lib/envelope.ts";
+import { publicKeyOf } from "../lib/private_key.ts";
+import { importSigningKey } from "../lib/pss.ts";
+import { EMPTY_ROOT } from "../lib/room_log.ts";
+import { logHash, signRoomLine } from "../lib/room_line.ts";
+import { issuing, key } from "./fixtures.ts";
+import { type BenchClient, RoomBench, type Tamper, type WireFrame } from "./room_bench.ts";
+
+const text = (words: string) => ({ kind: "text", text: words } as const);
+
+interface Scene {
+  readonly bench: RoomBench;
+  readonly ada: BenchClient;
+  readonly bob: BenchClient;
+}
+
+/** Ada's room, with bob in it behind a link on which the server lies. */
+async function scene(tamper: Tamper): Promise<Scene> {
+  const bench = await RoomBench.create();
+  const ada = await bench.client("ada");
+  await ada.rooms.create("#ops", { history: "all", inviteOnly: false });
+  await bench.settle();
+  const bob = await bench.client("bob", { tamper });
+  await bob.rooms.join("#ops");
+  await bench.settle();
+  return { bench, ada, bob };
+}
+
+async function say(client: BenchClient, bench: RoomBench, ...words: string[]): Promise<void> {
+  for (const one of words) {
+    await client.rooms.post("#ops", text(one));
+    await bench.settle();
+  }
+}
+
+const isPosted = (frame: WireFrame, index: number) => frame.type === "posted" && frame.index === index;
+
+/** Whether the client has caught the server at that, once, and takes nothing of the room any more. */
+async function caught({ bench, ada, bob }: Scene, lie: string): Promise<void> {
+  assert.deepEqual(bob.lies, [lie]);
+  const shown = bob.lines("#ops").length;
+  await say(ada, bench, "is anybody there?");
+  assert.equal(bob.lines("#ops").length, shown);
+  await assert.rejects(bob.rooms.post("#ops", text("I do not know")), /not trusted/);
+}
+
+Deno.test("a line that is kept back is missed, and history that keeps it back too is a lie", async () => {
+  const made = await scene((frame) => isPosted(frame, 2) ? [] : [frame]);
+  await say(made.ada, made.bench, "one", "two", "three");
+  await caught(made, "missing line");
+});
+
+Deno.test("a line that is kept back under closed ranks is found by its author's next", async () => {
+  const made = await scene((frame) => {
+    if (frame.type !== "posted" || (frame.index as number) < 2) return [frame];
+    return frame.index === 2 ? [] : [{ ...frame, index: (frame.index as number) - 1 }];
+  });
+  await say(made.ada, made.bench, "one", "two");
+  await caught(made, "wrong order");
+});
+
+Deno.test("two lines of two authors that are swapped don't give the signed head", async () => {
+  let held: WireFrame | undefined;
+  const made = await scene((frame) => {
+    if (isPosted(frame, 3)) held = frame;
+    if (isPosted(frame, 3) || frame.type === "checkpoint" && frame.size === 4) return [];
+    if (isPosted(frame, 4) && held) return [{ ...frame, index: 3 }, { ...held, index: 4 }];
+    return [frame];
+  });
+  const carol = await made.bench.client("carol");
+  await carol.rooms.join("#ops");
+  await made.bench.settle();
+  assert.equal(made.bob.rooms.view("#ops")?.size, 3);
+  await say(carol, made.bench, "first");
+  await say(made.ada, made.bench, "second");
+  await caught(made, "wrong head");
+});
+
+Deno.test("two lines of one author that are swapped are in the wrong order", async () => {
+  let held: WireFrame | undefined;
+  const made = await scene((frame) => {
+    if (isPosted(frame, 2)) held = frame;
+    if (isPosted(frame, 2)) return [];
+    return isPosted(frame, 3) && held ? [{ ...frame, index: 2 }, { ...held, index: 3 }] : [frame];
+  });
+  await say(made.ada, made.bench, "first", "second");
+  await caught(made, "wrong order");
+});
+
+const flipped = (base64: unknown, at: number) => {
+  const bytes = parseBase64(String(base64)) ?? new Uint8Array(1);
+  bytes[at] = (bytes[at] ?? 0) ^ 1;
+  return encodeBase64(bytes);
+};
+
+Deno.test("a line that is changed in any of its parts is caught", async () => {
+  const changes: [string, (frame: WireFrame) => WireFrame][] = [
+    ["invented line", (frame) => ({ ...frame, ts: (frame.ts as number) + 1 })],
+    ["invented line", (frame) => ({ ...frame, sig: flipped(frame.sig, 9) })],
+    ["replayed line", (frame) => ({ ...frame, ct: flipped(frame.ct, 0) })],
+    ["changed line", (frame) => ({ ...frame, ct: flipped(frame.ct, 40) })],
+    ["changed line", (frame) => ({ ...frame, ct: flipped(frame.ct, 80) })],
+    ["changed line", (frame) => ({ ...frame, body: flipped(frame.body, 20) })],
+    ["wrong order", (frame) => ({ ...frame, seqno: 7 })],
+  ];
+  for (const [lie, change] of changes) {
+    const made = await scene((frame) => [isPosted(frame, 2) ? change(frame) : frame]);
+    await say(made.ada, made.bench, "pay 10");
+    const line = made.bob.lines("#ops").find(({ index }) => index === 2);
+    assert.notEqual(line?.bad, null, "it is shown as bad");
+    await caught(made, lie);
+  }
+});
+
+Deno.test("a line that comes again is the same line, or the server is caught", async () => {
+  const made = await scene((frame) => isPosted(frame, 2) ? [frame, frame] : [frame]);
+  await say(made.ada, made.bench, "once");
+  assert.deepEqual(made.bob.lies, []);
+  assert.deepEqual(made.bob.texts("#ops"), ["once"]);
+  const other = await scene((frame) => isPosted(frame, 2) ? [frame, { ...frame, seqno: 8 }] : [frame]);
+  await say(other.ada, other.bench, "once");
+  await caught(other, "changed line");
+});
+
+Deno.test("a line of another room is no line of this one, whoever signed it", async () => {
+  let foreign: WireFrame | undefined;
+  const made = await scene((frame) =>
+    isPosted(frame, 2) && foreign ? [{ ...foreign, room: "#ops", index: 2 }] : [frame]
+  );
+  const eve = await made.bench.client("eve", {
+    tamper: (frame) => {
+      if (frame.type === "posted" && frame.room === "#dev" && frame.index === 1) foreign = frame;
+      return [frame];
+    },
+  });
+  await made.ada.rooms.create("#dev", { history: "all", inviteOnly: false });
+  await made.bench.settle();
+  await made.ada.rooms.post("#dev", text("yes, do it"));
+  await made.bench.settle();
+  await eve.rooms.join("#dev");
+  await made.bench.settle();
+  assert.ok(foreign);
+  await say(made.ada, made.bench, "no, don't");
+  await caught(made, "replayed line");
+});
+
+Deno.test("an old head after a newer one is a lie", async () => {
+  let old: WireFrame | undefined;
+  const made = await scene((frame) => {
+    if (frame.type !== "checkpoint") return [frame];
+    const before = old;
+    old ??= frame;
+    return frame.size === 4 && before ? [frame, before] : [frame];
+  });
+  await say(made.ada, made.bench, "one", "two");
+  await caught(made, "old head");
+});
+
+Deno.test("a head that this log's server did not sign is a lie", async () => {
+  for (const change of [{ root: "0".repeat(64) }, { size: 5 }, { time: 7 }]) {
+    const made = await scene((
+      frame,
+    ) => [frame.type === "checkpoint" && frame.size === 3 ? { ...frame, ...change } : frame]);
+    await say(made.ada, made.bench, "one");
+    await caught(made, "unsigned head");
+  }
+});
+
+Deno.test("a line that a server which has the room's key makes up for an author is not signed by that author", async () => {
+  let room: { origin: string; key: Uint8Array<ArrayBuffer> } | undefined;
+  const invent: Tamper = async (frame) => {
+    if (frame.type === "joined") {
+      const sealed = JSON.parse(new TextDecoder().decode(parseBase64(String(frame.key)) ?? undefined));
+      room = { origin: String(frame.origin), key: parseBase64(sealed.key) ?? new Uint8Array(16) };
+    }
+    if (!isPosted(frame, 2) || !room) return [frame];
+    const seen = { size: 0, root: encodeHex(EMPTY_ROOT) };
+    const salt = new Uint8Array(16);
+    const envelope = encodeEnvelope({ room: "#ops", seen, statement: text("I resign"), salt });
+    const body = encrypt(room.key, new Uint8Array(16), envelope);
+    const author = {
+      key: await importSigningKey(await key("server")),
+      fingerprint: String(frame.from),
+      seqno: frame.seqno as number,
+      ts: frame.ts as number,
+    };
+    const line = await signRoomLine({ log: logHash(room.origin), envelope, body }, author);
+    return [{
+      ...frame,
+      ct: encodeBase64(line.body),
+      sig: encodeBase64(line.signature),
+      body: encodeBase64(body),
+    }];
+  };
+  const made = await scene(invent);
+  await say(made.ada, made.bench, "I stay");
+  assert.ok(!made.bob.lines("#ops").some(({ text, bad }) => text === "I resign" && bad === null));
+  await caught(made, "invented line");
+});
+
+Deno.test("an author whom no CA has signed is made up", async () => {
+  const mallory = await mallorys();
+  const made = await scene((frame) => [frame]);
+  await made.bench.store.keepCertificate(mallory.fingerprint, mallory.pem);
+  const view = made.bob.rooms.view("#ops");
+  const seen = view?.seen ?? { size: 0, root: "" };
+  const record = await made.bob.store.room("#ops");
+  const epoch = view?.epoch;
+  assert.ok(epoch && record.pinned);
+  const statement = { kind: "join", username: "mallory" } as const;
+  const envelope = encodeEnvelope({ room: "#ops", seen, statement, salt: new Uint8Array(16) });
+  const body = encrypt(epoch.key, new Uint8Array(16), envelope);
+  const author = { key: mallory.key, fingerprint: mallory.fingerprint, seqno: 0, ts: 5 };
+  const line = await signRoomLine({ log: logHash(record.pinned.origin), envelope, body }, author);
+  view?.take({
+    ...{ room: "#ops", index: 2, epoch: epoch.epoch, from: mallory.fingerprint, seqno: 0, ts: 5 },
+    ...{ ct: line.body, sig: line.signature, body },
+  });
+  await made.bench.settle();
+  assert.deepEqual(made.bob.lies, ["invented line"]);
+});
+
+async function mallorys() {
+  const authority = await createAuthority("Another CA", await key("another ca"), issuing);
+  const request = { role: "client", name: "mallory", publicKey: publicKeyOf(await key("mallory")) } as const;
+  const leaf = await issueCertificate(authority, request, issuing);
+  return { fingerprint: leaf.fingerprint, pem: leaf.pem, key: await importSigningKey(await key("mallory")) };
+}
+
+Deno.test("a server that shows two members different logs is caught when it mixes them", async () => {
+  const made = await scene((frame) => [frame]);
+  const { bench, ada, bob } = made;
+  const split = await RoomBench.create(bench, structuredCloneOf(bench));
+  await bob.cut(bench);
+  await bob.connect(split);
+  await split.settle();
+  await say(ada, bench, "to ada's friends");
+  await bob.rooms.post("#ops", text("to bob's"));
+  await split.settle();
+  for (const client of split.clients) await client.arrived();
+  assert.deepEqual([ada.lies, bob.lies], [[], []], "members kept wholly apart can't know");
+  await bob.cut(split);
+  await bob.connect(bench);
+  await bench.settle();
+  assert.equal(bob.lies.length, 1);
+  assert.ok(["fork", "old head", "wrong head"].includes(bob.lies[0] ?? ""), bob.lies[0]);
+});
+
+/** The store as it is now: what becomes of one of them is not known to the other. */
+function structuredCloneOf({ store }: RoomBench): RoomBench["store"] {
+  const copy = Object.create(Object.getPrototypeOf(store));
+  return Object.assign(copy, structuredClone({ ...store, beforeCommit: undefined }), { beforeCommit: () => {} });
+}
+
+Deno.test("another log in place of the one that is known is a lie", async () => {
+  const made = await scene((frame) => [frame]);
+  await made.bob.cut(made.bench);
+  await made.bob.connect(made.bench, (frame) => [
+    frame.type === "joined" ? { ...frame, origin: `localhost/#ops/${"0".repeat(32)}` } : frame,
+  ]);
+  await made.bench.settle();
+  assert.deepEqual(made.bob.lies, ["other log"]);
+});
+
+Deno.test("a server that has lost what it showed is caught", async () => {
+  const made = await scene((frame) => [frame]);
+  await say(made.bob, made.bench, "one", "two");
+  await made.bob.cut(made.bench);
+  await made.bob.connect(made.bench, (frame) => [frame.type === "joined" ? { ...frame, next_seqno: 1 } : frame]);
+  await made.bench.settle();
+  assert.deepEqual(made.bob.lies, ["old head"]);
+});
+
+Deno.test("what a lie was outlives the client", async () => {
+  const made = await scene((frame) => isPosted(frame, 2) ? [{ ...frame, ts: 7 }] : [frame]);
+  await say(made.ada, made.bench, "one");
+  await made.bob.cut(made.bench);
+  const again = await made.bench.client("bob", { store: made.bob.store });
+  await made.bench.settle();
+  assert.deepEqual(again.lies, made.bob.lies);
+  assert.equal(again.lies.length, 1);
+});
+
+Deno.test("lines that no head covers for half a minute are marked", async () => {
+  const made = await scene((frame) => frame.type === "checkpoint" ? [] : [frame]);
+  await say(made.ada, made.bench, "one");
+  made.bob.rooms.tick();
+  assert.deepEqual(made.bob.of("uncovered"), []);
+  made.bench.clock.advance(31_000);
+  made.bob.rooms.tick();
+  made.bob.rooms.tick();
+  const [marked, ...more] = made.bob.of("uncovered");
+  assert.equal(marked?.to, 3);
+  assert.deepEqual(more, []);
+});
+
+Deno.test("words that nobody erased and that are not shown are marked", async () => {
+  const made = await scene((frame) => isPosted(frame, 2) ? [{ ...frame, body: null }] : [frame]);
+  await say(made.ada, made.bench, "one");
+  assert.equal(made.bob.lines("#ops").at(-1)?.erased, true);
+  made.bench.clock.advance(31_000);
+  made.bob.rooms.tick();
+  assert.deepEqual(made.bob.of("bad_line").map(({ index }) => index), [2]);
+});
