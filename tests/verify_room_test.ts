@@ -162,6 +162,14 @@ Deno.test("verifyRoom() refuses lines that are dropped, swapped, doubled or appe
   }
 });
 
+Deno.test("verifyRoom() refuses a receipt of no lines", async () => {
+  for (const from of [0, 3, 10]) {
+    const receipt = await restate(part.receipt, { from_index: from, message_count: 0 });
+    const failed = await failures({ receipt, lines: [] });
+    assert(failed.includes("count") && failed.includes("proof"), failed.join());
+  }
+});
+
 Deno.test("verifyRoom() refuses a line of another log, well signed and well placed", async () => {
   const log = await talk(4);
   await log.say(ada, "meant for elsewhere", { origin: ORIGIN.replace("#ops", "#opt") });
@@ -257,6 +265,7 @@ Deno.test("verifyRoom() refuses a checkpoint by a client, and by a server of ano
   assert.deepEqual(await checked(await person("backup", undefined, "server")), []);
   assert.deepEqual(await checked(server, ORIGIN.replace("localhost", "LOCALHOST")), []);
   assert.deepEqual(await checked(ada), ["checkpoint server"]);
+  assert.deepEqual(await checked(bob), ["checkpoint server"], "though the name is in his certificate");
   assert.deepEqual(await checked(server, ORIGIN.replace("localhost", "chat.example")), ["checkpoint server"]);
   assert.deepEqual(await checked(server, ORIGIN.replace("localhost", "a.localhost")), ["checkpoint server"]);
 });
@@ -291,6 +300,9 @@ Deno.test("verifyRoom() judges an author as of the first checkpoint shown that c
     "author chain",
     "checkpoint server",
   ]);
+  const { log: later, eve, early: first } = await longLog();
+  await later.say(eve, "from beyond");
+  assert.deepEqual(await failures(await show(later, { checkpoints: [first], others })), ["author chain"]);
   assert.deepEqual((await judge(await show(log, { checkpoints: [early], others }))).opened.map(({ by }) => by), [
     ...[early.time, early.time, early.time, day(50) / 1000 + 1, day(50) / 1000 + 1],
   ]);
@@ -348,6 +360,10 @@ Deno.test("verifyRoom() refuses openings of lines that are not shown, downwards,
   ) {
     assert.deepEqual(await failures({ ...part, openings }), ["opening form"], openings[0]);
   }
+  const { checks } = await judge({ ...part, openings: [six, four] });
+  const form = checks.find(({ name }) => name === "opening form");
+  assert.deepEqual(form?.reasons, ["row 2 of the openings, of line 4, doesn't go upwards"]);
+  assert.equal(checks.find(({ name }) => name === "seen")?.outcome, "not checked");
   const cut = { receipt: part.receipt, lines: part.lines, openings: transcriptLines(`${four}\n${six}`) };
   assert.deepEqual(failedOf(await verifyRoom(cut, trust)), ["opening form"]);
 });
@@ -434,6 +450,11 @@ Deno.test("verifyRoom() refuses a receipt of another room, log or server", async
   assert.deepEqual(await refused({ origin: "#ops" }), [
     ...["origin", "line log", "checkpoint signature", "checkpoint server"],
   ]);
+});
+
+Deno.test("verifyRoom() refuses a signer that isn't the one named", async () => {
+  const receipt = await restate(part.receipt, { peer_cert_fingerprint: fingerprintOf(ada) });
+  assert.deepEqual(await failures({ ...part, receipt }), ["signer"]);
 });
 
 Deno.test("verifyRoom() never throws for an object, whatever its fields are", async () => {
