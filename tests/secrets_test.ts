@@ -1,6 +1,6 @@
 /**
  * A server and clients at LOG_LEVEL=debug, with secrets that are marked, wrong passwords and broken frames: no password,
- * key, passphrase or text in any log, on stdout or stderr, in the database or in a journal.
+ * key, passphrase, token or text in any log, on stdout or stderr, in the database or in a journal.
  */
 
 import { assert } from "./assert.ts";
@@ -18,6 +18,7 @@ import { writeCertificates } from "./certificate_folder.ts";
 import { run, startServer, temporaryFolder } from "./environment.ts";
 import { identities, key } from "./fixtures.ts";
 import { findSecrets, type Secrets } from "./secrets.ts";
+import { Client } from "./server.ts";
 
 const MARKED = {
   password: "Pässword-marked-1",
@@ -97,6 +98,23 @@ async function session(port: number): Promise<Record<string, Bytes>> {
   return keys;
 }
 
+/** The token of a session with rooms, and the one that it is given when it goes on. */
+async function tokens(port: number): Promise<Record<string, Bytes>> {
+  const welcome = async (enter: (client: Client) => Promise<void>) => {
+    const client = await Client.open({ port }, true);
+    client.connection.hello();
+    await client.expect("ready");
+    await enter(client);
+    const event = await client.expect("welcome");
+    assert(event.type === "welcome");
+    client.close();
+    return event.token;
+  };
+  const carl = { email: "carl@example.org", username: "carl", password: MARKED.password };
+  const token = await welcome((client) => client.connection.register(carl));
+  return { token, "second token": await welcome((client) => client.connection.resume(token)) };
+}
+
 /** Every file under a folder, but those with the secrets themselves. */
 function* files(folder: string): Generator<string> {
   for (const { name, isDirectory } of Deno.readDirSync(folder)) {
@@ -106,7 +124,7 @@ function* files(folder: string): Generator<string> {
   }
 }
 
-Deno.test("at LOG_LEVEL=debug no log, output, database or journal holds a password, a key, a passphrase or a text", async () => {
+Deno.test("at LOG_LEVEL=debug no log, output, database or journal holds a password, a key, a passphrase, a token or a text", async () => {
   using folder = temporaryFolder();
   const path = (name: string) => `${folder.path}/${name}`;
   await writeCertificates(path("certs"));
@@ -138,7 +156,7 @@ Deno.test("at LOG_LEVEL=debug no log, output, database or journal holds a passwo
     await chat(["--login"], "password", `${MARKED.text}\n`),
   ];
   assert.deepEqual(ended.map(({ status }) => status), [0, 4, 0], ended.map(({ stderr }) => stderr).join(""));
-  const keys = await session(server.port);
+  const keys = { ...await session(server.port), ...await tokens(server.port) };
   const marked = MARKED["text in a broken frame"];
   for (
     const frame of [
