@@ -10,10 +10,11 @@
 import { Accounts } from "./lib/accounts.ts";
 import { Audit } from "./lib/audit.ts";
 import type { Random } from "./lib/bytes.ts";
+import { CERTIFICATE_DAYS, certifyRequest } from "./lib/ca_folder.ts";
 import { type Config, databaseOf, PROGRAM } from "./lib/config.ts";
 import { Conversation, messageOf, type Shared } from "./lib/conversation.ts";
 import { Deadlines } from "./lib/deadline.ts";
-import { Devices } from "./lib/devices.ts";
+import { Devices, type Issue } from "./lib/devices.ts";
 import { EXIT, Failure, ProtocolError } from "./lib/errors.ts";
 import { encodeError } from "./lib/frame.ts";
 import type { SigningIdentity } from "./lib/handshake_server.ts";
@@ -87,7 +88,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     now,
     sleep,
   });
-  const devices = new Devices({ store: store.rooms, issue: () => Promise.resolve(undefined), now, random });
+  const devices = new Devices({ store: store.rooms, issue: await openIssuing(config), now, random });
   const hub = await openHub({ config, log, identity, store });
   const deadlines = new Deadlines();
   const listener = listen(config.SERVER_HOST, config.SERVER_PORT);
@@ -151,6 +152,13 @@ async function checkOwnCertificate(
 
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** What signs the requests of people who have a code: nothing, where CERT_DIR has no issuing CA. */
+async function openIssuing({ CERT_DIR, SECURECHAT_KEY_PASSPHRASE_FILE }: Config): Promise<Issue> {
+  const issuer = await loadIssuer(CERT_DIR, { passphraseFile: SECURECHAT_KEY_PASSPHRASE_FILE });
+  if (!issuer) return () => Promise.resolve(undefined);
+  return async (csr, username) => await certifyRequest(CERT_DIR, issuer, { csr, username, days: CERTIFICATE_DAYS });
 }
 
 /** The rooms of this server: its name, its certificates of all days, and the key that wraps the rooms' keys. */

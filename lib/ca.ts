@@ -24,6 +24,9 @@ const DAY = 86_400_000;
 /** Clocks differ: what was issued now is good a little earlier. */
 const BACKDATED = 600_000;
 
+/** 4 KiB: a request for a key of 4096 bits has 1.7. */
+const MAX_REQUEST = 4_096;
+
 /** The sizes of keys that are made. */
 export const KEY_BITS = [2048, 3072, 4096] as const;
 
@@ -78,24 +81,68 @@ export async function generateKey(bits: KeyBits = 2048): Promise<Bytes> {
 
 /** A self-signed CA of that name. */
 export async function createAuthority(name: string, key: Bytes, issuing: Issuing): Promise<Authority> {
+  return await createCa(name, key, issuing);
+}
+
+/** An issuing CA below a root: it signs certificates of people and servers, and no further CA. */
+export async function createIssuer(root: Authority, name: string, key: Bytes, issuing: Issuing): Promise<Authority> {
+  return await createCa(name, key, { ...issuing, root });
+}
+
+/** Under a root, or self-signed without one. */
+async function createCa(
+  name: string,
+  key: Bytes,
+  issuing: Issuing & { readonly root?: Authority },
+): Promise<Authority> {
   const peculiar = await library();
+  const { root } = issuing;
   const publicKey = publicKeyOf(key);
-  const identifier = keyIdentifier(publicKey);
+  const extensions: Peculiar.Extension[] = [
+    new peculiar.BasicConstraintsExtension(true, root ? 0 : undefined, true),
+    new peculiar.KeyUsagesExtension(peculiar.KeyUsageFlags.keyCertSign | peculiar.KeyUsageFlags.cRLSign, true),
+    new peculiar.SubjectKeyIdentifierExtension(keyIdentifier(publicKey)),
+  ];
+  const above = root?.certificate.subjectKeyIdentifier;
+  if (above !== undefined) extensions.push(new peculiar.AuthorityKeyIdentifierExtension(above));
   const certificate = await issue({
     subject: new peculiar.Name([{ CN: [name] }]),
-    issuer: new peculiar.Name([{ CN: [name] }]),
+    issuer: root ? new peculiar.Name(subjectOf(root.certificate)) : new peculiar.Name([{ CN: [name] }]),
     publicKey,
-    signingKey: key,
-    ...validity(issuing, Infinity),
+    signingKey: root?.key ?? key,
+    ...validity(issuing, root?.certificate.notAfter ?? Infinity),
     random: issuing.random,
-    extensions: [
-      new peculiar.BasicConstraintsExtension(true, undefined, true),
-      new peculiar.KeyUsagesExtension(peculiar.KeyUsageFlags.keyCertSign | peculiar.KeyUsageFlags.cRLSign, true),
-      new peculiar.SubjectKeyIdentifierExtension(identifier),
-    ],
+    extensions,
   });
   if (certificate.faults.length > 0) throw new Error(`the CA's certificate ${certificate.faults[0]}`);
   return { certificate, key };
+}
+
+/** A request for a certificate (PKCS #10, RFC 2986) with one's own key, as PEM; what is issued says who one is. */
+export async function createRequest(key: Bytes): Promise<string> {
+  const peculiar = await library();
+  const request = await peculiar.Pkcs10CertificateRequestGenerator.create({
+    name: new peculiar.Name([{ CN: ["securechat"] }]),
+    keys: {
+      privateKey: await importKey(key),
+      publicKey: await crypto.subtle.importKey("spki", publicKeyOf(key), RSA, true, ["verify"]),
+    },
+    signingAlgorithm: RSA,
+  });
+  return encodePem("CERTIFICATE REQUEST", new Uint8Array(request.rawData));
+}
+
+/** The key that a request is for, where who made the request holds it; `undefined` for what is no such request. */
+export async function keyOfRequest(pem: string): Promise<Bytes | undefined> {
+  if (pem.length > MAX_REQUEST) return undefined;
+  const peculiar = await library();
+  try {
+    const request = new peculiar.Pkcs10CertificateRequest(pem);
+    const isRsa = request.publicKey.algorithm.name.startsWith("RSA");
+    return isRsa && await request.verify() ? new Uint8Array(request.publicKey.rawData) : undefined;
+  } catch {
+    return undefined; // the library throws whatever it met
+  }
 }
 
 /** A certificate for a server or a person, not longer valid than the CA itself. */

@@ -14,15 +14,25 @@ import { type Bytes, encodeUtf8 } from "./bytes.ts";
 import {
   type Authority,
   createAuthority,
+  createIssuer,
   generateKey,
   issueCertificate,
   issueRevocationList,
   type KeyBits,
+  keyOfRequest,
   type Request,
 } from "./ca.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { createPrivateFolder, exists, readPrivateFile, readTextFile, shellWord, writeAtomically } from "./files.ts";
-import { loadKey, loadRevocationList, passphraseFor, type PassphraseOptions, pathIn, type Role } from "./identity.ts";
+import {
+  loadKey,
+  loadRevocationList,
+  loadTrust,
+  passphraseFor,
+  type PassphraseOptions,
+  pathIn,
+  type Role,
+} from "./identity.ts";
 import { encodePrivateKey, isProtected, publicKeyOf } from "./private_key.ts";
 import { type Certificate, OID } from "./x509.ts";
 
@@ -85,6 +95,35 @@ export async function makeAuthority(dir: string, name: string, making: Making): 
   const made: Made = { role: "ca", certificate: authority.certificate, files };
   await writePair(dir, made, authority.key, making);
   return { ...authority, made };
+}
+
+/** An issuing CA below the CA of CERT_DIR, with a new key: a server that has it needs no root key. */
+export async function makeIssuer(dir: string, root: Authority, name: string, making: Making): Promise<Made> {
+  const files = pairIn(dir, "issuing");
+  await mustBeFree([files]);
+  const issuer = await createIssuer(root, name, await generateKey(making.bits), issuing(making));
+  const made: Made = { role: "issuing", certificate: issuer.certificate, files };
+  await writePair(dir, made, issuer.key, making);
+  return made;
+}
+
+/** A certificate for who made a request and will be known by that name; `undefined` for a request that can't be signed. */
+export async function certifyRequest(
+  dir: string,
+  issuer: Authority,
+  { csr, username, days }: { readonly csr: string; readonly username: string; readonly days: number },
+): Promise<{ pem: string; fingerprint: string } | undefined> {
+  const publicKey = await keyOfRequest(csr);
+  if (!publicKey) return undefined;
+  try {
+    const request: Request = { role: "client", name: username, publicKey };
+    const certificate = await issueCertificate(issuer, request, { now: Date.now(), random, days });
+    await remember(dir, { role: "client", certificate });
+    return { pem: certificate.pem + issuer.certificate.pem, fingerprint: certificate.fingerprint };
+  } catch (error) {
+    if (error instanceof Failure) return undefined; // a key that no certificate may have
+    throw error;
+  }
 }
 
 /** A certificate by the CA, with a new key. */
@@ -195,7 +234,7 @@ export interface Issued {
   readonly subject: string;
 }
 
-async function remember(dir: string, { role, certificate }: Made): Promise<void> {
+async function remember(dir: string, { role, certificate }: Pick<Made, "role" | "certificate">): Promise<void> {
   const { serial, fingerprint, subject, notAfter } = certificate;
   const line = `${serial} ${role} ${instant(notAfter)} ${fingerprint} ${subject}\n`;
   // Appended in one write, so that two commands at once leave two lines.
@@ -223,13 +262,20 @@ export interface SignedList {
   readonly revoked: number;
 }
 
-/** Signs `crl.pem` anew, with one serial number more or none, good to the CA's end or for so many days. */
+/** The list that names what this CA of CERT_DIR has issued. */
+async function listOf(dir: string, { certificate }: Authority): Promise<string> {
+  const issuing = pathIn(dir, "issuing_cert.pem");
+  const isIssuing = await exists(issuing) && (await readTextFile(issuing)).includes(certificate.pem.trim());
+  return pathIn(dir, isIssuing ? "issuing_crl.pem" : "crl.pem");
+}
+
+/** Signs `crl.pem`, or the issuing CA's list, anew, with one serial number more or none, good to the CA's end or for so many days. */
 export async function signRevocationList(
   dir: string,
   authority: Authority,
   { add, days }: { readonly add?: string; readonly days?: number | undefined },
 ): Promise<SignedList> {
-  const path = pathIn(dir, "crl.pem");
+  const path = await listOf(dir, authority);
   const now = Math.floor(Date.now() / 1000) * 1000;
   const before = await exists(path) ? await loadRevocationList(path) : undefined;
   if (before !== undefined && before.issuerName !== authority.certificate.subjectName) {
@@ -250,10 +296,10 @@ export async function signRevocationList(
   return { path, nextUpdate, revoked: revoked.length };
 }
 
-/** When a serial number was revoked, by `crl.pem`. */
+/** When a serial number was revoked, by the CA or by the issuing CA. */
 export async function revokedAt(dir: string, serial: string): Promise<number | undefined> {
-  const path = pathIn(dir, "crl.pem");
-  return await exists(path) ? (await loadRevocationList(path)).revoked.get(serial)?.date : undefined;
+  const { revocations } = await loadTrust(dir);
+  return revocations.map(({ revoked }) => revoked.get(serial)?.date).find((date) => date !== undefined);
 }
 
 /** A time for people and programs: `2027-11-23T02:05:32Z`. */

@@ -33,7 +33,7 @@ import {
 } from "./x509.ts";
 
 /** Whose certificate it is. */
-export type Role = "ca" | "server" | "client";
+export type Role = "ca" | "issuing" | "server" | "client";
 
 /** A certificate with its intermediates, and its key. */
 export interface Identity {
@@ -53,8 +53,11 @@ export interface PassphraseOptions {
 /** How many CAs may be trusted. */
 const MAX_AUTHORITIES = 64;
 
+/** The revocation list of the CA, and that of the issuing CA below it. */
+export type CrlFile = "crl.pem" | "issuing_crl.pem";
+
 /** The path of a certificate, a key or the revocation list in CERT_DIR. */
-export function pathIn(dir: string, file: `${Role}_cert.pem` | `${Role}_private_key.pem` | "crl.pem"): string {
+export function pathIn(dir: string, file: `${Role}_cert.pem` | `${Role}_private_key.pem` | CrlFile): string {
   return `${dir.replace(/(?<=.)\/+$/, "")}/${file}`;
 }
 
@@ -73,6 +76,13 @@ export async function loadAuthority(dir: string, options: PassphraseOptions = {}
   const { chain: [certificate], key } = await loadPair(dir, "ca", options);
   if (certificate === undefined) throw new RangeError("a pair has a certificate");
   return { certificate, key };
+}
+
+/** The issuing CA of CERT_DIR, for the requests of people who have a code; `undefined` where there is none. */
+export async function loadIssuer(dir: string, options: PassphraseOptions = {}): Promise<Authority | undefined> {
+  if (await fileState(pathIn(dir, "issuing_cert.pem")) === undefined) return undefined;
+  const { chain: [certificate], key } = await loadPair(dir, "issuing", options);
+  return certificate && { certificate, key };
 }
 
 async function loadPair(dir: string, role: Role, options: PassphraseOptions) {
@@ -120,11 +130,27 @@ export async function readPassphrase(file: string): Promise<string> {
   return line;
 }
 
-/** What CERT_DIR trusts: its CAs, and its revocation list where it has one. */
+/** What CERT_DIR trusts: its CAs, and its revocation lists where it has some. */
 export async function loadTrust(dir: string): Promise<Trust> {
-  const path = pathIn(dir, "crl.pem");
-  const list = await fileState(path) === undefined ? undefined : await loadRevocationList(path);
-  return { authorities: await loadAuthorities(dir), revocations: list === undefined ? [] : [list] };
+  return { authorities: await loadAuthorities(dir), revocations: await loadRevocationLists(dir) };
+}
+
+const CRL_FILES: readonly CrlFile[] = ["crl.pem", "issuing_crl.pem"];
+
+/** The lists that are there; those in `seen`, to which what is read is added, must be: a list that is gone is a fault. */
+async function loadRevocationLists(dir: string, seen = new Set<CrlFile>()): Promise<readonly RevocationList[]> {
+  const lists: RevocationList[] = [];
+  for (const file of CRL_FILES) {
+    const path = pathIn(dir, file);
+    if (!seen.has(file) && await fileState(path) === undefined) continue;
+    lists.push(await loadRevocationList(path));
+    seen.add(file);
+  }
+  return lists;
+}
+
+async function stateOfLists(dir: string): Promise<string> {
+  return (await Promise.all(CRL_FILES.map((file) => fileState(pathIn(dir, file))))).join();
 }
 
 async function loadAuthorities(dir: string): Promise<readonly Certificate[]> {
@@ -193,25 +219,26 @@ export async function watchTrust(
   log: Log,
   now: Clock = () => performance.now(),
 ): Promise<() => Promise<Trust>> {
-  const path = pathIn(dir, "crl.pem");
   const authorities = await loadAuthorities(dir);
-  let seen = await fileState(path);
-  let revocations: readonly RevocationList[] | undefined = seen === undefined ? [] : [await loadRevocationList(path)];
+  let seen = await stateOfLists(dir);
+  const known = new Set<CrlFile>();
+  let revocations: readonly RevocationList[] | undefined = await loadRevocationLists(dir, known);
   let lookedAt = now();
 
   async function look(): Promise<void> {
-    const state = await fileState(path);
+    const state = await stateOfLists(dir);
     if (state === seen) return;
     seen = state;
     try {
       revocations = undefined; // until the new one is read, nobody is let in by the old one
-      revocations = [await loadRevocationList(path)];
-      log.info("the revocation list was read again", { file: path, revoked: revocations[0]?.revoked.size ?? 0 });
+      revocations = await loadRevocationLists(dir, known);
+      const revoked = revocations.reduce((sum, list) => sum + list.revoked.size, 0);
+      log.info("the revocation list was read again", { file: pathIn(dir, "crl.pem"), revoked });
     } catch (error) {
       const reason = error instanceof Failure ? error.message : "it cannot be read";
       log.error(
         `the revocation list cannot be used, so every certificate is refused until it is mended; run: ${PROGRAM} ca crl`,
-        { file: path, reason },
+        { file: pathIn(dir, "crl.pem"), reason },
       );
     }
   }

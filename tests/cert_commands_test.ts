@@ -18,14 +18,14 @@ async function expect(status: number, cwd: string, ...args: string[]): Promise<E
 const mode = (path: string) => (Deno.statSync(path).mode ?? 0) & 0o777;
 const read = (path: string) => Deno.readTextFileSync(path);
 
-Deno.test("init makes a CA, a server's and a client's certificate under the seed's names, and overwrites nothing", async () => {
+Deno.test("init makes a CA, an issuing CA, a server's and a client's certificate under the seed's names, and overwrites nothing", async () => {
   using folder = temporaryFolder();
   const first = await expect(0, folder.path, "init");
   assert.match(first.stderr, /^Next: .*securechat serve\n/m);
   const names = ["ca", "server", "client"].flatMap((role) => [`${role}_cert.pem`, `${role}_private_key.pem`]);
   for (const name of names) assert.match(first.stdout, new RegExp(`certs/${name}`));
-  assert.equal(first.stdout.match(/fingerprint [0-9a-f]{64}$/gm)?.length, 3);
-  assert.equal(first.stdout.match(/until \d{4}-\d\d-\d\d$/gm)?.length, 3);
+  assert.equal(first.stdout.match(/fingerprint [0-9a-f]{64}$/gm)?.length, 4);
+  assert.equal(first.stdout.match(/until \d{4}-\d\d-\d\d$/gm)?.length, 4);
   for (const subject of ["CN=SERVER: localhost", "CN=CLIENT: client"]) assert.ok(first.stdout.includes(subject));
   if (Deno.build.os !== "windows") {
     for (const role of ["ca", "server", "client"]) {
@@ -58,6 +58,7 @@ Deno.test("init takes host names and addresses, and refuses what is none", async
   const { certificates } = JSON.parse(made.stdout) as { certificates: { role: string; subject: string }[] };
   assert.deepEqual(certificates.map(({ subject }) => subject), [
     "CN=Secure Chat CA",
+    "CN=Secure Chat issuing CA",
     "CN=SERVER: chat.example",
     "CN=CLIENT: Ada L.",
   ]);

@@ -22,6 +22,7 @@ const LAYERS: readonly (readonly string[])[] = [
   [
     "checkpoint",
     "envelope",
+    "code_token",
     "frame",
     "message",
     "receipt",

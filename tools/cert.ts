@@ -23,7 +23,7 @@ import { verifySignature } from "../lib/certificate_signature.ts";
 import { type CommandSpec, type OptionSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
 import { exists, readTextFile, shellWord, writeAtomically } from "../lib/files.ts";
-import { loadAuthority, pathIn } from "../lib/identity.ts";
+import { loadAuthority, loadIssuer, type PassphraseOptions, pathIn } from "../lib/identity.ts";
 import { encodeJson } from "../lib/json.ts";
 import { printable } from "../lib/text.ts";
 import { type Certificate, OID, parseCertificates, parseRevocationList, type RevocationList } from "../lib/x509.ts";
@@ -246,8 +246,8 @@ const RENEW_SPEC = {
   usage: `securechat cert renew FILE [--new-key] [--days N] [--bits N] [--certs DIR]
 
 What it replaces is kept beside it, with .old in its name. The old certificate stays good until it ends, unless you revoke it.
-A new key that takes the place of a protected one is protected by the same passphrase. A server reads its certificate
-when it starts.
+A new key that takes the place of a protected one is protected by the same passphrase. A server that runs takes its
+renewed certificate up by itself.
 
 Examples:
   securechat cert renew certs/server_cert.pem
@@ -321,41 +321,55 @@ async function revoke(args: string[]): Promise<ExitStatus> {
   const config = readConfig("cert", flags);
   const dir = config.CERT_DIR;
   const days = daysOf("--crl-days", options["crl-days"]);
-  const authority = await loadAuthority(dir, { passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE });
-  const { serial, subject, notAfter } = await whomToRevoke(dir, what, authority);
-  if (serial === authority.certificate.serial) {
+  const authorities = await revokers(dir, { passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE });
+  const { serial, subject, notAfter, by } = await whomToRevoke(dir, what, authorities);
+  if (by.some(({ certificate }) => certificate.serial === serial)) {
     throw new Failure(EXIT.usage, "a CA cannot revoke itself: make a new one, and new certificates, in another folder");
   }
   console.error(`${subject}, serial number ${serial}${notAfter === "" ? "" : `, good until ${notAfter}`}`);
   const before = await revokedAt(dir, serial);
   if (before !== undefined) console.error(`It was revoked ${instant(before)} already.`);
   else if (!options.yes) await mustAgree();
-  const list = await signRevocationList(dir, authority, { add: serial, days });
+  const lists = [];
+  for (const authority of by) lists.push(await signRevocationList(dir, authority, { add: serial, days }));
   const revokedSince = instant(await revokedAt(dir, serial) ?? 0);
   console.log(
     options.json
-      ? encodeJson({ file: list.path, serial, subject, revoked_at: revokedSince, revoked: list.revoked })
-      : `${list.path}\n  ${list.revoked} revoked, good until ${instant(list.nextUpdate)}`,
+      ? encodeJson({ file: lists[0]?.path, serial, subject, revoked_at: revokedSince, revoked: lists[0]?.revoked })
+      : lists.map(({ path, revoked, nextUpdate }) => `${path}\n  ${revoked} revoked, good until ${instant(nextUpdate)}`)
+        .join("\n"),
   );
   return EXIT.done;
 }
 
+/** The CAs of CERT_DIR whose keys are here: the root's may have been taken away, an issuing CA may never have been made. */
+async function revokers(dir: string, options: PassphraseOptions): Promise<readonly Authority[]> {
+  const issuer = await loadIssuer(dir, options);
+  const hasRoot = issuer === undefined || await exists(pathIn(dir, "ca_private_key.pem"));
+  return [...hasRoot ? [await loadAuthority(dir, options)] : [], ...issuer ? [issuer] : []];
+}
+
+/** Whom to revoke, and by which CAs: of a serial number alone nobody can tell who issued it, so all lists name it. */
 async function whomToRevoke(
   dir: string,
   what: string,
-  authority: Authority,
-): Promise<Pick<Issued, "serial" | "subject" | "notAfter">> {
+  authorities: readonly Authority[],
+): Promise<Pick<Issued, "serial" | "subject" | "notAfter"> & { readonly by: readonly Authority[] }> {
   if (await exists(what)) {
     const certificate = await readLeaf(what);
-    await mustBeOurs(what, certificate, authority);
-    return { serial: certificate.serial, subject: certificate.subject, notAfter: instant(certificate.notAfter) };
+    const named = authorities.filter((authority) => authority.certificate.subjectName === certificate.issuerName);
+    const by = named.length > 0 ? named : authorities.slice(0, 1);
+    for (const authority of by) await mustBeOurs(what, certificate, authority);
+    const { serial, subject, notAfter } = certificate;
+    return { serial, subject, notAfter: instant(notAfter), by };
   }
   const hex = what.toLowerCase().replace(/^0x/, "").replaceAll(":", "").replace(/^0+/, "");
   if (!/^[0-9a-f]{1,40}$/.test(hex)) {
     throw new Failure(EXIT.usage, `there is no file ${what}, and it is no serial number in hex`);
   }
   const issued = await findIssued(dir, hex);
-  return issued ?? { serial: hex, subject: `a certificate that ${dir}/issued.txt doesn't know`, notAfter: "" };
+  const unknown = { serial: hex, subject: `a certificate that ${dir}/issued.txt doesn't know`, notAfter: "" };
+  return { ...issued ?? unknown, by: authorities };
 }
 
 async function mustAgree(): Promise<void> {

@@ -1,9 +1,11 @@
 /**
- * `securechat init`: everything that a first server and a first person need: a CA, a server's certificate and a
- * client's, with the seed's file names and subjects. It makes all of them or none, and overwrites nothing.
+ * `securechat init`: everything that a first server and a first person need: a CA, an issuing CA below it, a server's
+ * certificate and a client's, with the seed's file names and subjects. It makes all of them or none, and overwrites
+ * nothing. The server signs the requests of people who have a code with the issuing CA, so that ca_private_key.pem can be
+ * taken away.
  */
 
-import { CA_DAYS, makeAuthority, makePair, mustBeFree, pairIn } from "../lib/ca_folder.ts";
+import { CA_DAYS, makeAuthority, makeIssuer, makePair, mustBeFree, pairIn } from "../lib/ca_folder.ts";
 import { type CommandSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
 import { shellWord } from "../lib/files.ts";
@@ -11,6 +13,9 @@ import { hostOf, JSON_FLAG, jsonOfMade, MAKING, makingOf, nameOf, tellMade } fro
 
 /** The name of a CA that isn't given one. */
 export const CA_NAME = "Secure Chat CA";
+
+/** The name of the issuing CA below it. */
+const ISSUER_NAME = "Secure Chat issuing CA";
 
 const OPTIONS = {
   client: { type: "string", value: "NAME", describe: "name in the first client's certificate [client]" },
@@ -43,12 +48,13 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const hosts = positionals.length > 0 ? [...new Set(positionals.map(hostOf))] : ["localhost", "127.0.0.1"];
   const client = nameOf(options.client ?? "client", "the client's name");
   const server = nameOf(hosts[0] ?? "localhost", "the first HOST");
-  await mustBeFree([pairIn(dir, "ca"), pairIn(dir, "server"), pairIn(dir, "client")]);
+  await mustBeFree((["ca", "issuing", "server", "client"] as const).map((role) => pairIn(dir, role)));
 
   const making = await makingOf(options, config.SECURECHAT_KEY_PASSPHRASE_FILE);
   const authority = await makeAuthority(dir, CA_NAME, { ...making, days: Math.max(CA_DAYS, making.days) });
   const made = [
     authority.made,
+    await makeIssuer(dir, authority, ISSUER_NAME, { ...making, days: Math.max(CA_DAYS, making.days) }),
     await makePair(dir, authority, { role: "server", name: server, hosts }, making),
     await makePair(dir, authority, { role: "client", name: client }, making),
   ];

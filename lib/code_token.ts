@@ -1,0 +1,62 @@
+/**
+ * An invitation as a person sees it: one line that says where to go, whom to trust there, and the secret (rooms.md
+ * section 1).
+ *
+ *     securechat-1.<base64url of: fingerprint of the CA (32 bytes), secret (16), port (2), host (UTF-8), checksum (4)>
+ *
+ * The checksum, the first bytes of SHA-256 over the rest, tells a code that was cut or mistyped from one that is wrong.
+ * Whoever holds the line before it was used is whom it invites: it is sent as a password is.
+ */
+
+import { Buffer } from "node:buffer";
+import { type Bytes, concat, encodeHex, encodeUtf8, equalBytes, parseHex, parseUtf8 } from "./bytes.ts";
+import { sha256 } from "./hash.ts";
+import { CODE_SIZE } from "./message.ts";
+
+const PREFIX = "securechat-1.";
+const FINGERPRINT_SIZE = 32;
+const CHECKSUM_SIZE = 4;
+const FIXED_SIZE = FINGERPRINT_SIZE + CODE_SIZE + 2;
+
+/** What the line says. */
+export interface CodeToken {
+  readonly host: string;
+  /** The port for TLS. */
+  readonly port: number;
+  /** SHA-256 of the CA's certificate, hex. */
+  readonly authority: string;
+  /** 16 bytes. */
+  readonly secret: Bytes;
+}
+
+/** The line. RangeError where a part of it can't be. */
+export function encodeCodeToken({ host, port, authority, secret }: CodeToken): string {
+  const fingerprint = parseHex(authority);
+  if (fingerprint?.length !== FINGERPRINT_SIZE || secret.length !== CODE_SIZE || !/^[\x21-\x7e]{1,253}$/.test(host)) {
+    throw new RangeError("a code has a host, a port, a fingerprint and a secret");
+  }
+  const body = concat(fingerprint, secret, Uint8Array.of(port >> 8, port & 0xff), encodeUtf8(host));
+  return PREFIX + Buffer.from(concat(body, checksum(body))).toString("base64url");
+}
+
+/** What a line says; `undefined` for one that was cut or mistyped. */
+export function parseCodeToken(line: string): CodeToken | undefined {
+  const text = line.trim();
+  if (!text.startsWith(PREFIX)) return undefined;
+  const bytes = new Uint8Array(Buffer.from(text.slice(PREFIX.length), "base64url"));
+  const body = bytes.slice(0, -CHECKSUM_SIZE);
+  if (body.length <= FIXED_SIZE || !equalBytes(bytes.subarray(body.length), checksum(body))) return undefined;
+  const host = parseUtf8(body.subarray(FIXED_SIZE)) ?? "";
+  const token = {
+    host,
+    port: (body[FIXED_SIZE - 2] ?? 0) << 8 | (body[FIXED_SIZE - 1] ?? 0),
+    authority: encodeHex(body.subarray(0, FINGERPRINT_SIZE)),
+    secret: body.slice(FINGERPRINT_SIZE, FINGERPRINT_SIZE + CODE_SIZE),
+  };
+  // One spelling: what is written again is what was read.
+  return /^[\x21-\x7e]{1,253}$/.test(host) && encodeCodeToken(token) === text ? token : undefined;
+}
+
+function checksum(body: Bytes): Bytes {
+  return sha256(body).slice(0, CHECKSUM_SIZE);
+}
