@@ -34,3 +34,227 @@ Deno.test("what is said in a room is shown to everybody in one order, checked, a
   }
   assert.equal(bob.rooms.view("#ops")?.countersigners(0), 1);
 });
+
+Deno.test("lines arrive once and in their order wherever the link is cut", async () => {
+  for (let frames = 0; frames <= 14; frames++) {
+    const { bench, ada, bob } = await pair();
+    if (ada.session) ada.session.framesLeft = frames;
+    const words = Array.from({ length: 6 }, (_, i) => `line ${i}`);
+    await Promise.all(words.map((word) => ada.rooms.post("#ops", text(word))));
+    await bench.settle();
+    await ada.cut(bench);
+    await bench.settle();
+    await ada.rooms.post("#ops", text("written offline"));
+    await ada.connect(bench);
+    await bench.settle();
+    await ada.rooms.post("#ops", text("and after"));
+    await bench.settle();
+    const all = [...words, "written offline", "and after"];
+    assert.deepEqual(ada.texts("#ops"), all, `cut after ${frames} frames`);
+    assert.deepEqual(bob.texts("#ops"), all, `cut after ${frames} frames`);
+    assert.equal(ada.rooms.unsentCount, 0);
+    assert.deepEqual((await ada.store.room("#ops")).unsent, []);
+    assert.deepEqual([...ada.lies, ...bob.lies], []);
+  }
+});
+
+Deno.test("a client that is killed and started again sends what was not accepted, and nothing else", async () => {
+  for (let frames = 0; frames <= 8; frames++) {
+    const { bench, ada, bob } = await pair();
+    if (ada.session) ada.session.framesLeft = frames;
+    await Promise.all(["one", "two", "three", "four"].map((word) => ada.rooms.post("#ops", text(word))));
+    await bench.settle();
+    await ada.cut(bench);
+    bench.clients.splice(bench.clients.indexOf(ada), 1);
+    const again = await bench.client("ada", { store: ada.store });
+    await bench.settle();
+    await again.rooms.post("#ops", text("five"));
+    await bench.settle();
+    assert.deepEqual(again.texts("#ops"), ["one", "two", "three", "four", "five"], `killed after ${frames} frames`);
+    assert.deepEqual(bob.texts("#ops"), again.texts("#ops"));
+    assert.deepEqual([...again.lies, ...bob.lies], []);
+  }
+});
+
+Deno.test("a server that is killed and started again goes on with its log", async () => {
+  const { bench, ada, bob } = await pair();
+  await ada.rooms.post("#ops", text("before"));
+  await bench.settle();
+  for (const client of [ada, bob]) await client.cut(bench);
+  await ada.rooms.post("#ops", text("while it was away"));
+  const again = await RoomBench.create(bench);
+  again.clients.push(ada, bob);
+  for (const client of [ada, bob]) await client.connect(again);
+  await again.settle();
+  await bob.rooms.post("#ops", text("after"));
+  await again.settle();
+  for (const client of [ada, bob]) {
+    assert.deepEqual(client.texts("#ops"), ["before", "while it was away", "after"]);
+    assert.deepEqual(client.lies, []);
+  }
+});
+
+Deno.test("where the server's store fails lines stay unsent, and go when it is back, in their order", async () => {
+  const { bench, ada, bob } = await pair();
+  bench.store.fail();
+  await Promise.all(["one", "two", "three"].map((word) => ada.rooms.post("#ops", text(word))));
+  for (let i = 0; i < 3; i++) await new Promise((resolve) => setTimeout(resolve, 5));
+  await ada.arrived();
+  assert.equal(ada.of("waiting")[0]?.room, "#ops");
+  assert.equal(ada.rooms.unsentCount, 3);
+  bench.store.beforeCommit = () => {};
+  await bench.settle();
+  await bench.settle();
+  assert.deepEqual(bob.texts("#ops"), ["one", "two", "three"]);
+  assert.equal(ada.rooms.unsentCount, 0);
+});
+
+Deno.test("a line that the room refuses is dropped with a sentence, and those after it are signed anew", async () => {
+  const { bench, ada, bob } = await pair();
+  const posts = [text("one"), { kind: "kick", username: "ada" } as const, text("two"), text("three")];
+  await Promise.all(posts.map((statement) => bob.rooms.post("#ops", statement)));
+  await bench.settle();
+  assert.deepEqual(ada.texts("#ops"), ["one", "two", "three"]);
+  const [dropped, ...more] = bob.of("dropped");
+  assert.equal(dropped?.error_type, "forbidden");
+  assert.deepEqual(more, []);
+  assert.equal(bob.rooms.unsentCount, 0);
+});
+
+Deno.test("who is muted is told so, and who is put out is out, with what was unsent", async () => {
+  const { bench, ada, bob } = await pair();
+  await ada.rooms.post("#ops", { kind: "mute", username: "bob" });
+  await bench.settle();
+  await bob.rooms.post("#ops", text("may I?"));
+  await bench.settle();
+  assert.equal(bob.of("dropped").at(-1)?.error_type, "muted");
+  await ada.rooms.post("#ops", { kind: "kick", username: "bob" });
+  await bench.settle();
+  assert.equal(bob.of("left").length, 1);
+  await bob.cut(bench);
+  await bob.connect(bench);
+  await bench.settle();
+  assert.ok(!bob.lines("#ops").some(({ kind, index }) => kind === "join" && index > 3), "nobody comes back by itself");
+  await bob.rooms.join("#ops");
+  await bench.settle();
+  assert.equal(bob.lines("#ops").at(-1)?.kind, "join");
+});
+
+Deno.test("lines under a key that is no longer used are signed anew under the new one", async () => {
+  const { bench, ada, bob } = await pair();
+  const carol = await bench.client("carol");
+  for (let i = 0; i < 3; i++) {
+    await carol.rooms.join("#ops");
+    await bench.settle();
+    if (i === 0) await bob.cut(bench);
+    await carol.rooms.part("#ops");
+    await bench.settle();
+  }
+  await bob.rooms.post("#ops", text("still here"));
+  await bob.connect(bench);
+  await bench.settle();
+  await bench.settle();
+  assert.deepEqual(ada.texts("#ops"), ["still here"]);
+  assert.deepEqual([...ada.lies, ...bob.lies, ...carol.lies], []);
+});
+
+Deno.test("where newcomers don't see what was before, a log begins with one's own line, and is checked from there", async () => {
+  const { bench, ada } = await pair({ history: "since_join", inviteOnly: true });
+  for (let i = 0; i < 5; i++) await ada.rooms.post("#ops", text(`secret ${i}`));
+  await ada.rooms.post("#ops", { kind: "invite", username: "carol" });
+  await bench.settle();
+  const carol = await bench.client("carol");
+  await carol.rooms.join("#ops");
+  await bench.settle();
+  await ada.rooms.post("#ops", text("welcome"));
+  await bench.settle();
+  assert.deepEqual(carol.texts("#ops"), ["welcome"]);
+  assert.equal(carol.rooms.view("#ops")?.base, 7);
+  assert.equal(carol.rooms.view("#ops")?.covered, ada.rooms.view("#ops")?.size);
+  assert.deepEqual(carol.lies, []);
+  await carol.cut(bench);
+  const again = await bench.client("carol", { store: carol.store });
+  await bench.settle();
+  await again.rooms.post("#ops", text("thank you"));
+  await bench.settle();
+  assert.deepEqual(ada.texts("#ops").slice(-1), ["thank you"]);
+  assert.deepEqual(again.lies, []);
+});
+
+Deno.test("an erased line has no words anywhere, and everything goes on", async () => {
+  const { bench, ada, bob } = await pair();
+  await ada.rooms.post("#ops", text("my password is hunter2"));
+  await bench.settle();
+  await ada.rooms.post("#ops", { kind: "redact", index: 2 });
+  await bench.settle();
+  assert.deepEqual(bob.of("erased").map(({ index }) => index), [2]);
+  const carol = await bench.client("carol");
+  await carol.rooms.join("#ops");
+  await bench.settle();
+  const line = carol.lines("#ops").find(({ index }) => index === 2);
+  assert.deepEqual([line?.erased, line?.text, line?.bad], [true, null, null]);
+  assert.deepEqual(carol.lies, []);
+  bench.clock.advance(31_000);
+  carol.rooms.tick();
+  assert.deepEqual(carol.of("bad_line"), []);
+});
+
+Deno.test("a further certificate of somebody's is told, and one that the first vouches for as such", async () => {
+  const { bench, ada, bob } = await pair();
+  const phone = await bench.client("ada", { device: "phone" });
+  await phone.rooms.join("#ops");
+  await bench.settle();
+  assert.deepEqual(bob.of("device").map(({ username, vouched }) => [username, vouched]), [["ada", false]]);
+  const laptop = await bench.client("ada", { device: "laptop" });
+  await ada.rooms.post("#ops", { kind: "device", fingerprint: laptop.fingerprint });
+  await bench.settle();
+  await laptop.rooms.join("#ops");
+  await bench.settle();
+  assert.deepEqual(bob.of("device").map(({ vouched }) => vouched), [false, true]);
+});
+
+Deno.test("a conversation of two begins with either, and the other is told", async () => {
+  const { bench, ada, bob } = await pair();
+  await ada.rooms.join("@ada,@bob");
+  await bench.settle();
+  assert.deepEqual(bob.of("invited").map(({ room, from }) => [room, from]), [["@ada,@bob", "ada"]]);
+  await bob.rooms.join("@ada,@bob");
+  await ada.rooms.post("@ada,@bob", text("psst"));
+  await bench.settle();
+  assert.deepEqual(bob.texts("@ada,@bob"), ["psst"]);
+  assert.equal(ada.rooms.otherOf("@ada,@bob"), "bob");
+});
+
+Deno.test("a room that is not there, or that is closed, is refused with a sentence", async () => {
+  const { bench, bob } = await pair({ history: "all", inviteOnly: true });
+  await assert.rejects(bob.rooms.join("#nowhere"), /no such room/);
+  await assert.rejects(bob.rooms.join("#ops"), /may not come/);
+  await assert.rejects(bob.rooms.post("#ops", text("hello")), /join it first/);
+  await bob.cut(bench);
+  await assert.rejects(bob.rooms.join("#ops"), /no connection/);
+});
+
+Deno.test("lists and members are asked of the server", async () => {
+  const { ada, bob } = await pair();
+  assert.deepEqual((await bob.rooms.members("#ops")).map(({ username, role }) => [username, role]), [
+    ["ada", "owner"],
+    ["bob", "member"],
+  ]);
+  assert.deepEqual((await ada.rooms.list()).map(({ room, members }) => [room, members]), [["#ops", 2]]);
+});
+
+Deno.test("many lines are shown before their signatures are checked, and then told to be good", async () => {
+  const { bench, ada } = await pair();
+  const words = Array.from({ length: 400 }, (_, i) => `${i}`);
+  await Promise.all(words.map((word) => ada.rooms.post("#ops", text(word))));
+  while (ada.rooms.unsentCount > 0) await bench.settle();
+  const carol = await bench.client("carol");
+  await carol.rooms.join("#ops");
+  for (let i = 0; i < 9 && carol.texts("#ops").length < words.length; i++) await bench.settle();
+  assert.deepEqual(carol.texts("#ops"), words);
+  assert.ok(carol.lines("#ops").some(({ unchecked }) => unchecked));
+  const checked = new Set(
+    carol.of("checked").flatMap(({ from, to }) => [...Array(to - from).keys()].map((i) => from + i)),
+  );
+  for (const { index, unchecked } of carol.lines("#ops")) assert.ok(!unchecked || checked.has(index), `line ${index}`);
+});
