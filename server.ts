@@ -19,7 +19,7 @@ import { EXIT, Failure, ProtocolError } from "./lib/errors.ts";
 import { encodeError } from "./lib/frame.ts";
 import type { SigningIdentity } from "./lib/handshake_server.ts";
 import { Hub } from "./lib/hub.ts";
-import { type ServerIdentity, type WatchedIdentity, watchIdentity, watchTrust } from "./lib/identity.ts";
+import { loadIssuer, type ServerIdentity, type WatchedIdentity, watchIdentity, watchTrust } from "./lib/identity.ts";
 import { type CreateJournalFile, createJournalFolder, recoverJournals } from "./lib/journal.ts";
 import { AesKeyWrap } from "./lib/key_wrap.ts";
 import type { Log } from "./lib/log.ts";
@@ -29,6 +29,7 @@ import { loadRoomKey } from "./lib/room_key.ts";
 import type { RoomStore } from "./lib/room_store.ts";
 import { Spool } from "./lib/spool.ts";
 import { type Store, StoreUnavailable } from "./lib/store.ts";
+import { sourceOf } from "./lib/throttle.ts";
 import { Link, listen, listenTls } from "./lib/transport.ts";
 import { parseCertificates } from "./lib/x509.ts";
 import { findPath, type Trust } from "./lib/certificate_path.ts";
@@ -237,7 +238,7 @@ class Server implements RunningServer {
   #tls: Deno.TlsListener | undefined;
   readonly #watched: WatchedIdentity;
   readonly #conversations = new Set<Conversation>();
-  readonly #perAddress = new Map<string, number>();
+  readonly #perSource = new Map<string, number>();
   readonly #drainTimer: ReturnType<typeof setInterval>;
   readonly #accepting: Promise<void>;
   #acceptingTls: Promise<void>;
@@ -305,7 +306,8 @@ class Server implements RunningServer {
     if (!isTls) conn.setNoDelay(true);
     const link = new Link(conn, config.MAX_QUEUED_BYTES);
     const { address } = link;
-    const here = this.#perAddress.get(address) ?? 0;
+    const source = sourceOf(address);
+    const here = this.#perSource.get(source) ?? 0;
     const refusal = audit.full
       ? new ProtocolError("server-error", "The server can't keep its records now; try again later.")
       : this.#conversations.size >= config.MAX_CONNECTIONS || here >= config.MAX_CONNECTIONS_PER_ADDRESS
@@ -320,12 +322,12 @@ class Server implements RunningServer {
     const channel = isTls ? "tls" : isLoopback(address) ? "loopback" : "plain";
     const conversation = new Conversation(this.#shared, link, channel);
     this.#conversations.add(conversation);
-    this.#perAddress.set(address, here + 1);
+    this.#perSource.set(source, here + 1);
     void conversation.run().finally(() => {
       this.#conversations.delete(conversation);
-      const left = (this.#perAddress.get(address) ?? 1) - 1;
-      if (left === 0) this.#perAddress.delete(address);
-      else this.#perAddress.set(address, left);
+      const left = (this.#perSource.get(source) ?? 1) - 1;
+      if (left === 0) this.#perSource.delete(source);
+      else this.#perSource.set(source, left);
     });
   }
 
