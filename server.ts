@@ -36,6 +36,8 @@ import { findPath, type Trust } from "./lib/certificate_path.ts";
 
 /** How often rows that wait for the database are tried again, in milliseconds. */
 const DRAIN_INTERVAL = 1_000;
+/** How often tokens and codes that have ended are dropped: an hour, in milliseconds. */
+const SWEEP_INTERVAL = 3_600_000;
 
 /** What a server works with, beside its settings. */
 export interface ServeOptions {
@@ -243,6 +245,7 @@ class Server implements RunningServer {
   readonly #accepting: Promise<void>;
   #acceptingTls: Promise<void>;
   #takingUp: Promise<void> | undefined;
+  #sweepAt = 0;
   #stopping: Promise<void> | undefined;
 
   constructor(shared: Shared, { plain, tls, watched }: Doors) {
@@ -254,6 +257,7 @@ class Server implements RunningServer {
     this.port = plain.addr.port;
     this.#drainTimer = setInterval(() => {
       void this.#drain();
+      void this.#sweep();
       this.#takingUp ??= this.#takeUpCertificate().finally(() => this.#takingUp = undefined);
     }, DRAIN_INTERVAL);
     this.tlsPort = tls && portOf(tls);
@@ -276,6 +280,17 @@ class Server implements RunningServer {
       if (this.#tls) this.#acceptingTls = this.#accept(this.#tls);
     } catch (error) {
       log.error("the renewed certificate could not be taken up; it is tried again", { reason: messageOf(error) });
+    }
+  }
+
+  /** Drops tokens and codes that have ended, from time to time. */
+  async #sweep(): Promise<void> {
+    if (now() < this.#sweepAt) return;
+    this.#sweepAt = now() + SWEEP_INTERVAL;
+    try {
+      await this.#shared.store.rooms.dropExpired(now());
+    } catch (error) {
+      this.#shared.log.warn("ended tokens and codes could not be dropped", { reason: messageOf(error) });
     }
   }
 

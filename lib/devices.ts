@@ -110,7 +110,9 @@ export class Devices {
     const found = await store.findCode(hashOf(code), now());
     const isFor = found?.username.toLowerCase() === account.username.toLowerCase() &&
       (found.issuedTo === undefined || found.issuedTo === shown.fingerprint);
-    if (!found || !isFor || !await store.useCode(found.hash)) throw badCode();
+    if (!found || !isFor) throw badCode();
+    if (await store.findDevice(shown.fingerprint)) throw notYours(); // which costs nobody the code
+    if (!await store.useCode(found.hash)) throw badCode();
     if (!await store.bindDevice({ ...shown, userId: account.userId }, now())) throw notYours();
   }
 

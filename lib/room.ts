@@ -37,6 +37,8 @@ const CHECKPOINT_INTERVAL = 1_000;
 const PAGE_BYTES = 65_536;
 /** Lines that are read from the store at once. */
 const PAGE_LINES = 64;
+/** Lines in one transaction: what a database takes in one go, and in the time that a call to it has. */
+const MAX_ROUND = 256;
 /** Lines that wait for the store, before posts are refused as too many. */
 const MAX_WAITING = 4_096;
 const EPOCH_KEY_SIZE = 16;
@@ -404,8 +406,7 @@ export class Room {
   async #commitAll(): Promise<void> {
     await Promise.resolve(); // what comes in the same turn goes in one round
     while (this.#waiting.length > 0) {
-      const round = this.#waiting;
-      this.#waiting = [];
+      const round = this.#waiting.splice(0, MAX_ROUND);
       try {
         await this.#tools.store.appendLines(
           this.origin,

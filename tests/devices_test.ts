@@ -66,6 +66,7 @@ Deno.test("a further device enrols with a code of its own account, once", async 
   const { code } = await devices.makeCode("user1", "device", 1_000);
   assert.equal(await refusal(devices.enrol(shown("b"), BOB, code)), "auth-failed");
   assert.equal(await refusal(devices.checkLogin(shown("b"), ADA)), "auth-failed");
+  assert.equal(await refusal(devices.enrol(shown("a"), ADA, code)), "auth-failed", "which leaves the code good");
   assert.equal(await refusal(devices.enrol(shown("b"), ADA, code)), "taken");
   assert.equal(await refusal(devices.checkLogin(shown("b"), ADA)), "taken");
   assert.equal(await refusal(devices.enrol(shown("c"), ADA, code)), "auth-failed");
