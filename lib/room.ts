@@ -123,7 +123,7 @@ export class Room {
   #durable = new Frontier();
   #checkpoint: Checkpoint | undefined;
   #checkpointDue = false;
-  #waiting: Placed[] = [];
+  readonly #waiting: Placed[] = [];
   #committing: Promise<void> | undefined;
   /** Sessions that have asked to come in, by certificate. */
   readonly #attendees = new Map<string, Attendee>();
@@ -406,7 +406,7 @@ export class Room {
   async #commitAll(): Promise<void> {
     await Promise.resolve(); // what comes in the same turn goes in one round
     while (this.#waiting.length > 0) {
-      const round = this.#waiting.splice(0, MAX_ROUND);
+      const round = this.#waiting.slice(0, MAX_ROUND); // they stay in the list until they are told of
       try {
         await this.#tools.store.appendLines(
           this.origin,
@@ -414,9 +414,10 @@ export class Room {
           round.flatMap(({ nodes }) => nodes),
         );
       } catch (error) {
-        await this.#forget([...round, ...this.#waiting], error);
+        await this.#forget(error);
         break;
       }
+      this.#waiting.splice(0, round.length);
       for (const placed of round) this.#publish(placed);
       for (const { act } of round) await this.#follow(act);
       this.#scheduleCheckpoint();
@@ -425,10 +426,9 @@ export class Room {
   }
 
   /** Nobody was told of these lines. What the store holds of them is read again. */
-  async #forget(lines: readonly Placed[], error: unknown): Promise<void> {
-    this.#waiting = [];
+  async #forget(error: unknown): Promise<void> {
     const refusal = new ProtocolError("server-error", "The server can't keep lines now; they stay unsent.");
-    for (const { from, id } of lines) from.refuse(refusal, id);
+    for (const { from, id } of this.#waiting.splice(0)) from.refuse(refusal, id);
     this.#tools.alarm(`lines could not be stored: ${messageOf(error)}`, this.name);
     this.#isBroken = true;
     await this.#reload();

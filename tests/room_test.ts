@@ -109,6 +109,19 @@ Deno.test("a line that is posted again is answered as before, and another in its
   assert.equal(await ada.ask(hub, { type: "post", ...other }), "replay");
 });
 
+Deno.test("a line that is posted again while the store still writes it is told of once", async () => {
+  const { hub, store, settle, ada } = await room();
+  const held = Promise.withResolvers<void>();
+  store.beforeCommit = () => held.promise;
+  const post = await ada.write("#ops", { kind: "text", text: "once" });
+  assert.equal(await ada.ask(hub, { type: "post", ...post }), undefined);
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.equal(await ada.ask(hub, { type: "post", ...post }), undefined);
+  held.resolve();
+  await settle();
+  assert.deepEqual(ada.posted("#ops"), [0, 1, 2]);
+});
+
 Deno.test("a line is refused for each thing that is wrong with it, and leaves the log as it was", async () => {
   const { hub, store, settle, ada, bob } = await room();
   const text: Statement = { kind: "text", text: "x" };
