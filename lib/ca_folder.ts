@@ -4,8 +4,8 @@
  *
  *     5f1c0b9e4a7d22d08c3a6b51e0f4978d client 2027-11-23T02:05:32Z 9f86d081884c7d65… CN=CLIENT: ada
  *
- * (serial number, role, last second, fingerprint, subject). The list is for people: what is revoked stands in `crl.pem`
- * alone. A certificate is never written over, except by its own renewal, which keeps the old one: `server_cert.pem` becomes
+ * (serial number, role, last second, fingerprint, subject). That list is for people; what is revoked stands in `crl.pem`
+ * and `issuing_crl.pem`, and in `revoked.txt`, should one of them be lost. A certificate is never written over, except by its own renewal, which keeps the old one: `server_cert.pem` becomes
  * `server.old_cert.pem`, and its key, where that changes too, `server.old_private_key.pem`.
  */
 
@@ -25,15 +25,17 @@ import {
 import { EXIT, Failure } from "./errors.ts";
 import { createPrivateFolder, exists, readPrivateFile, readTextFile, shellWord, writeAtomically } from "./files.ts";
 import {
+  loadAuthority,
+  loadIssuer,
   loadKey,
   loadRevocationList,
-  loadTrust,
   passphraseFor,
   type PassphraseOptions,
   pathIn,
   type Role,
 } from "./identity.ts";
 import { encodePrivateKey, isProtected, publicKeyOf } from "./private_key.ts";
+import { type CrlFile, readRevoked, recordRevoked } from "./revoked.ts";
 import { type Certificate, OID } from "./x509.ts";
 
 /** Ten years, where nothing else is asked for: what it has issued can't outlive it. */
@@ -263,19 +265,32 @@ export interface SignedList {
 }
 
 /** The list that names what this CA of CERT_DIR has issued. */
-async function listOf(dir: string, { certificate }: Authority): Promise<string> {
+async function listOf(dir: string, { certificate }: Authority): Promise<CrlFile> {
   const issuing = pathIn(dir, "issuing_cert.pem");
   const isIssuing = await exists(issuing) && (await readTextFile(issuing)).includes(certificate.pem.trim());
-  return pathIn(dir, isIssuing ? "issuing_crl.pem" : "crl.pem");
+  return isIssuing ? "issuing_crl.pem" : "crl.pem";
 }
 
-/** Signs `crl.pem`, or the issuing CA's list, anew, with one serial number more or none, good to the CA's end or for so many days. */
+/** The CAs of CERT_DIR whose keys are here: the root's may have been taken away, an issuing CA may never have been made. */
+export async function revokers(dir: string, options: PassphraseOptions): Promise<readonly Authority[]> {
+  const hasIssuer = await exists(pathIn(dir, "issuing_cert.pem"));
+  const hasRoot = !hasIssuer || await exists(pathIn(dir, "ca_private_key.pem"));
+  const root = hasRoot ? [await loadAuthority(dir, options)] : [];
+  const issuer = await loadIssuer(dir, options);
+  return [...root, ...issuer ? [issuer] : []];
+}
+
+/**
+ * Signs `crl.pem`, or the issuing CA's list, anew, with one serial number more or none, good to the CA's end or for so
+ * many days. What was revoked stays so, even where the list before this one is lost.
+ */
 export async function signRevocationList(
   dir: string,
   authority: Authority,
   { add, days }: { readonly add?: string; readonly days?: number | undefined },
 ): Promise<SignedList> {
-  const path = await listOf(dir, authority);
+  const file = await listOf(dir, authority);
+  const path = pathIn(dir, file);
   const now = Math.floor(Date.now() / 1000) * 1000;
   const before = await exists(path) ? await loadRevocationList(path) : undefined;
   if (before !== undefined && before.issuerName !== authority.certificate.subjectName) {
@@ -284,8 +299,15 @@ export async function signRevocationList(
       `${path} is another CA's; move it away first: mv ${shellWord(path)} ${shellWord(path)}.old`,
     );
   }
-  const revoked = [...before?.revoked ?? []].map(([serial, { date }]) => ({ serial, date }));
-  if (add !== undefined && !before?.revoked.has(add)) revoked.push({ serial: add, date: now });
+  const recorded = (await readRevoked(dir)).filter((one) => one.file === file);
+  const dates = new Map([
+    ...recorded.map(({ serial, date }) => [serial, date] as const),
+    ...[...before?.revoked ?? []].map(([serial, { date }]) => [serial, date] as const),
+  ]);
+  if (add !== undefined && !dates.has(add)) dates.set(add, now);
+  const revoked = [...dates].map(([serial, date]) => ({ serial, date, file }));
+  const known = new Set(recorded.map(({ serial }) => serial));
+  await recordRevoked(dir, revoked.filter(({ serial }) => !known.has(serial)));
   const end = authority.certificate.notAfter;
   const nextUpdate = days === undefined ? end : Math.min(end, now + days * 86_400_000);
   // A list's number only rises. By the clock it does so even when the list before it was lost.
@@ -298,8 +320,7 @@ export async function signRevocationList(
 
 /** When a serial number was revoked, by the CA or by the issuing CA. */
 export async function revokedAt(dir: string, serial: string): Promise<number | undefined> {
-  const { revocations } = await loadTrust(dir);
-  return revocations.map(({ revoked }) => revoked.get(serial)?.date).find((date) => date !== undefined);
+  return (await readRevoked(dir)).find((one) => one.serial === serial)?.date;
 }
 
 /** A time for people and programs: `2027-11-23T02:05:32Z`. */

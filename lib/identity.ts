@@ -6,9 +6,9 @@
  *     client_cert.pem  client_private_key.pem
  *
  * A `…_cert.pem` holds the certificate first and then its intermediates; `ca_cert.pem` holds the CAs that are trusted,
- * one or several. `crl.pem` is used where it is there. A running server looks whether it changed before it is used, at
- * most once a second; when it can't be read any more, or is gone, nobody is let in until it is mended: an old list in
- * place of one that can't be read would let in who was just revoked.
+ * one or several. `crl.pem`, and `issuing_crl.pem` of the issuing CA, are used where they are there. A running server
+ * looks whether they changed before they are used, at most once a second; when one can't be read any more, or is gone,
+ * nobody is let in until it is restored: an old list in place of one that can't be read would let in who was just revoked.
  *
  * A key is refused where others can read it, and where it isn't the key of its certificate. The passphrase of a
  * protected one comes out of a file, or a person is asked on the terminal.
@@ -24,6 +24,7 @@ import type { Log } from "./log.ts";
 import { decodePrivateKey, isProtected, publicKeyOf } from "./private_key.ts";
 import { encodePem } from "./der.ts";
 import { importSigningKey, type SigningKey } from "./pss.ts";
+import { type CrlFile, readRevoked } from "./revoked.ts";
 import {
   type Certificate,
   MAX_CERTIFICATES,
@@ -52,9 +53,6 @@ export interface PassphraseOptions {
 
 /** How many CAs may be trusted. */
 const MAX_AUTHORITIES = 64;
-
-/** The revocation list of the CA, and that of the issuing CA below it. */
-export type CrlFile = "crl.pem" | "issuing_crl.pem";
 
 /** The path of a certificate, a key or the revocation list in CERT_DIR. */
 export function pathIn(dir: string, file: `${Role}_cert.pem` | `${Role}_private_key.pem` | CrlFile): string {
@@ -137,12 +135,16 @@ export async function loadTrust(dir: string): Promise<Trust> {
 
 const CRL_FILES: readonly CrlFile[] = ["crl.pem", "issuing_crl.pem"];
 
-/** The lists that are there; those in `seen`, to which what is read is added, must be: a list that is gone is a fault. */
-async function loadRevocationLists(dir: string, seen = new Set<CrlFile>()): Promise<readonly RevocationList[]> {
+/** The lists that are there. Those in `seen`, to which what is read is added, and those that named somebody, must be. */
+export async function loadRevocationLists(dir: string, seen = new Set<CrlFile>()): Promise<readonly RevocationList[]> {
   const lists: RevocationList[] = [];
+  for (const { file } of await readRevoked(dir)) seen.add(file);
   for (const file of CRL_FILES) {
     const path = pathIn(dir, file);
-    if (!seen.has(file) && await fileState(path) === undefined) continue;
+    if (await fileState(path) === undefined) {
+      if (!seen.has(file)) continue;
+      throw new Failure(EXIT.usage, `the revocation list ${path} is gone; restore it from a copy of the CA's`);
+    }
     lists.push(await loadRevocationList(path));
     seen.add(file);
   }
@@ -233,12 +235,12 @@ export async function watchTrust(
       revocations = undefined; // until the new one is read, nobody is let in by the old one
       revocations = await loadRevocationLists(dir, known);
       const revoked = revocations.reduce((sum, list) => sum + list.revoked.size, 0);
-      log.info("the revocation list was read again", { file: pathIn(dir, "crl.pem"), revoked });
+      log.info("the revocation list was read again", { dir, revoked });
     } catch (error) {
       const reason = error instanceof Failure ? error.message : "it cannot be read";
       log.error(
-        `the revocation list cannot be used, so every certificate is refused until it is mended; run: ${PROGRAM} ca crl`,
-        { file: pathIn(dir, "crl.pem"), reason },
+        "the revocation list cannot be used, so every certificate is refused until it is restored from a copy of the CA's",
+        { reason },
       );
     }
   }

@@ -214,6 +214,43 @@ Deno.test("ca crl keeps what is revoked and gives the list a new end", async () 
   assert.equal(before.nextUpdate, Date.parse(ca.not_after));
 });
 
+Deno.test("a revocation list that was lost un-revokes nobody: the server waits for it, and ca crl makes it anew", async () => {
+  using folder = temporaryFolder();
+  await expect(0, folder.path, "init");
+  await expect(0, folder.path, "cert", "revoke", "certs/client_cert.pem", "--yes");
+  const list = (file = "crl.pem") => parseRevocationList(read(`${folder.path}/certs/${file}`));
+  const { revoked } = list();
+  Deno.removeSync(`${folder.path}/certs/crl.pem`);
+  const gone = /the revocation list certs\/crl\.pem is gone; restore it from a copy/;
+  assert.match((await expect(2, folder.path, "serve", "--port", "0")).stderr, gone);
+  assert.match((await expect(2, folder.path, "cert", "check", "certs/server_cert.pem")).stderr, gone);
+  const made = await expect(0, folder.path, "ca", "crl");
+  assert.match(made.stdout, /crl\.pem\n {2}1 revoked[^]*issuing_crl\.pem\n {2}0 revoked/);
+  assert.deepEqual(list().revoked, revoked);
+  assert.equal(list("issuing_crl.pem").revoked.size, 0);
+
+  await expect(0, folder.path, "cert", "revoke", "abc", "--yes");
+  for (const file of ["crl.pem", "issuing_crl.pem"]) Deno.removeSync(`${folder.path}/certs/${file}`);
+  await expect(0, folder.path, "cert", "revoke", "def", "--yes");
+  assert.deepEqual([...list().revoked.keys()].sort(), [...revoked.keys(), "abc", "def"].sort());
+  assert.deepEqual([...list("issuing_crl.pem").revoked.keys()], ["abc", "def"]);
+  Deno.writeTextFileSync(`${folder.path}/certs/revoked.txt`, "half a li", { append: true });
+  assert.match((await expect(2, folder.path, "ca", "crl")).stderr, /revoked\.txt has a line that is not/);
+});
+
+Deno.test("cert check reads the revocation lists of CERT_DIR by itself, and says when nobody asked", async () => {
+  using folder = temporaryFolder();
+  await expect(0, folder.path, "init");
+  const check = ["cert", "check", "certs/client_cert.pem"];
+  assert.match((await expect(0, folder.path, ...check)).stderr, /Nobody asked whether it was revoked/);
+  await expect(0, folder.path, "cert", "revoke", "certs/client_cert.pem", "--yes");
+  const refused = await expect(1, folder.path, ...check);
+  assert.match(refused.stdout, /"CN=CLIENT: client" was revoked/);
+  assert.equal(refused.stderr, "");
+  const without = await expect(0, folder.path, ...check, "--ca", "certs/ca_cert.pem");
+  assert.match(without.stderr, /Nobody asked whether it was revoked: name a list with --crl/);
+});
+
 Deno.test("cert renew keeps name, hosts and key, or makes a new key, and keeps what it replaces", async () => {
   using folder = temporaryFolder();
   await expect(0, folder.path, "init", "chat.example", "192.0.2.7", "--days", "5");

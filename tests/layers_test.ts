@@ -77,6 +77,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "memory",
     "migrations",
     "records",
+    "revoked",
     "room_key",
     "signature_pool",
     "spool",

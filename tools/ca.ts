@@ -2,11 +2,10 @@
  * `securechat ca`: a CA alone; `securechat ca crl`: its revocation list, signed anew.
  */
 
-import { CA_DAYS, instant, makeAuthority, signRevocationList } from "../lib/ca_folder.ts";
+import { CA_DAYS, instant, makeAuthority, revokers, signRevocationList } from "../lib/ca_folder.ts";
 import { type CommandSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { shellWord } from "../lib/files.ts";
-import { loadAuthority } from "../lib/identity.ts";
 import { encodeJson } from "../lib/json.ts";
 import { CA_NAME } from "./init.ts";
 import { daysOf, JSON_FLAG, jsonOfMade, MAKING, makingOf, nameOf, tellMade } from "./making.ts";
@@ -24,8 +23,9 @@ const SPEC = {
   usage: `securechat ca [--name NAME] [--days N] [--bits N] [--passphrase] [--certs DIR]
 securechat ca crl [--crl-days N] [--certs DIR]
 
-The CA goes into ca_cert.pem and ca_private_key.pem, and nothing is overwritten. "ca crl" keeps what crl.pem
-revokes, and gives it a new date and signature; a list that is out of date refuses everybody.
+The CA goes into ca_cert.pem and ca_private_key.pem, and nothing is overwritten. "ca crl" gives crl.pem, and
+issuing_crl.pem where there is an issuing CA, a new date and signature; a list that is out of date refuses everybody. What
+was revoked stays so: a list that was lost is made anew from revoked.txt.
 
 Examples:
   securechat ca --name "Example Chat CA" --bits 4096
@@ -44,14 +44,15 @@ export async function run(args: string[]): Promise<ExitStatus> {
     throw new Failure(EXIT.usage, `"${word}" is not a part of ca: it is "crl" or nothing; see securechat ca --help`);
   }
   if (word === "crl") {
-    const authority = await loadAuthority(dir, { passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE });
-    const list = await signRevocationList(dir, authority, { days: daysOf("--crl-days", options["crl-days"]) });
-    const { path, nextUpdate, revoked } = list;
-    console.log(
-      options.json
-        ? encodeJson({ file: path, next_update: instant(nextUpdate), revoked })
-        : `${path}\n  ${revoked} revoked, good until ${instant(nextUpdate)}`,
-    );
+    const days = daysOf("--crl-days", options["crl-days"]);
+    for (const authority of await revokers(dir, { passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE })) {
+      const { path, nextUpdate, revoked } = await signRevocationList(dir, authority, { days });
+      console.log(
+        options.json
+          ? encodeJson({ file: path, next_update: instant(nextUpdate), revoked })
+          : `${path}\n  ${revoked} revoked, good until ${instant(nextUpdate)}`,
+      );
+    }
     return EXIT.done;
   }
   const making = await makingOf(options, config.SECURECHAT_KEY_PASSPHRASE_FILE, CA_DAYS);

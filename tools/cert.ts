@@ -16,6 +16,7 @@ import {
   pairIn,
   renew,
   revokedAt,
+  revokers,
   signRevocationList,
 } from "../lib/ca_folder.ts";
 import { findPath, type PathOptions, type Purpose } from "../lib/certificate_path.ts";
@@ -23,7 +24,7 @@ import { verifySignature } from "../lib/certificate_signature.ts";
 import { type CommandSpec, type OptionSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
 import { exists, readTextFile, shellWord, writeAtomically } from "../lib/files.ts";
-import { loadAuthority, loadIssuer, type PassphraseOptions, pathIn } from "../lib/identity.ts";
+import { loadAuthority, loadRevocationLists, pathIn } from "../lib/identity.ts";
 import { encodeJson } from "../lib/json.ts";
 import { printable } from "../lib/text.ts";
 import { type Certificate, OID, parseCertificates, parseRevocationList, type RevocationList } from "../lib/x509.ts";
@@ -59,7 +60,11 @@ Examples:
 
 /** Runs the command. */
 export async function run(args: string[]): Promise<ExitStatus> {
-  const [name = "", ...rest] = args;
+  const [name, ...rest] = args;
+  if (name === undefined) {
+    const parts = Object.keys(PARTS).join(", ");
+    throw new Failure(EXIT.usage, `what to do is missing after cert: one of ${parts}; see securechat cert --help`);
+  }
   const part = Object.hasOwn(PARTS, name) ? PARTS[name] : undefined;
   if (part !== undefined) return await part(rest);
   const { positionals: [word] } = parseCommand(args, SPEC);
@@ -342,13 +347,6 @@ async function revoke(args: string[]): Promise<ExitStatus> {
   return EXIT.done;
 }
 
-/** The CAs of CERT_DIR whose keys are here: the root's may have been taken away, an issuing CA may never have been made. */
-async function revokers(dir: string, options: PassphraseOptions): Promise<readonly Authority[]> {
-  const issuer = await loadIssuer(dir, options);
-  const hasRoot = issuer === undefined || await exists(pathIn(dir, "ca_private_key.pem"));
-  return [...hasRoot ? [await loadAuthority(dir, options)] : [], ...issuer ? [issuer] : []];
-}
-
 /** Whom to revoke, and by which CAs: of a serial number alone nobody can tell who issued it, so all lists name it. */
 async function whomToRevoke(
   dir: string,
@@ -391,7 +389,7 @@ const CHECK_OPTIONS = {
   host: { type: "string", value: "NAME", describe: "host name or address that a client was told to connect to" },
   at: { type: "string", value: "TIME", describe: "as of 2026-01-02, or 2026-01-02T03:04:05Z [now]" },
   purpose: { type: "string", value: "server|client", describe: "what it is wanted for [either; with --host server]" },
-  crl: { ...FILE_OPTION, describe: "revocation list" },
+  crl: { ...FILE_OPTION, describe: "revocation list [without --ca those in CERT_DIR]" },
   "any-key": { type: "boolean", describe: "leave out the rule that keys are RSA" },
   json: JSON_FLAG,
 } as const satisfies Record<string, OptionSpec>;
@@ -409,7 +407,7 @@ Examples:
   securechat cert check certs/server_cert.pem --purpose server --host localhost
   securechat cert check leaf.pem --ca root.pem --intermediates chain.pem --at 2026-01-02T03:04:05Z --crl crl.pem`,
   options: CHECK_OPTIONS,
-  settings: "cert",
+  settings: "verify", // CERT_DIR alone: no key is opened
   positionals: { min: 1, max: 1, names: "LEAF" },
 } as const satisfies CommandSpec<typeof CHECK_OPTIONS>;
 
@@ -424,12 +422,14 @@ async function check(args: string[]): Promise<ExitStatus> {
     anyKey: options["any-key"],
     ...(options.host === undefined ? {} : { host: options.host }),
   };
-  const ownAuthority = pathIn(readConfig("cert", flags).CERT_DIR, "ca_cert.pem");
+  const dir = readConfig("verify", flags).CERT_DIR;
+  const ownAuthority = pathIn(dir, "ca_cert.pem");
   if (options.ca.length === 0 && !await exists(ownAuthority)) {
     throw new Failure(EXIT.undecided, `there is no ${ownAuthority} to check against; name a CA with --ca FILE`);
   }
   let problems: string[];
   let subjects: string[] = [];
+  let lists = options.crl.length;
   try {
     const chain = [
       ...await readAll([path], (pem) => parseCertificates(pem)),
@@ -437,7 +437,11 @@ async function check(args: string[]): Promise<ExitStatus> {
     ];
     const authorityFiles = options.ca.length > 0 ? options.ca : [ownAuthority];
     const authorities = await readAll(authorityFiles, (pem) => parseCertificates(pem, MANY));
-    const revocations = await readAll(options.crl, (pem) => [parseRevocationList(pem)]);
+    const isOwn = options.ca.length === 0 && options.crl.length === 0;
+    const revocations = isOwn
+      ? await loadRevocationLists(dir)
+      : await readAll(options.crl, (pem) => [parseRevocationList(pem)]);
+    lists = revocations.length;
     const found = await findPath(chain, { authorities, revocations }, question);
     problems = found.problems(at, "current");
     subjects = found.certificates(at, "current").map(({ subject }) => subject);
@@ -446,9 +450,11 @@ async function check(args: string[]): Promise<ExitStatus> {
     problems = [error.message];
   }
   const good = problems.length === 0;
-  if (options.json) console.log(encodeJson({ good, at: instant(at), path: subjects, problems }));
-  else if (good) console.log(`good: ${subjects.map((subject) => `"${subject}"`).join(", by ")}`);
+  if (options.json) {
+    console.log(encodeJson({ good, at: instant(at), path: subjects, problems, revocation_lists: lists }));
+  } else if (good) console.log(`good: ${subjects.map((subject) => `"${subject}"`).join(", by ")}`);
   else console.log(["not good:", ...problems.map((problem) => `- ${problem}`)].join("\n"));
+  if (lists === 0 && !options.json) console.error("Nobody asked whether it was revoked: name a list with --crl.");
   return good ? EXIT.done : EXIT.no;
 }
 
