@@ -320,6 +320,15 @@ export class RoomView {
     return known.flatMap((one) => one ? [one.chain.map(({ pem }) => pem).join("")] : []);
   }
 
+  /** A line of the disk as it is told; its author must be known here. */
+  describe(index: number, { line: text, envelope: bytes }: KeptLine): LineEvent | undefined {
+    const [line, author] = [parseLine(text), this.#authorOf(index)];
+    if (!line || !author) return undefined;
+    const { envelope, bad } = readEnvelope(line, bytes);
+    const placed = { index, line, text, author, username: author.username, envelope, bytes, bad, isShown: false };
+    return this.#lineEvent(placed, false);
+  }
+
   #authorOf(index: number): Author | undefined {
     return this.#lines[index - (this.#tree?.base ?? 0)];
   }

@@ -7,6 +7,7 @@ import { type Bytes, encodeUtf8, parseUtf8 } from "../lib/bytes.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import { encodeFrame, parseFrame } from "../lib/frame.ts";
 import { Hub } from "../lib/hub.ts";
+import type { Identity } from "../lib/identity.ts";
 import { encodeJson, type Json, type JsonObject, parseJson } from "../lib/json.ts";
 import { importSigningKey, VerifyingKey } from "../lib/pss.ts";
 import type { Attendee, Outgoing } from "../lib/room.ts";
@@ -116,10 +117,9 @@ export class BenchClient {
     { store = new MemoryClientStore(), device = "" }: { store?: MemoryClientStore; device?: string },
   ): Promise<BenchClient> {
     const { trust } = await identities();
-    const name = `person ${username} ${device}`;
-    const leaf = await leafOf(name, username);
-    const { pem, fingerprint } = leaf;
-    const identity = { fingerprint, pem, key: await importSigningKey(await key(name)) };
+    const { chain: [leaf], pem, key } = await personIdentity(username, device);
+    const fingerprint = leaf?.fingerprint ?? "";
+    const identity = { fingerprint, pem, key };
     const make = (client: BenchClient) =>
       new RoomClient({
         identity,
@@ -130,7 +130,7 @@ export class BenchClient {
         random: countingRandom(),
         later: (_, run) => client.later.push(run),
       });
-    return new BenchClient(bench, { username, store, pem, fingerprint, modulus: leaf.rsa?.modulus ?? 0n }, make);
+    return new BenchClient(bench, { username, store, pem, fingerprint, modulus: leaf?.rsa?.modulus ?? 0n }, make);
   }
 
   /** A new session, at this server or another. */
@@ -186,12 +186,19 @@ export class BenchClient {
   }
 }
 
-const leaves = new Map<string, ReturnType<typeof certificate>>();
+const people = new Map<string, Promise<Identity>>();
 
-function leafOf(name: string, username: string): ReturnType<typeof certificate> {
-  const leaf = leaves.get(name) ?? certificate(name, { role: "client", name: username });
-  leaves.set(name, leaf);
-  return leaf;
+/** Somebody's certificate, the same each time; `device`: another of the same person. */
+export function personIdentity(username: string, device = ""): Promise<Identity> {
+  const name = `person ${username} ${device}`;
+  const known = people.get(name) ?? makeIdentity(name, username);
+  people.set(name, known);
+  return known;
+}
+
+async function makeIdentity(name: string, username: string): Promise<Identity> {
+  const leaf = await certificate(name, { role: "client", name: username });
+  return { chain: [leaf], pem: leaf.pem, key: await importSigningKey(await key(name)) };
 }
 
 /** One session between them: the hub's side of a client. */

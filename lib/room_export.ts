@@ -1,0 +1,168 @@
+/**
+ * What a client shows of a room to a stranger, from its own records alone: a transcript with its receipt, openings, or a
+ * few lines in one file (rooms.md section 7).
+ *
+ *     const { verify } = await exportRoom(records, "#ops", { identity, now: Date.now(), folder: ".", open: "all" });
+ *     verify → "securechat verify room_ops_20231115_143022.json room_ops_20231115_143022.txt --openings …"
+ *
+ * No server is needed and none is asked: the lines, the heads that cover them and the certificates are on the disk since
+ * they were checked. Earlier heads, one a day, go with a long export, so that certificates which have ended since are
+ * judged in their own time. Whether an export holds is the question of `verify_room.ts`.
+ */
+
+import { encodeUtf8 } from "./bytes.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import { EXIT, Failure } from "./errors.ts";
+import { exists, writeAtomically } from "./files.ts";
+import { encodeJson, type JsonObject } from "./json.ts";
+import type { SigningKey } from "./pss.ts";
+import { leafHash, rangeProof } from "./room_log.ts";
+import { encodeLineProof, encodeOpening, makeRoomReceipt, type Opening } from "./room_receipt.ts";
+import { type RoomRecords, verifyCommand } from "./room_records.ts";
+import { LogTree } from "./room_tree.ts";
+import type { KeptLine } from "./room_view.ts";
+import { parseLine } from "./transcript.ts";
+
+/** A day in seconds. */
+const DAY = 86_400;
+
+/** What to show, and who shows it. */
+export interface ExportOptions {
+  readonly identity: { readonly fingerprint: string; readonly pem: string; readonly key: SigningKey };
+  /** The first line, and the one behind the last; without them all that a signed head covers. */
+  readonly from?: number;
+  readonly to?: number;
+  /** The lines whose words are shown. */
+  readonly open: "all" | "none" | ReadonlySet<number>;
+  /** Unix milliseconds. */
+  readonly now: number;
+  /** Where the files go. */
+  readonly folder: string;
+}
+
+/** The files that were written. */
+export interface RoomExport {
+  readonly receipt: string;
+  readonly transcript: string;
+  /** Null where no line is opened. */
+  readonly openings: string | null;
+  /** What a shell has to be given to verify them. */
+  readonly verify: string;
+}
+
+/** Writes lines of a room, their receipt, and the words of those that are to be opened. */
+export async function exportRoom(records: RoomRecords, room: string, options: ExportOptions): Promise<RoomExport> {
+  const shown = await show(records, room, options);
+  const path = await freeName(options, room, ["json", "txt", "openings"]);
+  const [receipt, transcript] = [`${path}.json`, `${path}.txt`];
+  const openings = options.open === "none" ? null : `${path}.openings`;
+  await writePrivate(transcript, shown.lines.map((line) => `${line}\n`).join(""));
+  if (openings !== null) await writePrivate(openings, shown.openings.map(encodeOpening).join(""));
+  await writePrivate(receipt, `${encodeJson(shown.receipt)}\n`);
+  const verify = verifyCommand(receipt, transcript, ...(openings === null ? [] : ["--openings", openings]));
+  return { receipt, transcript, openings, verify };
+}
+
+/** Writes one line with all that proves it, its words too unless they are erased or `open` leaves them out. */
+export async function proveLine(
+  records: RoomRecords,
+  room: string,
+  index: number,
+  options: Omit<ExportOptions, "from" | "to">,
+): Promise<{ readonly path: string; readonly verify: string }> {
+  const shown = await show(records, room, { ...options, from: index, to: index + 1 });
+  const path = `${await freeName(options, `${room}_${index}`, ["json"])}.json`;
+  await writePrivate(path, `${encodeJson(encodeLineProof(shown))}\n`);
+  return { path, verify: verifyCommand(path) };
+}
+
+interface Shown {
+  readonly lines: readonly string[];
+  readonly openings: readonly Opening[];
+  readonly receipt: JsonObject;
+}
+
+async function show(records: RoomRecords, room: string, options: ExportOptions): Promise<Shown> {
+  const record = await records.room(room);
+  const origin = record.pinned?.origin;
+  if (origin === undefined) throw new Failure(EXIT.usage, `there is nothing here of ${room}: join it first`);
+  const { base, lines } = await record.read();
+  const first = base?.size ?? 0;
+  const tree = new LogTree(first, base?.peaks ?? []);
+  for (const { line } of lines) tree.append(leafHash(encodeUtf8(line)));
+  const heads = (await record.checkpoints()).filter(({ size, root }) => tree.rootAt(size) === root);
+  const head = heads.at(-1);
+  const from = options.from ?? first;
+  const to = options.to ?? head?.size ?? 0;
+  if (from < first || to > tree.size || from >= to) {
+    const what = tree.size === first ? "no line" : `the lines ${first} to ${tree.size - 1}`;
+    throw new Failure(EXIT.usage, `of ${room} there is ${what} here: choose among these`);
+  }
+  if (!head || head.size < to) {
+    const what = `no signed head covers line ${to - 1} of ${room} yet; go online and try again in some seconds`;
+    throw new Failure(EXIT.unavailable, what);
+  }
+  const part = lines.slice(from - first, to - first);
+  const earlier = oneADay(heads.filter(({ size }) => size > from && size <= to), head);
+  const { identity, now } = options;
+  const receipt = await makeRoomReceipt({
+    role: "client",
+    ...identity,
+    origin,
+    from,
+    count: to - from,
+    checkpoint: head,
+    ...(earlier.length > 0 ? { checkpoints: earlier } : {}),
+    proof: await rangeProof({ from, to }, head.size, tree.read),
+    pems: await certificates(records, part, [...earlier, head], identity),
+    createdAt: now,
+  });
+  return { lines: part.map(({ line }) => line), openings: openingsOf(part, from, options.open), receipt };
+}
+
+/** The last head of each day before the main one, sizes rising. */
+function oneADay(heads: readonly Checkpoint[], main: Checkpoint): Checkpoint[] {
+  const days = new Map<number, Checkpoint>();
+  for (const head of heads) if (head.size < main.size) days.set(Math.floor(head.time / DAY), head);
+  return [...days.values()].filter(({ size }, at, all) => size > (all[at - 1]?.size ?? 0));
+}
+
+function openingsOf(lines: readonly KeptLine[], from: number, open: ExportOptions["open"]): Opening[] {
+  return lines.flatMap(({ envelope }, at) => {
+    const index = from + at;
+    const isOpen = open === "all" || (open !== "none" && open.has(index));
+    return envelope && isOpen ? [{ index, envelope }] : [];
+  });
+}
+
+async function certificates(
+  records: RoomRecords,
+  lines: readonly KeptLine[],
+  heads: readonly Checkpoint[],
+  own: { readonly fingerprint: string; readonly pem: string },
+): Promise<string[]> {
+  const wanted = new Set([
+    ...lines.map(({ line }) => parseLine(line)?.signer ?? ""),
+    ...heads.map((head) => head.from),
+  ]);
+  return await Promise.all([...wanted].map(async (fingerprint) => {
+    const pem = fingerprint === own.fingerprint ? own.pem : await records.certificate(fingerprint);
+    if (pem !== undefined) return pem;
+    throw new Failure(EXIT.unavailable, `the certificate ${fingerprint} is not at hand; go online in the room once`);
+  }));
+}
+
+/** A path without its ending, of which no file is there yet: `room_ops_20231115_143022`. */
+async function freeName({ folder, now }: ExportOptions, room: string, endings: readonly string[]): Promise<string> {
+  const stamp = new Date(now).toISOString().slice(0, 19).replaceAll(/[-:]/g, "").replace("T", "_");
+  const name = `${folder}/room_${room.replaceAll(/[#@]/g, "").replaceAll(",", "_")}_${stamp}`;
+  for (let n = 1;; n++) {
+    const path = n === 1 ? name : `${name}_${n}`;
+    const taken = await Promise.all(endings.map((ending) => exists(`${path}.${ending}`)));
+    if (!taken.includes(true)) return path;
+  }
+}
+
+async function writePrivate(path: string, text: string): Promise<void> {
+  await writeAtomically(path, text, { mode: 0o600 });
+}

@@ -1,0 +1,488 @@
+/**
+ * What a client keeps of the rooms of a server, in TRANSCRIPT_DIR/rooms/<server>/:
+ *
+ *     account                  {"username":"ada"}: whose records these are
+ *     token                    the session's token, base64: who has it is logged in for a day
+ *     rooms                    ["#ops","@ada,@bob"]: where this client was last
+ *     devices                  one {"fingerprint":…,"username":…} a line: whose certificates were seen
+ *     certificates/<hex>.pem   authors and servers, with their intermediates
+ *     #ops/log                 {"origin":…,"history":"all"}, and where the lines begin if not at 0
+ *     #ops/transcript.txt      the lines, as every transcript
+ *     #ops/openings.txt        index<TAB>base64(envelope): the words of those that aren't erased
+ *     #ops/checkpoints         one a line, each checked
+ *     #ops/unsent              lines that are not known to be accepted: {"key":7,"ts":…,"statement":…}, {"key":7,"post":…},
+ *                              {"key":7}: it is accepted, or given up
+ *     #ops/lie                 at what the server was caught, with the heads that convict it
+ *
+ * Everything is readable by its owner alone. Files grow at their end and are flushed before anybody is told; a torn end
+ * is cut off when they are read. An opening is on the disk before its line: a line that is there has its words, unless
+ * they were erased. Erasing writes the files that held the words anew without them. What is checked is `room_view.ts`.
+ */
+
+import { type Bytes, encodeBase64, encodeUtf8, parseBase64 } from "./bytes.ts";
+import { type Checkpoint, encodeCheckpoint, parseCheckpoint } from "./checkpoint.ts";
+import { PROGRAM } from "./config.ts";
+import type { Statement } from "./envelope.ts";
+import { EXIT, Failure } from "./errors.ts";
+import { createPrivateFolder, exists, shellWord, writeAtomically } from "./files.ts";
+import { GroupCommit } from "./group_commit.ts";
+import { encodeJson, isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson } from "./json.ts";
+import { recoverLines } from "./line_file.ts";
+import { isRoomName } from "./names.ts";
+import type { ClientStore } from "./room_client.ts";
+import type { Lie } from "./room_event.ts";
+import { parseRoomLine } from "./room_line.ts";
+import type { RoomRecord, UnsentLine } from "./room_member.ts";
+import type { HistoryPolicy, PostFields } from "./room_message.ts";
+import { encodeOpening, parseOpening } from "./room_receipt.ts";
+import type { Kept, KeptLine, KeptRoom, Pin } from "./room_view.ts";
+
+/** Rows of a file that say what later ones take back, before it is written anew. */
+const MAX_STALE_ROWS = 1_000;
+
+/** A file of lines that grows at its end. */
+class GrowingFile {
+  readonly path: string;
+  #file: Deno.FsFile | undefined;
+  /** How many rows it has. */
+  rows = 0;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** Gives every whole row, cuts a torn end, and stays open for what comes. */
+  async open<T>(parse: (row: string) => T | undefined, take: (parsed: T, row: string) => void): Promise<void> {
+    const file = await Deno.open(this.path, { read: true, write: true, create: true, mode: 0o600 });
+    this.rows = 0;
+    const { damaged } = await recoverLines(file, parse, (parsed, row) => {
+      this.rows += 1;
+      take(parsed, row);
+    });
+    if (damaged) {
+      file.close();
+      throw new Failure(
+        EXIT.unavailable,
+        `${this.path} is damaged in its middle; move its folder away, and the room is taken from the server again`,
+      );
+    }
+    await file.seek(0, Deno.SeekMode.End);
+    this.#file = file;
+  }
+
+  /** Resolves once the rows, each with its LF, are on the disk. */
+  async append(rows: readonly string[]): Promise<void> {
+    const file = this.#file;
+    if (!file || rows.length === 0) return;
+    const bytes = encodeUtf8(rows.join(""));
+    const { size } = await file.stat();
+    try {
+      for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+      await file.syncData();
+      this.rows += rows.length;
+    } catch (error) {
+      await file.truncate(size).catch(() => {});
+      await file.seek(0, Deno.SeekMode.End).catch(() => {});
+      throw error;
+    }
+  }
+
+  /** Takes all rows out. A crash may bring them back. */
+  async clear(): Promise<void> {
+    await this.#file?.truncate(0);
+    await this.#file?.seek(0, Deno.SeekMode.Start);
+    this.rows = 0;
+  }
+
+  /** Puts other rows in the place of all. */
+  async replace(rows: readonly string[]): Promise<void> {
+    this.close();
+    await writeAtomically(this.path, rows.join(""), { mode: 0o600, replace: true });
+    this.#file = await Deno.open(this.path, { write: true, append: true });
+    this.rows = rows.length;
+  }
+
+  close(): void {
+    this.#file?.close();
+    this.#file = undefined;
+  }
+}
+
+/** All rooms of one server. */
+export class RoomRecords implements ClientStore {
+  readonly #dir: string;
+  readonly #rooms = new Map<string, Promise<StoredRoomRecord>>();
+  readonly #devices: GrowingFile;
+  readonly #pins: Pin[] = [];
+  #writing: Promise<unknown> = Promise.resolve();
+
+  private constructor(dir: string) {
+    this.#dir = dir;
+    this.#devices = new GrowingFile(`${dir}/devices`);
+  }
+
+  /** Opens the folder of a server below TRANSCRIPT_DIR; makes it where there is none. */
+  static async open(transcripts: string, server: string): Promise<RoomRecords> {
+    const records = new RoomRecords(`${transcripts}/rooms/${folderName(server)}`);
+    return await guarded(`rooms can't be kept in ${transcripts}`, async () => {
+      await createPrivateFolder(`${records.#dir}/certificates`);
+      await records.#devices.open(parsePin, (pin) => records.#pins.push(pin));
+      return records;
+    });
+  }
+
+  /** The folder. */
+  get dir(): string {
+    return this.#dir;
+  }
+
+  /** Says whose records these are. Failure where they are somebody else's. */
+  async claim(username: string): Promise<void> {
+    const found = await this.#readJson("account");
+    const owner = isJsonObject(found) ? member(found, "username") : undefined;
+    if (typeof owner === "string" && owner.toLowerCase() !== username.toLowerCase()) {
+      throw new Failure(
+        EXIT.usage,
+        `${this.#dir} holds the rooms of ${owner}, not of ${username}; choose another folder with --transcripts`,
+      );
+    }
+    if (owner === undefined) await this.#write("account", encodeJson({ username }));
+  }
+
+  /** The token with which the session goes on; `undefined` where there is none. */
+  async token(): Promise<Bytes | undefined> {
+    const found = await this.#readJson("token");
+    return typeof found === "string" ? parseBase64(found) : undefined;
+  }
+
+  /** Keeps a token, or forgets it. */
+  async keepToken(token: Bytes | undefined): Promise<void> {
+    if (token) await this.#write("token", encodeJson(encodeBase64(token)));
+    else await Deno.remove(`${this.#dir}/token`).catch(() => {});
+  }
+
+  room(name: string): Promise<StoredRoomRecord> {
+    const known = this.#rooms.get(name);
+    if (known) return known;
+    if (!isRoomName(name)) throw new RangeError(`${name} is no room`);
+    const opening = StoredRoomRecord.open(`${this.#dir}/${name}`);
+    this.#rooms.set(name, opening);
+    opening.catch(() => this.#rooms.delete(name));
+    return opening;
+  }
+
+  async rooms(): Promise<readonly string[]> {
+    const found = await this.#readJson("rooms");
+    return found !== undefined && isJsonList(found)
+      ? found.flatMap((name) => typeof name === "string" && isRoomName(name) ? [name] : [])
+      : [];
+  }
+
+  keepRooms(names: readonly string[]): Promise<void> {
+    const written = this.#writing.then(() => this.#write("rooms", encodeJson(names)));
+    this.#writing = written.catch(() => {});
+    return written;
+  }
+
+  async certificate(fingerprint: string): Promise<string | undefined> {
+    return await Deno.readTextFile(`${this.#dir}/certificates/${fingerprint}.pem`).catch(() => undefined);
+  }
+
+  async keepCertificate(fingerprint: string, pem: string): Promise<void> {
+    await this.#write(`certificates/${fingerprint}.pem`, pem);
+  }
+
+  pins(): Promise<readonly Pin[]> {
+    return Promise.resolve(this.#pins);
+  }
+
+  keepPin(pin: Pin): Promise<void> {
+    const written = this.#writing.then(() => this.#devices.append([`${encodeJson(pin)}\n`]));
+    this.#writing = written.catch(() => {});
+    return written;
+  }
+
+  /** Closes all files, once what is under way is written. */
+  async close(): Promise<void> {
+    for (const room of this.#rooms.values()) await room.then((one) => one.close(), () => {});
+    await this.#writing;
+    this.#devices.close();
+  }
+
+  async #readJson(name: string): Promise<Json | undefined> {
+    return await readJson(`${this.#dir}/${name}`);
+  }
+
+  async #write(name: string, text: string): Promise<void> {
+    await writeAtomically(`${this.#dir}/${name}`, text, { mode: 0o600, replace: true });
+  }
+}
+
+/** What waits to be written. */
+type Write =
+  | { readonly type: "kept"; readonly kept: Kept }
+  | { readonly type: "unsent"; readonly rows: readonly string[] };
+
+/** The files of one room. */
+export class StoredRoomRecord implements RoomRecord {
+  readonly #dir: string;
+  #pinned: { readonly origin: string; readonly history: HistoryPolicy } | undefined;
+  #base: { readonly size: number; readonly peaks: readonly Bytes[] } | undefined;
+  readonly #transcript: GrowingFile;
+  readonly #openings: GrowingFile;
+  readonly #checkpoints: GrowingFile;
+  readonly #unsentRows: GrowingFile;
+  readonly #unsent = new Map<number, UnsentLine>();
+  /** What was read and not asked for yet: the lines don't stay in memory. */
+  #lines: KeptLine[] = [];
+  #newest: Checkpoint | undefined;
+  readonly #writes = new GroupCommit<Write>((writes) => this.#commit(writes));
+
+  private constructor(dir: string) {
+    this.#dir = dir;
+    this.#transcript = new GrowingFile(`${dir}/transcript.txt`);
+    this.#openings = new GrowingFile(`${dir}/openings.txt`);
+    this.#checkpoints = new GrowingFile(`${dir}/checkpoints`);
+    this.#unsentRows = new GrowingFile(`${dir}/unsent`);
+  }
+
+  /** Opens the folder of a room; makes it where there is none. */
+  static async open(dir: string): Promise<StoredRoomRecord> {
+    const record = new StoredRoomRecord(dir);
+    await guarded(`the room can't be kept in ${dir}`, async () => {
+      await createPrivateFolder(dir);
+      await record.#open();
+    });
+    return record;
+  }
+
+  async #open(): Promise<void> {
+    const log = await readJson(`${this.#dir}/log`);
+    if (isJsonObject(log)) this.#readLog(log);
+    const texts: string[] = [];
+    await this.#transcript.open(parseRoomLine, (_, row) => texts.push(row));
+    const words = new Map<number, Bytes>();
+    await this.#openings.open(parseOpening, ({ index, envelope }) => words.set(index, envelope));
+    const first = this.#base?.size ?? 0;
+    this.#lines = texts.map((line, at) => ({ line, envelope: words.get(first + at) ?? null }));
+    await this.#checkpoints.open((row) => parseCheckpoint(parseJson(row)), (checkpoint) => this.#newest = checkpoint);
+    await this.#unsentRows.open((row) => parseJson(row), (row) => this.#readUnsent(row));
+    if (words.size > texts.length || this.#openings.rows !== words.size) {
+      // A crash came between the words and their line, which comes again.
+      await this.#openings.replace(openingRows(words, first + texts.length));
+    }
+  }
+
+  #readLog(log: JsonObject): void {
+    const [origin, history, base] = ["origin", "history", "base"].map((name) => member(log, name));
+    if (typeof origin !== "string") return;
+    this.#pinned = { origin, history: history === "since_join" ? "since_join" : "all" };
+    if (!isJsonObject(base)) return;
+    const [size, peaks] = [member(base, "size"), member(base, "peaks")];
+    if (typeof size !== "number" || peaks === undefined || !isJsonList(peaks)) return;
+    this.#base = { size, peaks: peaks.flatMap((peak) => (typeof peak === "string" && parseBase64(peak)) || []) };
+  }
+
+  get pinned(): { readonly origin: string; readonly history: HistoryPolicy } | undefined {
+    return this.#pinned;
+  }
+
+  /** Where the room's files are. */
+  get dir(): string {
+    return this.#dir;
+  }
+
+  async pin(origin: string, history: HistoryPolicy): Promise<void> {
+    this.#pinned = { origin, history };
+    await this.#writeLog();
+  }
+
+  async #writeLog(): Promise<void> {
+    const { size, peaks } = this.#base ?? { size: 0, peaks: [] };
+    const base = this.#base ? { base: { size, peaks: peaks.map(encodeBase64) } } : {};
+    await writeAtomically(`${this.#dir}/log`, encodeJson({ ...this.#pinned, ...base }), { mode: 0o600, replace: true });
+  }
+
+  /** What is on the disk: read when it was opened, once, and again for whoever asks later. */
+  async read(): Promise<KeptRoom> {
+    await this.#writes.settled();
+    const lines = this.#lines.length > 0 ? this.#lines : await this.#readLines();
+    this.#lines = [];
+    const lie = await readJson(`${this.#dir}/lie`);
+    return { base: this.#base, lines, checkpoint: this.#newest, lie: parseLie(lie) };
+  }
+
+  async #readLines(): Promise<KeptLine[]> {
+    const words = new Map<number, Bytes>();
+    for (const row of await rowsOf(this.#openings.path)) {
+      const opening = parseOpening(row);
+      if (opening) words.set(opening.index, opening.envelope);
+    }
+    const first = this.#base?.size ?? 0;
+    const texts = await rowsOf(this.#transcript.path);
+    return texts.map((line, at) => ({ line, envelope: words.get(first + at) ?? null }));
+  }
+
+  /** Every signed head that was kept. */
+  async checkpoints(): Promise<Checkpoint[]> {
+    await this.#writes.settled();
+    return (await rowsOf(this.#checkpoints.path)).flatMap((row) => parseCheckpoint(parseJson(row)) ?? []);
+  }
+
+  keep(kept: Kept): Promise<void> {
+    return this.#writes.add({ type: "kept", kept });
+  }
+
+  // Unsent lines.
+
+  get unsent(): readonly UnsentLine[] {
+    return [...this.#unsent.values()];
+  }
+
+  putUnsent(line: UnsentLine): Promise<void> {
+    const { key, statement, ts, post } = line;
+    const isKnown = this.#unsent.has(key);
+    this.#unsent.set(key, line);
+    const rows = [
+      ...(isKnown ? [] : [encodeJson({ key, ts, statement })]),
+      ...(post ? [encodeJson({ key, post: encodePost(post) })] : []),
+    ];
+    return this.#writes.add({ type: "unsent", rows: rows.map((row) => `${row}\n`) });
+  }
+
+  removeUnsent(key: number): Promise<void> {
+    if (!this.#unsent.delete(key)) return Promise.resolve();
+    return this.#writes.add({ type: "unsent", rows: [`${encodeJson({ key })}\n`] });
+  }
+
+  #readUnsent(row: Json): void {
+    if (!isJsonObject(row)) return;
+    const [key, ts, statement, post] = ["key", "ts", "statement", "post"].map((name) => member(row, name));
+    if (typeof key !== "number") return;
+    const known = this.#unsent.get(key);
+    if (isJsonObject(statement) && typeof ts === "number") {
+      this.#unsent.set(key, { key, ts, statement: statement as unknown as Statement, post: undefined });
+    } else if (known) {
+      const signed = isJsonObject(post) ? parsePost(post) : undefined;
+      if (signed) this.#unsent.set(key, { ...known, post: signed });
+      else this.#unsent.delete(key);
+    }
+  }
+
+  #unsentAsRows(): string[] {
+    return this.unsent.flatMap(({ key, ts, statement, post }) => [
+      `${encodeJson({ key, ts, statement })}\n`,
+      ...(post ? [`${encodeJson({ key, post: encodePost(post) })}\n`] : []),
+    ]);
+  }
+
+  // Writing.
+
+  /** Words first, then the lines; then what can only be said once these are there. */
+  async #commit(writes: readonly Write[]): Promise<void> {
+    const kept = writes.flatMap((write) => write.type === "kept" ? [write.kept] : []);
+    const unsent = writes.flatMap((write) => write.type === "unsent" ? write.rows : []);
+    const lines = kept.flatMap((one) => one.type === "line" ? [one] : []);
+    for (const one of kept) if (one.type === "base") this.#base = { size: one.size, peaks: one.peaks };
+    if (kept.some(({ type }) => type === "base")) await this.#writeLog();
+    await this.#openings.append(
+      lines.flatMap(({ index, envelope }) => envelope ? [encodeOpening({ index, envelope })] : []),
+    );
+    await this.#transcript.append(lines.map(({ line }) => `${line}\n`));
+    const heads = kept.flatMap((one) => one.type === "checkpoint" ? [one.checkpoint] : []);
+    await this.#checkpoints.append(heads.map((head) => `${encodeJson(encodeCheckpoint(head))}\n`));
+    this.#newest = heads.at(-1) ?? this.#newest;
+    const erased = kept.flatMap((one) => one.type === "erasure" ? [one.index] : []);
+    if (erased.length > 0) await this.#erase(new Set(erased));
+    await this.#writeUnsent(unsent, erased.length > 0);
+    for (const one of kept) {
+      if (one.type !== "lie") continue;
+      const lie = { lie: one.lie, reason: one.reason, heads: one.heads.map(encodeCheckpoint) };
+      await writeAtomically(`${this.#dir}/lie`, encodeJson(lie), { mode: 0o600, replace: true });
+    }
+  }
+
+  async #erase(indexes: ReadonlySet<number>): Promise<void> {
+    this.#lines = [];
+    const rows = await rowsOf(this.#openings.path);
+    const left = rows.filter((row) => !indexes.has(parseOpening(row)?.index ?? -1));
+    await this.#openings.replace(left.map((row) => `${row}\n`));
+  }
+
+  /** What is accepted leaves no trace here once nothing else waits. */
+  async #writeUnsent(rows: readonly string[], isErasing: boolean): Promise<void> {
+    if (rows.length === 0 && !isErasing) return;
+    const isStale = this.#unsentRows.rows + rows.length > MAX_STALE_ROWS + 2 * this.#unsent.size;
+    if (isErasing || isStale) await this.#unsentRows.replace(this.#unsentAsRows());
+    else if (this.#unsent.size === 0) await this.#unsentRows.clear();
+    else await this.#unsentRows.append(rows);
+  }
+
+  /** Closes the files, once what is under way is written. */
+  async close(): Promise<void> {
+    await this.#writes.settled();
+    for (const file of [this.#transcript, this.#openings, this.#checkpoints, this.#unsentRows]) file.close();
+  }
+}
+
+function openingRows(words: ReadonlyMap<number, Bytes>, end: number): string[] {
+  return [...words].filter(([index]) => index < end).sort(([a], [b]) => a - b)
+    .map(([index, envelope]) => encodeOpening({ index, envelope }));
+}
+
+function encodePost(post: PostFields): JsonObject {
+  const { ct, sig, body, ...others } = post;
+  return { ...others, ct: encodeBase64(ct), sig: encodeBase64(sig), body: encodeBase64(body) };
+}
+
+function parsePost(fields: JsonObject): PostFields | undefined {
+  const [room, epoch, seqno, ts] = ["room", "epoch", "seqno", "ts"].map((name) => member(fields, name));
+  const [ct, sig, body] = ["ct", "sig", "body"].map((name) => {
+    const value = member(fields, name);
+    return typeof value === "string" ? parseBase64(value) : undefined;
+  });
+  if (typeof room !== "string" || typeof epoch !== "number" || typeof seqno !== "number") return undefined;
+  return typeof ts === "number" && ct && sig && body ? { room, epoch, seqno, ts, ct, sig, body } : undefined;
+}
+
+function parsePin(row: string): Pin | undefined {
+  const value = parseJson(row);
+  if (!isJsonObject(value)) return undefined;
+  const [fingerprint, username] = [member(value, "fingerprint"), member(value, "username")];
+  return typeof fingerprint === "string" && typeof username === "string" ? { fingerprint, username } : undefined;
+}
+
+function parseLie(value: Json | undefined): { lie: Lie; reason: string } | undefined {
+  if (!isJsonObject(value)) return undefined;
+  const [lie, reason] = [member(value, "lie"), member(value, "reason")];
+  return typeof lie === "string" && typeof reason === "string" ? { lie: lie as Lie, reason } : undefined;
+}
+
+async function rowsOf(path: string): Promise<string[]> {
+  return (await Deno.readTextFile(path)).split("\n").slice(0, -1);
+}
+
+async function readJson(path: string): Promise<Json | undefined> {
+  if (!await exists(path)) return undefined;
+  return parseJson(await Deno.readTextFile(path));
+}
+
+/** A server's name as one part of a path. */
+function folderName(server: string): string {
+  return server.replaceAll(/[^A-Za-z0-9._-]/g, "_").replace(/^\.+/, "_");
+}
+
+async function guarded<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Failure(EXIT.unavailable, `${what} (${reason}); make it writable, or choose another with --transcripts`);
+  }
+}
+
+/** What a shell has to be given to verify an export. */
+export function verifyCommand(receipt: string, ...others: readonly string[]): string {
+  return `${PROGRAM} verify ${[receipt, ...others].map(shellWord).join(" ")}`;
+}

@@ -1,0 +1,532 @@
+/**
+ * A person's or a bot's client for rooms, without a screen: it connects, stays connected, and keeps everything that must
+ * outlive it (rooms.md sections 1 and 6).
+ *
+ *     const session = new RoomSession({ dial, host, identity, trust, records, credentials, emit, now, random });
+ *     await session.start();                       emits "online", or "offline" with the time of the next try
+ *     await session.join("#ops");
+ *     await session.say("#ops", "hello");          resolves when the line would survive, online or not
+ *     await session.stop();
+ *
+ * After a break it tries again with growing delay, goes on with the token (credentials are asked for where there is none
+ * that is good), comes into its rooms, catches up, and sends what was not accepted. It ends for good where the server
+ * refuses the account or the certificate, or where another client of the same certificate has taken its place. Methods
+ * are what people ask for, one each; what happens is told as {@link RoomEvent}s.
+ */
+
+import type { Bytes, Clock, Random } from "./bytes.ts";
+import type { Trust } from "./certificate_path.ts";
+import { PROGRAM } from "./config.ts";
+import type { RoomRole } from "./envelope.ts";
+import { EXIT, Failure, ProtocolError } from "./errors.ts";
+import { ClientConnection, type ClientEvent, PeerError } from "./handshake_client.ts";
+import type { SigningIdentity } from "./handshake_server.ts";
+import { directRoom } from "./names.ts";
+import { Backoff, type BackoffOptions, Pause } from "./reconnect.ts";
+import { RoomClient } from "./room_client.ts";
+import type { LineEvent, ListedRoom, Member, RoomEvent } from "./room_event.ts";
+import { type ExportOptions, exportRoom, proveLine, type RoomExport } from "./room_export.ts";
+import type { RoomPolicy } from "./room_member.ts";
+import type { RoomRecords } from "./room_records.ts";
+import type { Signatures } from "./room_view.ts";
+import { type Certificate, parseCertificates } from "./x509.ts";
+
+/** A connection's bytes; a `Link` of `transport.ts` is one. */
+export interface Wire {
+  send(bytes: Bytes): void;
+  /** The next bytes; `undefined` at the end. */
+  read(): Promise<Uint8Array | undefined>;
+  close(): void;
+}
+
+/** How somebody gets in where no token is good. */
+export type Credentials =
+  | { readonly type: "login"; readonly email: string; readonly password: string }
+  | { readonly type: "register"; readonly email: string; readonly username: string; readonly password: string }
+  /** A further certificate of an account, with a code that one of its devices made. */
+  | { readonly type: "enrol"; readonly email: string; readonly password: string; readonly code: Bytes };
+
+/** Times in milliseconds. */
+export interface SessionTimes extends BackoffOptions {
+  /** How long the server may take for each answer before the session stands. */
+  readonly handshake: number;
+  /** How often the server is asked whether it is there. */
+  readonly ping: number;
+  /** After how long without a word it is gone (rooms.md section 5). */
+  readonly silent: number;
+}
+
+/** How long the server may take to end a session in order, in milliseconds. */
+const LINGER = 500;
+
+/** What a session uses unless told otherwise. */
+export const SESSION_TIMES: SessionTimes = {
+  handshake: 10_000,
+  ping: 30_000,
+  silent: 90_000,
+  least: 500,
+  most: 60_000,
+};
+
+/** What a session works with. */
+export interface RoomSessionOptions {
+  /** Connects; throws a {@link Failure} where that doesn't work now. */
+  readonly dial: () => Promise<Wire>;
+  /** The name that the server's certificate must be for. */
+  readonly host: string;
+  readonly identity: SigningIdentity;
+  readonly trust: () => Promise<Trust>;
+  readonly records: RoomRecords;
+  /** Asked where no token is good; `undefined`: there are none, and that's the end. */
+  readonly credentials: () => Promise<Credentials | undefined>;
+  readonly emit: (event: RoomEvent) => void;
+  readonly now: Clock;
+  readonly random: Random;
+  readonly times?: Partial<SessionTimes>;
+  readonly signatures?: Signatures;
+}
+
+/** Why a connection is over. */
+interface Ending {
+  readonly reason: string;
+  /** Set where trying again makes no sense. */
+  readonly failure?: Failure;
+  /** Trying again at once does. */
+  readonly isImmediate?: boolean;
+}
+
+/** How much is known of a line. */
+export interface LineProofState {
+  /** `placed`: the server says so; `accepted`: a signed head covers it. */
+  readonly state: "placed" | "accepted";
+  /** The time of the first head that covers it, unix seconds. */
+  readonly by: number | null;
+  /** How many others have signed that they had seen a head beyond it. */
+  readonly countersigned: number;
+}
+
+/** One of somebody's certificates. */
+export interface KnownDevice {
+  readonly fingerprint: string;
+  readonly subject: string;
+  /** Unix milliseconds. */
+  readonly notAfter: number;
+}
+
+/** A client for rooms. */
+export class RoomSession {
+  readonly #options: RoomSessionOptions;
+  readonly #times: SessionTimes;
+  readonly #rooms: RoomClient;
+  readonly #pause = new Pause();
+  #wire: Wire | undefined;
+  #connection: ClientConnection | undefined;
+  #isStopped = false;
+  /** Whether a session has stood since the program began. */
+  #wasOnline = false;
+  #heardAt = 0;
+  #running: Promise<void> | undefined;
+
+  constructor(options: RoomSessionOptions) {
+    const { identity, trust, records, emit, now, random, signatures } = options;
+    this.#options = options;
+    this.#times = { ...SESSION_TIMES, ...options.times };
+    this.#rooms = new RoomClient({
+      identity: { fingerprint: identity.chain[0]?.fingerprint ?? "", pem: identity.pem, key: identity.key },
+      ...{ trust, store: records, emit, now, random },
+      later: (ms, run) => void setTimeout(() => this.#isStopped || run(), ms),
+      ...(signatures ? { signatures } : {}),
+    });
+  }
+
+  // The connection.
+
+  /**
+   * Tells what is on the disk, and connects. Resolves when the first try is over, well or not; throws a {@link Failure}
+   * where no other makes sense.
+   */
+  async start(): Promise<void> {
+    await this.#rooms.restore();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#running = this.#stayConnected(resolve);
+    this.#running.then(resolve, reject);
+    await promise;
+  }
+
+  /** Resolves when the session has ended for good; rejects with the {@link Failure} that ended it. */
+  async ended(): Promise<void> {
+    await this.#running;
+  }
+
+  /** Ends it in order: what is under way is written, and nothing is tried again. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#pause.end();
+    if (this.#connection?.state === "session") await this.#connection.quit().catch(() => {});
+    const late = setTimeout(() => this.#wire?.close(), LINGER);
+    await this.#running?.catch(() => {});
+    clearTimeout(late);
+    await this.#rooms.settled();
+    await this.#options.records.close();
+  }
+
+  /** Tries again now, where it waits. */
+  reconnect(): void {
+    this.#pause.end();
+  }
+
+  /** Cuts the connection as a network that is gone. */
+  disconnect(): void {
+    this.#wire?.close();
+  }
+
+  async #stayConnected(firstIsOver: () => void): Promise<void> {
+    const backoff = new Backoff(this.#times);
+    while (!this.#isStopped) {
+      const { reason, failure, isImmediate } = await this.#connectOnce(() => {
+        backoff.reset();
+        firstIsOver();
+      });
+      this.#rooms.offline();
+      this.#wire = this.#connection = undefined;
+      if (this.#isStopped) return;
+      const delay = failure ? null : isImmediate ? 0 : backoff.next();
+      this.#options.emit({ event: "offline", reason, retry_in: delay });
+      if (failure) throw failure;
+      if (delay) firstIsOver();
+      await this.#pause.wait(delay ?? 0);
+    }
+  }
+
+  async #connectOnce(isOnline: () => void): Promise<Ending> {
+    let usesToken = false;
+    let watch: ReturnType<typeof setInterval> | undefined;
+    const { identity, trust, host, now, random, dial } = this.#options;
+    try {
+      const wire = await dial();
+      this.#wire = wire;
+      if (this.#isStopped) return { reason: "Stopped." };
+      const send = (bytes: Bytes) => wire.send(bytes);
+      const connection = new ClientConnection({
+        ...{ identity, trust, host, now, random, send, allowV1: false, rooms: true },
+      });
+      this.#connection = connection;
+      connection.hello();
+      await this.#expect("ready");
+      if (!connection.hasRooms) {
+        const what = "this server has no rooms here; connect to its TLS port, or leave rooms out";
+        throw new Failure(EXIT.refused, what);
+      }
+      const token = await this.#options.records.token();
+      usesToken = token !== undefined;
+      if (token) await connection.resume(token);
+      else await this.#logIn(connection);
+      const { username, token: next } = await this.#expect("welcome");
+      await this.#options.records.claim(username);
+      await this.#options.records.keepToken(next);
+      this.#wasOnline = true;
+      this.#options.emit({
+        event: "online",
+        username,
+        server_fingerprint: connection.serverCertificate?.fingerprint ?? "",
+      });
+      watch = this.#watch();
+      this.#comeBack(connection, username);
+      isOnline();
+      await this.#listen();
+      return { reason: "The connection to the server is gone." };
+    } catch (error) {
+      return await this.#endingOf(error, usesToken);
+    } finally {
+      clearInterval(watch);
+      this.#wire?.close();
+    }
+  }
+
+  async #logIn(connection: ClientConnection): Promise<void> {
+    const credentials = await this.#options.credentials();
+    if (!credentials) throw new Failure(EXIT.refused, "the session has ended and there is no password to log in with");
+    if (credentials.type === "register") return await connection.register(credentials);
+    connection.askSalt(credentials.email);
+    const { salt } = await this.#expect("salt");
+    if (credentials.type === "login") await connection.login({ ...credentials, salt });
+    else await connection.enrol({ ...credentials, salt });
+  }
+
+  #comeBack(connection: ClientConnection, username: string): void {
+    const link = {
+      username,
+      request: (frame: { readonly type: string }) => {
+        if (connection.state === "session") connection.request(frame);
+      },
+      open: (payload: Bytes) => connection.open(payload),
+    };
+    this.#rooms.online(link).catch((error) => {
+      this.#options.emit({ event: "warning", message: error instanceof Error ? error.message : String(error) });
+    });
+  }
+
+  /** Asks whether the server is there, and closes where it says nothing: also after the computer has slept. */
+  #watch(): ReturnType<typeof setInterval> {
+    const { ping, silent } = this.#times;
+    let askedAt = this.#options.now();
+    return setInterval(() => {
+      const now = this.#options.now();
+      if (now - this.#heardAt > silent) this.#wire?.close();
+      else if (now - askedAt >= ping) {
+        askedAt = now;
+        this.#rooms.request({ type: "ping" }).catch(() => {});
+      }
+      this.#rooms.tick();
+    }, Math.max(10, Math.min(1_000, ping / 3)));
+  }
+
+  async #listen(): Promise<void> {
+    for (let event = await this.#next(); event; event = await this.#next()) {
+      if (event.type === "frame") this.#rooms.take(event.frame, event.id);
+      else if (event.type === "request refused") this.#rooms.refused(event.error, event.id);
+      else if (event.type === "receipt") return;
+    }
+  }
+
+  /** The next event; `undefined` when the connection is over. */
+  async #next(): Promise<ClientEvent | undefined> {
+    for (;;) {
+      const event = await this.#connection?.next();
+      if (event) return event;
+      const chunk = await this.#wire?.read();
+      if (!chunk) return undefined;
+      this.#heardAt = this.#options.now();
+      this.#connection?.receive(chunk);
+    }
+  }
+
+  async #expect<T extends ClientEvent["type"]>(type: T): Promise<ClientEvent & { type: T }> {
+    const { handshake } = this.#times;
+    const timer = setTimeout(() => this.#wire?.close(), handshake);
+    try {
+      const event = await this.#next();
+      if (event && isOfType(event, type)) return event;
+      const late = `the server did not answer within ${handshake / 1000} s, or closed the connection`;
+      throw new Failure(EXIT.unavailable, late);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #endingOf(error: unknown, usesToken: boolean): Promise<Ending> {
+    if (error instanceof PeerError) return await this.#refusal(error, usesToken);
+    if (error instanceof ProtocolError) {
+      const reason = `the server was refused (${error.code}): ${error.message}`;
+      // A certificate that is wrong from the start is a mistake; later it may be another network's doing.
+      const isWrong = !this.#wasOnline && (error.code === "bad-cert" || error.code === "proof-fail");
+      return isWrong ? { reason, failure: new Failure(EXIT.refused, reason) } : { reason };
+    }
+    if (error instanceof Failure) {
+      return error.status === EXIT.unavailable ? { reason: error.message } : { reason: error.message, failure: error };
+    }
+    throw error;
+  }
+
+  /** The server ended the conversation in its own words. */
+  async #refusal({ frame: { errorType, reason: words } }: PeerError, usesToken: boolean): Promise<Ending> {
+    const reason = `the server says: ${words} (${errorType})`;
+    if (errorType === "auth-failed" && usesToken) {
+      await this.#options.records.keepToken(undefined);
+      return { reason, isImmediate: true };
+    }
+    if (errorType === "bad-cert") {
+      const mend = `${reason}; for another certificate run: ${PROGRAM} join HOST CODE`;
+      return { reason: mend, failure: new Failure(EXIT.refused, mend) };
+    }
+    const isFinal = ["auth-failed", "user-exists", "unexpected"].includes(errorType);
+    return isFinal ? { reason, failure: new Failure(EXIT.refused, reason) } : { reason };
+  }
+
+  // What people ask for.
+
+  /** Whether there is a session now. */
+  get isOnline(): boolean {
+    return this.#rooms.isOnline;
+  }
+
+  /** The account, once there was a session. */
+  get username(): string {
+    return this.#rooms.username;
+  }
+
+  /** The rooms that this client is in. */
+  get joined(): readonly string[] {
+    return this.#rooms.rooms;
+  }
+
+  /** How many lines are not known to be accepted. */
+  get unsentCount(): number {
+    return this.#rooms.unsentCount;
+  }
+
+  /** Comes into a room; resolves when its lines are here. */
+  async join(room: string): Promise<void> {
+    await this.#rooms.join(room);
+  }
+
+  /** Makes a room and comes in. */
+  async create(room: string, policy: RoomPolicy = { history: "all", inviteOnly: false }): Promise<void> {
+    await this.#rooms.create(room, policy);
+  }
+
+  /** Begins a direct conversation, or goes on with it: its room's name. */
+  async direct(username: string): Promise<string> {
+    const room = directRoom(this.username, username);
+    if (room === undefined) throw new Failure(EXIT.usage, "a conversation with oneself needs no server");
+    if (!this.joined.includes(room)) await this.join(room);
+    return room;
+  }
+
+  async part(room: string): Promise<void> {
+    await this.#rooms.part(room);
+  }
+
+  /** Says something; resolves with the line's key once it would survive. */
+  async say(room: string, text: string): Promise<number> {
+    return await this.#rooms.post(room, { kind: "text", text });
+  }
+
+  async topic(room: string, text: string): Promise<number> {
+    return await this.#rooms.post(room, { kind: "topic", text });
+  }
+
+  async invite(room: string, username: string): Promise<number> {
+    return await this.#rooms.post(room, { kind: "invite", username });
+  }
+
+  async kick(room: string, username: string): Promise<number> {
+    return await this.#rooms.post(room, { kind: "kick", username });
+  }
+
+  /** `until`: unix seconds; for good without it, and 0 lifts it. */
+  async ban(room: string, username: string, until?: number): Promise<number> {
+    return await this.#rooms.post(room, { kind: "ban", username, ...(until === undefined ? {} : { until }) });
+  }
+
+  /** As {@link ban}. */
+  async mute(room: string, username: string, until?: number): Promise<number> {
+    return await this.#rooms.post(room, { kind: "mute", username, ...(until === undefined ? {} : { until }) });
+  }
+
+  async role(room: string, username: string, role: RoomRole): Promise<number> {
+    return await this.#rooms.post(room, { kind: "role", username, role });
+  }
+
+  /** Erases words of one's own, by their index. */
+  async redact(room: string, index: number): Promise<number> {
+    return await this.#rooms.post(room, { kind: "redact", index });
+  }
+
+  /** Says that another certificate is of the same person. */
+  async vouch(room: string, fingerprint: string): Promise<number> {
+    return await this.#rooms.post(room, { kind: "device", fingerprint });
+  }
+
+  /** Countersigns what was seen. */
+  async sign(room: string): Promise<number> {
+    return await this.#rooms.post(room, { kind: "head" });
+  }
+
+  /** Who is in a room and who is there, as the server says. */
+  async members(room: string): Promise<readonly Member[]> {
+    return await this.#rooms.members(room);
+  }
+
+  async rooms(): Promise<readonly ListedRoom[]> {
+    return await this.#rooms.list();
+  }
+
+  /** The certificates of somebody, as far as this client has seen them. */
+  async whois(username: string): Promise<readonly KnownDevice[]> {
+    const devices = await this.#rooms.devices(username);
+    const certificates = await Promise.all(devices.map(async (fingerprint) => {
+      const pem = await this.#rooms.certificate(fingerprint);
+      return pem === undefined ? [] : parseCertificates(pem).slice(0, 1);
+    }));
+    return certificates.flat().map(({ fingerprint, subject, notAfter }: Certificate) => ({
+      ...{ fingerprint, subject, notAfter },
+    }));
+  }
+
+  /** A code with which a further device of one's own gets in, and when it ends (unix ms). */
+  async deviceCode(): Promise<{ readonly code: Bytes; readonly expires: number }> {
+    const answer = await this.#rooms.request({ type: "code" });
+    if (answer.type !== "code") throw new Failure(EXIT.refused, "the server gave no code");
+    return { code: answer.code, expires: answer.expires };
+  }
+
+  /** The token serves no more. */
+  async logout(): Promise<void> {
+    await this.#rooms.request({ type: "logout" });
+    await this.#options.records.keepToken(undefined);
+  }
+
+  // What is on the disk.
+
+  /** The newest signed head of a room. */
+  head(room: string): { readonly size: number; readonly root: string } | undefined {
+    return this.#rooms.view(room)?.seen;
+  }
+
+  /** The topic and the members with their roles, as the lines have it. */
+  state(
+    room: string,
+  ): { topic: string; members: readonly { readonly username: string; readonly role: RoomRole }[] } | undefined {
+    const state = this.#rooms.view(room)?.state;
+    return state && { topic: state.topic, members: state.members };
+  }
+
+  /** Lines from..from+count-1 as they are on the disk. */
+  async history(room: string, from: number, count: number): Promise<LineEvent[]> {
+    const view = this.#rooms.view(room);
+    if (!view) return [];
+    const { base, lines } = await (await this.#options.records.room(room)).read();
+    const first = base?.size ?? 0;
+    const start = Math.max(0, from - first);
+    return lines.slice(start, start + count).flatMap((line, at) => view.describe(first + start + at, line) ?? []);
+  }
+
+  /** Lines in which something is said, letters' case aside. */
+  async search(room: string, words: string): Promise<LineEvent[]> {
+    const wanted = words.toLowerCase();
+    return (await this.history(room, 0, Infinity)).filter(({ text }) => text?.toLowerCase().includes(wanted));
+  }
+
+  /** How far a line is proved; `undefined` for one that isn't there. */
+  async proof(room: string, index: number): Promise<LineProofState | undefined> {
+    const view = this.#rooms.view(room);
+    const [line] = view ? await this.history(room, index, 1) : [];
+    if (!view || line?.index !== index) return undefined;
+    const state = index < view.covered ? "accepted" : "placed";
+    return { state, by: line.by, countersigned: view.countersigners(index) };
+  }
+
+  /** Writes lines of a room for others to verify. */
+  async exportRoom(room: string, options: Omit<ExportOptions, "identity" | "now">): Promise<RoomExport> {
+    return await exportRoom(this.#options.records, room, this.#asShown(options));
+  }
+
+  /** Writes one line with all that proves it. */
+  async prove(
+    room: string,
+    index: number,
+    folder: string,
+  ): Promise<{ readonly path: string; readonly verify: string }> {
+    return await proveLine(this.#options.records, room, index, this.#asShown({ folder, open: "all" }));
+  }
+
+  #asShown(options: Omit<ExportOptions, "identity" | "now">): ExportOptions {
+    const { identity: { chain, pem, key }, now } = this.#options;
+    return { ...options, identity: { fingerprint: chain[0]?.fingerprint ?? "", pem, key }, now: now() };
+  }
+}
+
+function isOfType<T extends ClientEvent["type"]>(event: ClientEvent, type: T): event is ClientEvent & { type: T } {
+  return event.type === type;
+}

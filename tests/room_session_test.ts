@@ -1,0 +1,295 @@
+import { assert } from "./assert.ts";
+import { readConfig } from "../lib/config.ts";
+import type { LineEvent, RoomEvent } from "../lib/room_event.ts";
+import { RoomRecords } from "../lib/room_records.ts";
+import { type Credentials, RoomSession, type SessionTimes, type Wire } from "../lib/room_session.ts";
+import { SILENT } from "../lib/log.ts";
+import { connect, connectTls } from "../lib/transport.ts";
+import { transcriptLines } from "../lib/verify.ts";
+import { verifyLineProof, verifyRoom } from "../lib/verify_room.ts";
+import { type RunningServer, serve } from "../server.ts";
+import { authority, identities } from "./fixtures.ts";
+import { personIdentity } from "./room_bench.ts";
+import { certificates, withServer } from "./server.ts";
+
+/** Somebody's client on a real socket. */
+class Person {
+  readonly events: RoomEvent[] = [];
+  readonly session: RoomSession;
+  readonly records: RoomRecords;
+  /** How often somebody had to type a password. */
+  asked = 0;
+  #changed = Promise.withResolvers<void>();
+
+  private constructor(records: RoomRecords, session: (person: Person) => RoomSession) {
+    this.records = records;
+    this.session = session(this);
+  }
+
+  static async create(
+    username: string,
+    { dir, dial, times = {} }: { dir: string; dial: () => Promise<Wire>; times?: Partial<SessionTimes> },
+  ): Promise<Person> {
+    const { trust } = await identities();
+    const identity = await personIdentity(username);
+    const records = await RoomRecords.open(`${dir}/${username}`, "localhost");
+    const isNew = await records.token() === undefined;
+    const email = `${username}@example.org`;
+    const make = (person: Person) =>
+      new RoomSession({
+        ...{ dial, host: "localhost", identity, records },
+        trust: () => Promise.resolve(trust),
+        credentials: () => {
+          person.asked += 1;
+          const account = { email, password: "correct horse", username };
+          return Promise.resolve<Credentials>(isNew ? { type: "register", ...account } : { type: "login", ...account });
+        },
+        emit: (event) => {
+          person.events.push(event);
+          person.#changed.resolve();
+          person.#changed = Promise.withResolvers();
+        },
+        now: () => Date.now(),
+        random: (size) => crypto.getRandomValues(new Uint8Array(size)),
+        times: { least: 20, most: 200, ...times },
+      });
+    return new Person(records, make);
+  }
+
+  /** Resolves when it has come to that; fails after ten seconds. */
+  async until(holds: (person: Person) => boolean): Promise<void> {
+    const late = performance.now() + 10_000;
+    while (!holds(this)) {
+      assert.ok(
+        performance.now() < late,
+        `${this.session.username} waits in vain: ${JSON.stringify(this.events.at(-1))}`,
+      );
+      const timer = Promise.withResolvers<void>();
+      const id = setTimeout(timer.resolve, 200);
+      await Promise.race([this.#changed.promise, timer.promise]);
+      clearTimeout(id);
+    }
+  }
+
+  lines(room: string): LineEvent[] {
+    return this.events.flatMap((event) => event.event === "line" && event.room === room ? [event] : []);
+  }
+
+  texts(room: string): (string | null)[] {
+    return this.lines(room).filter(({ kind }) => kind === "text").map(({ text }) => text);
+  }
+
+  get covered(): number {
+    return Math.max(0, ...this.events.map((event) => event.event === "covered" ? event.size : 0));
+  }
+
+  of(type: RoomEvent["event"]): RoomEvent[] {
+    return this.events.filter(({ event }) => event === type);
+  }
+}
+
+function dialTcp({ port }: { port: number }): () => Promise<Wire> {
+  return () => connect("127.0.0.1", port, { timeout: 5_000, maxQueued: 1 << 22 });
+}
+
+async function everyFile(dir: string): Promise<string> {
+  let all = "";
+  for await (const { name, isDirectory } of Deno.readDir(dir)) {
+    all += isDirectory ? await everyFile(`${dir}/${name}`) : await Deno.readTextFile(`${dir}/${name}`);
+  }
+  return all;
+}
+
+async function everyMode(dir: string): Promise<number[]> {
+  const modes: number[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(dir)) {
+    if (isDirectory) modes.push(...await everyMode(`${dir}/${name}`));
+    else modes.push(((await Deno.stat(`${dir}/${name}`)).mode ?? 0) & 0o777);
+  }
+  return modes;
+}
+
+Deno.test("two people talk over TLS, and one of them shows to a stranger what was said", async () => {
+  await withServer({}, async (server, dir) => {
+    const authorities = [(await authority()).certificate.pem];
+    const dial = () =>
+      connectTls("localhost", server.tlsPort ?? 0, { timeout: 5_000, maxQueued: 1 << 22, authorities });
+    const [ada, bob] = [await Person.create("ada", { dir, dial }), await Person.create("bob", { dir, dial })];
+    await Promise.all([ada.session.start(), bob.session.start()]);
+    await ada.session.create("#ops");
+    await bob.session.join("#ops");
+    for (
+      const [at, [person, words]] of ([[ada, "hello"], [bob, "good morning"], [ada, "a word too much"]] as const)
+        .entries()
+    ) {
+      await person.session.say("#ops", words);
+      await ada.until(() => ada.texts("#ops").length === at + 1);
+    }
+    await bob.until(() => bob.texts("#ops").length === 3);
+    await ada.session.redact("#ops", 4);
+    for (const person of [ada, bob]) await person.until(() => person.covered === 6 && person.of("erased").length === 1);
+
+    const trust = { authorities: [(await authority()).certificate], revocations: [] };
+    const open = await bob.session.exportRoom("#ops", { folder: dir, open: "all" });
+    const verdict = await verifyRoom({
+      receipt: await Deno.readTextFile(open.receipt),
+      lines: transcriptLines((await Deno.open(open.transcript)).readable),
+      openings: transcriptLines((await Deno.open(open.openings ?? "")).readable),
+    }, trust);
+    assert.equal(verdict.result, "valid", JSON.stringify(verdict.checks.filter(({ outcome }) => outcome === "failed")));
+    assert.deepEqual(verdict.opened.map(({ index, kind }) => [index, kind]), [
+      [0, "join"],
+      [1, "join"],
+      [2, "text"],
+      [3, "text"],
+      [5, "redact"],
+    ]);
+    const proved = await ada.session.prove("#ops", 3, dir);
+    const one = await verifyLineProof(await Deno.readTextFile(proved.path), trust);
+    assert.equal(one.result, "valid");
+    assert.deepEqual(one.opened.map(({ body }) => body), ["good morning"]);
+
+    assert.equal((await bob.session.proof("#ops", 0))?.countersigned, 1);
+    assert.deepEqual((await bob.session.search("#ops", "HELLO")).map(({ index }) => index), [2]);
+    assert.equal((await bob.session.whois("ada"))[0]?.fingerprint, (await personIdentity("ada")).chain[0]?.fingerprint);
+    await Promise.all([ada.session.stop(), bob.session.stop()]);
+    const files = await everyFile(`${dir}/ada`) + await everyFile(`${dir}/bob`);
+    assert.ok(!files.includes("a word too much") && !files.includes(btoa("a word too much").slice(0, 16)));
+    if (Deno.build.os !== "windows") assert.deepEqual(new Set(await everyMode(`${dir}/ada`)), new Set([0o600]));
+  });
+});
+
+Deno.test("a server that goes and comes back finds its clients back, without a password and without a line lost", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "securechat-" });
+  let server = await startServer(dir, 0);
+  const port = server.port;
+  const people = [
+    await Person.create("ada", { dir, dial: dialTcp({ port }) }),
+    await Person.create("bob", { dir, dial: dialTcp({ port }) }),
+  ];
+  const [ada, bob] = people as [Person, Person];
+  await Promise.all(people.map(({ session }) => session.start()));
+  await ada.session.create("#ops");
+  await bob.session.join("#ops");
+  const said: Record<string, string[]> = { ada: [], bob: [] };
+  for (let round = 0; round < 3; round++) {
+    const saying = people.map(async ({ session }) => {
+      for (let i = 0; i < 20; i++) {
+        const words = `${session.username} ${round} ${i}`;
+        said[session.username]?.push(words);
+        await session.say("#ops", words);
+        if (round === 1 && i === 9) session.disconnect();
+      }
+    });
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    await server.stop();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    server = await startServer(dir, port);
+    await Promise.all(saying);
+  }
+  for (const person of people) {
+    await person.until(() => person.session.unsentCount === 0 && person.texts("#ops").length >= 120);
+    assert.equal(person.asked, 1);
+    assert.deepEqual(person.of("lie"), []);
+    for (const name of ["ada", "bob"]) {
+      const theirs = person.lines("#ops").filter(({ username, kind }) => username === name && kind === "text");
+      assert.deepEqual(theirs.map(({ text }) => text), said[name]);
+    }
+  }
+  assert.deepEqual(ada.texts("#ops"), bob.texts("#ops"));
+  await Promise.all(people.map(({ session }) => session.stop()));
+  await server.stop();
+  await Deno.remove(dir, { recursive: true });
+});
+
+async function startServer(dir: string, port: number): Promise<RunningServer> {
+  const certs = await certificates();
+  const all: Record<string, string> = {
+    ...{ SERVER_HOST: "127.0.0.1", SERVER_PORT: `${port}`, TLS_PORT: "off", CERT_DIR: certs, DATA_DIR: `${dir}/data` },
+  };
+  const config = readConfig("serve", {}, { environment: (name) => all[name], file: undefined });
+  return await serve({ config, log: SILENT });
+}
+
+Deno.test("a client that is started again tells what it had, and goes on with its token", async () => {
+  await withServer({}, async (server, dir) => {
+    const options = { dir, dial: dialTcp(server) };
+    const ada = await Person.create("ada", options);
+    await ada.session.start();
+    await ada.session.create("#ops");
+    await ada.session.say("#ops", "before");
+    await ada.until(() => ada.texts("#ops").length === 1 && ada.session.unsentCount === 0);
+    await ada.session.stop();
+    const again = await Person.create("ada", options);
+    await again.session.start();
+    await again.session.say("#ops", "after");
+    await again.until(() => again.texts("#ops").length === 2 && again.session.unsentCount === 0);
+    assert.deepEqual(again.texts("#ops"), ["before", "after"]);
+    assert.equal(again.asked, 0);
+    await again.session.stop();
+  });
+});
+
+Deno.test("a server that says nothing any more is offline within the time, and is tried again", async () => {
+  await withServer({}, async (server, dir) => {
+    let isDeaf = false;
+    const dial = async (): Promise<Wire> => {
+      const link = await dialTcp(server)();
+      const closed = Promise.withResolvers<undefined>();
+      const read = async () => {
+        const chunk = await Promise.race([link.read(), closed.promise]);
+        return isDeaf && chunk ? await closed.promise : chunk;
+      };
+      const close = () => {
+        isDeaf = false;
+        closed.resolve(undefined);
+        link.close();
+      };
+      return { send: (bytes) => link.send(bytes), read, close };
+    };
+    const ada = await Person.create("ada", { dir, dial, times: { ping: 40, silent: 150 } });
+    await ada.session.start();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.deepEqual(ada.of("offline"), [], "pings keep it alive");
+    isDeaf = true;
+    await ada.until(() => ada.of("online").length === 2);
+    assert.equal(ada.of("offline").length, 1);
+    await ada.session.stop();
+  });
+});
+
+Deno.test("where the server is not there a session says when it tries again, and lines wait on the disk", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "securechat-" });
+  const ada = await Person.create("ada", { dir, dial: dialTcp({ port: 1 }) });
+  await ada.session.start();
+  const [offline] = ada.of("offline");
+  assert.ok(
+    offline?.event === "offline" && offline.retry_in !== null && offline.reason.includes("nothing listens there"),
+  );
+  await assert.rejects(ada.session.join("#ops"), /no connection/);
+  await ada.session.stop();
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("an account that the server refuses ends a session for good", async () => {
+  await withServer({ LOGIN_DELAY_MS: "0" }, async (server, dir) => {
+    const ada = await Person.create("ada", { dir, dial: dialTcp(server) });
+    await ada.session.start();
+    await ada.session.stop();
+    const stranger = await Person.create("ada", { dir: `${dir}/elsewhere`, dial: dialTcp(server) });
+    await assert.rejects(stranger.session.start(), /the server says/);
+    const last = stranger.events.at(-1);
+    assert.ok(last?.event === "offline" && last.retry_in === null);
+    await stranger.session.stop();
+  });
+});
+
+Deno.test("records of one account are not another's", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "securechat-" });
+  const records = await RoomRecords.open(dir, "localhost");
+  await records.claim("ada");
+  await records.claim("Ada");
+  await assert.rejects(records.claim("bob"), /holds the rooms of ada, not of bob/);
+  await records.close();
+  await Deno.remove(dir, { recursive: true });
+});
