@@ -1,5 +1,5 @@
 import { assert } from "./assert.ts";
-import { program, ROOT, run, runCommand, skipUnless, temporaryFolder } from "./environment.ts";
+import { program, ROOT, run, runCommand, skipUnless, startServer, temporaryFolder } from "./environment.ts";
 
 const COMMANDS = ["init", "ca", "cert", "serve", "chat", "verify", "start", "demo"];
 
@@ -86,6 +86,28 @@ Deno.test({
     assert.equal(status, 5);
     assert.match(stderr, /^securechat: No space left on device.*\n$/);
   },
+});
+
+Deno.test("start and serve say where they listen, TLS too, and start doesn't say to serve", async () => {
+  using folder = temporaryFolder();
+  const cwd = folder.path;
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const flags = ["--host", "127.0.0.1", "--port", String(taken.addr.port)];
+  const refused = await run(["start", ...flags], { cwd });
+  assert.equal(refused.status, 5);
+  assert.match(refused.stdout, /certs\/issuing_cert\.pem/);
+  assert.match(refused.stderr, /In a second terminal: [^]*is in use/);
+  assert.doesNotMatch(refused.stderr, /Next:/);
+
+  await using server = await startServer(["--log-file", "log"], { cwd });
+  const { stdout } = await server.stop();
+  const [, port, tlsPort] =
+    /^\[\*\] Secure Chat Server listening on 127\.0\.0\.1:(\d+)\n\[\*\] TLS on 127\.0\.0\.1:(\d+)\n$/.exec(stdout) ??
+      [];
+  assert.ok(port !== undefined && tlsPort !== undefined, stdout);
+  const log = Deno.readTextFileSync(`${cwd}/log`);
+  assert.match(log, new RegExp(`INFO listening address=127\\.0\\.0\\.1:${port}\n`));
+  assert.match(log, new RegExp(`INFO listening for TLS address=127\\.0\\.0\\.1:${tlsPort}\n`));
 });
 
 Deno.test("the program's start imports no command and no package", () => {

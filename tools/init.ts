@@ -40,8 +40,8 @@ Examples:
   positionals: { min: 0, max: 100, names: "HOST" },
 } as const satisfies CommandSpec<typeof OPTIONS>;
 
-/** Runs the command. */
-export async function run(args: string[]): Promise<ExitStatus> {
+/** Runs the command. `tellsNext`: says how to go on, unless the caller does so by itself. */
+export async function run(args: string[], { tellsNext = true } = {}): Promise<ExitStatus> {
   const { options, positionals, flags } = parseCommand(args, SPEC);
   const config = readConfig("init", flags);
   const dir = config.CERT_DIR;
@@ -60,6 +60,6 @@ export async function run(args: string[]): Promise<ExitStatus> {
   ];
   const next = `${PROGRAM} serve${dir === "certs" ? "" : ` --certs ${shellWord(dir)}`}`;
   console.log(options.json ? jsonOfMade(made, { next }) : tellMade(made));
-  console.error(`Next: ${next}`);
+  if (tellsNext) console.error(`Next: ${next}`);
   return EXIT.done;
 }

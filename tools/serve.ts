@@ -1,6 +1,5 @@
 /**
- * `securechat serve`: the server as a program. Prints the listening line on stdout once it listens, logs on stderr and in
- * a file, stops gracefully on SIGINT or SIGTERM and at once on a second one.
+ * `securechat serve`: the server as a program. Prints on stdout where it listens once it does, logs on stderr and in a file, stops gracefully on SIGINT or SIGTERM and at once on a second one.
  */
 
 import { type CommandSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
@@ -47,7 +46,14 @@ export async function run(args: string[]): Promise<ExitStatus> {
         else resolve(server.abort());
       });
     });
-    console.log(`[*] Secure Chat Server listening on ${bracketed(server.host)}:${server.port}`);
+    const at = (port: number) => `${bracketed(server.host)}:${port}`;
+    // The seed's line is the first, as it was: programs wait for it.
+    console.log(`[*] Secure Chat Server listening on ${at(server.port)}`);
+    log.info("listening", { address: at(server.port) });
+    if (server.tlsPort !== undefined) {
+      console.log(`[*] TLS on ${at(server.tlsPort)}`);
+      log.info("listening for TLS", { address: at(server.tlsPort) });
+    }
     await stopped;
     return EXIT.done;
   } finally {
@@ -80,7 +86,7 @@ async function offerCertificates(dir: string): Promise<void> {
     `There are no certificates in ${dir}. Make a CA and certificates for localhost now? [y/N] `,
   );
   if (!/^y(?:es)?$/i.test(answer.trim())) throw missing;
-  const made = await (await import("./init.ts")).run(["--certs", dir]);
+  const made = await (await import("./init.ts")).run(["--certs", dir], { tellsNext: false });
   if (made !== EXIT.done) throw missing;
 }
 

@@ -23,7 +23,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const { flags } = parseCommand(args, SPEC);
   const { CERT_DIR, SERVER_PORT } = readConfig("serve", flags);
   if (!await exists(`${CERT_DIR}/server_cert.pem`)) {
-    const status = await (await import("./init.ts")).run([`--certs=${CERT_DIR}`]);
+    const status = await (await import("./init.ts")).run([`--certs=${CERT_DIR}`], { tellsNext: false });
     if (status !== EXIT.done) return status;
   }
   const elsewhere = [SERVER_PORT === 5000 ? "" : ` --port ${SERVER_PORT}`, flags.certs ? ` --certs ${CERT_DIR}` : ""];
