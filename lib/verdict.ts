@@ -96,17 +96,24 @@ export interface JsonFile {
   readonly repeated: string | undefined;
 }
 
-/** Reads a JSON object. Throws a {@link Failure} for what is none, or has more bytes than that. */
+/** Thrown for a file that can't be a receipt at all: nothing can be said of it but that. */
+export class UnreadableReceipt extends Failure {
+  constructor(message: string) {
+    super(EXIT.usage, message);
+  }
+}
+
+/** Reads a JSON object. Throws an {@link UnreadableReceipt} for what is none, or has more bytes than that. */
 export function readJsonFile(file: string | Uint8Array, maxBytes: number): JsonFile {
   const bytes = typeof file === "string" ? encodeUtf8(file) : file;
   if (bytes.length > maxBytes) {
-    throw new Failure(EXIT.usage, `the receipt has more than ${maxBytes} bytes: no receipt is that long`);
+    throw new UnreadableReceipt(`the receipt has more than ${maxBytes} bytes: no receipt is that long`);
   }
   const text = parseUtf8(bytes);
-  if (text === undefined) throw new Failure(EXIT.usage, "the receipt is not UTF-8 text");
+  if (text === undefined) throw new UnreadableReceipt("the receipt is not UTF-8 text: is it the right file?");
   const object = parseJson(text);
-  if (object === undefined) throw new Failure(EXIT.usage, "the receipt is not JSON: is it the right file?");
-  if (!isJsonObject(object)) throw new Failure(EXIT.usage, "the receipt is not a JSON object: is it the right file?");
+  if (object === undefined) throw new UnreadableReceipt("the receipt is not JSON: is it the right file?");
+  if (!isJsonObject(object)) throw new UnreadableReceipt("the receipt is not a JSON object: is it the right file?");
   return { object, repeated: repeatedName(text) };
 }
 

@@ -94,7 +94,7 @@ Deno.test("verify names what it can't read in one sentence, and ends with 2", as
     [[receipt, transcript, "--ca", ca, "--crl", ca], /ca\.pem can't be used/],
     [[`${path}/huge.json`, transcript, "--ca", ca], /1048576 bytes/],
     [[path, transcript, "--ca", ca], /folder/],
-    [[transcript, receipt, "--ca", ca], /is it the right file/],
+    [[transcript, receipt, "--ca", ca], /transcript\.txt: the receipt is not JSON: is it the right file/],
     [[receipt, transcript, "--at", "yesterday"], /is not a time/],
     [[receipt], /missing/],
     [[receipt, transcript, receipt], /too many/],

@@ -22,7 +22,7 @@ import { MAX_ROOM_RECEIPT_BYTES } from "../lib/room_receipt.ts";
 import { SignaturePool } from "../lib/signature_pool.ts";
 import { wantsColour, write } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";
-import type { Check } from "../lib/verdict.ts";
+import { type Check, UnreadableReceipt } from "../lib/verdict.ts";
 import { transcriptLines, type Verdict, verify } from "../lib/verify.ts";
 import {
   type OpenedLine,
@@ -99,14 +99,15 @@ export async function run(args: string[]): Promise<ExitStatus> {
   checkUsage(type, { ...options, transcript: transcriptPath });
   const lines = linesOf(transcriptPath ?? "");
   const openings = options.openings === undefined ? {} : { openings: linesOf(options.openings) };
-  const verdict = type === "line_proof"
-    ? await verifyLineProof(receipt, trusted, how)
+  const policy = { version2Only: options["require-v2"] };
+  const judging = type === "line_proof"
+    ? verifyLineProof(receipt, trusted, how)
     : type === "room_receipt"
-    ? await verifyRoom({ receipt, lines, ...openings }, trusted, how)
-    : await verify({ receipt, lines, certificates }, trusted, {
-      ...how,
-      policy: { version2Only: options["require-v2"] },
-    });
+    ? verifyRoom({ receipt, lines, ...openings }, trusted, how)
+    : verify({ receipt, lines, certificates }, trusted, { ...how, policy });
+  const verdict = await judging.catch((error: unknown) => {
+    throw error instanceof UnreadableReceipt ? new Failure(error.status, `${receiptPath}: ${error.message}`) : error;
+  });
 
   const trust = {
     ca: caPath ?? null,
