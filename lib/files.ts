@@ -117,10 +117,17 @@ export function explain(error: unknown, path: string, done: "read" | "written" |
     const what = done === "read" ? `there is no ${path}` : `${path} cannot be ${done}: its folder is not there`;
     return new Failure(EXIT.usage, what);
   }
+  if (done === "made" && (error instanceof Deno.errors.AlreadyExists || error instanceof Deno.errors.NotADirectory)) {
+    return new Failure(EXIT.usage, `${path} cannot be made a folder: a file stands in its place or above it`);
+  }
   if (error instanceof Deno.errors.AlreadyExists) {
     return new Failure(EXIT.usage, `${path} is there already, and nothing is overwritten; move it away first`);
   }
   if (error instanceof Deno.errors.PermissionDenied) {
+    if (done === "made") {
+      const why = `permission denied: the folder ${path} cannot be made by this user`;
+      return new Failure(EXIT.usage, `${why}; make it as one who may, or name another`);
+    }
     const mend = done === "read"
       ? `sudo chown "$USER" ${word} && chmod 600 ${word}`
       : `ls -ld ${shellWord(dirname(path))}`;

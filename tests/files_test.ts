@@ -1,7 +1,7 @@
 /** Files that must be whole, and files that must be private. */
 
 import { EXIT, Failure } from "../lib/errors.ts";
-import { readPrivateFile, readTextFile, shellWord, writeAtomically } from "../lib/files.ts";
+import { createPrivateFolder, readPrivateFile, readTextFile, shellWord, writeAtomically } from "../lib/files.ts";
 import { assert } from "./assert.ts";
 import { runCommand, skipUnless, temporaryFolder } from "./environment.ts";
 
@@ -98,6 +98,19 @@ Deno.test("readTextFile() says in one sentence what is wrong with a file", async
   await assert.rejects(readTextFile(folder.path), failure(/is a folder, not a file/));
   Deno.writeFileSync(`${folder.path}/bytes`, Uint8Array.of(0xff, 0xfe));
   await assert.rejects(readTextFile(`${folder.path}/bytes`), failure(/is not a text file/));
+});
+
+Deno.test("createPrivateFolder() says why a folder can't be made", async () => {
+  using folder = temporaryFolder();
+  Deno.writeTextFileSync(`${folder.path}/file`, "");
+  for (const path of ["file", "file/below"]) {
+    await assert.rejects(
+      createPrivateFolder(`${folder.path}/${path}`),
+      failure(/cannot be made a folder: a file stands in its place or above it$/),
+    );
+  }
+  await createPrivateFolder(`${folder.path}/a/b`);
+  await createPrivateFolder(`${folder.path}/a/b`);
 });
 
 Deno.test("shellWord() quotes what a shell would take apart", () => {
