@@ -428,16 +428,25 @@ const INTERRUPTED: Ending = { status: EXIT.refused, reason: "interrupted before 
 /** Errors of the server that say nothing about this side: later it may go well. */
 const PASSING: readonly string[] = ["timeout", "busy", "shutdown", "server-error"];
 
+/** Whether a certificate is refused for a revocation list that is out of date: no other certificate helps. */
+function isOfList(reason: string): boolean {
+  return /\brevocation list\b/.test(reason);
+}
+
 /** How an error ends a chat with that host. */
 function endingOf(error: unknown, host: string): Ending {
   if (error instanceof PeerError) {
     const { errorType, reason } = error.frame;
     const status = PASSING.includes(errorType) ? EXIT.unavailable : EXIT.refused;
-    const mend = errorType === "bad-cert" ? `; for another certificate run: ${PROGRAM} cert client NAME` : "";
+    const mend = errorType === "bad-cert" && !isOfList(reason)
+      ? `; for another certificate run: ${PROGRAM} cert client NAME`
+      : "";
     return { status, reason: `the server says: ${reason} (${errorType})${mend}` };
   }
   if (error instanceof ProtocolError && error.code === "bad-cert") {
-    const mend = `where the server runs, ${PROGRAM} cert server ${host} makes a good one`;
+    const mend = isOfList(error.message)
+      ? "get the CA's newest crl.pem"
+      : `where the server runs, ${PROGRAM} cert server ${host} makes a good one`;
     return { status: EXIT.refused, reason: `certificate validation failed: ${error.message}; ${mend}` };
   }
   if (error instanceof ProtocolError) {

@@ -254,8 +254,8 @@ export async function watchTrust(
     await looking; // whoever asks meanwhile waits for the same answer
     if (revocations === undefined) {
       throw new ProtocolError(
-        "bad-cert",
-        "The server cannot read its revocation list, so it takes no certificate now.",
+        "server-error",
+        "The server cannot read its revocation list, so it takes no certificate now; try again later.",
       );
     }
     return { authorities, revocations };
