@@ -121,6 +121,8 @@ interface Setting<T> {
   readonly fallback: string | undefined;
   readonly commands: readonly Command[];
   readonly describe: string;
+  /** The same for the `--help` of a command for which it means something of its own. */
+  readonly describeFor?: Partial<Readonly<Record<Command, string>>>;
   /** The flag, where it isn't the name in lower case; `false` for what must not stand in a process list. */
   readonly flag?: string | false;
   /** What the flag stands for, where it takes no value. */
@@ -150,11 +152,16 @@ export const SETTINGS = {
     flag: "host",
     commands: ["serve", "chat"],
     describe: "address to listen on; `chat` connects to it, and to localhost where it is 0.0.0.0 or ::",
+    describeFor: {
+      serve: "address to listen on",
+      chat: "host or address of the server; localhost where it is 0.0.0.0 or ::",
+    },
   }),
   SERVER_PORT: fixed(port, "5000", {
     flag: "port",
     commands: ["serve", "chat"],
     describe: "TCP port; 0 lets the system choose one",
+    describeFor: { chat: "TCP port of the server" },
   }),
   TLS_PORT: open(tlsPort, {
     commands: SERVE,
@@ -530,9 +537,10 @@ function settingOptions(command: Command | undefined): Record<string, OptionSpec
   for (const [name, setting] of settingEntries()) {
     const flag = flagOf(name);
     if (command === undefined || flag === undefined || !setting.commands.includes(command)) continue;
+    const describe = setting.describeFor?.[command] ?? setting.describe;
     const note = setting.flagMeans !== undefined
-      ? `${name}=${setting.flagMeans}: don't ${setting.describe}`
-      : `${setting.describe} [${name}${setting.fallback === undefined ? "" : `, ${setting.fallback}`}]`;
+      ? `${name}=${setting.flagMeans}: don't ${describe}`
+      : `${describe} [${name}${setting.fallback === undefined ? "" : `, ${setting.fallback}`}]`;
     options[flag] = setting.flagMeans === undefined
       ? { type: "string", value: setting.kind.placeholder, describe: note }
       : { type: "boolean", describe: note };

@@ -233,6 +233,19 @@ Deno.test("parseCommand() answers --help with everything that the command takes,
   }
 });
 
+Deno.test("--help says what a setting means for the command that is asked", () => {
+  const help = (settings: Command) => {
+    try {
+      parseCommand(["--help"], { ...SPEC, settings });
+    } catch (error) {
+      if (error instanceof HelpAsked) return error.text;
+    }
+    return "";
+  };
+  assert.match(help("chat"), /--host HOST +host or address of the server; localhost where it is 0\.0\.0\.0/);
+  assert.match(help("serve"), /--host HOST +address to listen on \[SERVER_HOST, 0\.0\.0\.0\]/);
+});
+
 Deno.test("every setting but a secret has its flag, and every flag its setting", () => {
   const withoutFlag = NAMES.filter((name) => flagOf(name) === undefined);
   assert.deepEqual(withoutFlag, ["DB_PASSWORD", "SECURECHAT_PASSWORD_FILE"]);
