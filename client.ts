@@ -83,7 +83,7 @@ export function daysLeft({ notAfter }: Certificate, now: number): number {
 }
 
 /** How it ended. */
-interface Ending {
+export interface Ending {
   readonly status: ExitStatus;
   readonly reason: string;
 }
@@ -434,7 +434,7 @@ function isOfList(reason: string): boolean {
 }
 
 /** How an error ends a chat with that host. */
-function endingOf(error: unknown, host: string): Ending {
+export function endingOf(error: unknown, host: string): Ending {
   if (error instanceof PeerError) {
     const { errorType, reason } = error.frame;
     const status = PASSING.includes(errorType) ? EXIT.unavailable : EXIT.refused;

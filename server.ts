@@ -124,7 +124,8 @@ function openTls(
   return listenTls(config.SERVER_HOST, port, { cert: pem, key: keyPem });
 }
 
-function tlsPort({ TLS_PORT, SERVER_PORT }: Config): number | "off" {
+/** The port for TLS that the settings say. */
+export function tlsPort({ TLS_PORT, SERVER_PORT }: Config): number | "off" {
   return TLS_PORT ?? (SERVER_PORT === 0 ? 0 : SERVER_PORT + 1);
 }
 
@@ -194,9 +195,10 @@ async function keepCertificate(store: OpenStore, { chain, pem }: SigningIdentity
 }
 
 /** The database, with its rooms. */
-type OpenStore = Store & { readonly rooms: RoomStore };
+export type OpenStore = Store & { readonly rooms: RoomStore };
 
-async function openStore(config: Config): Promise<OpenStore> {
+/** Opens the database that the settings name. Failure (5) where it can't be used. */
+export async function openStore(config: Config): Promise<OpenStore> {
   const database = databaseOf(config);
   if (database.kind === "sqlite") return await (await import("./lib/store_sqlite.ts")).openSqliteStore(config.DATA_DIR);
   return await (await import("./lib/store_mysql.ts")).openMysqlStore(database);

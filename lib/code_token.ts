@@ -2,8 +2,9 @@
  * An invitation as a person sees it: one line that says where to go, whom to trust there, and the secret (rooms.md
  * section 1).
  *
- *     securechat-1.<base64url of: fingerprint of the CA (32 bytes), secret (16), port (2), host (UTF-8), checksum (4)>
+ *     securechat-1.<base64url of: CA's fingerprint (32 bytes), secret (16), port (2), kind (1), host (ASCII), checksum (4)>
  *
+ * The kind is 0 for an invitation, which registers a name, and 1 for a further device of an account, which enrols.
  * The checksum, the first bytes of SHA-256 over the rest, tells a code that was cut or mistyped from one that is wrong.
  * Whoever holds the line before it was used is whom it invites: it is sent as a password is.
  */
@@ -16,13 +17,16 @@ import { CODE_SIZE } from "./message.ts";
 const PREFIX = "securechat-1.";
 const FINGERPRINT_SIZE = 32;
 const CHECKSUM_SIZE = 4;
-const FIXED_SIZE = FINGERPRINT_SIZE + CODE_SIZE + 2;
+const PORT_AT = FINGERPRINT_SIZE + CODE_SIZE;
+const FIXED_SIZE = PORT_AT + 3;
+const KINDS = ["invitation", "device"] as const;
 
 /** What the line says. */
 export interface CodeToken {
   readonly host: string;
   /** The port for TLS. */
   readonly port: number;
+  readonly kind: typeof KINDS[number];
   /** SHA-256 of the CA's certificate, hex. */
   readonly authority: string;
   /** 16 bytes. */
@@ -30,12 +34,17 @@ export interface CodeToken {
 }
 
 /** The line. RangeError where a part of it can't be. */
-export function encodeCodeToken({ host, port, authority, secret }: CodeToken): string {
+export function encodeCodeToken({ host, port, kind, authority, secret }: CodeToken): string {
   const fingerprint = parseHex(authority);
   if (fingerprint?.length !== FINGERPRINT_SIZE || secret.length !== CODE_SIZE || !/^[\x21-\x7e]{1,253}$/.test(host)) {
     throw new RangeError("a code has a host, a port, a fingerprint and a secret");
   }
-  const body = concat(fingerprint, secret, Uint8Array.of(port >> 8, port & 0xff), encodeUtf8(host));
+  const body = concat(
+    fingerprint,
+    secret,
+    Uint8Array.of(port >> 8, port & 0xff, KINDS.indexOf(kind)),
+    encodeUtf8(host),
+  );
   return PREFIX + Buffer.from(concat(body, checksum(body))).toString("base64url");
 }
 
@@ -47,9 +56,13 @@ export function parseCodeToken(line: string): CodeToken | undefined {
   const body = bytes.slice(0, -CHECKSUM_SIZE);
   if (body.length <= FIXED_SIZE || !equalBytes(bytes.subarray(body.length), checksum(body))) return undefined;
   const host = parseUtf8(body.subarray(FIXED_SIZE)) ?? "";
+  const [high = 0, low = 0, kindAt = 0] = body.subarray(PORT_AT, FIXED_SIZE);
+  const kind = KINDS[kindAt];
+  if (!kind) return undefined;
   const token = {
     host,
-    port: (body[FIXED_SIZE - 2] ?? 0) << 8 | (body[FIXED_SIZE - 1] ?? 0),
+    port: high << 8 | low,
+    kind,
     authority: encodeHex(body.subarray(0, FINGERPRINT_SIZE)),
     secret: body.slice(FINGERPRINT_SIZE, FINGERPRINT_SIZE + CODE_SIZE),
   };

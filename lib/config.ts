@@ -113,7 +113,7 @@ const logLevel: Kind<"debug" | "info" | "warn" | "error"> = {
 };
 
 /** The commands that have settings. */
-export type Command = "init" | "ca" | "cert" | "serve" | "chat" | "verify";
+export type Command = "init" | "ca" | "cert" | "serve" | "chat" | "verify" | "invite" | "join" | "rooms" | "export";
 
 interface Setting<T> {
   readonly kind: Kind<T>;
@@ -145,12 +145,14 @@ function open<T>(
 }
 
 const SERVE: readonly Command[] = ["serve"];
+/** Who opens the server's database. */
+const DATABASE: readonly Command[] = ["serve", "invite"];
 
 /** Every setting. The order is that of `.env.example` and of `--help`. */
 export const SETTINGS = {
   SERVER_HOST: fixed(host, "0.0.0.0", {
     flag: "host",
-    commands: ["serve", "chat"],
+    commands: ["serve", "chat", "rooms", "export"],
     describe: "address to listen on; `chat` connects to it, and to localhost where it is 0.0.0.0 or ::",
     describeFor: {
       serve: "address to listen on",
@@ -159,49 +161,49 @@ export const SETTINGS = {
   }),
   SERVER_PORT: fixed(port, "5000", {
     flag: "port",
-    commands: ["serve", "chat"],
+    commands: ["serve", "chat", "invite", "rooms", "export"],
     describe: "TCP port; 0 lets the system choose one",
     describeFor: { chat: "TCP port of the server" },
   }),
   TLS_PORT: open(tlsPort, {
-    commands: SERVE,
+    commands: ["serve", "invite", "rooms", "export"],
     describe: "TCP port for TLS, version 2 alone; SERVER_PORT + 1 without it, `off` for none",
   }),
   CERT_DIR: fixed(path("DIR"), "certs", {
     flag: "certs",
-    commands: ["init", "ca", "cert", "serve", "chat", "verify"],
+    commands: ["init", "ca", "cert", "serve", "chat", "verify", "invite", "join", "rooms", "export"],
     describe: "certificates and private keys",
   }),
   DATA_DIR: fixed(path("DIR"), "data", {
     flag: "data",
-    commands: SERVE,
+    commands: DATABASE,
     describe: "journals of the sessions, the spool of the audit log, and the embedded database",
   }),
   TRANSCRIPT_DIR: fixed(path("DIR"), "transcripts", {
     flag: "transcripts",
-    commands: ["chat"],
+    commands: ["chat", "rooms", "export"],
     describe: "transcripts and receipts that a client leaves",
   }),
   DB_URL: open(databaseUrl, {
     flag: "db",
-    commands: SERVE,
+    commands: DATABASE,
     secret: true,
     describe: "database in one line, over DB_HOST and the others; `sqlite` takes the embedded one in any case",
   }),
   DB_HOST: open(host, {
-    commands: SERVE,
+    commands: DATABASE,
     describe: "host of MySQL or MariaDB; without it the embedded SQLite under DATA_DIR is used",
   }),
-  DB_PORT: fixed(port, "3306", { commands: SERVE, describe: "port of the database" }),
-  DB_USER: fixed(text("NAME", "a user name"), "root", { commands: SERVE, describe: "user of the database" }),
+  DB_PORT: fixed(port, "3306", { commands: DATABASE, describe: "port of the database" }),
+  DB_USER: fixed(text("NAME", "a user name"), "root", { commands: DATABASE, describe: "user of the database" }),
   DB_PASSWORD: open(text("TEXT", "a password", /^.+$/su), {
-    commands: SERVE,
+    commands: DATABASE,
     flag: false,
     secret: true,
     describe: "password of that user",
   }),
   DB_NAME: fixed(text("NAME", "a database name", /^[A-Za-z0-9_$-]+$/), "securechat", {
-    commands: SERVE,
+    commands: DATABASE,
     describe: "name of the database",
   }),
   LOG_LEVEL: fixed(logLevel, "info", { commands: SERVE, describe: "least level that is logged" }),
@@ -223,7 +225,7 @@ export const SETTINGS = {
     describe: "connections from one address",
   }),
   HANDSHAKE_TIMEOUT: fixed(integer(1, 3600, "SECONDS"), "10", {
-    commands: ["serve", "chat"],
+    commands: ["serve", "chat", "join", "rooms"],
     describe: "seconds from the connection to the session, the server's own password work not counted",
   }),
   CONNECTION_TIMEOUT: fixed(integer(1, 604_800, "SECONDS"), "900", {
@@ -231,7 +233,7 @@ export const SETTINGS = {
     describe: "seconds that a session may be silent",
   }),
   ANSWER_TIMEOUT: fixed(integer(1, 3600, "SECONDS"), "30", {
-    commands: ["chat"],
+    commands: ["chat", "join", "rooms"],
     describe: "seconds that a client waits for an acknowledgement or a receipt",
   }),
   MAX_FRAME_BYTES_BEFORE_LOGIN: fixed(integer(8192, 16_384, "BYTES"), "16384", {
@@ -279,17 +281,17 @@ export const SETTINGS = {
     describe: "size of the audit rows kept on disk while the database is away; then new connections are refused",
   }),
   CERT_WARN_DAYS: fixed(integer(0, 3650, "DAYS"), "30", {
-    commands: ["serve", "chat"],
+    commands: ["serve", "chat", "rooms"],
     describe: "days before its end from which a certificate is warned about",
   }),
   SECURECHAT_PASSWORD_FILE: open(path("FILE"), {
-    commands: ["chat"],
+    commands: ["chat", "join", "rooms"],
     flag: false,
     describe: "file whose first line is the password to log in with; without it the password is asked for",
   }),
   SECURECHAT_KEY_PASSPHRASE_FILE: open(path("FILE"), {
     flag: "passphrase-file",
-    commands: ["init", "ca", "cert", "serve", "chat"],
+    commands: ["init", "ca", "cert", "serve", "chat", "join", "rooms", "export"],
     describe: "file whose first line is the passphrase of the private keys",
   }),
 } as const;
@@ -326,7 +328,7 @@ export function readConfig(command: Command, flags: SettingFlags = {}, sources: 
     }
   }
   // 0.0.0.0 and :: are addresses to listen on; as the name to connect to they would match no certificate.
-  if (command === "chat" && /^(?:0\.0\.0\.0|::)$/.test(String(values.SERVER_HOST))) values.SERVER_HOST = "localhost";
+  if (command !== "serve" && /^(?:0\.0\.0\.0|::)$/.test(String(values.SERVER_HOST))) values.SERVER_HOST = "localhost";
   return values as Config;
 }
 

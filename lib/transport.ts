@@ -15,9 +15,12 @@ const READ_SIZE = 4_096;
 /** How long an ended link waits for the peer to close, in milliseconds. */
 const LINGER = 1_000;
 
+/** What a link reads and writes: a `Deno.Conn`, or what stands in for one. */
+export type ByteStream = Pick<Deno.Conn, "read" | "write" | "closeWrite" | "close" | "remoteAddr">;
+
 /** One connection. */
 export class Link {
-  readonly #conn: Deno.Conn;
+  readonly #conn: ByteStream;
   readonly #maxQueued: number;
   readonly #buffer: Bytes = new Uint8Array(READ_SIZE);
   #queue: Bytes[] = [];
@@ -28,7 +31,7 @@ export class Link {
   #lingering: ReturnType<typeof setTimeout> | undefined;
 
   /** `maxQueued`: the most bytes that may wait for the peer to read. */
-  constructor(conn: Deno.Conn, maxQueued: number) {
+  constructor(conn: ByteStream, maxQueued: number) {
     this.#conn = conn;
     this.#maxQueued = maxQueued;
   }

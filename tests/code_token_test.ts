@@ -4,6 +4,7 @@ import { encodeCodeToken, parseCodeToken } from "../lib/code_token.ts";
 const TOKEN = {
   host: "chat.example.org",
   port: 5001,
+  kind: "invitation" as const,
   authority: "ab".repeat(32),
   secret: new Uint8Array(16).fill(7),
 };
@@ -12,10 +13,11 @@ Deno.test("a code comes back as it was made, blanks around it or not", () => {
   const line = encodeCodeToken(TOKEN);
   assert.deepEqual(parseCodeToken(line), TOKEN);
   assert.deepEqual(parseCodeToken(`  ${line}\n`), TOKEN);
-  assert.deepEqual(parseCodeToken(encodeCodeToken({ ...TOKEN, host: "::1", port: 65_535 })), {
+  assert.deepEqual(parseCodeToken(encodeCodeToken({ ...TOKEN, host: "::1", port: 65_535, kind: "device" })), {
     ...TOKEN,
     host: "::1",
     port: 65_535,
+    kind: "device",
   });
 });
 

@@ -12,14 +12,13 @@
 
 import { type Account, chat, daysLeft } from "../client.ts";
 import { type Config, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
-import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
-import { readPrivateFile, shellWord } from "../lib/files.ts";
+import { type ExitStatus, Failure } from "../lib/errors.ts";
+import { shellWord } from "../lib/files.ts";
 import { type Identity, loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";
 import { type Edit, KeyReader, LineEditor } from "../lib/line_editor.ts";
 import { isUsername, normaliseEmail } from "../lib/names.ts";
 import { type ChatEvent, eventJson, Screen, sentences } from "../lib/screen.ts";
 import {
-  askHidden,
   askLine,
   canDraw,
   chunks,
@@ -33,6 +32,7 @@ import {
   write,
 } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";
+import { askFor, passwordFor, usage } from "./asking.ts";
 
 const SPEC = {
   name: "chat",
@@ -127,76 +127,36 @@ function noSession({ status, message }: Failure): ChatEvent {
 // ---- who
 
 async function findAccount(options: Options, config: Config): Promise<Account> {
-  if (options.register && options.login) throw usage("--register and --login exclude each other");
+  if (options.register && options.login) throw usage("chat", "--register and --login exclude each other");
   if (options.login && options.username !== undefined) {
-    throw usage("--username is for --register; a login needs --email");
+    throw usage("chat", "--username is for --register; a login needs --email");
   }
   const type = options.register ? "register" : options.login ? "login" : await askType();
   const username = type === "register"
-    ? await askFor("Username: ", "--username", options.username, (text) => isUsername(text) ? text : undefined)
+    ? await askFor("chat", { prompt: "Username: ", flag: "--username", given: options.username, parse: usernameOf })
     : undefined;
-  const email = await askFor("E-mail: ", "--email", options.email, normaliseEmail);
-  const password = config.SECURECHAT_PASSWORD_FILE === undefined
-    ? await askPassword(type === "register")
-    : await readPassword(config.SECURECHAT_PASSWORD_FILE);
+  const email = await askFor("chat", {
+    prompt: "E-mail: ",
+    flag: "--email",
+    given: options.email,
+    parse: normaliseEmail,
+  });
+  const password = await passwordFor("chat", config.SECURECHAT_PASSWORD_FILE, type === "register");
   return username === undefined ? { type: "login", email, password } : { type: "register", email, username, password };
 }
 
-function usage(message: string): Failure {
-  return new Failure(EXIT.usage, `${message}; see securechat chat --help`);
+function usernameOf(text: string): string | undefined {
+  return isUsername(text) ? text : undefined;
 }
 
 async function askType(): Promise<Account["type"]> {
-  if (!isTerminal()) throw usage("without a terminal --register or --login is needed");
+  if (!isTerminal()) throw usage("chat", "without a terminal --register or --login is needed");
   write("1. Register a new account\n2. Log in\n", Deno.stderr);
   for (;;) {
     const answer = (await askLine("Register or login (1 or 2): ")).trim().toLowerCase();
     if (["1", "r", "register"].includes(answer)) return "register";
     if (["2", "l", "login"].includes(answer)) return "login";
   }
-}
-
-const WANTED = {
-  "--username": "A username has 1 to 64 ASCII letters, digits, dots, underscores or hyphens.",
-  "--email": "An e-mail address has one @ and 254 octets at most.",
-} as const;
-
-/** The flag's value where it was given; else asks until the answer is good. */
-async function askFor(
-  prompt: string,
-  flag: keyof typeof WANTED,
-  given: string | undefined,
-  parse: (text: string) => string | undefined,
-): Promise<string> {
-  if (given === undefined && !isTerminal()) throw usage(`without a terminal ${flag} is needed`);
-  for (;;) {
-    const value = parse(given ?? (await askLine(prompt)).trim());
-    if (value !== undefined) return value;
-    if (given !== undefined) throw usage(`${flag} "${given}" is none: ${WANTED[flag]}`);
-    write(`${WANTED[flag]}\n`, Deno.stderr);
-  }
-}
-
-/** So many tries to type a new password twice alike. */
-const CONFIRMATIONS = 3;
-
-async function askPassword(isNew: boolean): Promise<string> {
-  if (!isTerminal()) throw usage("without a terminal SECURECHAT_PASSWORD_FILE must name the file with the password");
-  for (let tries = 0; tries < CONFIRMATIONS; tries++) {
-    const password = await askHidden("Password: ");
-    if (password === "") write("A password has a character at least.\n", Deno.stderr);
-    else if (!isNew || await askHidden("Confirm password: ") === password) return password;
-    else write("The two passwords differ: type both again.\n", Deno.stderr);
-  }
-  throw new Failure(EXIT.refused, "no password was given; nothing was sent");
-}
-
-async function readPassword(path: string): Promise<string> {
-  const [password = ""] = (await readPrivateFile(path)).split(/\r?\n/, 1);
-  if (password === "") {
-    throw usage(`the first line of ${path} (SECURECHAT_PASSWORD_FILE) is empty, and a password isn't`);
-  }
-  return password;
 }
 
 // ---- how it is shown

@@ -1,0 +1,130 @@
+/**
+ * TLS of somebody who has nothing but a code: with one CA alone, or, to ask for that CA's certificate, with none.
+ *
+ *     const link = await connectPinned("chat.example", 5001, { timeout, maxQueued, authority });
+ *
+ * `Deno.connectTls` trusts the system's CAs beside those that it is given, and shows nobody the server's certificate.
+ * The secret of a code goes to who has a certificate of the code's own CA and to nobody else, so this goes over
+ * `node:tls`: the handshake as there, and the certificate then checked again, for this host, up to this CA alone.
+ */
+
+import { Buffer } from "node:buffer";
+import { connect as connectSocket, type TLSSocket } from "node:tls";
+import { type Bytes, concat } from "./bytes.ts";
+import { findPath } from "./certificate_path.ts";
+import { EXIT, Failure } from "./errors.ts";
+import { type ByteStream, Link } from "./transport.ts";
+import { canonicalAddress, type Certificate, parseCertificate } from "./x509.ts";
+
+/** How {@link connectPinned} connects. */
+export interface PinnedOptions {
+  /** Milliseconds. */
+  readonly timeout: number;
+  readonly maxQueued: number;
+  /** The one CA that is trusted. Without it anybody may answer: then nothing is said, or believed, that isn't public. */
+  readonly authority?: Certificate;
+}
+
+/** Connects to a host whose certificate that CA vouches for. Failure (5), or (4) where it doesn't. */
+export async function connectPinned(host: string, port: number, options: PinnedOptions): Promise<Link> {
+  const { timeout, authority, maxQueued } = options;
+  const socket = connectSocket({
+    host,
+    port,
+    ...(canonicalAddress(host) === undefined ? { servername: host } : {}),
+    ...(authority ? { ca: [authority.pem] } : { rejectUnauthorized: false }),
+  });
+  try {
+    await opened(socket, timeout);
+    if (authority) await checkCertificate(socket, host, authority);
+    return new Link(new SocketStream(socket), maxQueued);
+  } catch (error) {
+    socket.destroy();
+    if (error instanceof Failure) throw error;
+    throw new Failure(
+      EXIT.unavailable,
+      `cannot connect to ${host}:${port} over TLS (${
+        whyNot(error, timeout)
+      }); check the address and that the server runs`,
+    );
+  }
+}
+
+async function opened(socket: TLSSocket, timeout: number): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const timer = setTimeout(() => reject(new Error("late")), timeout);
+  socket.once("secureConnect", resolve);
+  socket.on("error", reject); // stays: what comes later is seen by who reads or writes
+  socket.once("close", () => reject(new Error("closed")));
+  try {
+    await promise;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The handshake has proved the key of this certificate; whether it is this CA's, and for this host, is told here. */
+async function checkCertificate(socket: TLSSocket, host: string, authority: Certificate): Promise<void> {
+  const { raw } = socket.getPeerCertificate();
+  if (!socket.authorized || !Buffer.isBuffer(raw)) throw new Error("untrusted");
+  const path = await findPath([parseCertificate(new Uint8Array(raw))], { authorities: [authority], revocations: [] }, {
+    purpose: "server",
+    host,
+  });
+  const [problem] = path.problems(Date.now(), "current");
+  if (problem !== undefined) throw new Failure(EXIT.refused, `certificate validation failed: ${problem}`);
+}
+
+function whyNot(error: unknown, timeout: number): string {
+  const { code = "", message = "" } = error instanceof Error ? error as Error & { code?: string } : {};
+  if (message === "late") return `no answer within ${timeout / 1000} s`;
+  if (code === "ECONNREFUSED") return "nothing listens there";
+  if (message === "untrusted" || /VERIFY|CERT|ALTNAME|SIGNED/.test(code)) {
+    return "its certificate isn't one of the code's CA for that name";
+  }
+  return "the host can't be reached, or speaks no TLS there";
+}
+
+/** The socket as a {@link Link} uses it. */
+class SocketStream implements ByteStream {
+  readonly #socket: TLSSocket;
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  #rest: Bytes = new Uint8Array(0);
+
+  constructor(socket: TLSSocket) {
+    this.#socket = socket;
+    this.#chunks = socket[Symbol.asyncIterator]();
+  }
+
+  get remoteAddr(): Deno.Addr {
+    const { remoteAddress: hostname = "", remotePort: port = 0 } = this.#socket;
+    return { transport: "tcp", hostname, port };
+  }
+
+  async read(buffer: Uint8Array): Promise<number | null> {
+    if (this.#rest.length === 0) {
+      const { done, value } = await this.#chunks.next();
+      if (done) return null;
+      this.#rest = concat(value);
+    }
+    const part = this.#rest.subarray(0, buffer.length);
+    buffer.set(part);
+    this.#rest = this.#rest.subarray(part.length);
+    return part.length;
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    this.#socket.write(bytes, (error) => error ? reject(error) : resolve(bytes.length));
+    return promise;
+  }
+
+  closeWrite(): Promise<void> {
+    this.#socket.end();
+    return Promise.resolve();
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}

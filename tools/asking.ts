@@ -1,0 +1,64 @@
+/**
+ * What `chat`, `join` and `invite` ask somebody who comes in: names and passwords, on a terminal; elsewhere they come
+ * as flags, and the password out of a file.
+ */
+
+import { EXIT, Failure } from "../lib/errors.ts";
+import { readPrivateFile } from "../lib/files.ts";
+import { askHidden, askLine, isTerminal, write } from "../lib/terminal.ts";
+
+/** A {@link Failure} for a command line that lacks something. */
+export function usage(command: string, message: string): Failure {
+  return new Failure(EXIT.usage, `${message}; see securechat ${command} --help`);
+}
+
+const WANTED = {
+  "--username": "A username has 1 to 64 ASCII letters, digits, dots, underscores or hyphens.",
+  "--email": "An e-mail address has one @ and 254 octets at most.",
+} as const;
+
+/** What is asked for. */
+export interface Question {
+  readonly prompt: string;
+  readonly flag: keyof typeof WANTED;
+  /** The flag's value. */
+  readonly given: string | undefined;
+  readonly parse: (text: string) => string | undefined;
+}
+
+/** The flag's value where it was given; else asks until the answer is good. */
+export async function askFor(command: string, { prompt, flag, given, parse }: Question): Promise<string> {
+  if (given === undefined && !isTerminal()) throw usage(command, `without a terminal ${flag} is needed`);
+  for (;;) {
+    const value = parse(given ?? (await askLine(prompt)).trim());
+    if (value !== undefined) return value;
+    if (given !== undefined) throw usage(command, `${flag} "${given}" is none: ${WANTED[flag]}`);
+    write(`${WANTED[flag]}\n`, Deno.stderr);
+  }
+}
+
+/** So many tries to type a new password twice alike. */
+const CONFIRMATIONS = 3;
+
+/** The password out of a file's first line; without a file it is asked for, a new one twice. */
+export async function passwordFor(command: string, file: string | undefined, isNew: boolean): Promise<string> {
+  if (file !== undefined) return await readPassword(command, file);
+  if (!isTerminal()) {
+    throw usage(command, "without a terminal SECURECHAT_PASSWORD_FILE must name the file with the password");
+  }
+  for (let tries = 0; tries < CONFIRMATIONS; tries++) {
+    const password = await askHidden("Password: ");
+    if (password === "") write("A password has a character at least.\n", Deno.stderr);
+    else if (!isNew || await askHidden("Confirm password: ") === password) return password;
+    else write("The two passwords differ: type both again.\n", Deno.stderr);
+  }
+  throw new Failure(EXIT.refused, "no password was given; nothing was sent");
+}
+
+async function readPassword(command: string, path: string): Promise<string> {
+  const [password = ""] = (await readPrivateFile(path)).split(/\r?\n/, 1);
+  if (password === "") {
+    throw usage(command, `the first line of ${path} (SECURECHAT_PASSWORD_FILE) is empty, and a password isn't`);
+  }
+  return password;
+}
