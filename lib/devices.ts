@@ -14,6 +14,7 @@ import { type Bytes, type Clock, encodeHex, type Random } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
 import { sha256 } from "./hash.ts";
 import { CODE_SIZE, TOKEN_SIZE } from "./message.ts";
+import { usernameKey } from "./names.ts";
 import type { Device, RoomStore } from "./room_store.ts";
 
 const HOUR = 3_600_000;
@@ -86,7 +87,7 @@ export class Devices {
   async checkRegistration({ fingerprint }: ShownCertificate, username: string): Promise<void> {
     const { store, now } = this.#options;
     const code = await store.codeOf(fingerprint, now());
-    const isOther = code !== undefined && code.username.toLowerCase() !== username.toLowerCase();
+    const isOther = code !== undefined && usernameKey(code.username) !== usernameKey(username);
     if (isOther || await store.findDevice(fingerprint)) throw notYours();
   }
 
@@ -108,9 +109,9 @@ export class Devices {
   async enrol(shown: ShownCertificate, account: BindingAccount, code: Bytes): Promise<void> {
     const { store, now } = this.#options;
     const found = await store.findCode(hashOf(code), now());
-    const isFor = found?.username.toLowerCase() === account.username.toLowerCase() &&
+    const isFor = found !== undefined && usernameKey(found.username) === usernameKey(account.username) &&
       (found.issuedTo === undefined || found.issuedTo === shown.fingerprint);
-    if (!found || !isFor) throw badCode();
+    if (!isFor) throw badCode();
     if (await store.findDevice(shown.fingerprint)) throw notYours(); // which costs nobody the code
     if (!await store.useCode(found.hash)) throw badCode();
     if (!await store.bindDevice({ ...shown, userId: account.userId }, now())) throw notYours();

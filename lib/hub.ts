@@ -13,7 +13,7 @@
 import { encodeBase64, encodeHex } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
 import type { Json } from "./json.ts";
-import { partners } from "./names.ts";
+import { partners, usernameKey } from "./names.ts";
 import { type Attendee, Room, type RoomTools } from "./room.ts";
 import { consistencyProof, inclusionProof } from "./room_log.ts";
 import { encodeOrigin } from "./room_line.ts";
@@ -44,7 +44,7 @@ export class Hub {
 
   /** A session begins; it is told of the invitations that waited for it. */
   async attend(attendee: Attendee): Promise<void> {
-    const key = attendee.username.toLowerCase();
+    const key = usernameKey(attendee.username);
     this.#sessions.set(key, (this.#sessions.get(key) ?? new Set()).add(attendee));
     for (const { room, from } of await this.#options.store.invitations(key)) {
       attendee.answer({ type: "invited", room, from });
@@ -53,7 +53,7 @@ export class Hub {
 
   /** A session is over. */
   async leave(attendee: Attendee): Promise<void> {
-    const key = attendee.username.toLowerCase();
+    const key = usernameKey(attendee.username);
     const all = this.#sessions.get(key);
     all?.delete(attendee);
     if (all?.size === 0) this.#sessions.delete(key);
@@ -95,7 +95,7 @@ export class Hub {
   /** A room that is there, and that this session may know of. Throws `no-room`. */
   async #room(name: string, { username }: Attendee): Promise<Room> {
     const direct = partners(name);
-    if (direct && !direct.includes(username.toLowerCase())) throw noRoom();
+    if (direct && !direct.includes(usernameKey(username))) throw noRoom();
     const room = await this.#load(name);
     if (room) return room;
     if (!direct) throw noRoom();
@@ -139,7 +139,7 @@ export class Hub {
   }
 
   async #invite(room: string, username: string, from: string): Promise<void> {
-    const key = username.toLowerCase();
+    const key = usernameKey(username);
     try {
       await this.#options.store.addInvitation(room, key, from);
     } catch {

@@ -5,7 +5,7 @@
  *     normaliseEmail("Ä@example.org")      → "Ä@example.org": letters beyond ASCII are other letters
  *
  * An address is compared in the form that {@link normaliseEmail} gives. Nobody asks whether mail would arrive: an
- * address is a name here. How usernames are compared is the store's matter (`store.ts`).
+ * address is a name here. Two usernames are one where {@link usernameKey} gives the same.
  */
 
 import { encodeUtf8 } from "./bytes.ts";
@@ -26,6 +26,11 @@ export function isUsername(text: string): boolean {
   return /^[A-Za-z0-9._-]{1,64}$/.test(text);
 }
 
+/** The form in which usernames are compared: ASCII letters lower-cased. */
+export function usernameKey(username: string): string {
+  return username.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+}
+
 /** The longest name of a room, without its `#` (rooms.md section 5). */
 const MAX_ROOM_NAME = 48;
 
@@ -38,7 +43,7 @@ export function isRoomName(text: string): boolean {
 
 /** The name of the direct conversation of two accounts; `undefined` where they are one. */
 export function directRoom(one: string, other: string): string | undefined {
-  const [first = "", second = ""] = [one.toLowerCase(), other.toLowerCase()].sort();
+  const [first = "", second = ""] = [usernameKey(one), usernameKey(other)].sort();
   return first === second ? undefined : `@${first},@${second}`;
 }
 

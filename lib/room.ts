@@ -20,7 +20,7 @@ import { type Envelope, parseEnvelope } from "./envelope.ts";
 import { ProtocolError } from "./errors.ts";
 import { encodeFrame } from "./frame.ts";
 import type { Json, JsonObject } from "./json.ts";
-import { partners } from "./names.ts";
+import { partners, usernameKey } from "./names.ts";
 import type { SigningKey, VerifyingKey } from "./pss.ts";
 import { EMPTY_ROOT, Frontier, leafHash, type NodePlace, peakPlaces, type TreeNode } from "./room_log.ts";
 import { isCarriedBy, isOfLog, isOpenedBy, logHash } from "./room_line.ts";
@@ -188,10 +188,11 @@ export class Room {
 
   /** Who gets the lines after this one. */
   #stand(act: RoomAct): void {
-    if (act.statement?.kind === "join") this.#standing.set(act.author, act.username.toLowerCase());
-    const out = putOut(act)?.toLowerCase();
+    if (act.statement?.kind === "join") this.#standing.set(act.author, usernameKey(act.username));
+    const out = putOut(act);
     if (out === undefined) return;
-    for (const [device, username] of this.#standing) if (username === out) this.#standing.delete(device);
+    const key = usernameKey(out);
+    for (const [device, username] of this.#standing) if (username === key) this.#standing.delete(device);
   }
 
   #openStored({ body, epoch }: StoredLine): Envelope | undefined {
@@ -208,8 +209,8 @@ export class Room {
 
   /** Who is in the room, and who of them is here now. */
   get members(): readonly { readonly username: string; readonly role: string; readonly online: boolean }[] {
-    const online = new Set([...this.#attendees.values()].map(({ username }) => username.toLowerCase()));
-    return this.#state.members.map((member) => ({ ...member, online: online.has(member.username.toLowerCase()) }));
+    const online = new Set([...this.#attendees.values()].map(({ username }) => usernameKey(username)));
+    return this.#state.members.map((member) => ({ ...member, online: online.has(usernameKey(member.username)) }));
   }
 
   /** Whether somebody may see that the room is there. */
@@ -260,7 +261,7 @@ export class Room {
   }
 
   #isHere(username: string): boolean {
-    return [...this.#attendees.values()].some((one) => one.username.toLowerCase() === username.toLowerCase());
+    return [...this.#attendees.values()].some((one) => usernameKey(one.username) === usernameKey(username));
   }
 
   #presence(username: string, state: "online" | "offline"): void {
@@ -460,7 +461,7 @@ export class Room {
       if (statement?.kind === "join") {
         this.#presence(username, "online");
         await store.dropInvitation(this.name, username);
-        const other = partners(this.name)?.find((name) => name !== username.toLowerCase());
+        const other = partners(this.name)?.find((name) => name !== usernameKey(username));
         if (other !== undefined && !this.#state.isMember(other)) invite(this.name, other, username);
       }
       if (statement?.kind === "invite") invite(this.name, statement.username, username);

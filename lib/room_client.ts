@@ -16,7 +16,7 @@ import type { Bytes, Clock, Random } from "./bytes.ts";
 import type { Trust } from "./certificate_path.ts";
 import type { Statement } from "./envelope.ts";
 import type { Json } from "./json.ts";
-import { partners } from "./names.ts";
+import { partners, usernameKey } from "./names.ts";
 import type { SigningKey } from "./pss.ts";
 import type { ListedRoom, Member, RoomEvent } from "./room_event.ts";
 import { postFrame, RequestRefused, RoomMember, type RoomPolicy, type RoomRecord } from "./room_member.ts";
@@ -376,7 +376,7 @@ export class RoomClient {
 
   /** The other party of a direct conversation. */
   otherOf(room: string): string | undefined {
-    return partners(room)?.find((name) => name !== this.#username.toLowerCase());
+    return partners(room)?.find((name) => name !== usernameKey(this.#username));
   }
 }
 

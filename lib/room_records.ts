@@ -28,7 +28,7 @@ import { createPrivateFolder, exists, shellWord, writeAtomically } from "./files
 import { GroupCommit } from "./group_commit.ts";
 import { encodeJson, isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson } from "./json.ts";
 import { recoverLines } from "./line_file.ts";
-import { isRoomName } from "./names.ts";
+import { isRoomName, usernameKey } from "./names.ts";
 import type { ClientStore } from "./room_client.ts";
 import type { Lie } from "./room_event.ts";
 import { parseRoomLine } from "./room_line.ts";
@@ -140,7 +140,7 @@ export class RoomRecords implements ClientStore {
   async claim(username: string): Promise<void> {
     const found = await this.#readJson("account");
     const owner = isJsonObject(found) ? member(found, "username") : undefined;
-    if (typeof owner === "string" && owner.toLowerCase() !== username.toLowerCase()) {
+    if (typeof owner === "string" && usernameKey(owner) !== usernameKey(username)) {
       throw new Failure(
         EXIT.usage,
         `${this.#dir} holds the rooms of ${owner}, not of ${username}; choose another folder with --transcripts`,

@@ -12,7 +12,7 @@
  */
 
 import type { RoomRole, Statement } from "./envelope.ts";
-import { partners } from "./names.ts";
+import { partners, usernameKey } from "./names.ts";
 
 /** Why a line may not stand (protocol.md section 9). */
 export type Objection = "forbidden" | "muted" | "not-member";
@@ -79,18 +79,18 @@ export class RoomState {
   }
 
   isMember(username: string): boolean {
-    return this.#people.get(keyOf(username))?.isMember ?? false;
+    return this.#people.get(usernameKey(username))?.isMember ?? false;
   }
 
   roleOf(username: string): RoomRole {
-    return this.#people.get(keyOf(username))?.role ?? "member";
+    return this.#people.get(usernameKey(username))?.role ?? "member";
   }
 
   /** Why somebody may not come in; `undefined` where they may. `now` is in unix seconds. */
   objectionToJoining(username: string, now: number): Objection | undefined {
     const direct = partners(this.#room);
-    if (direct) return direct.includes(keyOf(username)) ? undefined : "forbidden";
-    const person = this.#people.get(keyOf(username));
+    if (direct) return direct.includes(usernameKey(username)) ? undefined : "forbidden";
+    const person = this.#people.get(usernameKey(username));
     if ((person?.bannedUntil ?? 0) > now) return "forbidden";
     const isFree = !this.#inviteOnly || this.#lines === 0 || (person?.isMember ?? false) ||
       (person?.isInvited ?? false);
@@ -101,7 +101,7 @@ export class RoomState {
   objection({ author, username, statement }: RoomAct, now: number): Objection | undefined {
     if (statement?.kind === "join") return this.objectionToJoining(username, now);
     if (!this.hasJoined(author)) return "not-member";
-    const me = this.#people.get(keyOf(username));
+    const me = this.#people.get(usernameKey(username));
     if (!me) return "not-member";
     switch (statement?.kind) {
       case "part":
@@ -140,7 +140,7 @@ export class RoomState {
         if (isFirst) person.role = "owner";
         person.isMember = true;
         person.isInvited = false;
-        this.#devices.set(author, keyOf(username));
+        this.#devices.set(author, usernameKey(username));
         return;
       }
       case "part":
@@ -168,7 +168,7 @@ export class RoomState {
   }
 
   #person(username: string): Person {
-    const key = keyOf(username);
+    const key = usernameKey(username);
     const known = this.#people.get(key) ??
       { username, isMember: false, role: "member", bannedUntil: 0, mutedUntil: 0, isInvited: false } satisfies Person;
     this.#people.set(key, known);
@@ -183,14 +183,10 @@ export class RoomState {
 
   /** Takes somebody out: each of the certificates joins anew, should they come back. */
   #remove(username: string): void {
-    const key = keyOf(username);
+    const key = usernameKey(username);
     const person = this.#people.get(key);
     if (!person) return;
     person.isMember = false;
     for (const [device, of] of this.#devices) if (of === key) this.#devices.delete(device);
   }
-}
-
-function keyOf(username: string): string {
-  return username.toLowerCase();
 }

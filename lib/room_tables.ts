@@ -12,6 +12,7 @@
 
 import { type Bytes, encodeHex, parseHex } from "./bytes.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { usernameKey } from "./names.ts";
 import type { NodePlace, TreeNode } from "./room_log.ts";
 import type {
   Code,
@@ -25,7 +26,6 @@ import type {
   Token,
 } from "./room_store.ts";
 import type { SqlDatabase, SqlRow, SqlStatement, SqlValue } from "./sql.ts";
-import { usernameKey } from "./store.ts";
 
 /** The rooms in a database. */
 export class RoomTables implements RoomStore {

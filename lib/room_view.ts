@@ -22,6 +22,7 @@ import { type CertificatePath, findPath, type Trust } from "./certificate_path.t
 import { type Checkpoint, isCheckpointSigned } from "./checkpoint.ts";
 import { type Envelope, type Head, parseEnvelope } from "./envelope.ts";
 import { ProtocolError } from "./errors.ts";
+import { usernameKey } from "./names.ts";
 import { VerifyingKey } from "./pss.ts";
 import type { Lie, LineEvent, RoomEvent } from "./room_event.ts";
 import { isCarriedBy, isOfLog, isOpenedBy, logHash, parseOrigin } from "./room_line.ts";
@@ -105,7 +106,7 @@ export class Pins {
 
   /** A certificate says whose it is: the first of an account, a known one, a further one, or somebody else's. */
   see(fingerprint: string, username: string): "first" | "known" | "further" | "vouched" | "another's" {
-    const name = username.toLowerCase();
+    const name = usernameKey(username);
     const known = this.#names.get(fingerprint);
     if (known !== undefined) return known === name ? "known" : "another's";
     const isFirst = !this.devices(name).length;
@@ -116,12 +117,12 @@ export class Pins {
 
   /** A certificate of an account says that another is of the same. */
   vouch(fingerprint: string, username: string): void {
-    this.#vouched.add(`${username.toLowerCase()} ${fingerprint}`);
+    this.#vouched.add(`${usernameKey(username)} ${fingerprint}`);
   }
 
   /** The certificates of an account. */
   devices(username: string): string[] {
-    return [...this.#names].flatMap(([device, name]) => name === username.toLowerCase() ? [device] : []);
+    return [...this.#names].flatMap(([device, name]) => name === usernameKey(username) ? [device] : []);
   }
 }
 
@@ -493,7 +494,7 @@ export class RoomView {
   #objection({ author, index }: Placed, act: Parameters<RoomState["objection"]>[0]): string | undefined {
     const { statement, username } = act;
     if (statement?.kind === "join") {
-      if (author.username !== undefined && author.username.toLowerCase() !== username.toLowerCase()) {
+      if (author.username !== undefined && usernameKey(author.username) !== usernameKey(username)) {
         return `This certificate called itself "${author.username}" before.`;
       }
     }

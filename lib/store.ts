@@ -101,11 +101,6 @@ export function auditValues(row: AuditRow): (string | null)[] {
   ];
 }
 
-/** The form in which user names are compared: ASCII letters lower-cased. */
-export function usernameKey(username: string): string {
-  return username.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
-}
-
 /** The account in a row of `users`. */
 export function userOf(row: Readonly<Record<string, unknown>>): User {
   const { id, email, username, salt, pwd_hash } = row;

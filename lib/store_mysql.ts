@@ -25,6 +25,7 @@ import mysql, { type Pool, type PoolConnection, type ResultSetHeader, type RowDa
 import type { Bytes } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { CREATE_SCHEMA_VERSION, pendingMigrations } from "./migrations.ts";
+import { usernameKey } from "./names.ts";
 import type { RoomStore, ServerStore } from "./room_store.ts";
 import { RoomTables } from "./room_tables.ts";
 import type { SqlStatement, SqlValue } from "./sql.ts";
@@ -36,7 +37,6 @@ import {
   type SessionStart,
   StoreUnavailable,
   type User,
-  usernameKey,
   userOf,
 } from "./store.ts";
 import { printable } from "./text.ts";

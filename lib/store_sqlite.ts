@@ -20,6 +20,7 @@ import type { Bytes } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { createPrivateFolder, explain } from "./files.ts";
 import { CREATE_SCHEMA_VERSION, pendingMigrations } from "./migrations.ts";
+import { usernameKey } from "./names.ts";
 import type { RoomStore, ServerStore } from "./room_store.ts";
 import { RoomTables } from "./room_tables.ts";
 import type { SqlStatement } from "./sql.ts";
@@ -31,7 +32,6 @@ import {
   type SessionStart,
   StoreUnavailable,
   type User,
-  usernameKey,
   userOf,
 } from "./store.ts";
 

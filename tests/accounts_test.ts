@@ -3,7 +3,8 @@ import { type AccountLimits, Accounts, type Login } from "../lib/accounts.ts";
 import { type Bytes, encodeHex } from "../lib/bytes.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import { passwordDigest, PasswordQueue } from "../lib/password.ts";
-import { type AuditRow, type Store, StoreUnavailable, type User, usernameKey } from "../lib/store.ts";
+import { usernameKey } from "../lib/names.ts";
+import { type AuditRow, type Store, StoreUnavailable, type User } from "../lib/store.ts";
 
 /** The part of a store that accounts use, in memory. */
 class MemoryStore implements Pick<Store, "findUser" | "addUser" | "replacePasswordRecord" | "secret"> {

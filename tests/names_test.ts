@@ -1,5 +1,5 @@
 import { assert } from "./assert.ts";
-import { isUsername, normaliseEmail } from "../lib/names.ts";
+import { isUsername, normaliseEmail, usernameKey } from "../lib/names.ts";
 
 Deno.test("normaliseEmail() trims, and lower-cases ASCII letters alone", () => {
   assert.equal(normaliseEmail(" Ada@Example.ORG\t"), "ada@example.org");
@@ -19,4 +19,9 @@ Deno.test("isUsername() takes 1 to 64 ASCII letters, digits, dots, underscores a
   for (const good of ["a", "A.b_c-9", "z".repeat(64)]) assert(isUsername(good), good);
   const bad = ["", "z".repeat(65), "two words", "a/b", "a@b", "name\n", "name😀", "ädam", "\u212aelvin", "user\uff11"];
   for (const text of bad) assert(!isUsername(text), JSON.stringify(text));
+});
+
+Deno.test("usernameKey() lower-cases ASCII letters alone", () => {
+  assert.equal(usernameKey("Ada.B_c-9"), "ada.b_c-9");
+  assert.equal(usernameKey("\u212aelvin\u0130"), "\u212aelvin\u0130");
 });
