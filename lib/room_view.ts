@@ -325,7 +325,7 @@ export class RoomView {
   describe(index: number, { line: text, envelope: bytes }: KeptLine): LineEvent | undefined {
     const [line, author] = [parseLine(text), this.#authorOf(index)];
     if (!line || !author) return undefined;
-    const { envelope, bad } = readEnvelope(line, bytes);
+    const { envelope, bad } = readEnvelope(bytes);
     const placed = { index, line, text, author, username: author.username, envelope, bytes, bad, isShown: false };
     return this.#lineEvent(placed, false);
   }
@@ -431,7 +431,8 @@ export class RoomView {
     const tree = this.#tree;
     if (!tree) return undefined;
     const author = this.#author(line.signer);
-    const { envelope, bad } = readEnvelope(line, bytes);
+    const isOpened = bytes !== null && isOpenedBy(line.body, bytes);
+    const { envelope, bad } = readEnvelope(isOpened ? bytes : null);
     const placed: Placed = {
       ...{ index, line, text, author, envelope, bytes, bad, isShown: false },
       username: envelope?.statement?.kind === "join" ? envelope.statement.username : author.username,
@@ -452,7 +453,7 @@ export class RoomView {
     }
     author.next = line.seqno + 1;
     author.ts = line.ts;
-    if (bytes && !isOpenedBy(line.body, bytes)) {
+    if (bytes && !isOpened) {
       this.#denyLine(placed, "changed line", "its words are not those that its author signed");
     } else if (envelope && bad === undefined) this.#read(placed, envelope, tree);
     else if (!bytes) this.#wordless.set(index, this.#options.now());
@@ -518,12 +519,16 @@ export class RoomView {
   /** Resolves when all that came is shown, or waits for others. */
   async settled(): Promise<void> {
     await this.#heads;
-    await this.#finishing;
+    while (this.#finishing) await this.#finishing;
     await this.#heads;
   }
 
   #finish(): void {
-    this.#finishing ??= this.#finishAll().catch(() => {}).finally(() => this.#finishing = undefined);
+    if (this.#finishing || this.#queue.length === 0) return;
+    this.#finishing = this.#finishAll().then(() => true, () => false).then((isDone) => {
+      this.#finishing = undefined;
+      if (isDone) this.#finish(); // what came in between
+    });
   }
 
   async #finishAll(): Promise<void> {
@@ -817,11 +822,8 @@ function lineOf({ seqno, ts, ct, sig, from }: PostedFields): TranscriptLine {
   return { seqno, ts, body: ct, signature: sig, signer: from };
 }
 
-function readEnvelope(
-  line: TranscriptLine,
-  bytes: Bytes | null,
-): { envelope: Envelope | undefined; bad: string | undefined } {
-  if (!bytes || !isOpenedBy(line.body, bytes)) return { envelope: undefined, bad: undefined };
+function readEnvelope(bytes: Bytes | null): { envelope: Envelope | undefined; bad: string | undefined } {
+  if (!bytes) return { envelope: undefined, bad: undefined };
   try {
     return { envelope: parseEnvelope(bytes), bad: undefined };
   } catch (error) {
