@@ -123,7 +123,7 @@ Deno.test({
     terminal.type("register\r");
     await terminal.expect("Username: ");
     terminal.type("not a name\r");
-    await terminal.expect("A username has 1 to 64");
+    await terminal.expect("a username has 1 to 64");
     await terminal.expect("Username: ");
     terminal.type("ada\r");
     await terminal.expect("E-mail: ");
@@ -413,10 +413,14 @@ Deno.test("chat says in one sentence what its command line lacks, with status 2"
       [[], "", /--register or --login is needed/],
       [["--login", "--register"], "", /exclude each other/],
       [["--login"], "", /--email is needed/],
-      [["--login", "--email", "ada"], "", /--email "ada" is none/],
+      [["--login", "--email", "ada"], "", /--email "ada" is refused: an e-mail address has [^.]* at most; see/],
       [["--login", "--email", "a@b", "--username", "ada"], "", /--username is for --register/],
       [["--register", "--email", "a@b"], "", /--username is needed/],
-      [["--register", "--email", "a@b", "--username", "a b"], "", /--username "a b" is none/],
+      [
+        ["--register", "--email", "a@b", "--username", "a b"],
+        "",
+        /--username "a b" is refused: a username has [^.]*; see/,
+      ],
       [["--login", "--email", "a@b"], "", /SECURECHAT_PASSWORD_FILE/],
       [["--login", "--email", "a@b"], "absent", /absent/],
       [["--login", "--email", "a@b"], "open", /chmod 600/],
