@@ -413,6 +413,7 @@ export class RoomMember {
     item.post = { room, epoch: current.epoch, seqno, ts, ct: signed.body, sig: signed.signature, body };
     item.line = encodeLine(signed);
     this.#nextSeqno = seqno + 1;
+    if (view.seen.size > 0) this.#write(record.keep({ type: "seen", size: view.seen.size }));
     this.#store(item).catch(() => {});
   }
 

@@ -9,7 +9,7 @@
  *     #ops/log                 {"origin":…,"history":"all"}, and where the lines begin if not at 0
  *     #ops/transcript.txt      the lines, as every transcript
  *     #ops/openings.txt        index<TAB>base64(envelope): the words of those that aren't erased
- *     #ops/checkpoints         one a line, each checked
+ *     #ops/checkpoints         one a line, each checked; {"seen":41} before or behind: a line of one's own names that one
  *     #ops/unsent              lines that are not known to be accepted: {"key":7,"ts":…,"statement":…}, {"key":7,"post":…},
  *                              {"key":7}: it is accepted, or given up
  *     #ops/lie                 at what the server was caught, with the heads that convict it
@@ -39,6 +39,8 @@ import type { Kept, KeptLine, KeptRoom, Pin } from "./room_view.ts";
 
 /** Rows of a file that say what later ones take back, before it is written anew. */
 const MAX_STALE_ROWS = 1_000;
+/** A day in seconds: of its heads the last is kept, for exports, beside those that lines of one's own name. */
+const DAY = 86_400;
 
 /** A file of lines that grows at its end. */
 class GrowingFile {
@@ -236,6 +238,8 @@ export class StoredRoomRecord implements RoomRecord {
   /** What was read and not asked for yet: the lines don't stay in memory. */
   #lines: KeptLine[] = [];
   #newest: Checkpoint | undefined;
+  /** The sizes of the heads that lines of one's own name. */
+  readonly #seen = new Set<number>();
   readonly #writes = new GroupCommit<Write>((writes) => this.#commit(writes));
 
   private constructor(dir: string) {
@@ -265,7 +269,11 @@ export class StoredRoomRecord implements RoomRecord {
     await this.#openings.open(parseOpening, ({ index, envelope }) => words.set(index, envelope));
     const first = this.#base?.size ?? 0;
     this.#lines = texts.map((line, at) => ({ line, envelope: words.get(first + at) ?? null }));
-    await this.#checkpoints.open((row) => parseCheckpoint(parseJson(row)), (checkpoint) => this.#newest = checkpoint);
+    await this.#checkpoints.open(parseHeadRow, (head) => {
+      if (typeof head === "number") this.#seen.add(head);
+      else this.#newest = head;
+    });
+    if (this.#checkpoints.rows > MAX_STALE_ROWS) await this.#thinHeads();
     await this.#unsentRows.open((row) => parseJson(row), (row) => this.#readUnsent(row));
     if (words.size > texts.length || this.#openings.rows !== words.size) {
       // A crash came between the words and their line, which comes again.
@@ -390,7 +398,9 @@ export class StoredRoomRecord implements RoomRecord {
     );
     await this.#transcript.append(lines.map(({ line }) => `${line}\n`));
     const heads = kept.flatMap((one) => one.type === "checkpoint" ? [one.checkpoint] : []);
-    await this.#checkpoints.append(heads.map((head) => `${encodeJson(encodeCheckpoint(head))}\n`));
+    const seen = new Set(kept.flatMap((one) => one.type === "seen" && !this.#seen.has(one.size) ? [one.size] : []));
+    for (const size of seen) this.#seen.add(size);
+    await this.#checkpoints.append([...heads.map(headRow), ...[...seen].map(seenRow)]);
     this.#newest = heads.at(-1) ?? this.#newest;
     const erased = kept.flatMap((one) => one.type === "erasure" ? [one.index] : []);
     if (erased.length > 0) await this.#erase(new Set(erased));
@@ -400,6 +410,14 @@ export class StoredRoomRecord implements RoomRecord {
       const lie = { lie: one.lie, reason: one.reason, heads: one.heads.map(encodeCheckpoint) };
       await writeAtomically(`${this.#dir}/lie`, encodeJson(lie), { mode: 0o600, replace: true });
     }
+  }
+
+  /** A busy room has a head every second: few of them are of use later. */
+  async #thinHeads(): Promise<void> {
+    const heads = (await rowsOf(this.#checkpoints.path)).flatMap((row) => parseCheckpoint(parseJson(row)) ?? []);
+    const days = new Map(heads.map((head) => [Math.floor(head.time / DAY), head]));
+    const left = heads.filter((head) => this.#seen.has(head.size) || days.get(Math.floor(head.time / DAY)) === head);
+    await this.#checkpoints.replace([...left.map(headRow), ...[...this.#seen].map(seenRow)]);
   }
 
   async #erase(indexes: ReadonlySet<number>): Promise<void> {
@@ -423,6 +441,20 @@ export class StoredRoomRecord implements RoomRecord {
     await this.#writes.settled();
     for (const file of [this.#transcript, this.#openings, this.#checkpoints, this.#unsentRows]) file.close();
   }
+}
+
+function headRow(head: Checkpoint): string {
+  return `${encodeJson(encodeCheckpoint(head))}\n`;
+}
+
+function seenRow(size: number): string {
+  return `${encodeJson({ seen: size })}\n`;
+}
+
+function parseHeadRow(row: string): Checkpoint | number | undefined {
+  const value = parseJson(row);
+  const seen = isJsonObject(value) ? member(value, "seen") : undefined;
+  return typeof seen === "number" ? seen : parseCheckpoint(value);
 }
 
 function openingRows(words: ReadonlyMap<number, Bytes>, end: number): string[] {

@@ -62,6 +62,8 @@ export type Kept =
   | { readonly type: "line"; readonly index: number; readonly line: string; readonly envelope: Bytes | null }
   | { readonly type: "erasure"; readonly index: number }
   | { readonly type: "checkpoint"; readonly checkpoint: Checkpoint }
+  /** A line of this client's own names the head of that size. */
+  | { readonly type: "seen"; readonly size: number }
   | {
     readonly type: "lie";
     readonly lie: Lie;

@@ -1,0 +1,206 @@
+import { assert } from "./assert.ts";
+import { encodeUtf8 } from "../lib/bytes.ts";
+import type { Checkpoint } from "../lib/checkpoint.ts";
+import { encodeEnvelope, type Statement } from "../lib/envelope.ts";
+import type { UnsentLine } from "../lib/room_member.ts";
+import { RoomRecords, StoredRoomRecord } from "../lib/room_records.ts";
+import type { Kept } from "../lib/room_view.ts";
+import { encodeLine } from "../lib/transcript.ts";
+
+const ORIGIN = `localhost/#ops/${"0".repeat(32)}`;
+
+async function inFolder(test: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir({ prefix: "securechat-" });
+  try {
+    await test(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+function words(text: string) {
+  const statement: Statement = { kind: "text", text };
+  return encodeEnvelope({ room: "#ops", seen: { size: 0, root: "0".repeat(64) }, statement, salt: new Uint8Array(16) });
+}
+
+function line(index: number, text = `line ${index}`): Kept & { type: "line" } {
+  const transcript = {
+    ...{ seqno: index, ts: 1_700_000_000_000 + index, body: new Uint8Array(96).fill(index) },
+    ...{ signature: new Uint8Array(256).fill(index), signer: "a".repeat(64) },
+  };
+  return { type: "line", index, line: encodeLine(transcript), envelope: words(text) };
+}
+
+function head(size: number, time = size): Kept & { type: "checkpoint" } {
+  const checkpoint: Checkpoint = { size, time, root: "b".repeat(64), sig: new Uint8Array(256), from: "c".repeat(64) };
+  return { type: "checkpoint", checkpoint };
+}
+
+function unsent(key: number, text: string, seqno?: number): UnsentLine {
+  const fields = { ct: new Uint8Array(96), sig: new Uint8Array(256), body: new Uint8Array(32) };
+  const post = seqno === undefined ? undefined : { room: "#ops", epoch: 1, seqno, ts: 5, ...fields };
+  return { key, ts: 5, statement: { kind: "text", text }, post };
+}
+
+Deno.test("what was kept of a room is there again, in its order", async () => {
+  await inFolder(async (dir) => {
+    const record = await StoredRoomRecord.open(`${dir}/#ops`);
+    await record.pin(ORIGIN, "all");
+    await Promise.all(
+      [line(0), line(1), head(2), line(2), { type: "erasure", index: 1 } as const].map((one) => record.keep(one)),
+    );
+    await Promise.all([record.putUnsent(unsent(7, "seven")), record.putUnsent(unsent(8, "eight", 3))]);
+    await record.putUnsent(unsent(7, "seven", 4));
+    await record.removeUnsent(8);
+    await record.close();
+    const again = await StoredRoomRecord.open(`${dir}/#ops`);
+    assert.deepEqual(again.pinned, { origin: ORIGIN, history: "all" });
+    const { lines, checkpoint, base, lie } = await again.read();
+    assert.deepEqual(lines.map((one) => one.line), [0, 1, 2].map((index) => line(index).line));
+    assert.deepEqual(lines.map(({ envelope }) => envelope === null), [false, true, false]);
+    assert.deepEqual([checkpoint?.size, base, lie], [2, undefined, undefined]);
+    assert.deepEqual(again.unsent, [unsent(7, "seven", 4)]);
+    await again.close();
+  });
+});
+
+Deno.test("a torn end of any file is cut, and what was whole before it is there", async () => {
+  await inFolder(async (dir) => {
+    const path = `${dir}/#ops`;
+    const record = await StoredRoomRecord.open(path);
+    await record.pin(ORIGIN, "all");
+    for (const one of [line(0), line(1), head(2)]) await record.keep(one);
+    await record.putUnsent(unsent(7, "seven", 2));
+    await record.close();
+    const left = {
+      "transcript.txt": { lines: 1, opened: 1, head: 2, isSigned: true },
+      "openings.txt": { lines: 2, opened: 1, head: 2, isSigned: true },
+      "checkpoints": { lines: 2, opened: 2, head: undefined, isSigned: true },
+      "unsent": { lines: 2, opened: 2, head: 2, isSigned: false },
+    };
+    for (const [name, expected] of Object.entries(left)) {
+      const whole = await Deno.readFile(`${path}/${name}`);
+      const words = await Deno.readFile(`${path}/openings.txt`);
+      const lastLine = whole.lastIndexOf(10, whole.length - 2) + 1;
+      for (const cut of [lastLine + 1, Math.floor((lastLine + whole.length) / 2), whole.length - 1]) {
+        await Deno.writeFile(`${path}/${name}`, whole.subarray(0, cut));
+        const again = await StoredRoomRecord.open(path);
+        const { lines, checkpoint } = await again.read();
+        const [only] = again.unsent;
+        const found = {
+          ...{ lines: lines.length, opened: lines.filter(({ envelope }) => envelope).length },
+          ...{ head: checkpoint?.size, isSigned: only?.post !== undefined },
+        };
+        assert.deepEqual(found, expected, `${name} cut at ${cut}`);
+        await again.close();
+        assert.equal((await Deno.readFile(`${path}/${name}`)).length, lastLine, "the torn end is gone");
+        await Deno.writeFile(`${path}/openings.txt`, words);
+        await Deno.writeFile(`${path}/${name}`, whole);
+      }
+    }
+  });
+});
+
+Deno.test("words whose line a crash kept from the disk are cut off, and come again", async () => {
+  await inFolder(async (dir) => {
+    const path = `${dir}/#ops`;
+    const record = await StoredRoomRecord.open(path);
+    await record.pin(ORIGIN, "all");
+    await record.keep(line(0));
+    await record.close();
+    const before = await Deno.readTextFile(`${path}/openings.txt`);
+    await Deno.writeTextFile(`${path}/openings.txt`, `${before}1\t${btoa("lost")}\n`);
+    const again = await StoredRoomRecord.open(path);
+    await again.keep(line(1, "came again"));
+    await again.close();
+    const rows = (await Deno.readTextFile(`${path}/openings.txt`)).split("\n");
+    assert.deepEqual(rows.map((row) => row.split("\t")[0]), ["0", "1", ""]);
+    assert.ok(!rows.includes(`1\t${btoa("lost")}`));
+  });
+});
+
+Deno.test("a file that is damaged in its middle is not gone on with", async () => {
+  await inFolder(async (dir) => {
+    const path = `${dir}/#ops`;
+    const record = await StoredRoomRecord.open(path);
+    await record.pin(ORIGIN, "all");
+    for (const one of [line(0), line(1)]) await record.keep(one);
+    await record.close();
+    const text = await Deno.readTextFile(`${path}/transcript.txt`);
+    await Deno.writeTextFile(`${path}/transcript.txt`, `x${text}`);
+    await assert.rejects(StoredRoomRecord.open(path), /transcript\.txt is damaged in its middle/);
+  });
+});
+
+Deno.test("erased words are in no file, those of a line that waits for others neither", async () => {
+  await inFolder(async (dir) => {
+    const path = `${dir}/#ops`;
+    const record = await StoredRoomRecord.open(path);
+    await record.pin(ORIGIN, "all");
+    await record.putUnsent(unsent(1, "hunter2", 0));
+    await record.putUnsent(unsent(2, "waits", 1));
+    await record.keep(line(0, "hunter2"));
+    await record.removeUnsent(1);
+    await record.keep({ type: "erasure", index: 0 });
+    await record.close();
+    const secret = [encodeUtf8("hunter2"), words("hunter2")].map((bytes) => btoa(String.fromCharCode(...bytes)));
+    for (const { name } of Deno.readDirSync(path)) {
+      const text = await Deno.readTextFile(`${path}/${name}`);
+      for (const form of ["hunter2", ...secret]) assert.ok(!text.includes(form), `${name} holds ${form}`);
+    }
+    const again = await StoredRoomRecord.open(path);
+    assert.deepEqual(again.unsent.map(({ key }) => key), [2]);
+    await again.close();
+  });
+});
+
+Deno.test("of many heads are left those that own lines name, the last of each day and the newest", async () => {
+  await inFolder(async (dir) => {
+    const path = `${dir}/#ops`;
+    const record = await StoredRoomRecord.open(path);
+    await record.pin(ORIGIN, "all");
+    const heads = Array.from({ length: 1_200 }, (_, i) => head(i + 1, 86_400 * Math.floor(i / 600) + i));
+    await Promise.all([...heads.map((one) => record.keep(one)), record.keep({ type: "seen", size: 41 })]);
+    await record.close();
+    const again = await StoredRoomRecord.open(path);
+    assert.deepEqual((await again.checkpoints()).map(({ size }) => size), [41, 600, 1_200]);
+    assert.equal((await again.read()).checkpoint?.size, 1_200);
+    await again.close();
+  });
+});
+
+Deno.test("what a server was caught at stays on the disk, with the heads that convict it", async () => {
+  await inFolder(async (dir) => {
+    const record = await StoredRoomRecord.open(`${dir}/#ops`);
+    await record.pin(ORIGIN, "since_join");
+    const heads = [head(3).checkpoint, head(3, 9).checkpoint];
+    await record.keep({ type: "lie", lie: "fork", reason: "Two logs.", heads });
+    await record.close();
+    const again = await StoredRoomRecord.open(`${dir}/#ops`);
+    assert.deepEqual((await again.read()).lie, { lie: "fork", reason: "Two logs." });
+    assert.equal(JSON.parse(await Deno.readTextFile(`${dir}/#ops/lie`)).heads.length, 2);
+    await again.close();
+  });
+});
+
+Deno.test("token, rooms, devices and certificates of a server are there again, for their owner alone", async () => {
+  await inFolder(async (dir) => {
+    const records = await RoomRecords.open(dir, "chat.example:5001");
+    await records.claim("ada");
+    await records.keepToken(new Uint8Array(32).fill(5));
+    await records.keepRooms(["#ops", "@ada,@bob"]);
+    await records.keepPin({ fingerprint: "a".repeat(64), username: "ada" });
+    await records.keepCertificate("a".repeat(64), "a certificate");
+    await records.close();
+    const again = await RoomRecords.open(dir, "chat.example:5001");
+    assert.deepEqual(await again.token(), new Uint8Array(32).fill(5));
+    assert.deepEqual(await again.rooms(), ["#ops", "@ada,@bob"]);
+    assert.deepEqual(await again.pins(), [{ fingerprint: "a".repeat(64), username: "ada" }]);
+    assert.equal(await again.certificate("a".repeat(64)), "a certificate");
+    if (Deno.build.os !== "windows") assert.equal(((await Deno.stat(`${again.dir}/token`)).mode ?? 0) & 0o777, 0o600);
+    await again.keepToken(undefined);
+    assert.equal(await again.token(), undefined);
+    await again.close();
+    assert.equal(again.dir, `${dir}/rooms/chat.example_5001`);
+  });
+});
