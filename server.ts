@@ -225,7 +225,7 @@ async function closeInterrupted({ store, audit, log, journals }: Pick<Shared, "s
 }
 
 function portOf({ addr }: Deno.TlsListener): number {
-  return addr.transport === "tcp" ? addr.port : 0;
+  return "port" in addr ? addr.port : 0; // Deno 2.6 leaves `transport` out
 }
 
 function isLoopback(address: string): boolean {
