@@ -193,7 +193,7 @@ async function startServer(folder: string): Promise<Server> {
       const code = await status;
       await stderr;
       // At `warn` a server says what it refused, and at `error` what it didn't expect.
-      return { status: code, problems: said.split("\n").filter((line) => /\berror\b|internal/i.test(line)) };
+      return { status: code, problems: said.split("\n").filter((line) => /^\S+ ERROR |internal error/.test(line)) };
     },
   };
 }
