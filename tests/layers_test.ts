@@ -17,6 +17,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "password",
     "private_key",
     "pss",
+    "sha256",
     "x509",
   ],
   [
@@ -53,10 +54,12 @@ const LAYERS: readonly (readonly string[])[] = [
     "line_editor",
     "room",
     "room_client",
+    "room_command",
     "room_event",
     "room_member",
     "room_state",
     "room_store",
+    "room_text",
     "room_view",
     "room_tables",
     "screen",
@@ -79,6 +82,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "reconnect",
     "records",
     "revoked",
+    "room_actions",
     "room_export",
     "room_key",
     "room_records",
@@ -88,6 +92,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "store_mysql",
     "store_sqlite",
     "terminal",
+    "tls_socket",
     "transport",
     "verify_worker",
   ],
@@ -209,7 +214,7 @@ Deno.test("flags and exits have one door", () => {
 });
 
 /** Tests that start the program and take long: once, from the source, is enough. */
-const LONG = ["kill_test.ts", "load_test.ts"];
+const LONG = ["kill_test.ts", "load_test.ts", "room_storm_test.ts"];
 
 /** The names of the tests, and what the two tasks that list some of them run. */
 function tests(): { names: string[]; task: (name: string) => string } {

@@ -1,96 +1,16 @@
 import { assert } from "./assert.ts";
 import { readConfig } from "../lib/config.ts";
-import type { LineEvent, RoomEvent } from "../lib/room_event.ts";
 import { RoomRecords } from "../lib/room_records.ts";
-import { type Credentials, RoomSession, type SessionTimes, type Wire } from "../lib/room_session.ts";
+import type { Wire } from "../lib/room_session.ts";
 import { SILENT } from "../lib/log.ts";
-import { connect, connectTls } from "../lib/transport.ts";
+import { connectTls } from "../lib/transport.ts";
 import { transcriptLines } from "../lib/verify.ts";
 import { verifyLineProof, verifyRoom } from "../lib/verify_room.ts";
 import { type RunningServer, serve } from "../server.ts";
-import { authority, identities } from "./fixtures.ts";
+import { authority } from "./fixtures.ts";
 import { personIdentity } from "./room_bench.ts";
+import { dialTcp, Person } from "./room_person.ts";
 import { certificates, withServer } from "./server.ts";
-
-/** Somebody's client on a real socket. */
-class Person {
-  readonly events: RoomEvent[] = [];
-  readonly session: RoomSession;
-  readonly records: RoomRecords;
-  /** How often somebody had to type a password. */
-  asked = 0;
-  #changed = Promise.withResolvers<void>();
-
-  private constructor(records: RoomRecords, session: (person: Person) => RoomSession) {
-    this.records = records;
-    this.session = session(this);
-  }
-
-  static async create(
-    username: string,
-    { dir, dial, times = {} }: { dir: string; dial: () => Promise<Wire>; times?: Partial<SessionTimes> },
-  ): Promise<Person> {
-    const { trust } = await identities();
-    const identity = await personIdentity(username);
-    const records = await RoomRecords.open(`${dir}/${username}`, "localhost");
-    const isNew = await records.token() === undefined;
-    const email = `${username}@example.org`;
-    const make = (person: Person) =>
-      new RoomSession({
-        ...{ dial, host: "localhost", identity, records },
-        trust: () => Promise.resolve(trust),
-        credentials: () => {
-          person.asked += 1;
-          const account = { email, password: "correct horse", username };
-          return Promise.resolve<Credentials>(isNew ? { type: "register", ...account } : { type: "login", ...account });
-        },
-        emit: (event) => {
-          person.events.push(event);
-          person.#changed.resolve();
-          person.#changed = Promise.withResolvers();
-        },
-        now: () => Date.now(),
-        random: (size) => crypto.getRandomValues(new Uint8Array(size)),
-        times: { least: 20, most: 200, ...times },
-      });
-    return new Person(records, make);
-  }
-
-  /** Resolves when it has come to that; fails after ten seconds. */
-  async until(holds: (person: Person) => boolean): Promise<void> {
-    const late = performance.now() + 10_000;
-    while (!holds(this)) {
-      assert.ok(
-        performance.now() < late,
-        `${this.session.username} waits in vain: ${JSON.stringify(this.events.at(-1))}`,
-      );
-      const timer = Promise.withResolvers<void>();
-      const id = setTimeout(timer.resolve, 200);
-      await Promise.race([this.#changed.promise, timer.promise]);
-      clearTimeout(id);
-    }
-  }
-
-  lines(room: string): LineEvent[] {
-    return this.events.flatMap((event) => event.event === "line" && event.room === room ? [event] : []);
-  }
-
-  texts(room: string): (string | null)[] {
-    return this.lines(room).filter(({ kind }) => kind === "text").map(({ text }) => text);
-  }
-
-  get covered(): number {
-    return Math.max(0, ...this.events.map((event) => event.event === "covered" ? event.size : 0));
-  }
-
-  of(type: RoomEvent["event"]): RoomEvent[] {
-    return this.events.filter(({ event }) => event === type);
-  }
-}
-
-function dialTcp({ port }: { port: number }): () => Promise<Wire> {
-  return () => connect("127.0.0.1", port, { timeout: 5_000, maxQueued: 1 << 22 });
-}
 
 async function everyFile(dir: string): Promise<string> {
   let all = "";
