@@ -45,6 +45,13 @@ export function encodeJson(value: unknown): string {
   });
 }
 
+/** {@link encodeJson} in ASCII alone: nothing in it acts on a terminal. */
+export function encodeAsciiJson(value: unknown): string {
+  return encodeJson(value).replace(/[\u007f-\uffff]/g, (unit) => {
+    return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
+}
+
 /** Whether this is an object: not null, not a list, not an {@link OddNumber}. */
 export function isJsonObject(value: Json | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof OddNumber);

@@ -14,6 +14,7 @@
  * terminal thinks otherwise the cursor stands a cell off, no more.
  */
 
+import { encodeAsciiJson } from "./json.ts";
 import { printable } from "./text.ts";
 
 /** Everything that happens in a chat, as `--json` prints it, one a line. Times are unix milliseconds. */
@@ -49,9 +50,7 @@ export type ChatEvent =
 /** An event as one line of JSON, ASCII alone: nothing in it acts on a terminal. The texts of one's own lines stay out. */
 export function eventJson(event: ChatEvent): string {
   const { text: _, ...shown } = { text: undefined, ...event };
-  return JSON.stringify(shown).replace(/[\u007f-\uffff]/g, (unit) => {
-    return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  });
+  return encodeAsciiJson(shown);
 }
 
 /** `14:30:22`, in the time zone of whoever looks. */

@@ -1,0 +1,179 @@
+/**
+ * What is done when somebody asks for it: commands of `room_command.ts` in, acts of a {@link RoomSession} and answers
+ * out.
+ *
+ *     const actions = new RoomActions({ session, show, folder: "transcripts" });
+ *     await actions.perform({ command: "msg", username: "bob", text: "hello" })      the room that is now the current one
+ *
+ * Nothing is thrown for what can't be done: that is the event "error", in a sentence.
+ */
+
+import { Failure, ProtocolError } from "./errors.ts";
+import { sha256 } from "./hash.ts";
+import { encodeHex, encodeUtf8 } from "./bytes.ts";
+import type { Json } from "./json.ts";
+import { directRoom } from "./names.ts";
+import { type AnswerEvent, type Openings, ROOM_HELP, type RoomCommand } from "./room_command.ts";
+import type { RoomEvent } from "./room_event.ts";
+import { RequestRefused } from "./room_member.ts";
+import type { RoomSession } from "./room_session.ts";
+
+/** What actions work with. */
+export interface RoomActionsOptions {
+  readonly session: RoomSession;
+  readonly show: (event: AnswerEvent) => void;
+  /** Where exports go. */
+  readonly folder: string;
+}
+
+/** Does what is asked for. */
+export class RoomActions {
+  readonly #session: RoomSession;
+  readonly #show: (event: AnswerEvent) => void;
+  readonly #folder: string;
+  /** Where the last line of one's own stands. */
+  readonly #last = new Map<string, number>();
+  readonly #entered = new Set<string>();
+
+  constructor({ session, show, folder }: RoomActionsOptions) {
+    this.#session = session;
+    this.#show = show;
+    this.#folder = folder;
+  }
+
+  /** Something happened: some answers depend on it. */
+  notice(event: RoomEvent): void {
+    if (event.event === "line" && event.mine) this.#last.set(event.room, event.index);
+    if (event.event === "caught_up") this.#entered.add(event.room);
+    if (event.event === "left") this.#entered.delete(event.room);
+  }
+
+  /** Does it; the room that somebody who typed it would now be in, where that is another. */
+  async perform(command: RoomCommand, id?: Json): Promise<string | undefined> {
+    const mark = id === undefined ? {} : { id };
+    try {
+      const room = await this.#do(command);
+      this.#show({ event: "done", command: command.command, ...mark });
+      return room;
+    } catch (error) {
+      if (!(error instanceof RequestRefused || error instanceof Failure || error instanceof ProtocolError)) throw error;
+      this.#show({ event: "error", command: command.command, reason: error.message, ...mark });
+      return undefined;
+    }
+  }
+
+  async #do(asked: RoomCommand): Promise<string | undefined> {
+    const session = this.#session;
+    const room = "room" in asked ? this.#resolve(asked.room) : "";
+    switch (asked.command) {
+      case "join":
+        if (!this.#entered.has(room)) await session.join(room);
+        return room;
+      case "create":
+        await session.create(room, { history: asked.history, inviteOnly: asked.invite_only });
+        return room;
+      case "msg": {
+        const direct = await session.direct(asked.username);
+        await session.say(direct, asked.text);
+        return direct;
+      }
+      case "part":
+        return void await session.part(room);
+      case "say":
+        return void await session.say(room, asked.text);
+      case "topic":
+        return void await session.topic(room, asked.text);
+      case "invite":
+        return void await session.invite(room, asked.username);
+      case "kick":
+        return void await session.kick(room, asked.username);
+      case "ban":
+        return void await session.ban(room, asked.username, asked.until);
+      case "mute":
+        return void await session.mute(room, asked.username, asked.until);
+      case "role":
+        return void await session.role(room, asked.username, asked.role);
+      case "redact":
+        return void await session.redact(room, asked.index);
+      default:
+        return void await this.#answer(asked, room);
+    }
+  }
+
+  async #answer(asked: RoomCommand, room: string): Promise<void> {
+    const [session, show] = [this.#session, this.#show];
+    switch (asked.command) {
+      case "who":
+        return show({ event: "members", room, members: await session.members(room) });
+      case "rooms":
+        return show({ event: "rooms", rooms: await session.rooms() });
+      case "whois": {
+        const devices = (await session.whois(asked.username)).map(({ fingerprint, subject, notAfter }) => ({
+          ...{ fingerprint, subject, not_after: Math.floor(notAfter / 1000) },
+        }));
+        return show({ event: "whois", username: asked.username, devices });
+      }
+      case "history": {
+        const all = await session.history(room, 0, Infinity);
+        return show({ event: "history", room, lines: asked.count === 0 ? [] : all.slice(-asked.count) });
+      }
+      case "search":
+        return show({ event: "found", room, lines: await session.search(room, asked.text) });
+      case "proof":
+        return await this.#prove(room, asked.index);
+      case "head": {
+        const head = session.head(room);
+        if (!head) throw new RequestRefused("not-member", `There is no signed head of ${room} here; join it first.`);
+        return show({ event: "head", room, size: head.size, root: head.root, code: shortCode(room, head) });
+      }
+      case "export": {
+        const { from, to, open } = asked;
+        const written = await session.exportRoom(room, {
+          ...(from === undefined ? {} : { from }),
+          ...(to === undefined ? {} : { to }),
+          open: openingsOf(open),
+          folder: this.#folder,
+        });
+        const files = [written.receipt, written.transcript, ...(written.openings === null ? [] : [written.openings])];
+        return show({ event: "exported", files, verify: written.verify });
+      }
+      case "prove": {
+        const { path, verify } = await session.prove(room, asked.index, this.#folder);
+        return show({ event: "exported", files: [path], verify });
+      }
+      case "help":
+        return ROOM_HELP.forEach((message) => show({ event: "notice", message }));
+    }
+  }
+
+  async #prove(room: string, asked: number | undefined): Promise<void> {
+    const session = this.#session;
+    const index = asked ?? this.#last.get(room);
+    const unsent = session.unsentCount;
+    const known = index === undefined ? undefined : await session.proof(room, index);
+    if (index !== undefined && !known) {
+      throw new RequestRefused("bad-frame", `There is no line ${index} of ${room} here.`);
+    }
+    const state = known ?? { state: "unsent", by: null, countersigned: 0 };
+    this.#show({ event: "proof", room, index: index ?? null, ...state, unsent });
+  }
+
+  /** `@bob` is the conversation with bob. */
+  #resolve(room: string): string {
+    if (!room.startsWith("@") || room.includes(",")) return room;
+    const direct = directRoom(this.#session.username, room.slice(1));
+    if (direct === undefined) throw new RequestRefused("bad-frame", "A conversation has two people.");
+    return direct;
+  }
+}
+
+/** Which lines an export opens, as `room_export.ts` takes it. */
+export function openingsOf(open: Openings): "all" | "none" | ReadonlySet<number> {
+  return typeof open === "string" ? open : new Set(open);
+}
+
+/** Twenty digits for a head: two who have the same digits have seen the same lines. */
+export function shortCode(room: string, { size, root }: { readonly size: number; readonly root: string }): string {
+  const digits = BigInt(`0x${encodeHex(sha256(encodeUtf8(`${room}\n${size}\n${root}`)))}`) % 10n ** 20n;
+  return String(digits).padStart(20, "0").replace(/([0-9]{5})(?=[0-9])/g, "$1 ");
+}

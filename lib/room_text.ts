@@ -1,0 +1,320 @@
+/**
+ * What a person reads of rooms: each event as plain sentences, one a line, with no picture to be drawn.
+ *
+ *     [#ops 41] 14:30 ada: hello
+ *     [#ops 42] 14:31 bob makes eve a moderator
+ *     [#ops] WARNING: the server was caught (fork): The server has signed two different logs of 57 lines.
+ *
+ * Who reads these by ear or in a file gets what the screen has: day, time, author, index, and whatever is wrong. Every
+ * line of a text of several lines says whose it is, and everything of others passes `printable`: nobody can write what
+ * looks like another's line. What the screen makes of an event stands in `room_screen.ts`.
+ */
+
+import type { Statement } from "./envelope.ts";
+import type { AnswerEvent } from "./room_command.ts";
+import type { LineEvent, RoomEvent } from "./room_event.ts";
+import { partners } from "./names.ts";
+import { printable } from "./text.ts";
+
+/** Everything that is shown. */
+export type ShownEvent = RoomEvent | AnswerEvent;
+
+/** How far author's time and acceptance may differ before both are shown, in milliseconds (rooms.md section 6). */
+const FAR_APART = 300_000;
+
+/** `14:30`, in the time zone of whoever looks. */
+export function hourOf(unixMs: number): string {
+  const time = new Date(unixMs);
+  if (Number.isNaN(time.getTime())) return "--:--";
+  return [time.getHours(), time.getMinutes()].map((n) => String(n).padStart(2, "0")).join(":");
+}
+
+const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const MONTHS = "January February March April May June July August September October November December".split(" ");
+
+/** `Monday 23 November 2026`, in the time zone of whoever looks. */
+export function dayOf(unixMs: number): string {
+  const time = new Date(unixMs);
+  if (Number.isNaN(time.getTime())) return "at no possible time";
+  return `${DAYS[time.getDay()]} ${time.getDate()} ${MONTHS[time.getMonth()]} ${time.getFullYear()}`;
+}
+
+/** How a room is called by somebody who is in it: `@bob` for the conversation with bob. */
+export function titleOf(room: string, own: string): string {
+  const other = partners(room)?.find((name) => name !== own.toLowerCase());
+  return other === undefined ? room : `@${other}`;
+}
+
+/** The author of a line, as far as it is known who that is. */
+export function authorOf({ username, from }: Pick<LineEvent, "username" | "from">): string {
+  return username ?? `${from.slice(0, 8)}…`;
+}
+
+/** What a line says: words, or an act in a sentence without its subject. */
+export interface Said {
+  readonly type: "words" | "act";
+  readonly text: string;
+}
+
+/** What a line says. */
+export function saidBy({ statement, kind, erased }: Pick<LineEvent, "statement" | "kind" | "erased">): Said {
+  if (erased) return { type: "act", text: "has erased these words" };
+  if (statement) return saying(statement);
+  return {
+    type: "act",
+    text: kind === null ? "wrote what can't be read here" : `wrote a line of an unknown kind, ${kind}`,
+  };
+}
+
+function saying(statement: Statement): Said {
+  const act = (text: string): Said => ({ type: "act", text });
+  switch (statement.kind) {
+    case "text":
+      return statement.text.startsWith("/me ") ? act(statement.text.slice(4)) : { type: "words", text: statement.text };
+    case "topic":
+      return act(statement.text === "" ? "clears the topic" : `sets the topic: ${statement.text}`);
+    case "join":
+      return act(
+        statement.was === undefined ? "joins, and consents to the record" : "comes back with a new certificate",
+      );
+    case "part":
+      return act("leaves");
+    case "head":
+      return act("countersigns what was said");
+    case "invite":
+      return act(`invites ${statement.username}`);
+    case "kick":
+      return act(`puts ${statement.username} out`);
+    case "ban":
+    case "mute": {
+      const verb = statement.kind === "ban" ? "bans" : "mutes";
+      if (statement.until === 0) return act(`no longer ${verb} ${statement.username}`);
+      const until = statement.until === undefined ? "" : ` until ${momentOf(statement.until)}`;
+      return act(`${verb} ${statement.username}${until}`);
+    }
+    case "role":
+      return act(`makes ${statement.username} ${statement.role === "owner" ? "an" : "a"} ${statement.role}`);
+    case "redact":
+      return act(`erases the words of line ${statement.index}`);
+    case "device":
+      return act(`says that the certificate ${statement.fingerprint.slice(0, 16)}… is theirs too`);
+  }
+}
+
+function momentOf(unixSeconds: number): string {
+  return `${dayOf(unixSeconds * 1000)}, ${hourOf(unixSeconds * 1000)}`;
+}
+
+/** What there is to say beside a line, in brackets; "" where there is nothing. */
+export function remarksOn({ bad, unchecked, by, ts }: Pick<LineEvent, "bad" | "unchecked" | "by" | "ts">): string {
+  const remarks = [
+    ...(bad === null ? [] : [`NOT GOOD: ${bad}`]),
+    ...(unchecked ? ["signature not checked yet"] : []),
+    ...(by !== null && Math.abs(by * 1000 - ts) > FAR_APART ? [`accepted ${momentOf(by)}`] : []),
+  ];
+  return remarks.length === 0 ? "" : ` (${remarks.join("; ")})`;
+}
+
+/** What somebody is told who comes into a room, before the consent to the record is signed. */
+export function recordedNotice(room: string, history: "all" | "since_join", own: string): string {
+  const whom = partners(room)
+    ? `${titleOf(room, own)} and you can read it`
+    : history === "all"
+    ? "its members can read it, those too who join later"
+    : "its members can read what is said from their joining on";
+  return `This room is recorded and signed: ${whom}, and so can whoever runs the server; each of them can show it to ` +
+    "others with proof. The line with which you join is your consent.";
+}
+
+/** Pairs of different names that look alike: they differ in 0 and O, or 1, l and I, alone. */
+export function lookalikes(names: Iterable<string>): [string, string][] {
+  const seen = new Map<string, string>();
+  const found: [string, string][] = [];
+  for (const name of new Set([...names])) {
+    const looks = name.replaceAll(/[1Il|i]/g, "l").toLowerCase().replaceAll("0", "o").replaceAll("rn", "m");
+    const other = seen.get(looks);
+    if (other === undefined) seen.set(looks, name);
+    else if (other.toLowerCase() !== name.toLowerCase()) found.push([other, name]);
+  }
+  return found;
+}
+
+/** Whether a text speaks to somebody. */
+export function mentions(text: string, username: string): boolean {
+  if (username === "") return false;
+  const name = username.toLowerCase().replaceAll(/[.]/g, "\\.");
+  return new RegExp(`(?<![a-z0-9_.-])${name}(?![a-z0-9_-])`).test(text.toLowerCase());
+}
+
+/** Events as plain lines, each without its LF. It keeps the day, to say when it changes. */
+export class PlainText {
+  #day = "";
+  #username = "";
+  readonly #topics = new Map<string, string>();
+  readonly #warned = new Set<string>();
+
+  /** What to print for an event. */
+  lines(event: ShownEvent): string[] {
+    if (event.event === "online") this.#username = event.username;
+    return (event.event === "line" ? this.#line(event) : this.#sentences(event)).map(printable);
+  }
+
+  #line(event: LineEvent): string[] {
+    const day = dayOf(event.ts);
+    const days = day === this.#day ? [] : [`--- ${day} ---`];
+    this.#day = day;
+    const head = `[${titleOf(event.room, this.#username)} ${event.index}]`;
+    const { type, text } = saidBy(event);
+    const [first = "", ...more] = text.split("\n");
+    const who = `${hourOf(event.ts)} ${authorOf(event)}${type === "words" ? ":" : ""}`;
+    return [...days, `${head} ${who} ${first}${remarksOn(event)}`, ...more.map((line) => `${head} | ${line}`)];
+  }
+
+  #in(room: string, text: string): string {
+    return `[${titleOf(room, this.#username)}] ${text}`;
+  }
+
+  #sentences(event: Exclude<ShownEvent, LineEvent>): string[] {
+    switch (event.event) {
+      case "online":
+        return [`You are online as ${event.username}.`, `The server's certificate: ${event.server_fingerprint}`];
+      case "joined":
+        return [this.#in(event.room, recordedNotice(event.room, event.history, this.#username))];
+      case "caught_up":
+        return [this.#in(event.room, `You are in the room; it has ${plural(event.size, "line")}.`)];
+      case "state":
+        return this.#state(event);
+      case "presence":
+        return [this.#in(event.room, `${event.username} is ${event.state}.`)];
+      case "checked":
+      case "covered":
+      case "sending":
+      case "accepted":
+      case "done":
+        return [];
+      default:
+        return explain(event).map((text) => "room" in event ? this.#in(event.room, text) : text);
+    }
+  }
+
+  #state({ room, topic, members }: RoomEvent & { event: "state" }): string[] {
+    const isNew = this.#topics.get(room) !== topic;
+    this.#topics.set(room, topic);
+    const pairs = lookalikes(members.map(({ username }) => username));
+    const unheard = pairs.filter((pair) => !this.#warned.has(pair.join()));
+    for (const pair of unheard) this.#warned.add(pair.join());
+    return [
+      ...(isNew && topic !== "" ? [this.#in(room, `The topic: ${topic}`)] : []),
+      ...unheard.map((pair) => this.#in(room, lookalikeWarning(pair))),
+    ];
+  }
+}
+
+/** Two names that look alike, in a sentence. */
+export function lookalikeWarning([one, other]: readonly [string, string]): string {
+  return `WARNING: ${one} and ${other} are two people whose names look alike.`;
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** The events that are no lines and have nothing of their own on a screen. */
+export type Remark = Exclude<
+  ShownEvent,
+  {
+    event:
+      | "line"
+      | "online"
+      | "joined"
+      | "caught_up"
+      | "state"
+      | "presence"
+      | "checked"
+      | "covered"
+      | "sending"
+      | "accepted"
+      | "done";
+  }
+>;
+
+/** An event as sentences. */
+export function explain(event: Remark): string[] {
+  switch (event.event) {
+    case "offline": {
+      if (event.retry_in === null) return [`You are offline: ${event.reason}`];
+      return [`You are offline: ${event.reason} (next try in ${Math.ceil(event.retry_in / 1000)} s)`];
+    }
+    case "left":
+      return [`You are out of the room: ${event.reason}`];
+    case "bad_line":
+      return [`Line ${event.index} is NOT GOOD: ${event.reason}`];
+    case "erased":
+      return [`The words of line ${event.index} are erased.`];
+    case "uncovered":
+      return [
+        `WARNING: no signed head has covered the lines ${event.from} to ${event.to - 1} for 30 seconds: ` +
+        "that they are accepted is not proved.",
+      ];
+    case "device":
+      return [
+        event.vouched
+          ? `${event.username} uses a further certificate, ${event.fingerprint}, which a known one has vouched for.`
+          : `WARNING: ${event.username} uses a NEW certificate that nobody vouched for: ${event.fingerprint}`,
+      ];
+    case "lie":
+      return [`WARNING: the server was caught (${event.lie}): ${event.reason} The room is not trusted any more.`];
+    case "dropped":
+      return [`Not sent: ${event.reason}`];
+    case "waiting":
+      return [`${plural(event.count, "line")} not sent yet: ${event.reason}`];
+    case "invited":
+      return [`${event.from} invites you: /join ${event.room}`];
+    case "warning":
+      return [`WARNING: ${event.message}`];
+    case "error":
+      return [event.reason];
+    case "members":
+      return [
+        `${plural(event.members.length, "member")}, as the server says:`,
+        ...event.members.map(({ username, role, online }) => `${username}, ${role}${online ? "" : ", away"}`),
+      ];
+    case "rooms":
+      return event.rooms.length === 0 ? ["There is no room that you may know of."] : event.rooms.map(
+        ({ room, members, inviteOnly, topic }) =>
+          `${room}: ${plural(members, "member")}${inviteOnly ? ", invite-only" : ""}${
+            topic === "" ? "" : `; ${topic}`
+          }`,
+      );
+    case "whois":
+      return event.devices.length === 0
+        ? [`This client has seen no certificate of ${event.username}.`]
+        : event.devices.map(({ fingerprint, subject, not_after }) =>
+          `${event.username}: ${subject}, certificate ${fingerprint}, good until ${dayOf(not_after * 1000)}`
+        );
+    case "history":
+    case "found":
+      return event.lines.length === 0 ? ["No such line is here."] : event.lines.map((line) => {
+        const { type, text } = saidBy(line);
+        const when = `${dayOf(line.ts)}, ${hourOf(line.ts)}`;
+        return `${line.index}, ${when}: ${authorOf(line)}${type === "words" ? ":" : ""} ${text}${remarksOn(line)}`;
+      });
+    case "proof":
+      return [proofSentence(event)];
+    case "head":
+      return [`The newest signed head: ${plural(event.size, "line")}, root ${event.root}`, `Its code: ${event.code}`];
+    case "exported":
+      return [...event.files.map((file) => `Written: ${file}`), `To verify it: ${event.verify}`];
+    case "notice":
+      return [event.message];
+  }
+}
+
+function proofSentence({ index, state, by, countersigned, unsent }: AnswerEvent & { event: "proof" }): string {
+  const waiting = unsent === 0 ? "" : ` ${plural(unsent, "line")} of yours not sent yet.`;
+  if (index === null) return `No line of yours is in this room's log.${waiting}`;
+  if (state !== "accepted") return `Line ${index} is sent and has its place; no signed head covers it yet.${waiting}`;
+  const when = by === null ? "" : ` by ${momentOf(by)}`;
+  return `Line ${index} is accepted${when}, by a head that the server signed; ` +
+    `countersigned by ${plural(countersigned, "other")}.${waiting}`;
+}

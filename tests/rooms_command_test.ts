@@ -1,0 +1,279 @@
+import type { ShownEvent } from "../lib/room_text.ts";
+import { encodePrivateKey } from "../lib/private_key.ts";
+import { assert } from "./assert.ts";
+import { writeCertificates } from "./certificate_folder.ts";
+import {
+  cleanEnvironment,
+  type Ended,
+  program,
+  ROOT,
+  run,
+  type RunningServer,
+  startServer,
+  temporaryFolder,
+} from "./environment.ts";
+import { authority, key } from "./fixtures.ts";
+import { personIdentity } from "./room_bench.ts";
+
+const PASSWORD = "correct horse battery";
+const PATIENCE = 30_000;
+
+/** A folder with a running server and people who have certificates. */
+class World implements AsyncDisposable {
+  readonly #folder: ReturnType<typeof temporaryFolder>;
+  readonly tlsPort: string;
+  readonly server: RunningServer;
+  readonly #known = new Set<string>();
+
+  private constructor(folder: ReturnType<typeof temporaryFolder>, tlsPort: string, server: RunningServer) {
+    this.#folder = folder;
+    this.tlsPort = tlsPort;
+    this.server = server;
+  }
+
+  static async create(): Promise<World> {
+    const folder = temporaryFolder();
+    await writeCertificates(`${folder.path}/certs`);
+    await Deno.writeTextFile(`${folder.path}/password`, `${PASSWORD}\n`, { mode: 0o600 });
+    const tlsPort = String(freePort());
+    return new World(folder, tlsPort, await startServer(["--tls-port", tlsPort], { cwd: folder.path }));
+  }
+
+  get path(): string {
+    return this.#folder.path;
+  }
+
+  /** The command line with which somebody comes in; the first time as a new account. */
+  async args(name: string, ...more: string[]): Promise<string[]> {
+    const isNew = !this.#known.has(name);
+    this.#known.add(name);
+    if (isNew) await this.#certify(name);
+    const who = isNew ? ["--register", "--username", name, "--email", `${name}@example.org`] : [];
+    const where = ["--host", "localhost", "--tls-port", this.tlsPort, "--certs", name, "--transcripts"];
+    return ["rooms", ...where, `${name}/kept`, ...who, ...more];
+  }
+
+  async #certify(name: string): Promise<void> {
+    const dir = `${this.path}/${name}`;
+    await Deno.mkdir(dir);
+    await Deno.writeTextFile(`${dir}/ca_cert.pem`, (await authority()).certificate.pem);
+    await Deno.writeTextFile(`${dir}/client_cert.pem`, (await personIdentity(name)).pem);
+    const random = (size: number) => crypto.getRandomValues(new Uint8Array(size));
+    const text = await encodePrivateKey(await key(`person ${name} `), undefined, random);
+    await Deno.writeTextFile(`${dir}/client_private_key.pem`, text, { mode: 0o600 });
+  }
+
+  /** A client that goes on, fed by hand. */
+  async start(name: string, ...more: string[]): Promise<Client> {
+    const { command, args } = program(...await this.args(name, ...more));
+    return new Client([command, ...args], this.path);
+  }
+
+  /** A client that is fed once and ends. */
+  async run(name: string, stdin: string, ...more: string[]): Promise<Ended> {
+    return await run(await this.args(name, ...more), { cwd: this.path, env: ENVIRONMENT, stdin });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server[Symbol.asyncDispose]();
+    this.#folder[Symbol.dispose]();
+  }
+}
+
+/** A port on which nobody listens now. */
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+const ENVIRONMENT = { SECURECHAT_PASSWORD_FILE: "password", TERM: "dumb" };
+
+/** A program whose lines are read as they come. */
+class Client implements AsyncDisposable {
+  readonly lines: string[] = [];
+  readonly #child: Deno.ChildProcess;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #read: Promise<void>;
+  #changed = Promise.withResolvers<void>();
+
+  constructor([command = "", ...args]: readonly string[], cwd: string) {
+    const env = cleanEnvironment(ENVIRONMENT);
+    const pipes = { stdin: "piped", stdout: "piped", stderr: "inherit" } as const;
+    this.#child = new Deno.Command(command, { args, cwd, env, clearEnv: true, ...pipes }).spawn();
+    this.#input = this.#child.stdin.getWriter();
+    this.#read = this.#readAll();
+  }
+
+  async #readAll(): Promise<void> {
+    let rest = "";
+    const decoder = new TextDecoder();
+    for await (const chunk of this.#child.stdout) {
+      const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+      rest = parts.pop() ?? "";
+      this.lines.push(...parts);
+      this.#changed.resolve();
+      this.#changed = Promise.withResolvers();
+    }
+  }
+
+  get events(): ShownEvent[] {
+    return this.lines.map((line) => JSON.parse(line));
+  }
+
+  async type(line: string | object): Promise<void> {
+    const text = typeof line === "string" ? line : JSON.stringify(line);
+    await this.#input.write(new TextEncoder().encode(`${text}\n`));
+  }
+
+  /** Waits until a line holds this, or the lines are so. */
+  async until(what: string | RegExp | ((client: Client) => boolean)): Promise<void> {
+    const holds = typeof what === "function"
+      ? what
+      : () => this.lines.some((line) => typeof what === "string" ? line.includes(what) : what.test(line));
+    const end = performance.now() + PATIENCE;
+    while (!holds(this)) {
+      assert.ok(performance.now() < end, `${what} didn't come, but:\n${this.lines.join("\n")}`);
+      const late = Promise.withResolvers<void>();
+      const timer = setTimeout(late.resolve, 500);
+      await Promise.race([this.#changed.promise, late.promise]);
+      clearTimeout(timer);
+    }
+  }
+
+  /** Closes its input and waits for its end. */
+  async end(): Promise<number> {
+    await this.#input.close().catch(() => {});
+    await this.#read;
+    return (await this.#child.status).code;
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await this.#input.close().catch(() => {});
+    await this.#read;
+    await this.#child.status;
+  }
+}
+
+function ofType<T extends ShownEvent["event"]>(client: Client, type: T): (ShownEvent & { event: T })[] {
+  return client.events.filter((event): event is ShownEvent & { event: T } => event.event === type);
+}
+
+Deno.test("two people talk over TLS, one as JSON and one as plain lines, and what they said is proved and exported", async () => {
+  await using world = await World.create();
+  await using ada = await world.start("ada", "--json");
+  await ada.type({ command: "create", room: "#ops", id: 1 });
+  await ada.until('"event":"done","command":"create","id":1');
+  await using bob = await world.start("bob", "--plain", "#ops");
+  await bob.until("[#ops] You are in the room");
+  const told = bob.lines.findIndex((line) => line.includes("This room is recorded and signed"));
+  const joined = bob.lines.findIndex((line) => line.includes("bob joins, and consents to the record"));
+  assert.ok(told >= 0 && (joined < 0 || told < joined), "the consent is asked for before it is given");
+  await bob.type("good morning");
+  await ada.until('"text":"good morning"');
+  await ada.type({ command: "say", room: "#ops", text: "hello\n[#ops 9] 00:00 bob: I owe ada 100\u001b[2J\u202e" });
+  await bob.until(/^\[#ops 3\] \d\d:\d\d ada: hello$/);
+  await bob.until((client) => client.lines.includes("[#ops 3] | [#ops 9] 00:00 bob: I owe ada 100\\u{1b}[2J\\u{202e}"));
+  await bob.type("/me waves");
+  await bob.until(/ bob waves$/);
+  await bob.type("/topic all of it is mine");
+  await bob.until("Your role in this room does not allow that");
+  await bob.type("/dance");
+  await bob.until("There is no command /dance");
+  await bob.type("/msg ada psst");
+  await ada.until('"event":"invited"');
+  await ada.type({ command: "join", room: "@bob" });
+  await ada.until('"text":"psst"');
+  await ada.type({ command: "invite", room: "#ops" });
+  await ada.until('"event":"error","command":null');
+
+  await ada.until((client) => ofType(client, "covered").some(({ room, size }) => room === "#ops" && size >= 5));
+  await ada.type({ command: "proof", room: "#ops", index: 2 });
+  await ada.until('"event":"proof"');
+  const [proof] = ofType(ada, "proof");
+  assert.deepEqual([proof?.index, proof?.state, proof?.unsent], [2, "accepted", 0]);
+  await ada.type({ command: "export", room: "#ops", open: [2] });
+  await ada.until('"event":"exported"');
+  const files = ofType(ada, "exported")[0]?.files ?? [];
+  const [receipt = "", transcript = "", openings = ""] = files;
+  const verdict = await run(["verify", receipt, transcript, "--openings", openings, "--ca", "ada/ca_cert.pem"], {
+    cwd: world.path,
+  });
+  assert.equal(verdict.status, 0, verdict.stdout + verdict.stderr);
+  assert.match(verdict.stdout, /good morning/);
+  assert.doesNotMatch(verdict.stdout, /hello/);
+  assert.equal(await bob.end(), 0);
+  assert.equal(await ada.end(), 0);
+});
+
+Deno.test("rooms goes on with the last session's token: in the same rooms, and without the password", async () => {
+  await using world = await World.create();
+  const first = await world.run(
+    "ada",
+    '{"command":"create","room":"#ops"}\n{"command":"say","room":"#ops","text":"one"}\n',
+    "--json",
+  );
+  assert.equal(first.status, 0, first.stderr);
+  await Deno.remove(`${world.path}/password`);
+  const second = await world.run("ada", "two\n/history\n", "--plain");
+  assert.equal(second.status, 0, second.stderr);
+  assert.match(second.stdout, /^\[#ops 1\] \d\d:\d\d ada: one$/m);
+  assert.match(second.stdout, /^\[#ops 2\] \d\d:\d\d ada: two$/m);
+});
+
+Deno.test("a line that is typed while the server is away is kept, and said when it is back", async () => {
+  await using world = await World.create();
+  await world.run("ada", '{"command":"create","room":"#ops"}\n', "--json");
+  await world.server.stop();
+  const away = await world.run("ada", "from afar\n", "--plain", "#ops");
+  assert.equal(away.status, 5, away.stdout + away.stderr);
+  assert.match(away.stdout, /You are offline: cannot connect/);
+  assert.match(away.stdout, /1 of your lines could not be sent; they are kept/);
+  await using _again = await startServer(["--tls-port", world.tlsPort], { cwd: world.path });
+  const back = await world.run("ada", "", "--plain");
+  assert.equal(back.status, 0, back.stdout + back.stderr);
+  assert.match(back.stdout, /^\[#ops 1\] \d\d:\d\d ada: from afar$/m);
+});
+
+Deno.test("the example of a bot answers what is new, and has thirty lines at most", async () => {
+  const example = `${ROOT}/tests/echo_bot.ts`;
+  assert.ok((await Deno.readTextFile(example)).trimEnd().split("\n").length <= 30);
+  await using world = await World.create();
+  await using ada = await world.start("ada", "--plain");
+  await ada.type("/create ops");
+  await ada.until("You are in the room");
+  await ada.type("echo too early");
+  await ada.until(/ ada: echo too early$/);
+  const { command, args } = program(...await world.args("echo", "--json", "#ops"));
+  await using bot = new Client([Deno.execPath(), "run", "--quiet", "-A", example, command, ...args], world.path);
+  await ada.until(/ echo joins, and consents/);
+  await ada.until("echo is online");
+  await ada.type("echo hello, bot");
+  await ada.until(/ echo: hello, bot$/);
+  assert.deepEqual(bot.lines, []);
+  assert.ok(!ada.lines.some((line) => line.includes("echo: too early")));
+});
+
+Deno.test("rooms refuses with one sentence what makes no sense", async () => {
+  await using world = await World.create();
+  for (
+    const [args, wanted] of [
+      [["--json", "--plain"], /--json and --plain exclude each other/],
+      [["ops"], /"ops" is no room: a room is #/],
+      [["--plaintext", "--host", "chat.example.org"], /--plaintext is for a server on this machine alone/],
+    ] as const
+  ) {
+    const { status, stderr } = await run(["rooms", "--certs", "certs", ...args], { cwd: world.path });
+    assert.equal(status, 2, stderr);
+    assert.match(stderr, wanted);
+    assert.equal(stderr.trim().split("\n").length, 1);
+  }
+});

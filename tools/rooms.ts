@@ -1,0 +1,305 @@
+/**
+ * `securechat rooms`: rooms for a person on a terminal, for a person who listens or reads a log, and for a bot.
+ *
+ *     securechat rooms '#ops'                                          a picture, where the terminal allows one
+ *     securechat rooms --plain '#ops'                                  every event one plain line
+ *     SECURECHAT_PASSWORD_FILE=pw securechat rooms --json '#ops'       events out, commands in, one JSON a line
+ *
+ *     → {"command":"join","room":"#ops","id":1}
+ *     ← {"event":"joined","room":"#ops","mode":"recorded",…}     ← {"event":"done","command":"join","id":1}
+ *     → {"command":"say","room":"#ops","text":"hello"}
+ *     ← {"event":"line","room":"#ops","index":7,"username":"bot","kind":"text","text":"hello",…}
+ *
+ * Events are those of `lib/room_event.ts` and the answers of `lib/room_command.ts`, where the commands stand too. What
+ * can't be done is {"event":"error","command":…,"reason":…}, with the `id` of the command. The end of the input ends the
+ * program once every line is accepted. What happens between is `lib/room_session.ts`.
+ */
+
+import { daysLeft } from "../client.ts";
+import { type Config, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import { EXIT, type ExitStatus } from "../lib/errors.ts";
+import { shellWord } from "../lib/files.ts";
+import { type Identity, loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";
+import { encodeAsciiJson } from "../lib/json.ts";
+import { isRoomName, isUsername, normaliseEmail } from "../lib/names.ts";
+import { RoomActions } from "../lib/room_actions.ts";
+import { parseRoomCommand, parseTyped, type RoomCommand } from "../lib/room_command.ts";
+import { RoomRecords } from "../lib/room_records.ts";
+import { type Credentials, RoomSession, type Wire } from "../lib/room_session.ts";
+import { PlainText, type ShownEvent } from "../lib/room_text.ts";
+import { lines, StopSignals, write } from "../lib/terminal.ts";
+import { connect, connectTls } from "../lib/transport.ts";
+import { askFor, passwordFor, usage } from "./asking.ts";
+
+const SPEC = {
+  name: "rooms",
+  summary: "talk to others in rooms, signed and recorded",
+  usage: `securechat rooms [FLAGS] [ROOM…]
+
+Connects over TLS, logs in or goes on with the last session, comes into the rooms named and into those of last time, and
+stays: a connection that breaks is made again, and no line is lost. The password is asked for, hidden, or comes from the
+file that SECURECHAT_PASSWORD_FILE names; it is never a flag. /help names what can be typed.
+
+Examples:
+  securechat rooms --host chat.example.org '#ops'
+  securechat rooms --register --username ada --email ada@example.org
+  echo 'the backup is done' | securechat rooms --plain '#ops'
+  ./bot | securechat rooms --json '#ops'
+
+Exit status: 0 ended; 2 usage; 4 refused, by either side; 5 not every line could be sent before the end.`,
+  settings: "rooms",
+  positionals: { min: 0, max: 100, names: "ROOM" },
+  options: {
+    register: { type: "boolean", describe: "register a new account" },
+    email: { type: "string", value: "ADDRESS", describe: "e-mail address of the account, where a login is needed" },
+    username: { type: "string", value: "NAME", describe: "name of a new account" },
+    plaintext: { type: "boolean", describe: "no TLS: for a server's plain port on this machine, in development" },
+    plain: { type: "boolean", describe: "every event one plain line; chosen by itself where nothing can be drawn" },
+    json: { type: "boolean", describe: "one JSON event a line, and one JSON command a line from standard input" },
+  },
+} as const;
+
+type Options = ReturnType<typeof parseCommand<typeof SPEC.options>>["options"];
+
+/** The most bytes that may wait for the server to read. */
+const MAX_QUEUED = 8 * 1024 * 1024;
+
+/** The command. */
+export async function run(args: string[]): Promise<ExitStatus> {
+  const { options, positionals, flags } = parseCommand(args, SPEC);
+  const config = readConfig("rooms", flags);
+  const rooms = positionals.map(roomOf);
+  if (options.json && options.plain) throw usage("rooms", "--json and --plain exclude each other");
+  const dial = dialler(config, options.plaintext);
+  const identity = await loadIdentity(config.CERT_DIR, "client", {
+    passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE,
+  });
+  await loadTrust(config.CERT_DIR); // before anything is asked: what is missing is missing now
+  const records = await RoomRecords.open(config.TRANSCRIPT_DIR, config.SERVER_HOST);
+  const face = options.json ? jsonFace() : plainFace();
+  const program = new Program({ config, options, identity, records, face, dial, rooms });
+  return await program.run();
+}
+
+function roomOf(text: string): string {
+  if (isRoomName(text) || (text.startsWith("@") && isUsername(text.slice(1)))) return text;
+  throw usage(
+    "rooms",
+    `"${text}" is no room: a room is # and 1 to 48 of a-z, 0-9, -, _ and ., or @ and a person's name`,
+  );
+}
+
+const LOOPBACK = /^(?:localhost|127\.[0-9.]+|::1)$/;
+
+function dialler(config: Config, isPlain: boolean): () => Promise<Wire> {
+  const { SERVER_HOST: host, TLS_PORT: tlsPort, SERVER_PORT: port } = config;
+  const options = { timeout: config.HANDSHAKE_TIMEOUT * 1000, maxQueued: MAX_QUEUED };
+  if (isPlain) {
+    if (!LOOPBACK.test(host)) throw usage("rooms", "--plaintext is for a server on this machine alone");
+    return () => connect(host, port, options);
+  }
+  if (tlsPort === "off") throw usage("rooms", "TLS_PORT is off, and rooms need TLS");
+  return async () => {
+    const authorities = (await loadTrust(config.CERT_DIR)).authorities.map(({ pem }) => pem);
+    return await connectTls(host, tlsPort ?? port + 1, { ...options, authorities });
+  };
+}
+
+// ---- how it is shown
+
+/** What somebody gives: a command, or why it is none, and the id that an answer carries. */
+type Asked = ReturnType<typeof parseRoomCommand>;
+
+/** Where commands come from and events go. */
+interface Face {
+  readonly show: (event: ShownEvent) => void;
+  /** The commands, until there is no more to come. */
+  readonly commands: () => AsyncIterable<Asked>;
+  /** The room that is the current one now. */
+  readonly enter: (room: string | undefined) => void;
+  readonly close: () => void;
+}
+
+function jsonFace(): Face {
+  async function* commands(): AsyncGenerator<Asked> {
+    for await (const line of lines()) {
+      if (line === undefined) yield { problem: "The line is not UTF-8 text." };
+      else if (line.trim() !== "") yield parseRoomCommand(line);
+    }
+  }
+  return { show: (event) => write(`${encodeAsciiJson(event)}\n`), commands, enter: () => {}, close: () => {} };
+}
+
+function plainFace(): Face {
+  const text = new PlainText();
+  let current: string | undefined;
+  async function* commands(): AsyncGenerator<Asked> {
+    for await (const line of lines()) {
+      if (line === undefined) yield { problem: "The line is not UTF-8 text." };
+      else if (line !== "") yield parseTyped(line, current, Date.now());
+    }
+  }
+  return {
+    show: (event) => write(text.lines(event).map((line) => `${line}\n`).join("")),
+    commands,
+    enter: (room) => current = room,
+    close: () => {},
+  };
+}
+
+// ---- what is done
+
+interface ProgramOptions {
+  readonly config: Config;
+  readonly options: Options;
+  readonly identity: Identity;
+  readonly records: RoomRecords;
+  readonly face: Face;
+  readonly dial: () => Promise<Wire>;
+  /** Rooms to come into. */
+  readonly rooms: readonly string[];
+}
+
+/** How often it is looked whether all lines are accepted, in milliseconds. */
+const LOOK = 20;
+
+class Program {
+  readonly #given: ProgramOptions;
+  readonly #session: RoomSession;
+  readonly #actions: RoomActions;
+  readonly #stopped = Promise.withResolvers<void>();
+  /** Rooms that the command line names and that this client did not come into yet. */
+  readonly #due: Set<string>;
+  #credentials: Credentials | undefined;
+  #isReaderGone = false;
+  #entering: Promise<void> = Promise.resolve();
+
+  constructor(given: ProgramOptions) {
+    this.#given = given;
+    const { config, identity, records, dial } = given;
+    this.#due = new Set(given.rooms);
+    this.#session = new RoomSession({
+      ...{ dial, identity, records, host: config.SERVER_HOST },
+      trust: () => loadTrust(config.CERT_DIR),
+      credentials: () => this.#logIn(),
+      emit: (event) => this.#take(event),
+      now: Date.now,
+      random: (length) => crypto.getRandomValues(new Uint8Array(length)),
+      times: { handshake: config.HANDSHAKE_TIMEOUT * 1000 },
+    });
+    this.#actions = new RoomActions({
+      session: this.#session,
+      show: (event) => this.#show(event),
+      folder: config.TRANSCRIPT_DIR,
+    });
+  }
+
+  async run(): Promise<ExitStatus> {
+    const { face, rooms } = this.#given;
+    const session = this.#session;
+    using _signals = new StopSignals(() => this.#stopped.resolve());
+    this.#warnOfOwnEnd();
+    try {
+      if (await this.#needsLogIn()) await this.#logIn(); // asked before the connection: a server waits for nobody
+      await session.start();
+      await this.#entering;
+      face.enter(rooms[0] ?? session.joined.at(-1));
+      await Promise.race([this.#obeyAll(), this.#stopped.promise, session.ended()]);
+      return await this.#conclude();
+    } finally {
+      face.close();
+      await session.stop();
+    }
+  }
+
+  /** Waits for what is on its way; what stays unsent goes next time. */
+  async #conclude(): Promise<ExitStatus> {
+    const session = this.#session;
+    const late = performance.now() + this.#given.config.ANSWER_TIMEOUT * 1000;
+    while (session.unsentCount > 0 && session.isOnline && performance.now() < late) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK));
+    }
+    const count = session.unsentCount;
+    if (count === 0) return EXIT.done;
+    const message = `${count} of your lines could not be sent; they are kept, and go when you come back.`;
+    this.#show({ event: "warning", message });
+    return EXIT.unavailable;
+  }
+
+  #show(event: ShownEvent): void {
+    if (this.#isReaderGone) return;
+    try {
+      this.#given.face.show(event);
+    } catch {
+      this.#isReaderGone = true; // whoever reads went away: that is the end
+      this.#stopped.resolve();
+    }
+  }
+
+  #take(event: Parameters<RoomActions["notice"]>[0]): void {
+    this.#actions.notice(event);
+    this.#show(event);
+    if (event.event === "online") this.#entering = this.#comeIn();
+  }
+
+  /** Into the rooms that the command line names. */
+  async #comeIn(): Promise<void> {
+    for (const room of this.#due) {
+      if (await this.#actions.perform({ command: "join", room }) !== undefined) this.#due.delete(room);
+    }
+  }
+
+  async #obeyAll(): Promise<void> {
+    for await (const asked of this.#given.face.commands()) {
+      const mark = asked.id === undefined ? {} : { id: asked.id };
+      if ("problem" in asked) this.#show({ event: "error", command: null, reason: asked.problem, ...mark });
+      else if (asked.command.command === "quit") return;
+      else await this.#perform(asked.command, asked.id);
+    }
+  }
+
+  async #perform(command: RoomCommand, id?: Asked["id"]): Promise<void> {
+    const room = await this.#actions.perform(command, id);
+    if (room !== undefined) this.#given.face.enter(room);
+    else if (command.command === "part") this.#given.face.enter(this.#session.joined.at(-1));
+  }
+
+  // Who.
+
+  async #needsLogIn(): Promise<boolean> {
+    const { options, records } = this.#given;
+    if (options.register) await records.keepToken(undefined);
+    return await records.token() === undefined;
+  }
+
+  /** Asked once; a new account is an old one from then on. */
+  async #logIn(): Promise<Credentials> {
+    const known = this.#credentials;
+    if (known?.type === "register" && this.#session.username !== "") return { ...known, type: "login" };
+    return this.#credentials = known ?? await this.#ask();
+  }
+
+  async #ask(): Promise<Credentials> {
+    const { options, config } = this.#given;
+    const parse = (text: string) => isUsername(text) ? text : undefined;
+    const username = options.register
+      ? await askFor("rooms", { prompt: "Username: ", flag: "--username", given: options.username, parse })
+      : undefined;
+    const email = await askFor("rooms", {
+      ...{ prompt: "E-mail: ", flag: "--email", given: options.email, parse: normaliseEmail },
+    });
+    const password = await passwordFor("rooms", config.SECURECHAT_PASSWORD_FILE, options.register);
+    return username === undefined
+      ? { type: "login", email, password }
+      : { type: "register", email, username, password };
+  }
+
+  #warnOfOwnEnd(): void {
+    const { identity: { chain: [leaf] }, config } = this.#given;
+    const days = leaf ? daysLeft(leaf, Date.now()) : 0;
+    if (days >= config.CERT_WARN_DAYS) return;
+    const when = days < 0 ? "has expired" : `expires in ${days} days`;
+    const renew = `${PROGRAM} cert renew ${shellWord(pathIn(config.CERT_DIR, "client_cert.pem"))}`;
+    this.#show({ event: "warning", message: `The client certificate ${when}; run: ${renew}` });
+  }
+}
