@@ -152,6 +152,7 @@ export class RoomMember {
 
   constructor(options: RoomMemberOptions) {
     this.#options = options;
+    this.#standing.promise.catch(() => {}); // nobody waits for it before this client comes in
   }
 
   /** The room as it was checked; `undefined` before it was first joined. */
