@@ -161,12 +161,12 @@ export const SETTINGS = {
   }),
   SERVER_PORT: fixed(port, "5000", {
     flag: "port",
-    commands: ["serve", "chat", "invite", "rooms", "export"],
+    commands: ["serve", "chat", "invite", "rooms"],
     describe: "TCP port; 0 lets the system choose one",
     describeFor: { chat: "TCP port of the server" },
   }),
   TLS_PORT: open(tlsPort, {
-    commands: ["serve", "invite", "rooms", "export"],
+    commands: ["serve", "invite", "rooms"],
     describe: "TCP port for TLS, version 2 alone; SERVER_PORT + 1 without it, `off` for none",
   }),
   CERT_DIR: fixed(path("DIR"), "certs", {
@@ -328,7 +328,8 @@ export function readConfig(command: Command, flags: SettingFlags = {}, sources: 
     }
   }
   // 0.0.0.0 and :: are addresses to listen on; as the name to connect to they would match no certificate.
-  if (command !== "serve" && /^(?:0\.0\.0\.0|::)$/.test(String(values.SERVER_HOST))) values.SERVER_HOST = "localhost";
+  const connects = command === "chat" || command === "rooms" || command === "export";
+  if (connects && /^(?:0\.0\.0\.0|::)$/.test(String(values.SERVER_HOST))) values.SERVER_HOST = "localhost";
   return values as Config;
 }
 
