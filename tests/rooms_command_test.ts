@@ -229,6 +229,46 @@ Deno.test("rooms goes on with the last session's token: in the same rooms, and w
   assert.match(second.stdout, /^\[#ops 2\] \d\d:\d\d ada: two$/m);
 });
 
+Deno.test("export and prove write from the client's own files what verify finds good", async () => {
+  await using world = await World.create();
+  const lines = '{"command":"create","room":"#ops"}\n{"command":"say","room":"#ops","text":"one"}\n';
+  await using ada = await world.start("ada", "--json");
+  for (const line of lines.trim().split("\n")) await ada.type(line);
+  await ada.until((client) => ofType(client, "covered").some(({ size }) => size >= 2));
+  assert.equal(await ada.end(), 0);
+  await world.server.stop();
+
+  const where = ["--host", "localhost", "--certs", "ada", "--transcripts", "ada/kept", "--json"];
+  const options = { cwd: world.path };
+  const closed = await run(["export", "#ops", "--closed", ...where], options);
+  assert.equal(closed.status, 0, closed.stderr);
+  const { receipt, transcript, openings } = JSON.parse(closed.stdout);
+  assert.equal(openings, null);
+  const shut = await run(["verify", receipt, transcript, "--ca", "ada/ca_cert.pem"], options);
+  assert.equal(shut.status, 0, shut.stdout);
+  assert.doesNotMatch(shut.stdout, /: one$/m);
+
+  const proved = await run(["prove", "#ops", "1", ...where], options);
+  assert.equal(proved.status, 0, proved.stderr);
+  const open = await run(["verify", JSON.parse(proved.stdout).path, "--ca", "ada/ca_cert.pem"], options);
+  assert.equal(open.status, 0, open.stdout);
+  assert.match(open.stdout, /: one$/m);
+
+  for (
+    const [args, wanted] of [
+      [["prove", "#ops", "9"], /the lines 0 to 1 here/],
+      [["prove", "#ops", "last"], /INDEX last is not an index/],
+      [["export", "ops"], /"ops" is no room/],
+      [["export", "#none"], /there is nothing here of #none/],
+      [["export", "#ops", "--open", "--closed"], /exclude each other/],
+    ] as const
+  ) {
+    const { status, stderr } = await run([...args, ...where], options);
+    assert.equal(status, 2, stderr);
+    assert.match(stderr, wanted);
+  }
+});
+
 Deno.test("a line that is typed while the server is away is kept, and said when it is back", async () => {
   await using world = await World.create();
   await world.run("ada", '{"command":"create","room":"#ops"}\n', "--json");

@@ -1,0 +1,121 @@
+/**
+ * `securechat export`: what a room's members said, for a stranger to verify, from this client's own files alone.
+ *
+ *     securechat export '#ops' --from 40 --to 57 --only 41,42
+ *
+ * writes lines 40 to 56 with their receipt, and the words of lines 41 and 42. No server is asked. One line alone, in one
+ * file, is `securechat prove`; whether an export holds is `securechat verify`.
+ */
+
+import { type Config, parseCommand, readConfig } from "../lib/config.ts";
+import { EXIT, type ExitStatus } from "../lib/errors.ts";
+import { loadIdentity } from "../lib/identity.ts";
+import { encodeAsciiJson } from "../lib/json.ts";
+import { directRoom, isRoomName, isUsername } from "../lib/names.ts";
+import { openingsOf } from "../lib/room_actions.ts";
+import { type ExportOptions, exportRoom } from "../lib/room_export.ts";
+import { RoomRecords } from "../lib/room_records.ts";
+import { write } from "../lib/terminal.ts";
+import { printable } from "../lib/text.ts";
+import { usage } from "./asking.ts";
+
+const SPEC = {
+  name: "export",
+  summary: "write a room's transcript, its receipt and openings, for others to verify",
+  usage: `securechat export [FLAGS] ROOM
+
+The lines come from this client's files, so nothing is asked of the server. Without --from and --to these are all lines
+that a signed head covers. Without --closed or --only all words are shown; a closed export says who spoke when, and no
+word. ROOM is #NAME, or @alice,@bob for a conversation of two.
+
+Examples:
+  securechat export '#ops'
+  securechat export '#ops' --from 40 --to 57 --closed
+  securechat export '#ops' --only 41,42
+
+Exit status: 0 written; 2 usage, or no such line is here; 5 no signed head covers the lines yet, or a file can't be
+written.`,
+  settings: "export",
+  positionals: { min: 1, max: 1, names: "ROOM" },
+  options: {
+    from: { type: "string", value: "INDEX", describe: "the first line" },
+    to: { type: "string", value: "INDEX", describe: "the line after the last" },
+    open: { type: "boolean", describe: "show all words, as is done without this" },
+    closed: { type: "boolean", describe: "show no word" },
+    only: { type: "string", value: "INDEX,…", describe: "show the words of these lines alone" },
+    out: { type: "string", value: "DIR", describe: "where the files go; the current folder without it" },
+    json: { type: "boolean", describe: "name the files as JSON" },
+  },
+} as const;
+
+/** The command. */
+export async function run(args: string[]): Promise<ExitStatus> {
+  const { options, positionals: [name = ""], flags } = parseCommand(args, SPEC);
+  const config = readConfig("export", flags);
+  const { from, to, only, closed, open, out = ".", json } = options;
+  if ([closed, open, only !== undefined].filter(Boolean).length > 1) {
+    throw usage("export", "--open, --closed and --only exclude each other");
+  }
+  const opened = only === undefined ? openingsOf(closed ? "none" : "all") : openingsOf(indexes("--only", only));
+  const written = await fromRecords("export", config, name, ({ records, room, identity }) =>
+    exportRoom(records, room, {
+      ...(from === undefined ? {} : { from: indexOf("export", "--from", from) }),
+      ...(to === undefined ? {} : { to: indexOf("export", "--to", to) }),
+      ...{ identity, open: opened, now: Date.now(), folder: out },
+    }));
+  if (json) write(`${encodeAsciiJson(written)}\n`);
+  else {
+    const { receipt, transcript, openings, verify } = written;
+    tellFiles([transcript, receipt, ...(openings === null ? [] : [openings])], verify);
+  }
+  return EXIT.done;
+}
+
+/** Says what was written, and what a shell has to be given to verify it. */
+export function tellFiles(files: readonly string[], verify: string): void {
+  const rows = [...files.map((file) => `Written: ${file}`), "To verify it:", `  ${verify}`];
+  write(rows.map((row) => `${printable(row)}\n`).join(""));
+}
+
+/** What a client has on its disk of a room, and who shows it. */
+export interface Kept {
+  readonly records: RoomRecords;
+  readonly room: string;
+  readonly identity: ExportOptions["identity"];
+}
+
+/** Does something with a client's files of a room. */
+export async function fromRecords<T>(
+  command: string,
+  config: Config,
+  name: string,
+  work: (kept: Kept) => Promise<T>,
+): Promise<T> {
+  const room = roomOf(name);
+  if (room === undefined) throw usage(command, `"${name}" is no room: it is #NAME, or @alice,@bob`);
+  const { chain, pem, key } = await loadIdentity(config.CERT_DIR, "client", {
+    passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE,
+  });
+  const records = await RoomRecords.open(config.TRANSCRIPT_DIR, config.SERVER_HOST);
+  try {
+    return await work({ records, room, identity: { fingerprint: chain[0]?.fingerprint ?? "", pem, key } });
+  } finally {
+    await records.close();
+  }
+}
+
+function roomOf(name: string): string | undefined {
+  if (isRoomName(name)) return name;
+  const [, one = "", other = ""] = /^@([^,]+),@([^,]+)$/.exec(name) ?? [];
+  return isUsername(one) && isUsername(other) ? directRoom(one, other) : undefined;
+}
+
+/** The index that a flag or an argument says. */
+export function indexOf(command: string, what: string, text: string): number {
+  if (/^[0-9]{1,15}$/.test(text)) return Number(text);
+  throw usage(command, `${what} ${text} is not an index: a number from 0 is wanted`);
+}
+
+function indexes(flag: string, text: string): number[] {
+  return text.split(",").map((index) => indexOf("export", flag, index));
+}
