@@ -126,6 +126,12 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   serve: { summary: "run the chat server", load: () => import("./tools/serve.ts") },
   chat: { summary: "log in to a server and chat", load: () => import("./tools/chat.ts") },
+  rooms: { summary: "talk to others in rooms, signed and recorded", load: () => import("./tools/rooms.ts") },
+  export: {
+    summary: "write what a room's members said, for others to verify",
+    load: () => import("./tools/export.ts"),
+  },
+  prove: { summary: "write one line of a room with all that proves it", load: () => import("./tools/prove.ts") },
   verify: {
     summary: "check a receipt and a transcript, offline",
     load: () => import("./tools/verify.ts"),
