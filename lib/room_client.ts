@@ -23,6 +23,9 @@ import { postFrame, RequestRefused, RoomMember, type RoomPolicy, type RoomRecord
 import type { RoomFrame } from "./room_message.ts";
 import { type Pin, Pins, type RoomView, type Signatures } from "./room_view.ts";
 
+/** How long it takes until a room is come into again that the server could not open, in milliseconds. */
+const RETRY_AFTER = 2_000;
+
 /** A session with rooms, as far as this needs one. */
 export interface RoomLink {
   /** The account. */
@@ -49,6 +52,8 @@ export interface ClientStore {
 export interface RoomClientOptions {
   /** This client's certificate, its PEM with intermediates, and its key. */
   readonly identity: { readonly fingerprint: string; readonly pem: string; readonly key: SigningKey };
+  /** The fingerprint of the certificate that this one has replaced. */
+  readonly was?: string;
   readonly trust: () => Promise<Trust>;
   readonly store: ClientStore;
   readonly emit: (event: RoomEvent) => void;
@@ -137,6 +142,7 @@ export class RoomClient {
 
   async #comeBack(room: string): Promise<void> {
     const link = this.#link;
+    if (!link || !this.#wanted.has(room)) return;
     try {
       const member = await this.#member(room);
       await member.enter(false);
@@ -144,8 +150,11 @@ export class RoomClient {
     } catch (error) {
       if (!(error instanceof RequestRefused)) throw error;
       if (link !== this.#link || !this.#link) return; // it comes back with the next session
+      if (error.errorType === "server-error") {
+        return void this.#options.later(RETRY_AFTER, () => void this.#comeBack(room));
+      }
       this.#options.emit({ event: "left", room, reason: error.message });
-      if (error.errorType !== "server-error") this.#want(room, false);
+      this.#want(room, false);
     }
   }
 
@@ -213,12 +222,17 @@ export class RoomClient {
   }
 
   async #makeMember(room: string): Promise<RoomMember> {
-    const { identity, trust, store, emit, now, random, later, signatures } = this.#options;
+    const { identity, was, trust, store, now, random, later, signatures } = this.#options;
     const record = await store.room(room);
     for (const { key } of record.unsent) this.#nextKey = Math.max(this.#nextKey, key + 1);
+    const emit = (event: RoomEvent) => {
+      if (event.event === "left") this.#want(room, false);
+      this.#options.emit(event);
+    };
     const member = new RoomMember({
       ...{ room, own: identity.fingerprint, key: identity.key, trust, emit, now, random, later, record },
       ...(signatures ? { signatures } : {}),
+      ...(was === undefined ? {} : { was }),
       pins: await (this.#pins ??= this.#readPins()),
       ask: {
         certificate: (fingerprint) => this.certificate(fingerprint),
@@ -300,28 +314,28 @@ export class RoomClient {
   async create(room: string, policy: RoomPolicy): Promise<void> {
     const member = await this.#member(room);
     this.#want(room, true);
-    await this.#entering(room, member.enter(true, policy));
+    await this.#entering(room, member, policy);
   }
 
   /** Comes into a room, or begins a direct conversation. */
   async join(room: string): Promise<void> {
     const member = await this.#member(room);
     this.#want(room, true);
-    await this.#entering(room, member.enter(true));
+    await this.#entering(room, member);
   }
 
-  async #entering(room: string, entered: Promise<void>): Promise<void> {
+  async #entering(room: string, member: RoomMember, policy?: RoomPolicy): Promise<void> {
     try {
-      await entered;
+      await member.enter(true, policy);
     } catch (error) {
-      if (this.#link && error instanceof RequestRefused) this.#want(room, false);
+      // A join line that is on its way is gone on with when there is a connection again.
+      if (this.#link || member.unsentCount === 0) this.#want(room, member.isIn);
       throw error;
     }
   }
 
   /** Leaves a room: a line, as everything that others are to know. */
   async part(room: string): Promise<void> {
-    this.#want(room, false);
     await this.post(room, { kind: "part" });
   }
 

@@ -49,6 +49,9 @@ const FINAL: ReadonlySet<string> = new Set([
   "too-large",
 ]);
 
+/** The longest that any head is as text. */
+const LONGEST_HEAD = { size: Number.MAX_SAFE_INTEGER, root: "0".repeat(64) };
+
 /** The server refused a request, in its own words. */
 export class RequestRefused extends Error {
   constructor(readonly errorType: string, reason: string) {
@@ -66,6 +69,8 @@ export interface UnsentLine {
   readonly ts: number;
   /** The bytes that were sent, once it is signed. */
   readonly post: PostFields | undefined;
+  /** The certificate that signed it. */
+  readonly by?: string;
 }
 
 /** What is on the disk of one room. Writes are done in the order of the calls; each resolves once it would survive. */
@@ -95,6 +100,8 @@ export interface RoomMemberOptions
   readonly random: Random;
   readonly key: SigningKey;
   readonly username: () => string;
+  /** The fingerprint of the certificate that this client's has replaced. */
+  readonly was?: string;
   readonly record: RoomRecord;
   /** Asks the server; rejects with {@link RequestRefused}, or where there is no connection. */
   readonly request: (frame: { readonly type: string } & Readonly<Record<string, unknown>>) => Promise<RoomFrame>;
@@ -180,8 +187,17 @@ export class RoomMember {
     const kept = pinned && await record.read();
     if (this.#isLoaded) return;
     this.#isLoaded = true;
-    this.#queue = record.unsent.map(({ key, statement, ts, post }) => ({
-      ...{ key, statement, ts, post, isStored: true, stored: Promise.resolve(), isInFlight: false, index: undefined },
+    this.#queue = record.unsent.map(({ key, statement, ts, post, by }) => ({
+      ...{
+        key,
+        statement,
+        ts,
+        post: by === this.#options.own ? post : undefined,
+        isStored: true,
+        stored: Promise.resolve(),
+        isInFlight: false,
+        index: undefined,
+      },
       line: post && this.#lineOf(post),
     }));
     if (!pinned || !kept) return;
@@ -204,6 +220,7 @@ export class RoomMember {
     const visit = ++this.#visit;
     this.#isLive = false;
     this.#halt = undefined;
+    this.#standing.reject(new RequestRefused("timeout", "It was begun again."));
     this.#standing = Promise.withResolvers();
     this.#standing.promise.catch(() => {});
     const checkpoint = this.#view?.checkpoint;
@@ -220,7 +237,9 @@ export class RoomMember {
     emit({ event: "joined", room, origin, mode, history, topic, count });
     if (!joined.standing) {
       const waits = this.#queue.some(({ statement }) => statement.kind === "join");
-      if (!isAsked && !waits) return this.#goOut("You are not in this room any more.");
+      // A certificate that was never here is a new one of a member; one that was has been put out.
+      const isNew = view.own === undefined && view.state.isMember(this.#options.username());
+      if (!isAsked && !waits && !isNew) return this.#goOut("You are not in this room any more.");
       await this.#do(() => this.#sendJoin(joined, waits));
       await this.#standing.promise;
     }
@@ -353,6 +372,8 @@ export class RoomMember {
     if (this.#view?.lie) {
       throw new RequestRefused("forbidden", "The server was caught in this room; it is not trusted.");
     }
+    // What nobody would take is said now, whether there is a connection or not.
+    encodeEnvelope({ room, seen: LONGEST_HEAD, statement, salt: new Uint8Array(SALT_SIZE) });
     const item = this.#queueUp({ key: nextKey(), statement, ts: now() });
     const isWords = statement.kind === "text" || statement.kind === "topic";
     emit({ event: "sending", room, key: item.key, kind: statement.kind, text: isWords ? statement.text : null });
@@ -384,8 +405,9 @@ export class RoomMember {
     const isOld = (item: Queued) => item.post !== undefined && item.post.seqno < joined.nextSeqno;
     if (!waits) {
       const at = this.#queue.filter(isOld).length;
-      const { nextKey, now, username } = this.#options;
-      this.#queueUp({ key: nextKey(), statement: { kind: "join", username: username() }, ts: now() }, at);
+      const { nextKey, now, username, was } = this.#options;
+      const statement = { kind: "join", username: username(), ...(was === undefined ? {} : { was }) } as const;
+      this.#queueUp({ key: nextKey(), statement, ts: now() }, at);
     }
     let due = joined.nextSeqno;
     for (const item of this.#queue) {
@@ -422,10 +444,12 @@ export class RoomMember {
   #store(item: Queued): Promise<void> {
     const { key, statement, ts, post } = item;
     item.isStored = false;
-    item.stored = this.#write(this.#options.record.putUnsent({ key, statement, ts, post })).then(() => {
-      item.isStored = item.post === post;
-      this.#flush();
-    });
+    item.stored = this.#write(this.#options.record.putUnsent({ key, statement, ts, post, by: this.#options.own })).then(
+      () => {
+        item.isStored = item.post === post;
+        this.#flush();
+      },
+    );
     return item.stored;
   }
 
@@ -509,7 +533,10 @@ export class RoomMember {
     if (this.#halt === undefined || !this.#isLive || this.#queue.some(({ isInFlight }) => isInFlight)) return;
     const visit = this.#visit;
     const wants = this.#halt;
-    const again = () => void this.#do(() => this.#goOn(visit, wants === "catch up")).catch(() => {});
+    const again = () =>
+      void this.#do(() => this.#goOn(visit, wants === "catch up")).catch(() => {
+        if (visit === this.#visit) this.#options.later(RETRY_AFTER, () => this.#sortOut());
+      });
     this.#refusals += 1;
     if (wants === "wait" || this.#refusals > 3) this.#options.later(RETRY_AFTER, again);
     else again();

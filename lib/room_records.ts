@@ -9,9 +9,9 @@
  *     #ops/log                 {"origin":…,"history":"all"}, and where the lines begin if not at 0
  *     #ops/transcript.txt      the lines, as every transcript
  *     #ops/openings.txt        index<TAB>base64(envelope): the words of those that aren't erased
- *     #ops/checkpoints         one a line, each checked; {"seen":41} before or behind: a line of one's own names that one
- *     #ops/unsent              lines that are not known to be accepted: {"key":7,"ts":…,"statement":…}, {"key":7,"post":…},
- *                              {"key":7}: it is accepted, or given up
+ *     #ops/checkpoints         one a line, each checked; {"seen":41}: a line of one's own names that one
+ *     #ops/unsent              lines that are not known to be accepted: {"key":7,"ts":…,"statement":…}, signed
+ *                              {"key":7,"by":…,"post":…}; {"key":7}: it is accepted, or given up
  *     #ops/lie                 at what the server was caught, with the heads that convict it
  *
  * Everything is readable by its owner alone. Files grow at their end and are flushed before anybody is told; a torn end
@@ -348,12 +348,12 @@ export class StoredRoomRecord implements RoomRecord {
   }
 
   putUnsent(line: UnsentLine): Promise<void> {
-    const { key, statement, ts, post } = line;
+    const { key, statement, ts, post, by } = line;
     const isKnown = this.#unsent.has(key);
     this.#unsent.set(key, line);
     const rows = [
       ...(isKnown ? [] : [encodeJson({ key, ts, statement })]),
-      ...(post ? [encodeJson({ key, post: encodePost(post) })] : []),
+      ...(post ? [encodeJson({ key, by, post: encodePost(post) })] : []),
     ];
     return this.#writes.add({ type: "unsent", rows: rows.map((row) => `${row}\n`) });
   }
@@ -365,22 +365,22 @@ export class StoredRoomRecord implements RoomRecord {
 
   #readUnsent(row: Json): void {
     if (!isJsonObject(row)) return;
-    const [key, ts, statement, post] = ["key", "ts", "statement", "post"].map((name) => member(row, name));
+    const [key, ts, statement, post, by] = ["key", "ts", "statement", "post", "by"].map((name) => member(row, name));
     if (typeof key !== "number") return;
     const known = this.#unsent.get(key);
     if (isJsonObject(statement) && typeof ts === "number") {
       this.#unsent.set(key, { key, ts, statement: statement as unknown as Statement, post: undefined });
     } else if (known) {
       const signed = isJsonObject(post) ? parsePost(post) : undefined;
-      if (signed) this.#unsent.set(key, { ...known, post: signed });
+      if (signed) this.#unsent.set(key, { ...known, post: signed, ...(typeof by === "string" ? { by } : {}) });
       else this.#unsent.delete(key);
     }
   }
 
   #unsentAsRows(): string[] {
-    return this.unsent.flatMap(({ key, ts, statement, post }) => [
+    return this.unsent.flatMap(({ key, ts, statement, post, by }) => [
       `${encodeJson({ key, ts, statement })}\n`,
-      ...(post ? [`${encodeJson({ key, post: encodePost(post) })}\n`] : []),
+      ...(post ? [`${encodeJson({ key, by, post: encodePost(post) })}\n`] : []),
     ]);
   }
 

@@ -244,7 +244,11 @@ export class RoomView {
       const line = parseLine(text);
       const placed = line && this.#place(this.size, line, text, envelope);
       if (!placed) break;
-      if (placed.username !== undefined) this.#options.pins.see(placed.line.signer, placed.username);
+      const { statement } = placed.envelope ?? {};
+      if (statement?.kind === "device" && placed.username !== undefined) {
+        this.#options.pins.vouch(statement.fingerprint, placed.username);
+      }
+      if (statement?.kind === "join") this.#options.pins.see(placed.line.signer, statement.username);
       recent.push(this.#lineEvent(placed, false));
       if (recent.length > 2 * shown) recent.splice(0, shown);
     }

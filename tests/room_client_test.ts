@@ -258,3 +258,64 @@ Deno.test("many lines are shown before their signatures are checked, and then to
   );
   for (const { index, unchecked } of carol.lines("#ops")) assert.ok(!unchecked || checked.has(index), `line ${index}`);
 });
+
+Deno.test("what is said offline is said when there is a connection again, leaving too", async () => {
+  const { bench, ada, bob } = await pair();
+  await bob.cut(bench);
+  await bob.rooms.post("#ops", text("good night"));
+  await bob.rooms.part("#ops");
+  await bob.connect(bench);
+  await bench.settle();
+  assert.deepEqual(ada.lines("#ops").slice(-2).map(({ kind }) => kind), ["text", "part"]);
+  assert.deepEqual(bob.rooms.rooms, []);
+  assert.equal(bob.rooms.unsentCount, 0);
+  await bob.cut(bench);
+  await assert.rejects(bob.rooms.join("#ops"), /no connection/);
+  await bob.connect(bench);
+  await bench.settle();
+  assert.equal(ada.lines("#ops").at(-1)?.kind, "part", "what was refused is not done later");
+});
+
+Deno.test("a join that is cut off is gone on with", async () => {
+  for (let frames = 1; frames <= 6; frames++) {
+    const { bench, ada } = await pair();
+    const carol = await bench.client("carol");
+    if (carol.session) carol.session.framesLeft = frames;
+    const joining = carol.rooms.join("#ops").catch(() => {});
+    await bench.settle();
+    await carol.cut(bench);
+    await joining;
+    await carol.connect(bench);
+    await bench.settle();
+    if (carol.rooms.rooms.length === 0) await carol.rooms.join("#ops");
+    await carol.rooms.post("#ops", text("here I am"));
+    await bench.settle();
+    const hers = ada.lines("#ops").filter(({ username }) => username === "carol").map(({ kind }) => kind);
+    assert.deepEqual(hers, ["join", "text"], `cut after ${frames} frames`);
+    assert.deepEqual([...ada.lies, ...carol.lies], []);
+  }
+});
+
+Deno.test("a text that no line can hold is refused at once, online or not, and holds nothing up", async () => {
+  const { bench, ada, bob } = await pair();
+  await assert.rejects(ada.rooms.post("#ops", text("x".repeat(16_000))), /more than 16000 octets/);
+  await ada.cut(bench);
+  await assert.rejects(ada.rooms.post("#ops", text("\ud800")), /lone surrogate/);
+  await ada.rooms.post("#ops", text("x".repeat(15_000)));
+  await ada.connect(bench);
+  await bench.settle();
+  assert.deepEqual(bob.texts("#ops").map((one) => one?.length), [15_000]);
+});
+
+Deno.test("who has a new certificate signs anew what the old one had not brought in", async () => {
+  const { bench, ada, bob } = await pair();
+  if (bob.session) bob.session.framesLeft = 0;
+  await bob.rooms.post("#ops", text("mine"));
+  await bob.cut(bench);
+  bench.clients.splice(bench.clients.indexOf(bob), 1);
+  const renewed = await bench.client("bob", { store: bob.store, device: "renewed" });
+  await bench.settle();
+  assert.deepEqual(ada.texts("#ops"), ["mine"]);
+  assert.equal(ada.lines("#ops").at(-1)?.from, renewed.fingerprint);
+  assert.deepEqual([...ada.lies, ...renewed.lies], []);
+});

@@ -39,7 +39,7 @@ function head(size: number, time = size): Kept & { type: "checkpoint" } {
 function unsent(key: number, text: string, seqno?: number): UnsentLine {
   const fields = { ct: new Uint8Array(96), sig: new Uint8Array(256), body: new Uint8Array(32) };
   const post = seqno === undefined ? undefined : { room: "#ops", epoch: 1, seqno, ts: 5, ...fields };
-  return { key, ts: 5, statement: { kind: "text", text }, post };
+  return { key, ts: 5, statement: { kind: "text", text }, post, ...(post ? { by: "a".repeat(64) } : {}) };
 }
 
 Deno.test("what was kept of a room is there again, in its order", async () => {
