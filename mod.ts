@@ -125,6 +125,11 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: () => import("./tools/cert.ts"),
   },
   serve: { summary: "run the chat server", load: () => import("./tools/serve.ts") },
+  invite: { summary: "make the code that brings somebody in", load: () => import("./tools/invite.ts") },
+  join: {
+    summary: "come in with a code: make a key, get its certificate, register",
+    load: () => import("./tools/join.ts"),
+  },
   chat: { summary: "log in to a server and chat", load: () => import("./tools/chat.ts") },
   rooms: { summary: "talk to others in rooms, signed and recorded", load: () => import("./tools/rooms.ts") },
   export: {

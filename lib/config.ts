@@ -181,7 +181,7 @@ export const SETTINGS = {
   }),
   TRANSCRIPT_DIR: fixed(path("DIR"), "transcripts", {
     flag: "transcripts",
-    commands: ["chat", "rooms", "export"],
+    commands: ["chat", "join", "rooms", "export"],
     describe: "transcripts and receipts that a client leaves",
   }),
   DB_URL: open(databaseUrl, {

@@ -8,7 +8,6 @@
  * `node:tls`: the handshake as there, and the certificate then checked again, for this host, up to this CA alone.
  */
 
-import { Buffer } from "node:buffer";
 import { connect as connectSocket, type TLSSocket } from "node:tls";
 import { type Bytes, concat } from "./bytes.ts";
 import { findPath } from "./certificate_path.ts";
@@ -40,13 +39,7 @@ export async function connectPinned(host: string, port: number, options: PinnedO
     return new Link(new SocketStream(socket), maxQueued);
   } catch (error) {
     socket.destroy();
-    if (error instanceof Failure) throw error;
-    throw new Failure(
-      EXIT.unavailable,
-      `cannot connect to ${host}:${port} over TLS (${
-        whyNot(error, timeout)
-      }); check the address and that the server runs`,
-    );
+    throw failureOf(error, `${host}:${port}`, timeout);
   }
 }
 
@@ -66,23 +59,38 @@ async function opened(socket: TLSSocket, timeout: number): Promise<void> {
 /** The handshake has proved the key of this certificate; whether it is this CA's, and for this host, is told here. */
 async function checkCertificate(socket: TLSSocket, host: string, authority: Certificate): Promise<void> {
   const { raw } = socket.getPeerCertificate();
-  if (!socket.authorized || !Buffer.isBuffer(raw)) throw new Error("untrusted");
+  if (!socket.authorized || !((raw as unknown) instanceof Uint8Array)) throw new Error("untrusted");
   const path = await findPath([parseCertificate(new Uint8Array(raw))], { authorities: [authority], revocations: [] }, {
     purpose: "server",
     host,
   });
   const [problem] = path.problems(Date.now(), "current");
-  if (problem !== undefined) throw new Failure(EXIT.refused, `certificate validation failed: ${problem}`);
+  if (problem !== undefined) throw untrusted(problem);
 }
 
-function whyNot(error: unknown, timeout: number): string {
+function untrusted(problem: string): Failure {
+  return new Failure(
+    EXIT.refused,
+    `certificate validation failed: ${problem}; nothing was sent; ask who sent you the code`,
+  );
+}
+
+/** A server whose certificate isn't the CA's refuses itself, to `node:tls` or to the check after it. */
+function failureOf(error: unknown, place: string, timeout: number): Failure {
+  if (error instanceof Failure) return error;
   const { code = "", message = "" } = error instanceof Error ? error as Error & { code?: string } : {};
-  if (message === "late") return `no answer within ${timeout / 1000} s`;
-  if (code === "ECONNREFUSED") return "nothing listens there";
   if (message === "untrusted" || /VERIFY|CERT|ALTNAME|SIGNED/.test(code)) {
-    return "its certificate isn't one of the code's CA for that name";
+    return untrusted(`that of ${place} isn't one of the code's CA for that name`);
   }
-  return "the host can't be reached, or speaks no TLS there";
+  const why = message === "late"
+    ? `no answer within ${timeout / 1000} s`
+    : code === "ECONNREFUSED"
+    ? "nothing listens there"
+    : "the host can't be reached, or speaks no TLS there";
+  return new Failure(
+    EXIT.unavailable,
+    `cannot connect to ${place} over TLS (${why}); check the address and that the server runs`,
+  );
 }
 
 /** The socket as a {@link Link} uses it. */

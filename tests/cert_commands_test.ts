@@ -457,3 +457,13 @@ Deno.test("a running server takes up a revocation without a restart", async () =
   assert.match(answer.reason ?? "", /"CN=CLIENT: eve" was revoked/);
   assert.equal((await answerToHello(server.port, read(`${folder.path}/certs/client_cert.pem`))).type, "server_hello");
 });
+
+Deno.test("ca issuing makes an issuing CA below a CA that has none, once", async () => {
+  using folder = temporaryFolder();
+  await expect(0, folder.path, "ca");
+  assert.match((await expect(0, folder.path, "ca", "issuing")).stdout, /^certs\/issuing_cert\.pem\n/);
+  const { stdout } = await expect(0, folder.path, "cert", "show", "certs/issuing_cert.pem");
+  assert.match(stdout, /issuer +CN=Secure Chat CA\n[^]*authority +yes, 0 below/);
+  assert.match((await expect(2, folder.path, "ca", "issuing")).stderr, /issuing_cert\.pem is there already/);
+  assert.match((await expect(2, folder.path, "ca", "frob")).stderr, /it is "crl", "issuing" or nothing/);
+});

@@ -1,13 +1,15 @@
 /**
- * `securechat ca`: a CA alone; `securechat ca crl`: its revocation list, signed anew.
+ * `securechat ca`: a CA alone; `securechat ca issuing`: an issuing CA below it; `securechat ca crl`: their revocation
+ * lists, signed anew.
  */
 
-import { CA_DAYS, instant, makeAuthority, revokers, signRevocationList } from "../lib/ca_folder.ts";
+import { CA_DAYS, instant, makeAuthority, makeIssuer, revokers, signRevocationList } from "../lib/ca_folder.ts";
 import { type CommandSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { shellWord } from "../lib/files.ts";
 import { encodeJson } from "../lib/json.ts";
-import { CA_NAME } from "./init.ts";
+import { loadAuthority } from "../lib/identity.ts";
+import { CA_NAME, ISSUER_NAME } from "./init.ts";
 import { daysOf, JSON_FLAG, jsonOfMade, MAKING, makingOf, nameOf, tellMade } from "./making.ts";
 
 const OPTIONS = {
@@ -21,18 +23,20 @@ const SPEC = {
   name: "ca",
   summary: "make a certificate authority, or sign its revocation list anew",
   usage: `securechat ca [--name NAME] [--days N] [--bits N] [--passphrase] [--certs DIR]
+securechat ca issuing [--name NAME] [--days N] [--bits N] [--passphrase] [--certs DIR]
 securechat ca crl [--crl-days N] [--certs DIR]
 
-The CA goes into ca_cert.pem and ca_private_key.pem, and nothing is overwritten. "ca crl" gives crl.pem, and
-issuing_crl.pem where there is an issuing CA, a new date and signature; a list that is out of date refuses everybody. What
-was revoked stays so: a list that was lost is made anew from revoked.txt.
+The CA goes into ca_cert.pem and ca_private_key.pem, and nothing is overwritten. "ca issuing" makes an
+issuing CA below it, with which a server, once it is started again, signs the certificates of who is invited: init has
+made one. "ca crl" gives crl.pem, and issuing_crl.pem where there is an issuing CA, a new date and signature; a list that is
+out of date refuses everybody. What was revoked stays so: a list that was lost is made anew from revoked.txt.
 
 Examples:
   securechat ca --name "Example Chat CA" --bits 4096
   securechat ca crl --crl-days 30`,
   options: OPTIONS,
   settings: "ca",
-  positionals: { min: 0, max: 1, names: "crl" },
+  positionals: { min: 0, max: 1, names: "crl or issuing" },
 } as const satisfies CommandSpec<typeof OPTIONS>;
 
 /** Runs the command. */
@@ -40,8 +44,11 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const { options, positionals: [word], flags } = parseCommand(args, SPEC);
   const config = readConfig("ca", flags);
   const dir = config.CERT_DIR;
-  if (word !== undefined && word !== "crl") {
-    throw new Failure(EXIT.usage, `"${word}" is not a part of ca: it is "crl" or nothing; see securechat ca --help`);
+  if (word !== undefined && word !== "crl" && word !== "issuing") {
+    throw new Failure(
+      EXIT.usage,
+      `"${word}" is not a part of ca: it is "crl", "issuing" or nothing; see securechat ca --help`,
+    );
   }
   if (word === "crl") {
     const days = daysOf("--crl-days", options["crl-days"]);
@@ -56,6 +63,12 @@ export async function run(args: string[]): Promise<ExitStatus> {
     return EXIT.done;
   }
   const making = await makingOf(options, config.SECURECHAT_KEY_PASSPHRASE_FILE, CA_DAYS);
+  if (word === "issuing") {
+    const root = await loadAuthority(dir, { passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE });
+    const made = await makeIssuer(dir, root, nameOf(options.name ?? ISSUER_NAME, "the CA's name"), making);
+    console.log(options.json ? jsonOfMade([made]) : tellMade([made]));
+    return EXIT.done;
+  }
   const { made } = await makeAuthority(dir, nameOf(options.name ?? CA_NAME, "the CA's name"), making);
   console.log(options.json ? jsonOfMade([made]) : tellMade([made]));
   console.error(`Next: ${PROGRAM} cert server localhost${dir === "certs" ? "" : ` --certs ${shellWord(dir)}`}`);

@@ -15,7 +15,7 @@ import { hostOf, JSON_FLAG, jsonOfMade, MAKING, makingOf, nameOf, tellMade } fro
 export const CA_NAME = "Secure Chat CA";
 
 /** The name of the issuing CA below it. */
-const ISSUER_NAME = "Secure Chat issuing CA";
+export const ISSUER_NAME = "Secure Chat issuing CA";
 
 const OPTIONS = {
   client: { type: "string", value: "NAME", describe: "name in the first client's certificate [client]" },

@@ -1,0 +1,276 @@
+/**
+ * `securechat invite` and `securechat join`, run as people run them, against a server over TLS on the loopback.
+ */
+
+import { encodeHex } from "../lib/bytes.ts";
+import { parseCodeToken } from "../lib/code_token.ts";
+import { encodeFrame } from "../lib/frame.ts";
+import { sha256 } from "../lib/hash.ts";
+import { loadIdentity } from "../lib/identity.ts";
+import type { RunningServer } from "../server.ts";
+import { assert } from "./assert.ts";
+import { type Ended, run, temporaryFolder } from "./environment.ts";
+import { certificates, withServer } from "./server.ts";
+
+let made: Promise<string> | undefined;
+
+/** An operator's CERT_DIR, made once by `init`, in a folder of its own. */
+function operator(): Promise<string> {
+  return made ??= (async () => {
+    const dir = await Deno.makeTempDir({ prefix: "securechat-operator-" });
+    addEventListener("unload", () => Deno.removeSync(dir, { recursive: true }));
+    const { status, stderr } = await run(["init"], { cwd: dir });
+    assert.equal(status, 0, stderr);
+    return `${dir}/certs`;
+  })();
+}
+
+interface Login {
+  readonly email?: string;
+  readonly password?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** A server with an issuing CA, people's folders, and the commands as they are run there. */
+class Place {
+  constructor(readonly server: RunningServer, readonly dir: string, readonly certs: string) {}
+
+  invite(...args: string[]): Promise<Ended> {
+    const own = ["--certs", this.certs, "--data", `${this.dir}/data`];
+    const port = args.includes("--port") ? [] : ["--port", String(this.server.tlsPort)];
+    return run(["invite", ...args, ...port, ...own], { cwd: this.dir });
+  }
+
+  /** The code of an invitation. */
+  async code(name: string, ...args: string[]): Promise<string> {
+    const { status, stdout, stderr } = await this.invite(name, ...args);
+    assert.equal(status, 0, stderr);
+    return stdout.trim();
+  }
+
+  /** `join` into the folder of that name, as whoever has that e-mail address. */
+  join(
+    folder: string,
+    code: string,
+    { email = `${folder}@example.org`, password = "correct horse", env = {} }: Login = {},
+  ): Promise<Ended> {
+    return this.#asPerson(["join", code], folder, { email, password, env });
+  }
+
+  /** `invite --device`, as whoever has joined in that folder. */
+  device(folder: string): Promise<Ended> {
+    const server = ["--host", "localhost", "--port", String(this.server.tlsPort)];
+    return this.#asPerson(["invite", "--device", ...server], folder, { email: `${folder}@example.org` });
+  }
+
+  #asPerson(args: string[], folder: string, { email = "", password = "correct horse", env = {} }: Login) {
+    const file = `${this.dir}/${folder}.password`;
+    Deno.writeTextFileSync(file, `${password}\n`, { mode: 0o600 });
+    return run([...args, "--certs", `${this.dir}/${folder}`, "--email", email], {
+      cwd: this.dir,
+      env: { SECURECHAT_PASSWORD_FILE: file, TRANSCRIPT_DIR: `${this.dir}/${folder}.transcripts`, ...env },
+    });
+  }
+
+  files(folder: string): string[] {
+    try {
+      return [...Deno.readDirSync(`${this.dir}/${folder}`)].map(({ name }) => name).sort();
+    } catch {
+      return [];
+    }
+  }
+}
+
+async function withPlace(test: (place: Place) => Promise<void>, certs?: string): Promise<void> {
+  const dir = certs ?? await operator();
+  await withServer({ CERT_DIR: dir, LOGIN_DELAY_MS: "0" }, (server, data) => test(new Place(server, data, dir)));
+}
+
+function assertDone({ status, stdout, stderr }: Ended): string {
+  assert.equal(status, 0, stderr);
+  return stdout.trim();
+}
+
+/** One sentence, no stack, no secret. */
+function assertSentence({ status, stderr }: Ended, wanted: number, sentence: RegExp): void {
+  assert.equal(status, wanted, stderr);
+  assert.match(stderr, sentence);
+  assert.equal(stderr.trimEnd().split("\n").length, 1, stderr);
+}
+
+const IDENTITY = ["ca_cert.pem", "client_cert.pem", "client_private_key.pem"];
+
+Deno.test("an invitation brings somebody in with nothing but its code, once", async () => {
+  await withPlace(async (place) => {
+    const invited = await place.invite("alice");
+    assert.equal(invited.status, 0, invited.stderr);
+    const code = invited.stdout.trim();
+    assert.deepEqual(invited.stdout, `${code}\n`);
+    assert.ok(invited.stderr.includes(`securechat join localhost ${code}\n`), invited.stderr);
+    assert.match(invited.stderr, /as secret as a password/);
+    assert.equal(parseCodeToken(code)?.port, place.server.tlsPort);
+
+    const joined = await place.join("alice", code);
+    assert.equal(joined.status, 0, joined.stderr);
+    assert.match(joined.stderr, /^You are alice on localhost\./);
+    const next = / rooms (--host localhost .*)\n$/.exec(joined.stderr)?.[1] ?? assert.fail(joined.stderr);
+    const rooms = await run(["rooms", "--json", ...next.split(" ")], { cwd: place.dir, stdin: "" });
+    assert.match(assertDone(rooms), /"event":"online".*"username":"alice"/, "without a password");
+    assert.deepEqual(place.files("alice"), IDENTITY);
+    if (Deno.build.os !== "windows") {
+      assert.equal((Deno.statSync(`${place.dir}/alice/client_private_key.pem`).mode ?? 0) & 0o777, 0o600);
+    }
+    const { chain } = await loadIdentity(`${place.dir}/alice`, "client");
+    assert.deepEqual(chain.map(({ subject }) => subject), ["CN=CLIENT: alice", "CN=Secure Chat issuing CA"]);
+
+    assertSentence(await place.join("mallory", code), 4, /The code is wrong, was used, or has ended/);
+    assertSentence(await place.join("alice", code), 2, /alice\/client_private_key\.pem is there already/);
+  });
+});
+
+Deno.test("a code that was cut or mistyped, has ended, or is of another server's CA is refused, and makes nothing", async () => {
+  await withPlace(async (place) => {
+    const code = await place.code("alice");
+    for (const wrong of [code.slice(0, -3), `${code.slice(0, -1)}${code.endsWith("A") ? "B" : "A"}`, "hello"]) {
+      assertSentence(await place.join("alice", wrong), 2, /this is no whole code: it was cut or mistyped/);
+    }
+    const ended = await place.code("bob", "--ttl", "1s");
+    await new Promise((go) => setTimeout(go, 1_100));
+    assertSentence(await place.join("bob", ended), 4, /has ended; ask for another/);
+
+    await withServer({}, async ({ tlsPort }) => { // its CA is another
+      const elsewhere = await place.code("alice", "--port", String(tlsPort));
+      assertSentence(
+        await place.join("alice", elsewhere),
+        4,
+        /DANGER: localhost:\d+ is not the server .* nothing was sent/,
+      );
+    });
+    assert.deepEqual(place.files("alice"), []);
+
+    const gone = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const nobody = await place.code("alice", "--port", String(gone.addr.port));
+    gone.close();
+    assertSentence(
+      await place.join("alice", nobody),
+      5,
+      /cannot connect to localhost:\d+ over TLS \(nothing listens there\)/,
+    );
+    assert.deepEqual(place.files("alice"), []);
+  });
+});
+
+Deno.test("a join that was refused or cut off goes on with the same key and certificate when it is run again", async () => {
+  await withPlace(async (place) => {
+    assertDone(await place.join("alice", await place.code("alice")));
+    const code = await place.code("bob");
+    const taken = { email: "alice@example.org", password: "a guess" };
+    assertSentence(await place.join("bob", code, taken), 4, /address or username is taken/);
+    assert.deepEqual(place.files("bob"), [...IDENTITY, "joining"]);
+    const certificate = Deno.readTextFileSync(`${place.dir}/bob/client_cert.pem`);
+    assertDone(await place.join("bob", code));
+    assert.equal(Deno.readTextFileSync(`${place.dir}/bob/client_cert.pem`), certificate);
+    assert.deepEqual(place.files("bob"), IDENTITY);
+
+    // The account was made, and the server's answer lost.
+    const secret = parseCodeToken(code)?.secret ?? new Uint8Array();
+    Deno.writeTextFileSync(`${place.dir}/bob/joining`, `${encodeHex(sha256(secret))}\n`);
+    assertDone(await place.join("bob", code));
+    assert.deepEqual(place.files("bob"), IDENTITY);
+  });
+});
+
+Deno.test("a code of invite --device brings a further device into the same account, with its password alone", async () => {
+  await withPlace(async (place) => {
+    assertDone(await place.join("alice", await place.code("alice")));
+    const invited = await place.device("alice");
+    const code = assertDone(invited);
+    assert.match(invited.stderr, /^On the other device:\n/);
+    const wrong = { email: "alice@example.org", password: "wrong" };
+    assertSentence(await place.join("laptop", code, wrong), 4, /the password is wrong/);
+    const joined = await place.join("laptop", code, { email: "alice@example.org" });
+    assertDone(joined);
+    assert.match(joined.stderr, /^You are alice on localhost\./);
+    assert.notEqual(
+      Deno.readTextFileSync(`${place.dir}/laptop/client_private_key.pem`),
+      Deno.readTextFileSync(`${place.dir}/alice/client_private_key.pem`),
+    );
+    assertSentence(await place.join("third", code, { email: "alice@example.org" }), 4, /was used, or has ended/);
+  });
+});
+
+Deno.test("a code's secret goes to nobody whom another CA vouches for, one that this machine trusts too", async () => {
+  await withPlace(async (place) => {
+    const other = await certificates();
+    const heard: string[] = [];
+    using listener = Deno.listenTls({
+      hostname: "127.0.0.1",
+      port: 0,
+      cert: Deno.readTextFileSync(`${other}/server_cert.pem`),
+      key: Deno.readTextFileSync(`${other}/server_private_key.pem`),
+    });
+    const authority = Deno.readTextFileSync(`${place.certs}/ca_cert.pem`);
+    const posing = (async () => {
+      for await (const conn of listener) {
+        const buffer = new Uint8Array(4_096);
+        const size = await conn.read(buffer).catch(() => null);
+        if (size !== null) heard.push(new TextDecoder().decode(buffer.subarray(0, size)));
+        await conn.write(encodeFrame({ type: "ca", ca_cert: authority })).catch(() => {});
+        conn.close();
+      }
+    })().catch(() => {});
+    assert.ok("port" in listener.addr);
+    const code = await place.code("alice", "--port", String(listener.addr.port));
+    const ended = await place.join("alice", code, { env: { DENO_CERT: `${other}/ca_cert.pem` } });
+    listener.close();
+    await posing;
+    assertSentence(ended, 4, /certificate validation failed/);
+    assert.deepEqual(heard.map((text) => text.trim()), ['{"type":"ca"}']);
+    assert.deepEqual(place.files("alice").filter((name) => name.endsWith("_cert.pem")), []);
+  });
+});
+
+Deno.test("a running server lets nobody in whose certificate from an invitation was revoked", async () => {
+  const own = temporaryFolder();
+  try {
+    assertDone(await run(["init"], { cwd: own.path }));
+    await withPlace(async (place) => {
+      assertDone(await place.join("alice", await place.code("alice")));
+      assertDone(await place.device("alice"));
+      const leaf = `${place.dir}/alice/client_cert.pem`;
+      const revoked = await run(["cert", "revoke", leaf, "--yes", "--certs", place.certs], { cwd: place.dir });
+      assert.match(assertDone(revoked), /issuing_crl\.pem/);
+      await new Promise((go) => setTimeout(go, 1_100)); // it looks once a second
+      assertSentence(await place.device("alice"), 4, /revoked/);
+    }, `${own.path}/certs`);
+  } finally {
+    own[Symbol.dispose]();
+  }
+});
+
+Deno.test("invite refuses what would make a code that serves nobody, in one sentence", async () => {
+  await withPlace(async (place) => {
+    const port = ["--port", String(place.server.tlsPort)];
+    assertSentence(await place.invite("no spaces"), 2, /"no spaces" is no username/);
+    assertSentence(await place.invite("a".repeat(57)), 2, /has 1 to 56 ASCII letters/);
+    for (const ttl of ["0h", "24", "31d", "soon"]) {
+      assertSentence(await place.invite("alice", "--ttl", ttl), 2, /is not a time as 30m, 24h or 7d/);
+    }
+    assertSentence(await place.invite("alice", "--port", "70000"), 2, /--port 70000 is not a port/);
+    assertSentence(await place.invite("alice", "--host", "a b"), 2, /"a b" is not a host name/);
+    const elsewhere = ["--certs", place.certs, "--data", `${place.dir}/nowhere`];
+    assertSentence(
+      await run(["invite", "alice", ...port, ...elsewhere]),
+      2,
+      /nowhere\/securechat\.db: name the server's/,
+    );
+    const { stdout } = await place.invite("alice", "--json", "--host", "chat.example.org");
+    const told = JSON.parse(stdout) as Record<string, unknown>;
+    assert.deepEqual([told["username"], told["host"], told["port"]], [
+      "alice",
+      "chat.example.org",
+      place.server.tlsPort,
+    ]);
+    assert.equal(parseCodeToken(String(told["code"]))?.host, "chat.example.org");
+  });
+});

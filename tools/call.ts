@@ -1,0 +1,150 @@
+/**
+ * A short conversation with a server over TLS: what `join` and `invite --device` ask, one answer after the other. The
+ * chat itself is `client.ts`.
+ */
+
+import { endingOf } from "../client.ts";
+import type { Trust } from "../lib/certificate_path.ts";
+import { EXIT, Failure } from "../lib/errors.ts";
+import { ClientConnection, type ClientEvent, PeerError } from "../lib/handshake_client.ts";
+import type { SigningIdentity } from "../lib/handshake_server.ts";
+import { connectPinned } from "../lib/tls_socket.ts";
+import type { Link } from "../lib/transport.ts";
+import type { Certificate } from "../lib/x509.ts";
+
+/** More than any question has. */
+const MAX_QUEUED = 65_536;
+
+/** Where to call. */
+export interface Place {
+  readonly host: string;
+  readonly port: number;
+  /** The CA of the server's certificate; without it anybody may answer. */
+  readonly authority?: Certificate;
+}
+
+/** Who calls, and how patient they are, in milliseconds. */
+export interface Caller {
+  /** Without one only what precedes a session can be asked. */
+  readonly identity?: SigningIdentity;
+  readonly handshakeTimeout: number;
+  readonly answerTimeout: number;
+}
+
+/** Somebody who has no certificate yet. */
+const NOBODY: SigningIdentity = {
+  chain: [],
+  pem: "",
+  key: { sign: () => Promise.reject(new Error("nobody has no key")) },
+};
+
+/** One connection. */
+export class Call implements Disposable {
+  readonly connection: ClientConnection;
+  readonly #link: Link;
+  readonly #place: Place;
+  readonly #caller: Caller;
+
+  private constructor(connection: ClientConnection, link: Link, place: Place, caller: Caller) {
+    this.connection = connection;
+    this.#link = link;
+    this.#place = place;
+    this.#caller = caller;
+  }
+
+  /** Connects. */
+  static async open(place: Place, caller: Caller): Promise<Call> {
+    const { host, port, authority } = place;
+    const options = { timeout: caller.handshakeTimeout, maxQueued: MAX_QUEUED };
+    const link = await connectPinned(host, port, authority ? { ...options, authority } : options);
+    const trust: Trust = { authorities: authority ? [authority] : [], revocations: [] };
+    const connection = new ClientConnection({
+      identity: caller.identity ?? NOBODY,
+      trust: () => Promise.resolve(trust),
+      host,
+      allowV1: false,
+      rooms: true,
+      now: Date.now,
+      random: (size) => crypto.getRandomValues(new Uint8Array(size)),
+      send: (bytes) => link.send(bytes),
+    });
+    return new Call(connection, link, place, caller);
+  }
+
+  /** Connects, and goes as far as the credentials. */
+  static async openSession(place: Place, caller: Caller): Promise<Call> {
+    const call = await Call.open(place, caller);
+    try {
+      call.connection.hello();
+      await call.expect("ready", caller.handshakeTimeout);
+      if (call.connection.hasRooms) return call;
+      throw new Failure(EXIT.refused, `${place.host} runs a server without rooms, which knows no invitations`);
+    } catch (error) {
+      call[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** The account's salt, for a login. */
+  async salt(email: string) {
+    this.connection.askSalt(email);
+    return (await this.expect("salt")).salt;
+  }
+
+  /** The next event, which must be of that type. A {@link PeerError} where the server says no; else a Failure. */
+  async expect<T extends ClientEvent["type"]>(
+    type: T,
+    time = this.#caller.answerTimeout,
+  ): Promise<Extract<ClientEvent, { type: T }>> {
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      this.#link.close();
+    }, time);
+    try {
+      const event = await this.#next();
+      if (event && isOfType(event, type)) return event;
+      if (event) throw new Failure(EXIT.refused, `the server answered with something else ("${event.type}")`);
+      const why = isLate ? `did not answer within ${time / 1000} s` : "closed the connection without an answer";
+      throw new Failure(EXIT.unavailable, `the server ${why}; try again, or see that the address is right`);
+    } catch (error) {
+      throw error instanceof PeerError ? error : failureOf(error, this.#place.host);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #next(): Promise<ClientEvent | undefined> {
+    for (;;) {
+      const event = await this.connection.next();
+      if (event) return event;
+      const chunk = await this.#link.read();
+      if (!chunk) return undefined;
+      this.connection.receive(chunk);
+    }
+  }
+
+  /** Ends a session in order; whether the server's receipt still comes changes nothing. */
+  async quit(): Promise<void> {
+    await this.connection.quit();
+    await this.#link.finish();
+  }
+
+  [Symbol.dispose](): void {
+    this.#link.close();
+  }
+}
+
+function isOfType<T extends ClientEvent["type"]>(
+  event: ClientEvent,
+  type: T,
+): event is Extract<ClientEvent, { type: T }> {
+  return event.type === type;
+}
+
+/** What a command ends with for what went wrong in a call. */
+export function failureOf(error: unknown, host: string): Failure {
+  if (error instanceof Failure) return error;
+  const { status, reason } = endingOf(error, host);
+  return new Failure(status, reason);
+}

@@ -1,0 +1,244 @@
+/**
+ * `securechat invite`: the code that brings somebody in, made by the operator on the server's machine; with `--device`
+ * for a further device of one's own, asked of the server.
+ */
+
+import { type CodeToken, encodeCodeToken } from "../lib/code_token.ts";
+import { instant } from "../lib/ca_folder.ts";
+import { type CommandSpec, type Config, databaseOf, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import { Devices, INVITATION_LIFE } from "../lib/devices.ts";
+import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
+import { exists, readTextFile, shellWord } from "../lib/files.ts";
+import { loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";
+import { encodeJson } from "../lib/json.ts";
+import { isUsername, normaliseEmail } from "../lib/names.ts";
+import { printable } from "../lib/text.ts";
+import type { Trust } from "../lib/certificate_path.ts";
+import { type Certificate, parseCertificates } from "../lib/x509.ts";
+import { openStore, tlsPort } from "../server.ts";
+import { askFor, passwordFor, usage } from "./asking.ts";
+import { Call, failureOf } from "./call.ts";
+import { hostOf, JSON_FLAG } from "./making.ts";
+
+const OPTIONS = {
+  ttl: { type: "string", value: "TIME", describe: "how long the code serves: 30m, 24h or 7d [24h]" },
+  device: {
+    type: "boolean",
+    describe: "ask the server for a code for a further device of one's own, good for 15 minutes",
+  },
+  email: { type: "string", value: "ADDRESS", describe: "with --device: e-mail address of one's account" },
+  host: {
+    type: "string",
+    value: "HOST",
+    describe: "where people reach the server [the first name of its certificate]",
+  },
+  port: { type: "string", value: "PORT", describe: "the port for TLS there [TLS_PORT]" },
+  json: JSON_FLAG,
+} as const;
+
+const SPEC = {
+  name: "invite",
+  summary: "make the code that brings somebody in",
+  usage: `securechat invite NAME [--ttl TIME] [--host HOST] [--port PORT] [--certs DIR] [--data DIR] [--db URL]
+securechat invite --device [--email ADDRESS] [--host HOST] [--port PORT] [--certs DIR]
+
+The first runs on the server's machine, while the server runs or not, with the server's settings. The code, one line on
+stdout, goes to whom it is for, as secretly as a password: who uses it first is NAME. It serves once. They run:
+securechat join HOST CODE. The second is run by who is in already, for another device of theirs.
+
+Examples:
+  securechat invite alice
+  securechat invite alice --ttl 7d --host chat.example.org --port 5001
+  securechat invite --device --host chat.example.org --email alice@example.org`,
+  options: OPTIONS,
+  settings: "invite",
+  positionals: { min: 0, max: 1, names: "NAME" },
+} as const satisfies CommandSpec<typeof OPTIONS>;
+
+type Options = ReturnType<typeof parseCommand<typeof OPTIONS>>["options"];
+
+/** Runs the command. */
+export async function run(args: string[]): Promise<ExitStatus> {
+  const { options, positionals: [name], flags } = parseCommand(args, SPEC);
+  const config = readConfig("invite", flags);
+  if (name === undefined && !options.device) throw usage("invite", "NAME is missing: the username that is invited");
+  const { username, token, expires } = name === undefined
+    ? await askDeviceCode(options, config, readConfig("chat", flags))
+    : await makeInvitation(name, options, config);
+  const code = encodeCodeToken(token);
+  const { host, port, authority, kind } = token;
+  const until = instant(expires);
+  console.log(options.json ? encodeJson({ username, kind, code, host, port, authority, expires: until }) : code);
+  console.error(
+    (kind === "device" ? "On the other device:" : `To be sent to ${username}:`) +
+      `\n  securechat join ${host} ${code}\nIt serves once, until ${until}, and is as secret as a password: ` +
+      `who uses it first is ${username}.`,
+  );
+  return EXIT.done;
+}
+
+interface Made {
+  readonly username: string;
+  readonly token: CodeToken;
+  /** Unix milliseconds. */
+  readonly expires: number;
+}
+
+// ---- by the operator
+
+/** `CLIENT: ` and the name have 64 characters in a certificate (RFC 5280 appendix A.1). */
+const MAX_NAME = 56;
+
+async function makeInvitation(username: string, options: Options, config: Config): Promise<Made> {
+  if (options.device || options.email !== undefined) {
+    throw usage("invite", "NAME is for an invitation, --device and --email are for a further device of one's own");
+  }
+  if (!isUsername(username) || username.length > MAX_NAME) {
+    throw usage(
+      "invite",
+      `"${
+        printable(username)
+      }" is no username: it has 1 to ${MAX_NAME} ASCII letters, digits, dots, underscores or hyphens`,
+    );
+  }
+  const life = lifeOf(options.ttl);
+  const where = await placeOf(options, config);
+  await mustIssue(config);
+  await mustBeServers(config);
+  const store = await openStore(config);
+  try {
+    const devices = new Devices({
+      store: store.rooms,
+      issue: () => Promise.resolve(undefined),
+      now: Date.now,
+      random: (size) => crypto.getRandomValues(new Uint8Array(size)),
+    });
+    const { code, expires } = await devices.makeCode(username, "invitation", life);
+    return { username, token: { ...where, kind: "invitation", secret: code }, expires };
+  } finally {
+    await store.close();
+  }
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+/** A code that lies about is a danger: a month. */
+const MAX_LIFE = 30 * 86_400_000;
+
+function lifeOf(text: string | undefined): number {
+  if (text === undefined) return INVITATION_LIFE;
+  const [, count = "", unit = ""] = /^(\d{1,7})([smhd])$/.exec(text) ?? [];
+  const life = Number(count) * (UNITS[unit] ?? 0);
+  if (life < 1 || life > MAX_LIFE) {
+    throw usage("invite", `--ttl ${printable(text)} is not a time as 30m, 24h or 7d, of 30 days at most`);
+  }
+  return life;
+}
+
+/** Where the server is reached, and its CA: what the code says beside its secret. */
+async function placeOf(options: Options, config: Config): Promise<Pick<CodeToken, "host" | "port" | "authority">> {
+  const { chain, trust } = await serverIn(config.CERT_DIR);
+  const names = chain[0]?.hostNames?.dnsNames ?? [];
+  const host = options.host === undefined
+    ? names.find((name) => name !== "localhost") ?? "localhost"
+    : hostOf(options.host);
+  const authority = authorityOf(chain, trust);
+  if (!authority) {
+    throw new Failure(
+      EXIT.usage,
+      `${pathIn(config.CERT_DIR, "ca_cert.pem")} does not hold the CA of server_cert.pem beside it`,
+    );
+  }
+  return { host, port: portOf(options, config), authority: authority.fingerprint };
+}
+
+async function serverIn(dir: string): Promise<{ chain: readonly Certificate[]; trust: Trust }> {
+  const trust = await loadTrust(dir);
+  const path = pathIn(dir, "server_cert.pem");
+  const pem = await readTextFile(
+    path,
+    `there is no ${path}: invitations are made on the server's machine; name its folder with --certs`,
+  );
+  return { chain: parseCertificates(pem), trust };
+}
+
+/** The CA that a chain ends in. */
+function authorityOf(chain: readonly Certificate[], { authorities }: Trust): Certificate | undefined {
+  return authorities.find(({ subjectName }) => subjectName === chain.at(-1)?.issuerName);
+}
+
+function portOf({ port }: Options, config: Config): number {
+  const found = port === undefined ? tlsPort(config) : /^\d{1,5}$/.test(port) ? Number(port) : NaN;
+  if (found === "off") {
+    throw usage(
+      "invite",
+      "the server has no port for TLS (TLS_PORT is off), and nobody joins without; name one with --port",
+    );
+  }
+  if (found >= 1 && found <= 65_535) return found;
+  throw usage(
+    "invite",
+    port === undefined
+      ? "the port is one that the system chooses; say with --port which the server has for TLS"
+      : `--port ${printable(port)} is not a port from 1 to 65535`,
+  );
+}
+
+/** Without an issuing CA the server signs no requests. */
+async function mustIssue({ CERT_DIR }: Config): Promise<void> {
+  const path = pathIn(CERT_DIR, "issuing_cert.pem");
+  if (await exists(path)) return;
+  throw new Failure(
+    EXIT.usage,
+    `there is no ${path}, with which the server signs the certificates of who is invited; make one with: ` +
+      `${PROGRAM} ca issuing${CERT_DIR === "certs" ? "" : ` --certs ${shellWord(CERT_DIR)}`}`,
+  );
+}
+
+/** A code in a new, empty database would serve nobody. */
+async function mustBeServers(config: Config): Promise<void> {
+  const path = `${config.DATA_DIR}/securechat.db`;
+  if (databaseOf(config).kind !== "sqlite" || await exists(path)) return;
+  throw new Failure(
+    EXIT.usage,
+    `there is no ${path}: name the server's folder with --data, or start the server once: ${PROGRAM} serve`,
+  );
+}
+
+// ---- for a further device
+
+async function askDeviceCode(options: Options, config: Config, chat: Config): Promise<Made> {
+  if (options.ttl !== undefined) {
+    throw usage("invite", "--ttl is for an invitation; a code for a device has 15 minutes");
+  }
+  const dir = config.CERT_DIR;
+  const identity = await loadIdentity(dir, "client", { passphraseFile: chat.SECURECHAT_KEY_PASSPHRASE_FILE });
+  const { authorities: [authority] } = await loadTrust(dir);
+  if (!authority) throw new RangeError("ca_cert.pem has a CA");
+  const host = options.host === undefined ? chat.SERVER_HOST : hostOf(options.host);
+  const place = { host, port: portOf(options, config), authority };
+  const email = await askFor("invite", {
+    prompt: "E-mail: ",
+    flag: "--email",
+    given: options.email,
+    parse: normaliseEmail,
+  });
+  const password = await passwordFor("invite", chat.SECURECHAT_PASSWORD_FILE, false);
+  const caller = {
+    identity,
+    handshakeTimeout: chat.HANDSHAKE_TIMEOUT * 1000,
+    answerTimeout: chat.ANSWER_TIMEOUT * 1000,
+  };
+  try {
+    using call = await Call.openSession(place, caller);
+    await call.connection.login({ email, password, salt: await call.salt(email) });
+    const { username } = await call.expect("welcome");
+    call.connection.request({ type: "code", id: 0 });
+    const { frame } = await call.expect("frame");
+    if (frame.type !== "code") throw new Failure(EXIT.refused, "the server answered with something else than a code");
+    await call.quit();
+    const token = { host, port: place.port, authority: authority.fingerprint, kind: "device" as const };
+    return { username, token: { ...token, secret: frame.code }, expires: frame.expires };
+  } catch (error) {
+    throw failureOf(error, host);
+  }
+}

@@ -1,0 +1,313 @@
+/**
+ * `securechat join`: from a code to the rooms, with nothing but the program.
+ *
+ *     code → the CA's certificate, compared with the code → a key, made here → a certificate → an account → rooms
+ *
+ * What was done stays: CERT_DIR/joining names the code by a hash until the account is there, and while it does, the same
+ * command goes on from where it was cut off. Without that file a folder that holds an identity is left alone. The key is
+ * on the disk before its request leaves, and never leaves itself.
+ */
+
+import { encodeHex, equalBytes } from "../lib/bytes.ts";
+import { createRequest, generateKey } from "../lib/ca.ts";
+import { instant, pairIn } from "../lib/ca_folder.ts";
+import { findPath } from "../lib/certificate_path.ts";
+import { type CodeToken, parseCodeToken } from "../lib/code_token.ts";
+import { type CommandSpec, type Config, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
+import { createPrivateFolder, exists, readTextFile, shellWord, writeAtomically } from "../lib/files.ts";
+import { PeerError } from "../lib/handshake_client.ts";
+import { sha256 } from "../lib/hash.ts";
+import type { Welcome } from "../lib/message.ts";
+import { loadIdentity, loadKey, loadTrust, type PassphraseOptions, pathIn, readPassphrase } from "../lib/identity.ts";
+import { isUsername, normaliseEmail } from "../lib/names.ts";
+import { encodePrivateKey, publicKeyOf } from "../lib/private_key.ts";
+import { RoomRecords } from "../lib/room_records.ts";
+import { isTerminal } from "../lib/terminal.ts";
+import { type Certificate, parseCertificates } from "../lib/x509.ts";
+import { askFor, passwordFor } from "./asking.ts";
+import { Call, type Caller, failureOf, type Place } from "./call.ts";
+import { hostOf } from "./making.ts";
+
+const OPTIONS = {
+  email: { type: "string", value: "ADDRESS", describe: "e-mail address of the account" },
+  "no-chat": { type: "boolean", describe: "end when the account is there; without a terminal that is so in any case" },
+} as const;
+
+const SPEC = {
+  name: "join",
+  summary: "come in with a code: make a key, get its certificate, register",
+  usage: `securechat join [HOST] CODE [--email ADDRESS] [--no-chat] [--certs DIR]
+
+Checks that the server is the one that the code is of, makes a key on this machine, which it never leaves, has its
+certificate issued, and registers the name that the code was made for; or, with a code of "invite --device", adds this
+device to the account. HOST is needed only where the server has another name here than in the code. What was cut off goes
+on when the same command is run again. The password comes from the file that SECURECHAT_PASSWORD_FILE names, or is asked
+for.
+
+Examples:
+  securechat join chat.example.org securechat-1.q6urq…
+  SECURECHAT_PASSWORD_FILE=password.txt securechat join securechat-1.q6urq… --email ada@example.org --no-chat
+
+Exit status: 0 joined; 2 usage, a code that was mistyped, or a folder that holds another identity; 4 refused: the code
+was used or has ended, or the server isn't the code's; 5 the server can't be reached.`,
+  options: OPTIONS,
+  settings: "join",
+  positionals: { min: 1, max: 2, names: "CODE" },
+} as const satisfies CommandSpec<typeof OPTIONS>;
+
+/** Runs the command. */
+export async function run(args: string[]): Promise<ExitStatus> {
+  const { options, positionals, flags } = parseCommand(args, SPEC);
+  const config = readConfig("join", flags);
+  const code = parseCodeToken(positionals.at(-1) ?? "");
+  if (!code) {
+    throw new Failure(
+      EXIT.usage,
+      "this is no whole code: it was cut or mistyped; copy it again, all of it: it begins with securechat-1 and a dot",
+    );
+  }
+  const host = positionals[1] === undefined ? code.host : hostOf(positionals[0] ?? "");
+  const joining = await Joining.open(config, code, host);
+  try {
+    await joining.checkAuthority();
+    const email = await askFor("join", {
+      prompt: "E-mail: ",
+      flag: "--email",
+      given: options.email,
+      parse: normaliseEmail,
+    });
+    const password = await passwordFor("join", config.SECURECHAT_PASSWORD_FILE, code.kind === "invitation");
+    const leaf = await joining.certify();
+    const welcome = await joining.enter({ email, password });
+    const { username } = welcome;
+    await joining.end();
+    console.error(
+      `You are ${username} on ${host}. Your certificate, in ${config.CERT_DIR}, is good until ` +
+        `${instant(leaf.notAfter).slice(0, 10)}; its key is on this machine alone.`,
+    );
+    const isKept = await keepToken(config, host, welcome);
+    const next = roomsArguments(config, { host, port: code.port, email });
+    if (isKept && !options["no-chat"] && isTerminal()) return await (await import("./rooms.ts")).run(next);
+    console.error(`Next: ${PROGRAM} rooms ${next.map(shellWord).join(" ")}`);
+    return EXIT.done;
+  } catch (error) {
+    throw failureOf(error, host);
+  }
+}
+
+/** Keeps the session's token for `rooms`, so that nobody types the password again; whether that could be. */
+async function keepToken({ TRANSCRIPT_DIR }: Config, host: string, { username, token }: Welcome): Promise<boolean> {
+  try {
+    const records = await RoomRecords.open(TRANSCRIPT_DIR, host);
+    await records.claim(username);
+    await records.keepToken(token);
+    await records.close();
+    return true;
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    console.error(error.message); // the records of somebody else: joined is joined all the same
+    return false;
+  }
+}
+
+function roomsArguments(
+  { CERT_DIR, TRANSCRIPT_DIR }: Config,
+  { host, port, email }: { host: string; port: number; email: string },
+): string[] {
+  return [
+    ...["--host", host, "--tls-port", String(port), "--email", email],
+    ...CERT_DIR === "certs" ? [] : ["--certs", CERT_DIR],
+    ...TRANSCRIPT_DIR === "transcripts" ? [] : ["--transcripts", TRANSCRIPT_DIR],
+  ];
+}
+
+/** Who is to be let in. */
+interface Login {
+  readonly email: string;
+  readonly password: string;
+}
+
+/** A folder on its way to an identity. */
+class Joining {
+  readonly #dir: string;
+  readonly #code: CodeToken;
+  readonly #place: Place;
+  readonly #caller: Caller;
+  readonly #passphrase: PassphraseOptions;
+  /** Whether the certificate is there from an earlier run with this code. */
+  readonly #goesOn: boolean;
+  #authority: Certificate | undefined;
+
+  private constructor(config: Config, code: CodeToken, { host, goesOn }: { host: string; goesOn: boolean }) {
+    this.#dir = config.CERT_DIR;
+    this.#code = code;
+    this.#place = { host, port: code.port };
+    this.#caller = {
+      handshakeTimeout: config.HANDSHAKE_TIMEOUT * 1000,
+      answerTimeout: config.ANSWER_TIMEOUT * 1000,
+    };
+    this.#passphrase = { passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE };
+    this.#goesOn = goesOn;
+  }
+
+  /** Failure (2) where the folder is somebody's already. Nothing is written yet. */
+  static async open(config: Config, code: CodeToken, host: string): Promise<Joining> {
+    const dir = config.CERT_DIR;
+    const { certificate, key } = pairIn(dir, "client");
+    const mark = markIn(dir);
+    const isOwn = await exists(mark);
+    for (const path of isOwn ? [] : [key, certificate]) {
+      if (!await exists(path)) continue;
+      throw new Failure(
+        EXIT.usage,
+        `${path} is there already: ${dir} holds an identity, and nothing is overwritten; choose another folder with --certs`,
+      );
+    }
+    const goesOn = isOwn && await readTextFile(mark) === nameOf(code) && await exists(certificate);
+    return new Joining(config, code, { host, goesOn });
+  }
+
+  /** Asks for the CA's certificate, over a connection that proves nothing, and compares it with the code. */
+  async checkAuthority(): Promise<void> {
+    const { host, port } = this.#place;
+    using call = await Call.open(this.#place, this.#caller);
+    call.connection.askAuthority();
+    const { pem } = await call.expect("authority");
+    const shown = parseCertificates(pem, MAX_AUTHORITIES);
+    this.#authority = shown.find(({ fingerprint }) => fingerprint === this.#code.authority);
+    if (!this.#authority) {
+      throw new Failure(
+        EXIT.refused,
+        `DANGER: ${host}:${port} is not the server that the code is of (its CA is ${
+          shown[0]?.fingerprint
+        }, the code's ` +
+          `${this.#code.authority}), or somebody sits in between; nothing was sent; ask who sent you the code`,
+      );
+    }
+    if (!await exists(pathIn(this.#dir, "ca_cert.pem"))) return;
+    const { authorities } = await loadTrust(this.#dir);
+    if (authorities.some(({ fingerprint }) => fingerprint === this.#code.authority)) return;
+    throw new Failure(
+      EXIT.usage,
+      `${pathIn(this.#dir, "ca_cert.pem")} is another server's CA; choose another folder with --certs`,
+    );
+  }
+
+  /** The certificate: that of an earlier run, or one that is issued now for the key of this folder. */
+  async certify(): Promise<Certificate> {
+    const files = pairIn(this.#dir, "client");
+    if (this.#goesOn) return leafOf(await readTextFile(files.certificate));
+    const key = await this.#key(files.key);
+    using call = await Call.open(this.#trusted(), this.#caller);
+    call.connection.askCertificate({ code: this.#code.secret, csr: await createRequest(key) });
+    const { pem } = await call.expect("certificate").catch((error) => {
+      if (!(error instanceof PeerError) || error.frame.errorType !== "bad-cert") throw error;
+      throw new Failure(
+        EXIT.refused,
+        "the server issues no certificates: whoever runs it needs an issuing CA (securechat ca issuing)",
+      );
+    });
+    const chain = parseCertificates(pem);
+    const [leaf] = chain;
+    const path = await findPath(chain, { authorities: [this.#known()], revocations: [] }, { purpose: "client" });
+    const [problem] = path.problems(Date.now(), "current");
+    if (problem !== undefined) throw new ProtocolError("bad-cert", problem);
+    if (!leaf || !equalBytes(leaf.publicKey, publicKeyOf(key)) || !isUsername(usernameOf(leaf))) {
+      throw new Failure(EXIT.refused, "the server issued a certificate that isn't for this key; tell whoever runs it");
+    }
+    await this.#keepAuthority();
+    await writeAtomically(files.certificate, chain.map(({ pem }) => pem).join(""), { replace: true });
+    return leaf;
+  }
+
+  /** The folder's key, made and written before it is used. */
+  async #key(path: string) {
+    const { passphraseFile } = this.#passphrase;
+    await createPrivateFolder(this.#dir);
+    // The mark first: a key without it is somebody else's.
+    await writeAtomically(markIn(this.#dir), nameOf(this.#code), { mode: 0o600, replace: true });
+    if (!await exists(path)) {
+      const passphrase = passphraseFile === undefined ? undefined : await readPassphrase(passphraseFile);
+      const random = (size: number) => crypto.getRandomValues(new Uint8Array(size));
+      await writeAtomically(path, await encodePrivateKey(await generateKey(), passphrase, random), { mode: 0o600 });
+    }
+    return await loadKey(path, this.#passphrase);
+  }
+
+  async #keepAuthority(): Promise<void> {
+    const path = pathIn(this.#dir, "ca_cert.pem");
+    if (!await exists(path)) await writeAtomically(path, this.#known().pem);
+  }
+
+  /** Registers, or enrols; who one is now. */
+  async enter(login: Login): Promise<Welcome> {
+    const identity = await loadIdentity(this.#dir, "client", this.#passphrase);
+    const username = usernameOf(leafOf(identity.pem));
+    const caller = { ...this.#caller, identity };
+    const how = this.#code.kind === "invitation" ? "register" : "enrol";
+    const attempt = async (how: "register" | "enrol" | "login") => {
+      using call = await Call.openSession(this.#trusted(), caller);
+      if (how === "register") await call.connection.register({ ...login, username });
+      else {
+        const known = { ...login, salt: await call.salt(login.email), code: this.#code.secret };
+        await (how === "enrol" ? call.connection.enrol(known) : call.connection.login(known));
+      }
+      const welcome = await call.expect("welcome");
+      await call.quit();
+      return welcome;
+    };
+    try {
+      return await attempt(how);
+    } catch (error) {
+      const other = error instanceof PeerError ? this.#otherWay(error.frame.errorType) : undefined;
+      if (!other) throw error;
+      // Why the second way fails as well says less than why the first did.
+      return await attempt(other).catch((second) => {
+        throw second instanceof PeerError ? error : second;
+      });
+    }
+  }
+
+  /** What is left to try when the account is there already: from an earlier run that was cut off, or from before. */
+  #otherWay(refusal: string): "enrol" | "login" | undefined {
+    if (refusal === "user-exists") return "enrol";
+    return refusal === "auth-failed" && this.#goesOn ? "login" : undefined;
+  }
+
+  /** The folder is an identity's like any other. */
+  async end(): Promise<void> {
+    await Deno.remove(markIn(this.#dir));
+  }
+
+  #known(): Certificate {
+    if (!this.#authority) throw new Error("the CA wasn't checked");
+    return this.#authority;
+  }
+
+  #trusted(): Place {
+    return { ...this.#place, authority: this.#known() };
+  }
+}
+
+/** As many as a CERT_DIR may trust. */
+const MAX_AUTHORITIES = 64;
+
+function markIn(dir: string): string {
+  return `${dir}/joining`;
+}
+
+/** A code as the mark names it: by a hash, which opens nothing. */
+function nameOf({ secret }: CodeToken): string {
+  return `${encodeHex(sha256(secret))}\n`;
+}
+
+function leafOf(pem: string): Certificate {
+  const [leaf] = parseCertificates(pem);
+  if (!leaf) throw new RangeError("a parsed file has a certificate");
+  return leaf;
+}
+
+function usernameOf({ commonNames: [name = ""] }: Certificate): string {
+  return name.replace(/^CLIENT: /, "");
+}
