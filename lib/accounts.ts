@@ -19,7 +19,7 @@ import { type Bytes, type Clock, encodeUtf8 } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
 import { hmacSha256 } from "./hash.ts";
 import { type PasswordCheck, passwordDigest, type PasswordQueue, unmatchableRecord } from "./password.ts";
-import { type AuditEvent, type AuditRow, type Store, StoreUnavailable, type User } from "./store.ts";
+import { type AuditEvent, type AuditRow, type Store, type User, withoutStore } from "./store.ts";
 import { sourceOf, Throttle } from "./throttle.ts";
 
 /** The longest that a failed login waits for its answer: clients give up on a silent server after some time. */
@@ -232,10 +232,4 @@ export class Accounts {
       ...reason === undefined ? {} : { reason },
     });
   }
-}
-
-function withoutStore(error: unknown): unknown {
-  return error instanceof StoreUnavailable
-    ? new ProtocolError("server-error", "The server cannot reach its accounts now; try again in a moment.")
-    : error;
 }

@@ -32,7 +32,7 @@ import type { Attendee } from "./room.ts";
 import type { RoomRequest } from "./room_message.ts";
 import type { RoomStore } from "./room_store.ts";
 import type { Spool } from "./spool.ts";
-import { type AuditEvent, type Store, StoreUnavailable } from "./store.ts";
+import { type AuditEvent, type Store, withoutStore } from "./store.ts";
 import { TranscriptSummary } from "./transcript.ts";
 import type { Link } from "./transport.ts";
 
@@ -447,7 +447,12 @@ export class Conversation {
   #answerTo(error: unknown): ProtocolError {
     const { log } = this.#shared;
     if (error instanceof ProtocolError) {
-      log.info("conversation ended", { ...this.#who(), error: error.code, reason: error.message });
+      // A cause is the server's own trouble.
+      log[error.cause === undefined ? "info" : "error"]("conversation ended", {
+        ...this.#who(),
+        error: error.code,
+        reason: messageOf(error),
+      });
       return error;
     }
     log.error("conversation failed", { ...this.#who(), reason: messageOf(error) });
@@ -470,13 +475,6 @@ export class Conversation {
     });
     this.#shared.log.info("session closed", { ...this.#who(), messages: summary?.count ?? 0 });
   }
-}
-
-/** The database's absence as the client is told of it; every other error as it is. */
-function withoutStore(error: unknown): unknown {
-  return error instanceof StoreUnavailable
-    ? new ProtocolError("server-error", "The server can't reach its database now; try again in a moment.")
-    : error;
 }
 
 /** Errors that leave an audit row of their own; those of credentials are recorded where they are decided. */

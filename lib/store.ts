@@ -8,6 +8,7 @@
  */
 
 import type { Bytes } from "./bytes.ts";
+import { ProtocolError } from "./errors.ts";
 
 /** An account. `passwordRecord` is the slow hash with its parameters (`password.ts`), or the seed's 64 hex digits. */
 export interface User {
@@ -115,6 +116,13 @@ export function userOf(row: Readonly<Record<string, unknown>>): User {
 
 /** Thrown where the database doesn't answer or can't take a write now. It may be back later. */
 export class StoreUnavailable extends Error {}
+
+/** The database's absence as a client is told of it, with the cause for the log; every other error as it is. */
+export function withoutStore(error: unknown): unknown {
+  if (!(error instanceof StoreUnavailable)) return error;
+  const told = new ProtocolError("server-error", "The server can't reach its database now; try again in a moment.");
+  return Object.assign(told, { cause: error });
+}
 
 /** A database of accounts, sessions and audit rows. Every method may throw {@link StoreUnavailable}. */
 export interface Store {
