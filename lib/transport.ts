@@ -168,28 +168,28 @@ export async function connectTls(
 
 /** Listens for TLS with a certificate chain and its key, both PEM. Failure (5) as {@link listen}. */
 export function listenTls(host: string, port: number, pair: { cert: string; key: string }): Deno.TlsListener {
-  return listening(host, port, () => Deno.listenTls({ hostname: host, port, ...pair }));
+  return listening(host, port, "--tls-port", () => Deno.listenTls({ hostname: host, port, ...pair }));
 }
 
 /** Listens. Failure (5) with what to do where the port is taken or not ours to take. */
 export function listen(host: string, port: number): Deno.TcpListener {
-  return listening(host, port, () => Deno.listen({ hostname: host, port }));
+  return listening(host, port, "--port", () => Deno.listen({ hostname: host, port }));
 }
 
-function listening<Listener>(host: string, port: number, open: () => Listener): Listener {
+function listening<Listener>(host: string, port: number, flag: string, open: () => Listener): Listener {
   try {
     return open();
   } catch (error) {
     if (error instanceof Deno.errors.AddrInUse) {
       throw new Failure(
         EXIT.unavailable,
-        `port ${port} on ${host} is in use; stop what listens there, or choose another with --port`,
+        `port ${port} on ${host} is in use; stop what listens there, or choose another with ${flag}`,
       );
     }
     if (error instanceof Deno.errors.PermissionDenied) {
       throw new Failure(
         EXIT.unavailable,
-        `port ${port} may not be opened by this user; choose one above 1023 with --port`,
+        `port ${port} may not be opened by this user; choose one above 1023 with ${flag}`,
       );
     }
     throw new Failure(EXIT.unavailable, `cannot listen on ${host}:${port}; --host must be an address of this machine`);

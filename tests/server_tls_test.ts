@@ -1,4 +1,5 @@
 import { assert } from "./assert.ts";
+import { Failure } from "../lib/errors.ts";
 import { writeAtomically } from "../lib/files.ts";
 import { encodePrivateKey } from "../lib/private_key.ts";
 import { connectTls } from "../lib/transport.ts";
@@ -37,6 +38,14 @@ Deno.test({
       assert.match(stdout, /CN = SERVER: localhost/);
     });
   },
+});
+
+Deno.test("a TLS port that is in use is told with its own flag", async () => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await assert.rejects(
+    withServer({ TLS_PORT: String(taken.addr.port) }, () => Promise.resolve()),
+    (error) => error instanceof Failure && /is in use; .* another with --tls-port$/.test(error.message),
+  );
 });
 
 Deno.test("a renewed server certificate is taken up without a restart, on both ports", async () => {
