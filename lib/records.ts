@@ -82,7 +82,11 @@ export class Records {
 
   async #keepAuthorities(pem: string): Promise<void> {
     const path = `${this.#dir}/${this.#authorities}`;
-    if (!await exists(path)) await writeAtomically(path, pem).catch(() => {}); // another chat may have been faster
+    if (!await exists(path)) {
+      await writeAtomically(path, pem).catch(async (error) => {
+        if (!await exists(path)) throw error; // else another chat was faster
+      });
+    }
     if (await Deno.readTextFile(path) === pem) return;
     this.#authorities = `ca_cert_${this.#stamp}.pem`;
     await writeAtomically(`${this.#dir}/${this.#authorities}`, pem, { replace: true });

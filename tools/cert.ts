@@ -454,7 +454,9 @@ async function check(args: string[]): Promise<ExitStatus> {
     console.log(encodeJson({ good, at: instant(at), path: subjects, problems, revocation_lists: lists }));
   } else if (good) console.log(`good: ${subjects.map((subject) => `"${subject}"`).join(", by ")}`);
   else console.log(["not good:", ...problems.map((problem) => `- ${problem}`)].join("\n"));
-  if (lists === 0 && !options.json) console.error("Nobody asked whether it was revoked: name a list with --crl.");
+  if (good && lists === 0 && !options.json) {
+    console.error("Nobody asked whether it was revoked: name a list with --crl.");
+  }
   return good ? EXIT.done : EXIT.no;
 }
 
