@@ -8,7 +8,10 @@
  * A {@link Failure} is what a command ends with: one sentence for the person at the terminal and an exit status.
  */
 
-/** The codes of protocol.md section 9. Those of rooms are known here, so that a peer's use of them is understood. */
+/** The codes that refuse a request of a room, and end nothing. */
+export const ROOM_ERRORS = ["bad-envelope", "no-room", "not-member", "forbidden", "muted", "old-epoch"] as const;
+
+/** The codes of protocol.md section 9. */
 export const ERROR_TYPES = [
   "bad-frame",
   "too-large",
@@ -27,12 +30,7 @@ export const ERROR_TYPES = [
   "busy",
   "shutdown",
   "server-error",
-  "bad-envelope",
-  "no-room",
-  "not-member",
-  "forbidden",
-  "muted",
-  "old-epoch",
+  ...ROOM_ERRORS,
 ] as const;
 
 /** One of {@link ERROR_TYPES}. */

@@ -16,7 +16,7 @@ import type { Clock, Random } from "./bytes.ts";
 import { findPath, type Trust } from "./certificate_path.ts";
 import { Connection, type OutgoingFrame, proofInput } from "./connection.ts";
 import { DhKey, type Group, GROUP_14, GROUP_2 } from "./dh.ts";
-import { ProtocolError } from "./errors.ts";
+import { ProtocolError, ROOM_ERRORS } from "./errors.ts";
 import { type Frame, LIMIT_AFTER_LOGIN } from "./frame.ts";
 import type { SigningIdentity } from "./handshake_server.ts";
 import { encodeJson, type Json, type JsonObject, member, repeatedName } from "./json.ts";
@@ -45,15 +45,7 @@ import type { State } from "./transitions.ts";
 import { type Certificate, parseCertificates } from "./x509.ts";
 
 const FRAME_TYPES: ReadonlySet<string> = new Set(ROOM_FRAMES);
-/** Errors of rooms, which refuse a request and end nothing (rooms.md section 3, protocol.md section 1). */
-const REFUSALS: ReadonlySet<string> = new Set([
-  "bad-envelope",
-  "no-room",
-  "not-member",
-  "forbidden",
-  "muted",
-  "old-epoch",
-]);
+const REFUSALS: ReadonlySet<string> = new Set(ROOM_ERRORS);
 
 /** The server ended the conversation with an error frame; its words are its own and not to be trusted. */
 export class PeerError extends Error {

@@ -11,7 +11,7 @@
 
 import { hasBodyForm } from "./aes_cbc.ts";
 import { type Bytes, parseBase64, parseUtf8 } from "./bytes.ts";
-import { ProtocolError } from "./errors.ts";
+import { badField, bytes, count, text } from "./fields.ts";
 import { isJsonObject, type Json, type JsonObject, member, parseJson, repeatedName } from "./json.ts";
 import { isUsername, normaliseEmail } from "./names.ts";
 
@@ -224,33 +224,10 @@ export function parseErrorFrame(fields: JsonObject): PeerErrorFrame {
   };
 }
 
-function badField(name: string, what: string): ProtocolError {
-  return new ProtocolError("bad-frame", `The field \`${name}\` must be ${what}.`);
-}
-
-function text(fields: JsonObject, name: string): string {
-  const value = member(fields, name);
-  if (typeof value !== "string") throw badField(name, "a string");
-  return value;
-}
-
 function integer(fields: JsonObject, name: string): bigint {
   const value = member(fields, name);
   if (typeof value !== "number" && typeof value !== "bigint") throw badField(name, "a plain integer");
   return BigInt(value);
-}
-
-function count(fields: JsonObject, name: string): number {
-  const value = member(fields, name);
-  if (typeof value !== "number") throw badField(name, "an integer from 0 to 2^53 - 1");
-  return value;
-}
-
-function bytes(fields: JsonObject, name: string, size?: number): Bytes {
-  const value = parseBase64(text(fields, name));
-  if (!value) throw badField(name, "base64 with padding");
-  if (size !== undefined && value.length !== size) throw badField(name, `base64 of ${size} bytes`);
-  return value;
 }
 
 function sized(value: Json | undefined, size: number): Bytes | undefined {

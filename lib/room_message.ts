@@ -14,6 +14,7 @@ import { hasBodyForm } from "./aes_cbc.ts";
 import { type Bytes, encodeBase64, parseBase64 } from "./bytes.ts";
 import { type Checkpoint, parseCheckpoint } from "./checkpoint.ts";
 import { ProtocolError } from "./errors.ts";
+import { badField, bytes, count, text } from "./fields.ts";
 import type { Frame } from "./frame.ts";
 import { isJsonList, isJsonObject, type Json, type JsonObject, member, OddNumber } from "./json.ts";
 import { isRoomName } from "./names.ts";
@@ -96,7 +97,7 @@ export interface IdentifiedRequest {
 /** The request in a frame of one of {@link ROOM_REQUESTS}. */
 export function parseRequest({ type, fields }: Frame): IdentifiedRequest {
   const id = member(fields, "id");
-  if (id !== undefined && !isAnyInteger(id)) throw bad("id", "an integer");
+  if (id !== undefined && !isAnyInteger(id)) throw badField("id", "an integer");
   return { request: parseByType(type, fields), id };
 }
 
@@ -104,9 +105,9 @@ function parseByType(type: string, fields: JsonObject): RoomRequest {
   switch (type) {
     case "create": {
       const history = text(fields, "history");
-      if (history !== "all" && history !== "since_join") throw bad("history", '"all" or "since_join"');
+      if (history !== "all" && history !== "since_join") throw badField("history", '"all" or "since_join"');
       const inviteOnly = member(fields, "invite_only");
-      if (typeof inviteOnly !== "boolean") throw bad("invite_only", "true or false");
+      if (typeof inviteOnly !== "boolean") throw badField("invite_only", "true or false");
       return { type, room: room(fields), mode: text(fields, "mode"), history, inviteOnly };
     }
     case "join": {
@@ -144,8 +145,8 @@ function parseByType(type: string, fields: JsonObject): RoomRequest {
 
 function parsePost(fields: JsonObject): PostFields {
   const [ct, body] = [bytes(fields, "ct"), bytes(fields, "body")];
-  if (ct.length !== LINE_CT_SIZE) throw bad("ct", `base64 of ${LINE_CT_SIZE} bytes`);
-  if (!hasBodyForm(body)) throw bad("body", "an IV and whole blocks of ciphertext");
+  if (ct.length !== LINE_CT_SIZE) throw badField("ct", `base64 of ${LINE_CT_SIZE} bytes`);
+  if (!hasBodyForm(body)) throw badField("body", "an IV and whole blocks of ciphertext");
   return {
     room: room(fields),
     epoch: count(fields, "epoch"),
@@ -346,7 +347,7 @@ const ERASED = encodeBase64(new Uint8Array(32));
 
 function checkpointOf(value: Json): Checkpoint {
   const checkpoint = parseCheckpoint(value);
-  if (!checkpoint) throw bad("checkpoint", "a checkpoint: time, size, root, sig, from");
+  if (!checkpoint) throw badField("checkpoint", "a checkpoint: time, size, root, sig, from");
   return checkpoint;
 }
 
@@ -370,49 +371,27 @@ function parseListedRoom(value: Json): ListedRoom {
   };
 }
 
-function bad(name: string, what: string): ProtocolError {
-  return new ProtocolError("bad-frame", `The field \`${name}\` must be ${what}.`);
-}
-
 function isAnyInteger(value: Json): boolean {
   return typeof value === "number" || typeof value === "bigint" ||
     (value instanceof OddNumber && /^-[0-9]+$/.test(value.source));
 }
 
-function text(fields: JsonObject, name: string): string {
-  const value = member(fields, name);
-  if (typeof value !== "string") throw bad(name, "a string");
-  return value;
-}
-
 function room(fields: JsonObject): string {
   const value = text(fields, "room");
-  if (!isRoomName(value)) throw bad("room", "the name of a room, as #ops, or of a conversation, as @ada,@bob");
-  return value;
-}
-
-function count(fields: JsonObject, name: string): number {
-  const value = member(fields, name);
-  if (typeof value !== "number") throw bad(name, "an integer from 0 to 2^53 - 1");
+  if (!isRoomName(value)) throw badField("room", "the name of a room, as #ops, or of a conversation, as @ada,@bob");
   return value;
 }
 
 function hex64(fields: JsonObject, name: string): string {
   const value = text(fields, name);
-  if (!/^[0-9a-f]{64}$/.test(value)) throw bad(name, "64 lower-case hex digits");
-  return value;
-}
-
-function bytes(fields: JsonObject, name: string): Bytes {
-  const value = parseBase64(text(fields, name));
-  if (!value) throw bad(name, "base64 with padding");
+  if (!/^[0-9a-f]{64}$/.test(value)) throw badField(name, "64 lower-case hex digits");
   return value;
 }
 
 function list(fields: JsonObject, name: string): readonly Json[] {
   const value = member(fields, name);
   if (value === undefined || !isJsonList(value) || value.length > MAX_PAGE) {
-    throw bad(name, `a list of ${MAX_PAGE} at most`);
+    throw badField(name, `a list of ${MAX_PAGE} at most`);
   }
   return value;
 }
@@ -420,19 +399,19 @@ function list(fields: JsonObject, name: string): readonly Json[] {
 function base64List(fields: JsonObject, name: string, most: number): Bytes[] {
   return list(fields, name).map((value) => {
     const parsed = typeof value === "string" ? parseBase64(value) : undefined;
-    if (!parsed || list(fields, name).length > most) throw bad(name, "a list of base64");
+    if (!parsed || list(fields, name).length > most) throw badField(name, "a list of base64");
     return parsed;
   });
 }
 
 function hashes(fields: JsonObject, name: string): Bytes[] {
   const all = base64List(fields, name, MAX_HASHES);
-  if (all.some((hash) => hash.length !== 32)) throw bad(name, "a list of base64 of 32 bytes");
+  if (all.some((hash) => hash.length !== 32)) throw badField(name, "a list of base64 of 32 bytes");
   return all;
 }
 
 function object(value: Json, name: string): JsonObject {
-  if (!isJsonObject(value)) throw bad(name, "a list of objects");
+  if (!isJsonObject(value)) throw badField(name, "a list of objects");
   return value;
 }
 

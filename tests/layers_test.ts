@@ -24,6 +24,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "checkpoint",
     "envelope",
     "code_token",
+    "fields",
     "frame",
     "message",
     "receipt",

@@ -1,0 +1,37 @@
+/**
+ * Fields of a frame, as every frame's parser takes them: `text(fields, "reason")`, `count(fields, "seqno")`.
+ *
+ * A field that is missing or of another kind throws `bad-frame` with its name (protocol.md section 1). Which fields a
+ * frame has stands in `message.ts` and `room_message.ts`.
+ */
+
+import { type Bytes, parseBase64 } from "./bytes.ts";
+import { ProtocolError } from "./errors.ts";
+import { type JsonObject, member } from "./json.ts";
+
+/** What refuses a field that is not as it must be. */
+export function badField(name: string, what: string): ProtocolError {
+  return new ProtocolError("bad-frame", `The field \`${name}\` must be ${what}.`);
+}
+
+/** A string. */
+export function text(fields: JsonObject, name: string): string {
+  const value = member(fields, name);
+  if (typeof value !== "string") throw badField(name, "a string");
+  return value;
+}
+
+/** An integer from 0 to 2^53 − 1. */
+export function count(fields: JsonObject, name: string): number {
+  const value = member(fields, name);
+  if (typeof value !== "number") throw badField(name, "an integer from 0 to 2^53 - 1");
+  return value;
+}
+
+/** Base64, of so many bytes where `size` says. */
+export function bytes(fields: JsonObject, name: string, size?: number): Bytes {
+  const value = parseBase64(text(fields, name));
+  if (!value) throw badField(name, "base64 with padding");
+  if (size !== undefined && value.length !== size) throw badField(name, `base64 of ${size} bytes`);
+  return value;
+}
