@@ -116,7 +116,7 @@ interface CommandEntry {
 
 const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   init: {
-    summary: "make a CA, a server certificate and a first client certificate",
+    summary: "make two CAs, a server certificate and a first client certificate",
     load: () => import("./tools/init.ts"),
   },
   ca: { summary: "make a CA, or sign its revocation list anew", load: () => import("./tools/ca.ts") },

@@ -148,26 +148,27 @@ const SERVE: readonly Command[] = ["serve"];
 /** Who opens the server's database. */
 const DATABASE: readonly Command[] = ["serve", "invite"];
 
+/** The host, for who connects to it. */
+const THE_SERVER = "host or address of the server; localhost where it is 0.0.0.0 or ::";
+
 /** Every setting. The order is that of `.env.example` and of `--help`. */
 export const SETTINGS = {
   SERVER_HOST: fixed(host, "0.0.0.0", {
     flag: "host",
     commands: ["serve", "chat", "rooms", "export"],
     describe: "address to listen on; `chat` connects to it, and to localhost where it is 0.0.0.0 or ::",
-    describeFor: {
-      serve: "address to listen on",
-      chat: "host or address of the server; localhost where it is 0.0.0.0 or ::",
-    },
+    describeFor: { serve: "address to listen on", chat: THE_SERVER, rooms: THE_SERVER, export: THE_SERVER },
   }),
   SERVER_PORT: fixed(port, "5000", {
     flag: "port",
     commands: ["serve", "chat", "invite", "rooms"],
     describe: "TCP port; 0 lets the system choose one",
-    describeFor: { chat: "TCP port of the server" },
+    describeFor: { chat: "TCP port of the server", rooms: "the server's TCP port without TLS, for --plaintext" },
   }),
   TLS_PORT: open(tlsPort, {
     commands: ["serve", "invite", "rooms"],
     describe: "TCP port for TLS, version 2 alone; SERVER_PORT + 1 without it, `off` for none",
+    describeFor: { rooms: "the server's TCP port for TLS; SERVER_PORT + 1 without it" },
   }),
   CERT_DIR: fixed(path("DIR"), "certs", {
     flag: "certs",

@@ -25,10 +25,11 @@ const OPTIONS = {
 
 const SPEC = {
   name: "init",
-  summary: "make a CA, a server certificate and a first client certificate",
+  summary: "make two CAs, a server certificate and a first client certificate",
   usage: `securechat init [HOST…] [--certs DIR] [--client NAME] [--days N] [--bits N] [--passphrase]
 
-Every HOST, a name or an address, goes into the server's certificate: people reach the server under these alone.
+The CA signs the issuing CA below it, with which the server signs the certificates of people who have a code; so
+ca_private_key.pem can be kept elsewhere. Every HOST, a name or an address, goes into the server's certificate: people reach the server under these alone.
 Without one they are localhost and 127.0.0.1. Nothing is overwritten.
 
 Examples:
