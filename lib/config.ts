@@ -182,7 +182,7 @@ export const SETTINGS = {
   }),
   TRANSCRIPT_DIR: fixed(path("DIR"), "transcripts", {
     flag: "transcripts",
-    commands: ["chat", "join", "rooms", "export"],
+    commands: ["chat", "invite", "join", "rooms", "export"],
     describe: "transcripts and receipts that a client leaves",
   }),
   DB_URL: open(databaseUrl, {

@@ -133,6 +133,11 @@ export class RoomRecords implements ClientStore {
     });
   }
 
+  /** The token alone, while another program may be using the rest. */
+  static async tokenOf(transcripts: string, server: string): Promise<Bytes | undefined> {
+    return await new RoomRecords(`${transcripts}/rooms/${folderName(server)}`).token();
+  }
+
   /** The folder. */
   get dir(): string {
     return this.#dir;

@@ -9,7 +9,9 @@ import { sha256 } from "../lib/hash.ts";
 import { loadIdentity } from "../lib/identity.ts";
 import type { RunningServer } from "../server.ts";
 import { assert } from "./assert.ts";
-import { type Ended, run, temporaryFolder } from "./environment.ts";
+import { type Ended, program, run, skipUnless, temporaryFolder } from "./environment.ts";
+import { startMariadb } from "./mariadb.ts";
+import { openTerminal } from "./pty.ts";
 import { certificates, withServer } from "./server.ts";
 
 let made: Promise<string> | undefined;
@@ -33,12 +35,23 @@ interface Login {
 
 /** A server with an issuing CA, people's folders, and the commands as they are run there. */
 class Place {
-  constructor(readonly server: RunningServer, readonly dir: string, readonly certs: string) {}
+  constructor(
+    readonly server: RunningServer,
+    readonly dir: string,
+    readonly certs: string,
+    readonly settings: Readonly<Record<string, string>>,
+  ) {}
 
   invite(...args: string[]): Promise<Ended> {
     const own = ["--certs", this.certs, "--data", `${this.dir}/data`];
     const port = args.includes("--port") ? [] : ["--port", String(this.server.tlsPort)];
-    return run(["invite", ...args, ...port, ...own], { cwd: this.dir });
+    return run(["invite", ...args, ...port, ...own], { cwd: this.dir, env: this.settings });
+  }
+
+  /** `chat`, which knows no rooms, with the certificate that `init` made. */
+  chat(...args: string[]): Promise<Ended> {
+    const server = ["--host", "localhost", "--port", String(this.server.port), "--certs", this.certs];
+    return run(["chat", ...args, ...server], { cwd: this.dir, env: this.#password("alice"), stdin: "" });
   }
 
   /** The code of an invitation. */
@@ -52,24 +65,29 @@ class Place {
   join(
     folder: string,
     code: string,
-    { email = `${folder}@example.org`, password = "correct horse", env = {} }: Login = {},
+    { email = `${folder}@example.org`, ...login }: Login = {},
   ): Promise<Ended> {
-    return this.#asPerson(["join", code], folder, { email, password, env });
+    return this.#asPerson(["join", code], folder, { email, ...login });
   }
 
-  /** `invite --device`, as whoever has joined in that folder. */
-  device(folder: string): Promise<Ended> {
+  /** `invite --device`, as whoever has joined in that folder: with the token of before, or with the password. */
+  device(folder: string, how: "token" | "password"): Promise<Ended> {
     const server = ["--host", "localhost", "--port", String(this.server.tlsPort)];
-    return this.#asPerson(["invite", "--device", ...server], folder, { email: `${folder}@example.org` });
+    const who = how === "token" ? { env: { SECURECHAT_PASSWORD_FILE: "" } } : { email: `${folder}@example.org` };
+    return this.#asPerson(["invite", "--device", ...server], folder, who);
   }
 
-  #asPerson(args: string[], folder: string, { email = "", password = "correct horse", env = {} }: Login) {
+  #asPerson(args: string[], folder: string, { email, password, env = {} }: Login) {
+    return run([...args, "--certs", `${this.dir}/${folder}`, ...email === undefined ? [] : ["--email", email]], {
+      cwd: this.dir,
+      env: { ...this.#password(folder, password), TRANSCRIPT_DIR: `${this.dir}/${folder}.transcripts`, ...env },
+    });
+  }
+
+  #password(folder: string, password = "correct horse"): Readonly<Record<string, string>> {
     const file = `${this.dir}/${folder}.password`;
     Deno.writeTextFileSync(file, `${password}\n`, { mode: 0o600 });
-    return run([...args, "--certs", `${this.dir}/${folder}`, "--email", email], {
-      cwd: this.dir,
-      env: { SECURECHAT_PASSWORD_FILE: file, TRANSCRIPT_DIR: `${this.dir}/${folder}.transcripts`, ...env },
-    });
+    return { SECURECHAT_PASSWORD_FILE: file };
   }
 
   files(folder: string): string[] {
@@ -81,9 +99,13 @@ class Place {
   }
 }
 
-async function withPlace(test: (place: Place) => Promise<void>, certs?: string): Promise<void> {
+async function withPlace(
+  test: (place: Place) => Promise<void>,
+  { certs, settings = {} }: { certs?: string; settings?: Readonly<Record<string, string>> } = {},
+): Promise<void> {
   const dir = certs ?? await operator();
-  await withServer({ CERT_DIR: dir, LOGIN_DELAY_MS: "0" }, (server, data) => test(new Place(server, data, dir)));
+  const all = { CERT_DIR: dir, LOGIN_DELAY_MS: "0", ...settings };
+  await withServer(all, (server, data) => test(new Place(server, data, dir, settings)));
 }
 
 function assertDone({ status, stdout, stderr }: Ended): string {
@@ -137,6 +159,9 @@ Deno.test("a code that was cut or mistyped, has ended, or is of another server's
     const ended = await place.code("bob", "--ttl", "1s");
     await new Promise((go) => setTimeout(go, 1_100));
     assertSentence(await place.join("bob", ended), 4, /has ended; ask for another/);
+    const key = Deno.readTextFileSync(`${place.dir}/bob/client_private_key.pem`);
+    assertDone(await place.join("bob", await place.code("bob")));
+    assert.equal(Deno.readTextFileSync(`${place.dir}/bob/client_private_key.pem`), key, "nobody else has seen it");
 
     await withServer({}, async ({ tlsPort }) => { // its CA is another
       const elsewhere = await place.code("alice", "--port", String(tlsPort));
@@ -183,9 +208,11 @@ Deno.test("a join that was refused or cut off goes on with the same key and cert
 Deno.test("a code of invite --device brings a further device into the same account, with its password alone", async () => {
   await withPlace(async (place) => {
     assertDone(await place.join("alice", await place.code("alice")));
-    const invited = await place.device("alice");
+    const first = assertDone(await place.device("alice", "password"));
+    const invited = await place.device("alice", "token");
     const code = assertDone(invited);
     assert.match(invited.stderr, /^On the other device:\n/);
+    assert.notEqual(code, first);
     const wrong = { email: "alice@example.org", password: "wrong" };
     assertSentence(await place.join("laptop", code, wrong), 4, /the password is wrong/);
     const joined = await place.join("laptop", code, { email: "alice@example.org" });
@@ -197,6 +224,59 @@ Deno.test("a code of invite --device brings a further device into the same accou
     );
     assertSentence(await place.join("third", code, { email: "alice@example.org" }), 4, /was used, or has ended/);
   });
+});
+
+Deno.test("an invitation brings the certificate of who has an account from before, with its password", async () => {
+  await withPlace(async (place) => {
+    assertDone(await place.chat("--register", "--username", "alice", "--email", "alice@example.org"));
+    const joined = await place.join("alice", await place.code("alice"));
+    assertDone(joined);
+    assert.match(joined.stderr, /^You are alice on localhost\./);
+  });
+});
+
+Deno.test({
+  name: "on a terminal join asks for what it needs, the password hidden and twice, and goes on into the rooms",
+  ...skipUnless("pty"),
+  fn: async () => {
+    await withPlace(async (place) => {
+      const { command, args } = program("join", await place.code("alice"), "--certs", `${place.dir}/alice`);
+      await using terminal = openTerminal([command, ...args], { cwd: place.dir });
+      await terminal.expect("E-mail: ");
+      terminal.type("alice@example.org\r");
+      await terminal.expect("Password: ");
+      terminal.type("correct horse\r");
+      await terminal.expect("Confirm password: ");
+      terminal.type("correct horse\r");
+      await terminal.expect("You are alice on localhost.");
+      await terminal.expect(/alice/); // the rooms say so, too
+      terminal.type("/quit\r");
+      assert.deepEqual(await terminal.ended(), { status: 0, isRestored: true });
+      assert.doesNotMatch(terminal.shown, /correct horse/);
+    });
+  },
+});
+
+Deno.test({
+  name: "invite opens MySQL or MariaDB as the server does",
+  ...skipUnless("mariadb"),
+  fn: async () => {
+    await using mariadb = await startMariadb();
+    const { user, password, name } = await mariadb.createDatabase();
+    const settings = {
+      DB_HOST: "127.0.0.1",
+      DB_PORT: String(mariadb.port),
+      DB_USER: user,
+      DB_PASSWORD: password,
+      DB_NAME: name,
+    };
+    await withPlace(async (place) => {
+      const code = assertDone(await place.invite("alice"));
+      assertDone(await place.join("alice", code));
+      await mariadb.stop();
+      assertSentence(await place.invite("bob"), 5, /database connection failed/);
+    }, { settings });
+  },
 });
 
 Deno.test("a code's secret goes to nobody whom another CA vouches for, one that this machine trusts too", async () => {
@@ -236,13 +316,13 @@ Deno.test("a running server lets nobody in whose certificate from an invitation 
     assertDone(await run(["init"], { cwd: own.path }));
     await withPlace(async (place) => {
       assertDone(await place.join("alice", await place.code("alice")));
-      assertDone(await place.device("alice"));
+      assertDone(await place.device("alice", "token"));
       const leaf = `${place.dir}/alice/client_cert.pem`;
       const revoked = await run(["cert", "revoke", leaf, "--yes", "--certs", place.certs], { cwd: place.dir });
       assert.match(assertDone(revoked), /issuing_crl\.pem/);
       await new Promise((go) => setTimeout(go, 1_100)); // it looks once a second
-      assertSentence(await place.device("alice"), 4, /revoked/);
-    }, `${own.path}/certs`);
+      assertSentence(await place.device("alice", "token"), 4, /revoked/);
+    }, { certs: `${own.path}/certs` });
   } finally {
     own[Symbol.dispose]();
   }

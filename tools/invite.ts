@@ -1,23 +1,26 @@
 /**
  * `securechat invite`: the code that brings somebody in, made by the operator on the server's machine; with `--device`
- * for a further device of one's own, asked of the server.
+ * for a further device of one's own, asked of the server in a session: that of `rooms` goes on, or the password is asked for.
  */
 
+import type { Bytes } from "../lib/bytes.ts";
 import { type CodeToken, encodeCodeToken } from "../lib/code_token.ts";
 import { instant } from "../lib/ca_folder.ts";
 import { type CommandSpec, type Config, databaseOf, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { Devices, INVITATION_LIFE } from "../lib/devices.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { exists, readTextFile, shellWord } from "../lib/files.ts";
+import { PeerError } from "../lib/handshake_client.ts";
 import { loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";
 import { encodeJson } from "../lib/json.ts";
 import { isUsername, normaliseEmail } from "../lib/names.ts";
+import { RoomRecords } from "../lib/room_records.ts";
 import { printable } from "../lib/text.ts";
 import type { Trust } from "../lib/certificate_path.ts";
 import { type Certificate, parseCertificates } from "../lib/x509.ts";
 import { openStore, tlsPort } from "../server.ts";
 import { askFor, passwordFor, usage } from "./asking.ts";
-import { Call, failureOf } from "./call.ts";
+import { Call, type Caller, failureOf, type Place } from "./call.ts";
 import { hostOf, JSON_FLAG } from "./making.ts";
 
 const OPTIONS = {
@@ -216,22 +219,16 @@ async function askDeviceCode(options: Options, config: Config, chat: Config): Pr
   if (!authority) throw new RangeError("ca_cert.pem has a CA");
   const host = options.host === undefined ? chat.SERVER_HOST : hostOf(options.host);
   const place = { host, port: portOf(options, config), authority };
-  const email = await askFor("invite", {
-    prompt: "E-mail: ",
-    flag: "--email",
-    given: options.email,
-    parse: normaliseEmail,
-  });
-  const password = await passwordFor("invite", chat.SECURECHAT_PASSWORD_FILE, false);
   const caller = {
     identity,
     handshakeTimeout: chat.HANDSHAKE_TIMEOUT * 1000,
     answerTimeout: chat.ANSWER_TIMEOUT * 1000,
   };
   try {
-    using call = await Call.openSession(place, caller);
-    await call.connection.login({ email, password, salt: await call.salt(email) });
-    const { username } = await call.expect("welcome");
+    const known = options.email === undefined ? await RoomRecords.tokenOf(chat.TRANSCRIPT_DIR, host) : undefined;
+    const session = known && await resume(place, caller, known);
+    const { call, username } = session ?? await logIn(place, caller, { email: options.email, chat });
+    using _call = call;
     call.connection.request({ type: "code", id: 0 });
     const { frame } = await call.expect("frame");
     if (frame.type !== "code") throw new Failure(EXIT.refused, "the server answered with something else than a code");
@@ -240,5 +237,43 @@ async function askDeviceCode(options: Options, config: Config, chat: Config): Pr
     return { username, token: { ...token, secret: frame.code }, expires: frame.expires };
   } catch (error) {
     throw failureOf(error, host);
+  }
+}
+
+interface Session {
+  readonly call: Call;
+  readonly username: string;
+}
+
+/** With the token that `rooms` keeps, which stays good for it; `undefined` where the server doesn't take it any more. */
+async function resume(place: Place, caller: Caller, token: Bytes): Promise<Session | undefined> {
+  const call = await Call.openSession(place, caller);
+  try {
+    await call.connection.resume(token);
+    const { username } = await call.expect("welcome");
+    return { call, username };
+  } catch (error) {
+    call[Symbol.dispose]();
+    if (error instanceof PeerError && error.frame.errorType === "auth-failed") return undefined;
+    throw error;
+  }
+}
+
+/** With the password, asked before the connection is made: a server waits for nobody. */
+async function logIn(
+  place: Place,
+  caller: Caller,
+  { email: given, chat }: { email: string | undefined; chat: Config },
+): Promise<Session> {
+  const email = await askFor("invite", { prompt: "E-mail: ", flag: "--email", given, parse: normaliseEmail });
+  const password = await passwordFor("invite", chat.SECURECHAT_PASSWORD_FILE, false);
+  const call = await Call.openSession(place, caller);
+  try {
+    await call.connection.login({ email, password, salt: await call.salt(email) });
+    const { username } = await call.expect("welcome");
+    return { call, username };
+  } catch (error) {
+    call[Symbol.dispose]();
+    throw error;
   }
 }
