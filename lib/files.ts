@@ -66,6 +66,18 @@ async function syncFolder(path: string): Promise<void> {
   await folder.sync();
 }
 
+/**
+ * Whether nobody else has the file locked, or unlocks it within `wait` milliseconds; the lock is held until the file is
+ * closed. (Deno 2.6 has no `tryLock`; a lock that never comes ends with the process.)
+ */
+export async function lockFile(file: Deno.FsFile, wait: number): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => late.resolve(false), wait);
+  const locked = await Promise.race([file.lock(true).then(() => true), late.promise]);
+  clearTimeout(timer);
+  return locked;
+}
+
 /** Whether there is something of that name. */
 export async function exists(path: string): Promise<boolean> {
   return await Deno.lstat(path).then(() => true, () => false);

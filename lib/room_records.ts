@@ -1,6 +1,7 @@
 /**
  * What a client keeps of the rooms of a server, in TRANSCRIPT_DIR/rooms/<server>/:
  *
+ *     lock                     held by the program that uses them
  *     account                  {"username":"ada"}: whose records these are
  *     token                    the session's token, base64: who has it is logged in for a day
  *     rooms                    ["#ops","@ada,@bob"]: where this client was last
@@ -24,7 +25,7 @@ import { type Checkpoint, encodeCheckpoint, parseCheckpoint } from "./checkpoint
 import { PROGRAM } from "./config.ts";
 import type { Statement } from "./envelope.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { createPrivateFolder, exists, shellWord, writeAtomically } from "./files.ts";
+import { createPrivateFolder, exists, lockFile, shellWord, writeAtomically } from "./files.ts";
 import { GroupCommit } from "./group_commit.ts";
 import { encodeJson, isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson } from "./json.ts";
 import { recoverLines } from "./line_file.ts";
@@ -41,6 +42,9 @@ import type { Kept, KeptLine, KeptRoom, Pin } from "./room_view.ts";
 const MAX_STALE_ROWS = 1_000;
 /** A day in seconds: of its heads the last is kept, for exports, beside those that lines of one's own name. */
 const DAY = 86_400;
+
+/** How long to wait for another program that uses the same records, in milliseconds. */
+const LOCK_WAIT = 2_000;
 
 /** A file of lines that grows at its end. */
 class GrowingFile {
@@ -117,6 +121,8 @@ export class RoomRecords implements ClientStore {
   readonly #devices: GrowingFile;
   readonly #pins: Pin[] = [];
   #writing: Promise<unknown> = Promise.resolve();
+  /** Held: two programs that write the same files would spoil them. */
+  #lock: Deno.FsFile | undefined;
 
   private constructor(dir: string) {
     this.#dir = dir;
@@ -128,6 +134,7 @@ export class RoomRecords implements ClientStore {
     const records = new RoomRecords(`${transcripts}/rooms/${folderName(server)}`);
     return await guarded(`rooms can't be kept in ${transcripts}`, async () => {
       await createPrivateFolder(`${records.#dir}/certificates`);
+      await records.#takeLock();
       await records.#devices.open(parsePin, (pin) => records.#pins.push(pin));
       return records;
     });
@@ -136,6 +143,16 @@ export class RoomRecords implements ClientStore {
   /** The token alone, while another program may be using the rest. */
   static async tokenOf(transcripts: string, server: string): Promise<Bytes | undefined> {
     return await new RoomRecords(`${transcripts}/rooms/${folderName(server)}`).token();
+  }
+
+  async #takeLock(): Promise<void> {
+    const file = await Deno.open(`${this.#dir}/lock`, { write: true, create: true, mode: 0o600 });
+    this.#lock = file;
+    if (await lockFile(file, LOCK_WAIT)) return;
+    throw new Failure(
+      EXIT.unavailable,
+      `another program uses the rooms in ${this.#dir}; end it, or ask it for what you want (/export, /proof)`,
+    );
   }
 
   /** The folder. */
@@ -214,6 +231,8 @@ export class RoomRecords implements ClientStore {
     for (const room of this.#rooms.values()) await room.then((one) => one.close(), () => {});
     await this.#writing;
     this.#devices.close();
+    this.#lock?.close();
+    this.#lock = undefined;
   }
 
   async #readJson(name: string): Promise<Json | undefined> {

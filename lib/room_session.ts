@@ -75,6 +75,8 @@ export interface RoomSessionOptions {
   /** The name that the server's certificate must be for. */
   readonly host: string;
   readonly identity: SigningIdentity;
+  /** The fingerprint of the certificate that this one has replaced. */
+  readonly was?: string;
   readonly trust: () => Promise<Trust>;
   readonly records: RoomRecords;
   /** Asked where no token is good; `undefined`: there are none, and that's the end. */
@@ -119,6 +121,7 @@ export class RoomSession {
   readonly #times: SessionTimes;
   readonly #rooms: RoomClient;
   readonly #pause = new Pause();
+  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   #wire: Wire | undefined;
   #connection: ClientConnection | undefined;
   #isStopped = false;
@@ -128,15 +131,24 @@ export class RoomSession {
   #running: Promise<void> | undefined;
 
   constructor(options: RoomSessionOptions) {
-    const { identity, trust, records, emit, now, random, signatures } = options;
+    const { identity, was, trust, records, emit, now, random, signatures } = options;
     this.#options = options;
     this.#times = { ...SESSION_TIMES, ...options.times };
     this.#rooms = new RoomClient({
       identity: { fingerprint: identity.chain[0]?.fingerprint ?? "", pem: identity.pem, key: identity.key },
       ...{ trust, store: records, emit, now, random },
-      later: (ms, run) => void setTimeout(() => this.#isStopped || run(), ms),
+      later: (ms, run) => this.#later(ms, run),
       ...(signatures ? { signatures } : {}),
+      ...(was === undefined ? {} : { was }),
     });
+  }
+
+  #later(ms: number, run: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      run();
+    }, ms);
+    this.#timers.add(timer);
   }
 
   // The connection.
@@ -166,6 +178,7 @@ export class RoomSession {
     const late = setTimeout(() => this.#wire?.close(), LINGER);
     await this.#running?.catch(() => {});
     clearTimeout(late);
+    for (const timer of this.#timers) clearTimeout(timer);
     await this.#rooms.settled();
     await this.#options.records.close();
   }
@@ -459,6 +472,13 @@ export class RoomSession {
     const answer = await this.#rooms.request({ type: "code" });
     if (answer.type !== "code") throw new Failure(EXIT.refused, "the server gave no code");
     return { code: answer.code, expires: answer.expires };
+  }
+
+  /** A certificate for a new key, before the old one ends: the PEM for a request's. */
+  async renew(csr: string): Promise<string> {
+    const answer = await this.#rooms.request({ type: "renew", csr });
+    if (answer.type !== "renewed") throw new Failure(EXIT.refused, "the server gave no certificate");
+    return answer.pem;
   }
 
   /** The token serves no more. */

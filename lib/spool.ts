@@ -15,7 +15,7 @@
 import type { Write, WriteSpool } from "./audit.ts";
 import { encodeUtf8, parseUtf8 } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { createPrivateFolder, explain } from "./files.ts";
+import { createPrivateFolder, explain, lockFile } from "./files.ts";
 import { recoverLines } from "./line_file.ts";
 import { type AuditRow, fitAuditRow, type SessionEnd } from "./store.ts";
 
@@ -60,7 +60,7 @@ export class Spool implements WriteSpool {
     const file = await Deno.open(path, { read: true, write: true, create: true, mode: 0o600 })
       .catch((error) => Promise.reject(explain(error, path, "written")));
     try {
-      if (!await lock(file, lockWait)) {
+      if (!await lockFile(file, lockWait)) {
         throw new Failure(
           EXIT.unavailable,
           `another server uses ${dataDir}; end it, or give this one another --data folder`,
@@ -136,15 +136,6 @@ export class Spool implements WriteSpool {
   close(): void {
     this.#file.close();
   }
-}
-
-/** Whether the lock came in time. (Deno 2.6 has no `tryLock`; a lock that never comes ends with the process.) */
-async function lock(file: Deno.FsFile, wait: number): Promise<boolean> {
-  const late = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => late.resolve(false), wait);
-  const locked = await Promise.race([file.lock(true).then(() => true), late.promise]);
-  clearTimeout(timer);
-  return locked;
 }
 
 function fit(write: Write): Write {

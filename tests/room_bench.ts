@@ -163,7 +163,10 @@ export class BenchClient {
   /** Resolves when what was sent to this client was taken. */
   async arrived(): Promise<void> {
     await this.#session?.arrived();
-    await Promise.race([this.rooms.settled(), new Promise((resolve) => setTimeout(resolve, 20))]);
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, 20);
+    await Promise.race([this.rooms.settled(), late.promise]);
+    clearTimeout(timer);
   }
 
   /** The texts of a room, in the order of their indexes. */

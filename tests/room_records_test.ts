@@ -204,3 +204,12 @@ Deno.test("token, rooms, devices and certificates of a server are there again, f
     assert.equal(again.dir, `${dir}/rooms/chat.example_5001`);
   });
 });
+
+Deno.test("two programs don't write the same records", async () => {
+  await inFolder(async (dir) => {
+    const records = await RoomRecords.open(dir, "localhost");
+    await assert.rejects(RoomRecords.open(dir, "localhost"), /another program uses the rooms/);
+    const elsewhere = await RoomRecords.open(dir, "chat.example");
+    await Promise.all([records.close(), elsewhere.close()]);
+  });
+});
