@@ -8,7 +8,8 @@
  * (erase to the start, to the end), W (erase a word), P N (history), L (draw again), D (end of input in an empty line,
  * else delete), C (interrupt); Alt-B Alt-F and Ctrl-arrows (a word left, right); and bracketed paste
  * (`ESC [ 200 ~ … ESC [ 201 ~`): line ends inside a paste become part of the text, so that nothing is sent before Enter
- * is pressed. Other escape sequences and control characters do nothing. The cursor moves by what a person takes for one
+ * is pressed. Tab, Page Up, Page Down and Alt with Enter, up or down are keys for whoever has rooms, and nothing to the
+ * line itself. Other escape sequences and control characters do nothing. The cursor moves by what a person takes for one
  * character (grapheme clusters). There are no timers: a lone ESC waits for what follows it.
  */
 
@@ -30,7 +31,14 @@ export type KeyName =
   | "erase-word"
   | "redraw"
   | "end-of-input"
-  | "interrupt";
+  | "interrupt"
+  // These mean something to who has rooms, and nothing to the line itself.
+  | "tab"
+  | "newline"
+  | "page-up"
+  | "page-down"
+  | "previous-room"
+  | "next-room";
 
 /** One key, or a text as it was typed or pasted. */
 export type Key = { readonly name: "text"; readonly text: string } | { readonly name: KeyName };
@@ -46,6 +54,7 @@ const CONTROLS: Readonly<Record<string, KeyName>> = {
   "\x03": "interrupt",
   "\x04": "end-of-input",
   "\x05": "end",
+  "\t": "tab",
   "\x06": "right",
   "\x0b": "erase-after",
   "\x0c": "redraw",
@@ -68,6 +77,11 @@ const SEQUENCES: Readonly<Record<string, KeyName>> = {
   "[4~": "end",
   "[8~": "end",
   "[3~": "delete",
+  "[5~": "page-up",
+  "[6~": "page-down",
+  "[1;3A": "previous-room",
+  "[1;3B": "next-room",
+  "\r": "newline",
   "[1;5C": "word-right",
   "[1;3C": "word-right",
   "[1;5D": "word-left",
@@ -230,6 +244,8 @@ export class LineEditor {
       case "redraw":
       case "interrupt":
         return { type: key.name };
+      default:
+        return { type: "nothing" };
     }
   }
 

@@ -152,14 +152,19 @@ export class PlainText {
   #username = "";
   readonly #topics = new Map<string, string>();
   readonly #warned = new Set<string>();
+  /** Rooms in which one's own join line stands. */
+  readonly #consented = new Set<string>();
 
   /** What to print for an event. */
   lines(event: ShownEvent): string[] {
     if (event.event === "online") this.#username = event.username;
+    if (event.event === "left") this.#consented.delete(event.room);
     return (event.event === "line" ? this.#line(event) : this.#sentences(event)).map(printable);
   }
 
   #line(event: LineEvent): string[] {
+    if (event.mine && event.kind !== "part") this.#consented.add(event.room);
+    else if (event.mine) this.#consented.delete(event.room);
     const day = dayOf(event.ts);
     const days = day === this.#day ? [] : [`--- ${day} ---`];
     this.#day = day;
@@ -179,6 +184,7 @@ export class PlainText {
       case "online":
         return [`You are online as ${event.username}.`, `The server's certificate: ${event.server_fingerprint}`];
       case "joined":
+        if (this.#consented.has(event.room)) return [];
         return [this.#in(event.room, recordedNotice(event.room, event.history, this.#username))];
       case "caught_up":
         return [this.#in(event.room, `You are in the room; it has ${plural(event.size, "line")}.`)];

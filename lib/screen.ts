@@ -129,14 +129,15 @@ function refusal({ reason, own_time, server_time }: ChatEvent & { event: "refuse
     `${clockTime(server_time)}: set the wrong one right. The server's words: ${reason}`;
 }
 
-const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
+/** Cuts a text into what a person takes for one character each. */
+export const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
 const WIDE =
   /^(?:\p{Emoji_Presentation}|.\ufe0f|[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\u3000-\u303e\uff01-\uff60\uffe0-\uffe6])/u;
 const NARROW_KATAKANA = /^[\uff61-\uffdc]/;
 const NO_WIDTH = /^[\p{M}\u200c\u200d]+$/u;
 
 /** How many cells a grapheme cluster takes. */
-function cellsOf(cluster: string): number {
+export function cellsOf(cluster: string): number {
   if (NO_WIDTH.test(cluster)) return 0;
   return WIDE.test(cluster) && !NARROW_KATAKANA.test(cluster) ? 2 : 1;
 }
@@ -149,7 +150,7 @@ export function cells(text: string): number {
 }
 
 /** As much of the text's beginning (or end) as fits into that many cells, printable; a cut is shown by `…`. */
-function fit(text: string, width: number, keep: "beginning" | "end"): string {
+export function fit(text: string, width: number, keep: "beginning" | "end"): string {
   // A cluster may be several units long, but no honest one has hundreds: no need to look at a whole pasted book.
   const shown = keep === "beginning" ? printable(text.slice(0, 64 * width)) : printable(text.slice(-64 * width));
   const clusters = [...graphemes.segment(shown)].map((part) => part.segment);

@@ -58,6 +58,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "room_command",
     "room_event",
     "room_member",
+    "room_screen",
     "room_state",
     "room_store",
     "room_text",

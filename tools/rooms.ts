@@ -19,6 +19,7 @@ import { daysLeft } from "../client.ts";
 import { type Config, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
 import { shellWord } from "../lib/files.ts";
+import { KeyReader } from "../lib/line_editor.ts";
 import { type Identity, loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
 import { isRoomName, isUsername, normaliseEmail } from "../lib/names.ts";
@@ -26,8 +27,20 @@ import { RoomActions } from "../lib/room_actions.ts";
 import { parseRoomCommand, parseTyped, type RoomCommand } from "../lib/room_command.ts";
 import { RoomRecords } from "../lib/room_records.ts";
 import { type Credentials, RoomSession, type Wire } from "../lib/room_session.ts";
+import { difference, type Outcome, RoomScreen } from "../lib/room_screen.ts";
 import { PlainText, type ShownEvent } from "../lib/room_text.ts";
-import { lines, StopSignals, write } from "../lib/terminal.ts";
+import {
+  canDraw,
+  chunks,
+  isTerminal,
+  lines,
+  RawMode,
+  size,
+  StopSignals,
+  wantsColour,
+  watchSize,
+  write,
+} from "../lib/terminal.ts";
 import { connect, connectTls } from "../lib/transport.ts";
 import { askFor, passwordFor, usage } from "./asking.ts";
 
@@ -76,8 +89,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
   });
   await loadTrust(config.CERT_DIR); // before anything is asked: what is missing is missing now
   const records = await RoomRecords.open(config.TRANSCRIPT_DIR, config.SERVER_HOST);
-  const face = options.json ? jsonFace() : plainFace();
-  const program = new Program({ config, options, identity, records, face, dial, rooms });
+  const program = new Program({ config, options, identity, records, dial, rooms });
   return await program.run();
 }
 
@@ -117,8 +129,11 @@ interface Face {
   readonly commands: () => AsyncIterable<Asked>;
   /** The room that is the current one now. */
   readonly enter: (room: string | undefined) => void;
+  readonly open: () => void;
   readonly close: () => void;
 }
+
+const NOTHING = { enter: () => {}, open: () => {}, close: () => {} };
 
 function jsonFace(): Face {
   async function* commands(): AsyncGenerator<Asked> {
@@ -127,7 +142,7 @@ function jsonFace(): Face {
       else if (line.trim() !== "") yield parseRoomCommand(line);
     }
   }
-  return { show: (event) => write(`${encodeAsciiJson(event)}\n`), commands, enter: () => {}, close: () => {} };
+  return { ...NOTHING, show: (event) => write(`${encodeAsciiJson(event)}\n`), commands };
 }
 
 function plainFace(): Face {
@@ -140,10 +155,108 @@ function plainFace(): Face {
     }
   }
   return {
+    ...NOTHING,
     show: (event) => write(text.lines(event).map((line) => `${line}\n`).join("")),
     commands,
     enter: (room) => current = room,
-    close: () => {},
+  };
+}
+
+/** The other screen of the terminal, which leaves what was there before; pastes are marked; the cursor keys are plain. */
+const OPEN = "\x1b[?1049h\x1b[?2004h";
+const CLOSE = "\x1b[?2004l\x1b[?1049l\x1b]0;\x07";
+const BELL = "\x07";
+/** How long changes are gathered before they are drawn, in milliseconds. */
+const DRAW_AFTER = 15;
+
+/** A picture, from the time that it is opened. `leave` is called when whoever types wants to end it. */
+function drawnFace(server: string, unsent: () => number, leave: () => void): Face {
+  const screen = new RoomScreen({ ...size(), colour: wantsColour(), server, unsent });
+  let raw: RawMode | undefined;
+  let unwatch = () => {};
+  let shown: readonly string[] = [];
+  let title = "";
+  let isDue = false;
+  const typed: Asked[] = [];
+  let more = Promise.withResolvers<void>();
+
+  function draw(): void {
+    isDue = false;
+    if (!raw) return;
+    const { rows, cursor } = screen.picture();
+    const renamed = screen.title === title ? "" : `\x1b]0;${screen.title}\x07`;
+    print(difference(shown, rows, cursor) + renamed);
+    shown = rows;
+    title = screen.title;
+  }
+
+  function print(text: string): void {
+    try {
+      write(text);
+    } catch {
+      leave(); // the terminal was closed
+    }
+  }
+
+  function drawSoon(): void {
+    if (!isDue) setTimeout(draw, DRAW_AFTER);
+    isDue = true;
+  }
+
+  function take(outcome: Outcome): void {
+    if (outcome.type === "quit") return leave();
+    if (outcome.type === "redraw") shown = [];
+    if (outcome.type === "enter") {
+      typed.push(parseTyped(outcome.text, screen.current, Date.now()));
+      more.resolve();
+    }
+    drawSoon();
+  }
+
+  // The keys are read whether or not anybody waits for a command: Ctrl-C must be heard at any time.
+  async function readKeys(): Promise<void> {
+    const keys = new KeyReader();
+    for await (const bytes of chunks()) for (const key of keys.read(bytes)) take(screen.key(key));
+    leave();
+  }
+
+  async function* commands(): AsyncGenerator<Asked> {
+    for (;;) {
+      await more.promise;
+      more = Promise.withResolvers();
+      yield* typed.splice(0);
+    }
+  }
+
+  return {
+    show: (event) => {
+      if (screen.take(event) && raw) print(BELL);
+      drawSoon();
+    },
+    commands,
+    enter: (room) => {
+      screen.enter(room);
+      drawSoon();
+    },
+    open: () => {
+      raw = new RawMode();
+      unwatch = watchSize(() => {
+        const { columns, rows } = size();
+        screen.resize(columns, rows);
+        shown = [];
+        drawSoon();
+      });
+      print(OPEN);
+      draw();
+      void readKeys();
+    },
+    close: () => {
+      if (!raw) return;
+      unwatch();
+      print(CLOSE);
+      raw.leave();
+      raw = undefined;
+    },
   };
 }
 
@@ -154,7 +267,6 @@ interface ProgramOptions {
   readonly options: Options;
   readonly identity: Identity;
   readonly records: RoomRecords;
-  readonly face: Face;
   readonly dial: () => Promise<Wire>;
   /** Rooms to come into. */
   readonly rooms: readonly string[];
@@ -165,18 +277,28 @@ const LOOK = 20;
 
 class Program {
   readonly #given: ProgramOptions;
+  readonly #face: Face;
   readonly #session: RoomSession;
   readonly #actions: RoomActions;
   readonly #stopped = Promise.withResolvers<void>();
   /** Rooms that the command line names and that this client did not come into yet. */
   readonly #due: Set<string>;
+  /** The first of them that it came into. */
+  #first: string | undefined;
   #credentials: Credentials | undefined;
+  /** Whoever could be asked is typing something else now. */
+  #isBusy = false;
   #isReaderGone = false;
   #entering: Promise<void> = Promise.resolve();
 
   constructor(given: ProgramOptions) {
     this.#given = given;
-    const { config, identity, records, dial } = given;
+    const { config, options, identity, records, dial } = given;
+    this.#face = options.json
+      ? jsonFace()
+      : options.plain || !canDraw()
+      ? plainFace()
+      : drawnFace(config.SERVER_HOST, () => this.#session.unsentCount, () => this.#stopped.resolve());
     this.#due = new Set(given.rooms);
     this.#session = new RoomSession({
       ...{ dial, identity, records, host: config.SERVER_HOST },
@@ -195,15 +317,18 @@ class Program {
   }
 
   async run(): Promise<ExitStatus> {
-    const { face, rooms } = this.#given;
-    const session = this.#session;
+    const { rooms, config } = this.#given;
+    const [session, face] = [this.#session, this.#face];
     using _signals = new StopSignals(() => this.#stopped.resolve());
     this.#warnOfOwnEnd();
     try {
       if (await this.#needsLogIn()) await this.#logIn(); // asked before the connection: a server waits for nobody
+      if (isTerminal()) write(`Connecting to ${config.SERVER_HOST} …\n`, Deno.stderr);
       await session.start();
+      this.#isBusy = true;
+      face.open();
       await this.#entering;
-      face.enter(rooms[0] ?? session.joined.at(-1));
+      face.enter(this.#first ?? rooms.find(isRoomName) ?? session.joined.at(-1));
       await Promise.race([this.#obeyAll(), this.#stopped.promise, session.ended()]);
       return await this.#conclude();
     } finally {
@@ -229,7 +354,7 @@ class Program {
   #show(event: ShownEvent): void {
     if (this.#isReaderGone) return;
     try {
-      this.#given.face.show(event);
+      this.#face.show(event);
     } catch {
       this.#isReaderGone = true; // whoever reads went away: that is the end
       this.#stopped.resolve();
@@ -245,12 +370,14 @@ class Program {
   /** Into the rooms that the command line names. */
   async #comeIn(): Promise<void> {
     for (const room of this.#due) {
-      if (await this.#actions.perform({ command: "join", room }) !== undefined) this.#due.delete(room);
+      const entered = await this.#actions.perform({ command: "join", room });
+      if (entered !== undefined) this.#due.delete(room);
+      this.#first ??= entered;
     }
   }
 
   async #obeyAll(): Promise<void> {
-    for await (const asked of this.#given.face.commands()) {
+    for await (const asked of this.#face.commands()) {
       const mark = asked.id === undefined ? {} : { id: asked.id };
       if ("problem" in asked) this.#show({ event: "error", command: null, reason: asked.problem, ...mark });
       else if (asked.command.command === "quit") return;
@@ -260,8 +387,8 @@ class Program {
 
   async #perform(command: RoomCommand, id?: Asked["id"]): Promise<void> {
     const room = await this.#actions.perform(command, id);
-    if (room !== undefined) this.#given.face.enter(room);
-    else if (command.command === "part") this.#given.face.enter(this.#session.joined.at(-1));
+    if (room !== undefined) this.#face.enter(room);
+    else if (command.command === "part") this.#face.enter(this.#session.joined.at(-1));
   }
 
   // Who.
@@ -273,9 +400,12 @@ class Program {
   }
 
   /** Asked once; a new account is an old one from then on. */
-  async #logIn(): Promise<Credentials> {
+  async #logIn(): Promise<Credentials | undefined> {
+    const { options, config } = this.#given;
     const known = this.#credentials;
     if (known?.type === "register" && this.#session.username !== "") return { ...known, type: "login" };
+    const mustAsk = config.SECURECHAT_PASSWORD_FILE === undefined || options.email === undefined;
+    if (!known && this.#isBusy && mustAsk) return undefined;
     return this.#credentials = known ?? await this.#ask();
   }
 

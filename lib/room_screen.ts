@@ -1,0 +1,631 @@
+/**
+ * The picture of a client with rooms: events and keys in, rows of text out. Nothing is written here, and no terminal is
+ * needed.
+ *
+ *     #ops            │#ops · deploys on Friday                                    2 members
+ *     ▸#general       │── Monday 23 November 2026 ──
+ *      #ops 3         │14:30   bob: hello
+ *      @bob 1!        │14:31 ✓ ada: good morning
+ *     ─ ada @ localhost ─ online ─ recorded ─ 1 unsent ─────────────────────────────────────
+ *     > what is being ty▮
+ *
+ * Before a line: `→` is on its way, `·` has its place, `✓` is accepted by a signed head, `?` isn't checked yet, `✗` is not
+ * good. A room in the list has its unread lines, and `!` where one of them speaks to you. Everything of others passes
+ * `printable`; every row is cut to the width in cells. {@link difference} gives the characters that make one picture of
+ * another: rows that are the same are not drawn again.
+ */
+
+import { type Edit, type Key, LineEditor } from "./line_editor.ts";
+import { COMMAND_NAMES } from "./room_command.ts";
+import type { LineEvent } from "./room_event.ts";
+import {
+  authorOf,
+  dayOf,
+  explain,
+  hourOf,
+  lookalikes,
+  lookalikeWarning,
+  mentions,
+  recordedNotice,
+  remarksOn,
+  saidBy,
+  type ShownEvent,
+  titleOf,
+} from "./room_text.ts";
+import { cells, cellsOf, fit, graphemes } from "./screen.ts";
+import { printable } from "./text.ts";
+
+/** How the terminal is, and whose client this is. */
+export interface RoomScreenOptions {
+  readonly columns: number;
+  readonly rows: number;
+  readonly colour: boolean;
+  /** The server's name. */
+  readonly server: string;
+  /** How many lines are not known to be accepted. */
+  readonly unsent: () => number;
+}
+
+/** Lines of a room that are kept for the picture; all of them are in the files. */
+const MAX_ENTRIES = 5_000;
+/** A text of more lines is asked about before it is sent. */
+const MANY_LINES = 3;
+/** The most rows that what is being typed may have. */
+const MAX_INPUT_ROWS = 6;
+/** Narrower terminals have no list of rooms. */
+const LEAST_FOR_LIST = 60;
+
+/** Something in a conversation. */
+interface Entry {
+  /** A line of the log. */
+  line?: LineEvent;
+  /** A line on its way, by its key. */
+  readonly key?: number;
+  readonly note?: string;
+  readonly isLoud?: boolean;
+  readonly text?: string;
+}
+
+/** A room, as the picture has it. */
+interface RoomPicture {
+  readonly name: string;
+  readonly entries: Entry[];
+  readonly byIndex: Map<number, Entry>;
+  topic: string;
+  members: readonly string[];
+  unread: number;
+  mentioned: boolean;
+  /** The first line that is new: what was said before is no news. */
+  newFrom: number;
+  /** Lines before this are accepted. */
+  covered: number;
+  isRecorded: boolean;
+  /** A line of one's own stands there since one joined: the consent is given. */
+  isConsented: boolean;
+}
+
+/** What a key comes to. */
+export type Outcome =
+  | { readonly type: "draw" | "quit" | "redraw" | "nothing" }
+  /** A line, for a room. */
+  | { readonly type: "enter"; readonly text: string };
+
+/** Where the cursor stands, from 0. */
+export interface Cursor {
+  readonly row: number;
+  readonly column: number;
+}
+
+/** The picture. */
+export class RoomScreen {
+  readonly #options: RoomScreenOptions;
+  #columns: number;
+  #rows: number;
+  readonly #editor = new LineEditor();
+  readonly #rooms = new Map<string, RoomPicture>();
+  /** What belongs to no room. */
+  readonly #console = emptyRoom("");
+  #current: string | undefined;
+  #username = "";
+  #connection = "connecting";
+  /** Rows between the end of the conversation and the last that is shown. */
+  #scroll = 0;
+  /** A text that is asked about. */
+  #isAsking = false;
+  #hint = "";
+  readonly #warned = new Set<string>();
+
+  constructor(options: RoomScreenOptions) {
+    this.#options = options;
+    this.#columns = options.columns;
+    this.#rows = options.rows;
+  }
+
+  /** The terminal has another size now. */
+  resize(columns: number, rows: number): void {
+    this.#columns = columns;
+    this.#rows = rows;
+  }
+
+  /** The room that is looked at. */
+  get current(): string | undefined {
+    return this.#current;
+  }
+
+  /** Looks at another room. */
+  enter(room: string | undefined): void {
+    this.#current = room;
+    this.#scroll = 0;
+    if (room !== undefined) this.#see(this.#room(room));
+  }
+
+  /** What stands in the terminal's title. */
+  get title(): string {
+    const rooms = [...this.#rooms.values()];
+    const count = rooms.filter(({ mentioned }) => mentioned).length;
+    const where = this.#current === undefined ? "" : ` ${titleOf(this.#current, this.#username)}`;
+    return printable(`${count === 0 ? "" : `(${count}) `}securechat${where}`);
+  }
+
+  // Events.
+
+  /** Something happened; true: somebody speaks to whoever looks. */
+  take(event: ShownEvent): boolean {
+    switch (event.event) {
+      case "line":
+        return this.#takeLine(event);
+      case "online":
+        this.#username = event.username;
+        this.#connection = "online";
+        return false;
+      case "offline":
+        this.#connection = event.retry_in === null
+          ? "offline"
+          : `offline, next try in ${Math.ceil(event.retry_in / 1000)} s`;
+        this.#note(this.#here, explain(event));
+        return false;
+      case "sending": {
+        const { kind, text } = event;
+        if (kind !== "join") this.#add(this.#room(event.room), { key: event.key, text: text ?? `(${kind})` });
+        return false;
+      }
+      case "accepted":
+        this.#drop(this.#room(event.room), ({ key }) => key === event.key);
+        return false;
+      case "dropped": {
+        const room = this.#room(event.room);
+        const text = room.entries.find(({ key }) => key === event.key)?.text ?? "";
+        this.#drop(room, ({ key }) => key === event.key);
+        this.#note(room, [`Not sent: ${text.split("\n")[0]} (${event.reason})`], true);
+        return false;
+      }
+      case "presence":
+      case "done":
+        return false;
+      default:
+        this.#takeOther(event);
+        return event.event === "invited" || event.event === "lie";
+    }
+  }
+
+  #takeOther(event: Exclude<ShownEvent, { event: "line" | "online" | "sending" | "accepted" | "presence" | "done" }>) {
+    switch (event.event) {
+      case "joined": {
+        const room = this.#room(event.room);
+        if (!room.isConsented) this.#note(room, [recordedNotice(event.room, event.history, this.#username)]);
+        room.isRecorded = true;
+        room.topic = event.topic;
+        return;
+      }
+      case "caught_up": {
+        const room = this.#room(event.room);
+        if (!Number.isFinite(room.newFrom)) room.newFrom = event.size;
+        return;
+      }
+      case "state":
+        return this.#takeState(event.room, event.topic, event.members.map(({ username }) => username));
+      case "covered": {
+        const room = this.#room(event.room);
+        room.covered = Math.max(room.covered, event.size);
+        return;
+      }
+      case "checked":
+        for (let index = event.from; index < event.to; index++) this.#change(event.room, index, { unchecked: false });
+        return;
+      case "bad_line":
+        return this.#change(event.room, event.index, { bad: event.reason, unchecked: false });
+      case "erased":
+        return this.#change(event.room, event.index, { erased: true, statement: null, text: null });
+      case "left":
+        this.#room(event.room).isConsented = false;
+        return this.#note(this.#room(event.room), explain(event), true);
+      default: {
+        const isLoud = LOUD.has(event.event) || (event.event === "device" && !event.vouched);
+        this.#note("room" in event ? this.#shown(event.room) : this.#here, explain(event), isLoud);
+      }
+    }
+  }
+
+  #takeLine(line: LineEvent): boolean {
+    const room = this.#room(line.room);
+    const known = room.byIndex.get(line.index);
+    if (known) {
+      known.line = line;
+      return false;
+    }
+    if (line.by !== null) room.covered = Math.max(room.covered, line.index + 1);
+    if (line.mine) {
+      room.isConsented = line.kind !== "part";
+      const own = room.entries.findIndex(({ key, text }) =>
+        key !== undefined && (text === line.text || line.text === null)
+      );
+      if (own >= 0) room.entries.splice(own, 1);
+    }
+    const entry = { line };
+    this.#add(room, entry);
+    room.byIndex.set(line.index, entry);
+    // What was shown the last time is told again before the session stands.
+    if (line.mine || this.#connection !== "online" || line.kind !== "text") return false;
+    if (room.name === this.#current && this.#scroll === 0) return this.#calls(room, line);
+    room.unread += 1;
+    const isCalled = this.#calls(room, line);
+    room.mentioned ||= isCalled;
+    return isCalled;
+  }
+
+  #calls({ name, newFrom }: RoomPicture, { index, text }: LineEvent): boolean {
+    return index >= newFrom && (name.startsWith("@") || mentions(text ?? "", this.#username));
+  }
+
+  #takeState(name: string, topic: string, members: readonly string[]): void {
+    const room = this.#room(name);
+    room.topic = topic;
+    room.members = members;
+    for (const pair of lookalikes(members)) {
+      if (this.#warned.has(pair.join())) continue;
+      this.#warned.add(pair.join());
+      this.#note(room, [lookalikeWarning(pair)], true);
+    }
+  }
+
+  #room(name: string): RoomPicture {
+    const known = this.#rooms.get(name) ?? emptyRoom(name);
+    this.#rooms.set(name, known);
+    return known;
+  }
+
+  /** The room, where it is in the list; else where everybody looks. */
+  #shown(name: string): RoomPicture {
+    return this.#rooms.get(name) ?? this.#here;
+  }
+
+  get #here(): RoomPicture {
+    return this.#current === undefined ? this.#console : this.#room(this.#current);
+  }
+
+  #see(room: RoomPicture): void {
+    room.unread = 0;
+    room.mentioned = false;
+  }
+
+  #add(room: RoomPicture, entry: Entry): void {
+    // Lines on their way stay last.
+    const at = entry.key === undefined ? room.entries.findIndex(({ key }) => key !== undefined) : -1;
+    room.entries.splice(at < 0 ? room.entries.length : at, 0, entry);
+    if (room.entries.length <= MAX_ENTRIES) return;
+    for (const { line } of room.entries.splice(0, MAX_ENTRIES / 10)) if (line) room.byIndex.delete(line.index);
+  }
+
+  #drop(room: RoomPicture, isMeant: (entry: Entry) => boolean): void {
+    const at = room.entries.findIndex(isMeant);
+    if (at >= 0) room.entries.splice(at, 1);
+  }
+
+  #note(room: RoomPicture, notes: readonly string[], isLoud = false): void {
+    for (const note of notes) this.#add(room, { note, isLoud });
+  }
+
+  #change(name: string, index: number, change: Partial<LineEvent>): void {
+    const entry = this.#rooms.get(name)?.byIndex.get(index);
+    if (entry?.line) entry.line = { ...entry.line, ...change };
+  }
+
+  // Keys.
+
+  /** A key was pressed. */
+  key(key: Key): Outcome {
+    this.#hint = "";
+    if (this.#isAsking) return this.#answer(key);
+    switch (key.name) {
+      case "tab":
+        this.#complete();
+        return { type: "draw" };
+      case "newline":
+        this.#editor.apply({ name: "text", text: "\n" });
+        return { type: "draw" };
+      case "page-up":
+      case "page-down":
+        this.#scroll = Math.max(0, this.#scroll + (key.name === "page-up" ? 1 : -1) * Math.max(1, this.#bodyRows - 2));
+        if (this.#scroll === 0) this.#see(this.#here);
+        return { type: "draw" };
+      case "next-room":
+      case "previous-room":
+        this.#move(key.name === "next-room" ? 1 : -1);
+        return { type: "draw" };
+      case "enter": {
+        const count = (this.#editor.before + this.#editor.after).split("\n").length;
+        this.#isAsking = count > MANY_LINES;
+        return this.#isAsking ? { type: "draw" } : this.#outcome(this.#editor.apply(key));
+      }
+      default:
+        return this.#outcome(this.#editor.apply(key));
+    }
+  }
+
+  #answer(key: Key): Outcome {
+    this.#isAsking = false;
+    const isYes = key.name === "enter" || (key.name === "text" && key.text.toLowerCase() === "y");
+    return isYes ? this.#outcome(this.#editor.apply({ name: "enter" })) : { type: "draw" };
+  }
+
+  #outcome(edit: Edit): Outcome {
+    if (edit.type === "line") {
+      this.#scroll = 0;
+      return edit.text === "" ? { type: "draw" } : { type: "enter", text: edit.text };
+    }
+    if (edit.type === "interrupt" || edit.type === "end-of-input") return { type: "quit" };
+    return { type: edit.type === "edited" ? "draw" : edit.type };
+  }
+
+  #move(by: number): void {
+    const names = [...this.#rooms.keys()];
+    if (names.length === 0) return;
+    const at = names.indexOf(this.#current ?? "");
+    this.enter(names[(at + by + names.length) % names.length]);
+  }
+
+  /** Completes the name, room or command before the cursor. */
+  #complete(): void {
+    const before = this.#editor.before;
+    const word = /\S*$/.exec(before)?.[0] ?? "";
+    if (word === "") return;
+    const isFirst = word.length === before.length;
+    const names = isFirst && word.startsWith("/")
+      ? COMMAND_NAMES.map((name) => `/${name}`)
+      : word.startsWith("#")
+      ? [...this.#rooms.keys()]
+      : this.#here.members.map((name) => word.startsWith("@") ? `@${name}` : name);
+    const found = names.filter((name) => name.toLowerCase().startsWith(word.toLowerCase()));
+    const [first] = found;
+    if (first === undefined) return;
+    const isWhole = found.length === 1;
+    const common = isWhole ? first : commonBeginning(found);
+    if (common.length < word.length || (!isWhole && common.length === word.length)) {
+      this.#hint = found.join(" ");
+      return;
+    }
+    for (let n = word.length; n > 0; n--) this.#editor.apply({ name: "backspace" });
+    const end = !isWhole ? "" : isFirst && !/^[/#@]/.test(word) ? ": " : " ";
+    this.#editor.apply({ name: "text", text: common + end });
+  }
+
+  // The picture.
+
+  get #listWidth(): number {
+    return this.#columns < LEAST_FOR_LIST ? 0 : Math.min(24, Math.floor(this.#columns / 5));
+  }
+
+  get #mainWidth(): number {
+    return this.#listWidth === 0 ? this.#columns : this.#columns - this.#listWidth - 1;
+  }
+
+  get #bodyRows(): number {
+    return Math.max(1, this.#rows - 2 - this.#input().rows.length);
+  }
+
+  /** Every row, from the top; colours are in them, and nothing that moves the cursor. */
+  picture(): { readonly rows: readonly string[]; readonly cursor: Cursor } {
+    const input = this.#input();
+    const main = [this.#head(), ...this.#body(this.#bodyRows)];
+    const list = this.#list(main.length);
+    const width = this.#listWidth;
+    const top = width === 0 ? main : main.map((row, at) => `${list[at] ?? " ".repeat(width)}│${row}`);
+    const rows = [...top, this.#status(), ...input.rows].slice(0, this.#rows);
+    return { rows, cursor: { row: Math.min(top.length + 1 + input.row, this.#rows - 1), column: input.column } };
+  }
+
+  #head(): string {
+    const room = this.#here;
+    const title = room.name === "" ? "securechat" : titleOf(room.name, this.#username);
+    const topic = room.topic === "" ? "" : ` · ${room.topic}`;
+    const count = room.members.length === 0
+      ? ""
+      : `  ${room.members.length} member${room.members.length === 1 ? "" : "s"}`;
+    const left = fit(`${title}${topic}`, Math.max(4, this.#mainWidth - count.length), "beginning");
+    const gap = " ".repeat(Math.max(0, this.#mainWidth - cells(left) - count.length));
+    return this.#paint("1", `${left}${gap}${count}`);
+  }
+
+  #list(height: number): string[] {
+    const width = this.#listWidth;
+    return [...this.#rooms.values()].slice(0, height).map((room) => {
+      const isHere = room.name === this.#current;
+      const count = room.unread === 0 ? "" : ` ${room.unread}${room.mentioned ? "!" : ""}`;
+      const name = fit(titleOf(room.name, this.#username), width - 2 - count.length, "beginning");
+      const text = `${isHere ? "▸" : " "}${name}${count}`.padEnd(width);
+      return this.#paint(room.mentioned ? "1;33" : isHere || room.unread > 0 ? "1" : "", text);
+    });
+  }
+
+  #status(): string {
+    const unsent = this.#options.unsent();
+    const parts = [
+      `${this.#username === "" ? "nobody yet" : this.#username} @ ${this.#options.server}`,
+      this.#connection,
+      ...(this.#here.isRecorded ? ["recorded"] : []),
+      ...(unsent > 0 ? [`${unsent} unsent`] : []),
+      ...(this.#scroll > 0 ? ["further down: Page Down"] : []),
+      ...(this.#hint === "" ? [] : [this.#hint]),
+    ];
+    const text = fit(`─ ${parts.join(" ─ ")} `, this.#columns, "beginning");
+    const isGood = this.#connection === "online";
+    return this.#paint(isGood ? "36" : "33", text + "─".repeat(Math.max(0, this.#columns - cells(text))));
+  }
+
+  #input(): { rows: string[]; row: number; column: number } {
+    const { before, after } = this.#editor;
+    if (this.#isAsking) {
+      const count = (before + after).split("\n").length;
+      const question = fit(`Send these ${count} lines as one message? (y/n) `, this.#columns - 1, "beginning");
+      return { rows: [question], row: 0, column: cells(question) };
+    }
+    const width = Math.max(4, this.#columns - PROMPT.length);
+    const all = hardWrap(before + after, width);
+    const typed = hardWrap(before, width);
+    const row = typed.length - 1;
+    const most = Math.max(1, Math.min(MAX_INPUT_ROWS, this.#rows - 4));
+    const first = Math.max(0, Math.min(row - most + 1, all.length - most));
+    const shown = all.slice(first, first + most);
+    return {
+      rows: shown.map((text, at) => `${first + at === 0 ? PROMPT : " ".repeat(PROMPT.length)}${text}`),
+      row: row - first,
+      column: PROMPT.length + cells(typed[row] ?? ""),
+    };
+  }
+
+  #body(height: number): string[] {
+    const room = this.#here;
+    let rows: string[] = [];
+    let at = room.entries.length - 1;
+    for (; at >= 0 && rows.length < height + this.#scroll; at--) {
+      const entry = room.entries[at];
+      if (entry) rows = [...this.#dayBefore(room, at), ...this.#entryRows(room, entry), ...rows];
+    }
+    if (at < 0) this.#scroll = Math.max(0, Math.min(this.#scroll, rows.length - height));
+    const end = rows.length - this.#scroll;
+    const shown = rows.slice(Math.max(0, end - height), end);
+    return [...shown, ...Array<string>(Math.max(0, height - shown.length)).fill("")];
+  }
+
+  /** The day, where the line is the first of it. */
+  #dayBefore({ entries }: RoomPicture, at: number): string[] {
+    const line = entries[at]?.line;
+    if (!line) return [];
+    const before = entries.slice(0, at).findLast((entry) => entry.line)?.line;
+    if (before && dayOf(before.ts) === dayOf(line.ts)) return [];
+    return [this.#paint("2", fit(`── ${dayOf(line.ts)} ──`, this.#mainWidth, "beginning"))];
+  }
+
+  #entryRows(room: RoomPicture, entry: Entry): string[] {
+    const { line, note, text = "" } = entry;
+    if (note !== undefined) {
+      const code = entry.isLoud === true ? "1;31" : "2";
+      return wrap(note, this.#mainWidth, INDENT).map((row) => this.#paint(code, row));
+    }
+    if (!line) {
+      return this.#saidRows({ when: "  …  ", mark: "→", author: this.#username, text, isAct: false, code: "2" });
+    }
+    const { type, text: said } = saidBy(line);
+    const remarks = remarksOn(line);
+    return this.#saidRows({
+      when: hourOf(line.ts),
+      mark: this.#markOf(room, line),
+      author: authorOf(line),
+      text: said + remarks,
+      isAct: type === "act",
+      code: line.bad === null ? "" : "31",
+    });
+  }
+
+  #markOf({ covered }: RoomPicture, { bad, unchecked, mine, index }: LineEvent): string {
+    if (bad !== null) return "✗";
+    if (unchecked) return "?";
+    return !mine ? " " : index < covered ? "✓" : "·";
+  }
+
+  #saidRows(
+    said: { when: string; mark: string; author: string; text: string; isAct: boolean; code: string },
+  ): string[] {
+    const author = fit(said.author, Math.max(4, Math.floor(this.#mainWidth / 3)), "beginning");
+    const head = `${said.when} ${said.mark} `;
+    const name = said.isAct ? `* ${author} ` : `${author}: `;
+    const [first = "", ...more] = wrap(said.text, this.#mainWidth, INDENT, cells(head + name));
+    const paintedName = this.#paint(said.isAct ? "2" : colourOf(said.author), name);
+    return [
+      `${this.#paint("2", head)}${paintedName}${this.#paint(said.code, first)}`,
+      ...more.map((row) => this.#paint(said.code, row)),
+    ];
+  }
+
+  #paint(code: string, text: string): string {
+    return this.#options.colour && code !== "" && text !== "" ? `\x1b[${code}m${text}\x1b[0m` : text;
+  }
+}
+
+const PROMPT = "> ";
+/** How far what follows the first row of a line is put to the right. */
+const INDENT = 8;
+
+function emptyRoom(name: string): RoomPicture {
+  return {
+    ...{ name, entries: [], byIndex: new Map(), topic: "", members: [], unread: 0, mentioned: false },
+    ...{ newFrom: Infinity, covered: 0, isRecorded: false, isConsented: false },
+  };
+}
+
+const LOUD: ReadonlySet<string> = new Set(["lie", "warning", "uncovered", "error"]);
+
+/** Red is for what is wrong. */
+const COLOURS = ["32", "33", "34", "35", "36", "92", "93", "94", "95", "96"];
+
+/** The colour of somebody, the same every time. */
+function colourOf(name: string): string {
+  let sum = 0;
+  for (const letter of name.toLowerCase()) sum = (sum * 31 + (letter.codePointAt(0) ?? 0)) % 65_521;
+  return COLOURS[sum % COLOURS.length] ?? "";
+}
+
+function commonBeginning(names: readonly string[]): string {
+  const [first = "", ...others] = names;
+  let length = first.length;
+  for (const other of others) {
+    while (!other.toLowerCase().startsWith(first.slice(0, length).toLowerCase())) length -= 1;
+  }
+  return first.slice(0, length);
+}
+
+/** Rows of at most that many cells, broken at any character; one that is full is followed by another. */
+function hardWrap(text: string, width: number): string[] {
+  const rows: string[] = [];
+  for (const line of text.split("\n")) {
+    let row = "";
+    let used = 0;
+    for (const { segment } of graphemes.segment(printable(line))) {
+      const size = cellsOf(segment);
+      if (used + size > width) {
+        rows.push(row);
+        row = "";
+        used = 0;
+      }
+      row += segment;
+      used += size;
+    }
+    rows.push(row);
+    if (used === width) rows.push("");
+  }
+  return rows;
+}
+
+/** Rows of at most that many cells, broken between words; the first begins after `used` cells, the others indented. */
+function wrap(text: string, width: number, indent: number, used = 0): string[] {
+  const rows: string[] = [];
+  let row = "";
+  let room = Math.max(1, width - used);
+  const next = () => {
+    rows.push(row.trimEnd());
+    row = " ".repeat(indent);
+    room = Math.max(1, width - indent);
+  };
+  for (const [at, line] of text.split("\n").entries()) {
+    if (at > 0) next();
+    for (const word of printable(line).split(/(?<= )/)) {
+      if (cells(word.trimEnd()) > room && cells(word) <= width - indent) next();
+      for (const { segment } of graphemes.segment(word)) {
+        const size = cellsOf(segment);
+        if (size > room && segment === " ") continue;
+        if (size > room) next();
+        row += segment;
+        room -= size;
+      }
+    }
+  }
+  rows.push(row.trimEnd());
+  return rows;
+}
+
+/** The characters that make one picture of another; an empty one before stands for a cleared terminal. */
+export function difference(before: readonly string[], rows: readonly string[], { row, column }: Cursor): string {
+  const changed = rows.flatMap((text, at) => text === before[at] ? [] : [`\x1b[${at + 1};1H\x1b[K${text}`]);
+  const clear = before.length === 0 ? "\x1b[2J" : "";
+  return `\x1b[?25l${clear}${changed.join("")}\x1b[${row + 1};${column + 1}H\x1b[?25h`;
+}
