@@ -219,15 +219,13 @@ interface Served extends AsyncDisposable, Target {
   memory(): Promise<number>;
 }
 
-/**
- * Without this the C library keeps the 16 MiB of a password hash for every thread that ever made one, some 250 MiB, and
- * what a session costs drowns in when which thread was first asked.
- */
-const RETURN_MEMORY = { MALLOC_MMAP_THRESHOLD_: "1048576" };
-
-async function startServer(contestant: Contestant, { folder, identity, trust }: Setting): Promise<Served> {
+async function startServer(
+  contestant: Contestant,
+  { folder, identity, trust }: Setting,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Served> {
   const [command = "", ...args] = contestant.serve(folder);
-  const child = new Deno.Command(command, { args, env: RETURN_MEMORY, stdin: "null", stdout: "piped", stderr: "piped" })
+  const child = new Deno.Command(command, { args, env, stdin: "null", stdout: "piped", stderr: "piped" })
     .spawn();
   const errors = new Response(child.stderr).text();
   const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
@@ -356,31 +354,35 @@ async function latency(contestant: Contestant, setting: Setting): Promise<Figure
   ]);
 }
 
+/**
+ * What a session costs must not drown in when memory is given back. The C library would keep the 16 MiB of a password
+ * hash for every thread that ever made one, some 250 MiB; V8 lets garbage lie for as long as nobody needs the room (a
+ * compiled program takes no flags for it, and its figure says less).
+ */
+const RETURN_MEMORY = { MALLOC_MMAP_THRESHOLD_: "1048576", DENO_V8_FLAGS: "--gc-global,--max-semi-space-size=1" };
+
 async function idle(contestant: Contestant, setting: Setting): Promise<Figures> {
-  await using server = await startServer(contestant, setting);
+  await using server = await startServer(contestant, setting, RETURN_MEMORY);
   const visitors: Visitor[] = [];
-  const arrive = () =>
-    inParallel(setting.sizes.idle, 16, async () => {
+  const arrive = (count: number) =>
+    inParallel(count, 16, async () => {
       visitors.push(await Visitor.arrive(server, "register", newAccount()));
     });
-  const leave = () => visitors.splice(0).forEach((visitor) => visitor.leave());
-  // As many came and went before: what a server needs while people come is not what they cost once they are there.
-  await arrive();
-  leave();
+  await arrive(Math.ceil(setting.sizes.idle / 10)); // what the first ones make the server load is not theirs
   const before = await restingMemory(server);
-  await arrive();
+  await arrive(setting.sizes.idle);
   const after = await restingMemory(server);
-  leave();
+  for (const visitor of visitors) visitor.leave();
   return new Map([
     [`KiB an idle session, ${setting.sizes.idle} of them`, (after - before) / setting.sizes.idle],
     ["MiB of the server without them", before / 1024],
   ]);
 }
 
-/** The least memory of some seconds of rest, in which garbage is collected. */
+/** The least memory of some seconds of rest. */
 async function restingMemory(server: Served): Promise<number> {
   let least = Infinity;
-  for (let second = 0; second < 15; second++) {
+  for (let second = 0; second < 10; second++) {
     await pause(1000);
     least = Math.min(least, await server.memory());
   }
