@@ -194,7 +194,9 @@ export async function renew(
     await keepOld(files.key, 0o600);
     await writeAtomically(files.key, await encodePrivateKey(key, passphrase, random), { mode: 0o600, replace: true });
   }
-  await writeAtomically(files.certificate, certificate.pem, { replace: true });
+  const { subjectName, issuerName, pem } = authority.certificate;
+  const chain = certificate.pem + (subjectName === issuerName ? "" : pem); // whoever checks it has the root alone
+  await writeAtomically(files.certificate, chain, { replace: true });
   await remember(dir, made);
   return made;
 }

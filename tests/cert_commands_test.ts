@@ -2,6 +2,10 @@
  * `securechat init`, `ca` and `cert`, run as a person runs them, and OpenSSL's opinion of what they make.
  */
 
+import { createRequest, generateKey } from "../lib/ca.ts";
+import { certifyRequest } from "../lib/ca_folder.ts";
+import { loadIssuer } from "../lib/identity.ts";
+import { encodePrivateKey } from "../lib/private_key.ts";
 import { parseRevocationList } from "../lib/x509.ts";
 import { assert } from "./assert.ts";
 import { type Ended, program, run, runCommand, skipUnless, startServer, temporaryFolder } from "./environment.ts";
@@ -271,6 +275,26 @@ Deno.test("cert renew keeps name, hosts and key, or makes a new key, and keeps w
   await expect(0, folder.path, "cert", "renew", "certs/ca_cert.pem");
   await expect(0, folder.path, "cert", "check", "certs/server_cert.pem", "--host", "chat.example");
   await expect(2, folder.path, "cert", "renew", "certs/ca_cert.pem", "--new-key");
+});
+
+Deno.test("cert renew renews what the issuing CA has issued, with the chain that leads to the root", async () => {
+  using folder = temporaryFolder();
+  await expect(0, folder.path, "init");
+  const certs = `${folder.path}/certs`;
+  const issuer = await loadIssuer(certs);
+  assert.ok(issuer);
+  const key = await generateKey();
+  const made = await certifyRequest(certs, issuer, { csr: await createRequest(key), username: "ada", days: 5 });
+  assert.ok(made);
+  Deno.mkdirSync(`${folder.path}/ada`);
+  Deno.writeTextFileSync(`${folder.path}/ada/client_cert.pem`, made.pem);
+  const random = (size: number) => crypto.getRandomValues(new Uint8Array(size));
+  const pem = await encodePrivateKey(key, undefined, random);
+  Deno.writeTextFileSync(`${folder.path}/ada/client_private_key.pem`, pem, { mode: 0o600 });
+  await expect(0, folder.path, "cert", "renew", "ada/client_cert.pem", "--days", "50");
+  assert.equal(read(`${folder.path}/ada/client.old_cert.pem`), made.pem);
+  const good = await expect(0, folder.path, "cert", "check", "ada/client_cert.pem", "--purpose", "client");
+  assert.match(good.stdout, /^good: "CN=CLIENT: ada", by "CN=Secure Chat issuing CA", by "CN=Secure Chat CA"\n$/);
 });
 
 Deno.test("a certificate of another CA is neither renewed nor revoked, even where the CA has the same name", async () => {

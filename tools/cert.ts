@@ -24,7 +24,7 @@ import { verifySignature } from "../lib/certificate_signature.ts";
 import { type CommandSpec, type OptionSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
 import { exists, readTextFile, shellWord, writeAtomically } from "../lib/files.ts";
-import { loadAuthority, loadRevocationLists, pathIn } from "../lib/identity.ts";
+import { loadAuthority, loadIssuer, loadRevocationLists, type PassphraseOptions, pathIn } from "../lib/identity.ts";
 import { encodeJson } from "../lib/json.ts";
 import { printable } from "../lib/text.ts";
 import { type Certificate, OID, parseCertificates, parseRevocationList, type RevocationList } from "../lib/x509.ts";
@@ -269,7 +269,7 @@ async function renewFile(args: string[]): Promise<ExitStatus> {
   const old = await readLeaf(path);
   const files: Pair = pairAt(path);
   if (!await exists(files.key)) throw new Failure(EXIT.usage, `there is no ${files.key}, the key beside ${path}`);
-  const authority = await loadAuthority(config.CERT_DIR, { passphraseFile });
+  const authority = await issuerOf(config.CERT_DIR, old, { passphraseFile });
   await mustBeOurs(path, old, authority);
   const made = await renew(config.CERT_DIR, authority, old, {
     files,
@@ -280,6 +280,13 @@ async function renewFile(args: string[]): Promise<ExitStatus> {
   console.log(options.json ? jsonOfMade([made], { replaces: old.serial }) : tellMade([made]));
   console.error(`The old one, serial number ${old.serial}, is good until ${instant(old.notAfter)}.`);
   return EXIT.done;
+}
+
+/** The CA of CERT_DIR, or the issuing CA where that has issued the certificate. */
+async function issuerOf(dir: string, { issuerName }: Certificate, options: PassphraseOptions): Promise<Authority> {
+  const path = pathIn(dir, "issuing_cert.pem");
+  const isIssuing = await exists(path) && (await readLeaf(path)).subjectName === issuerName;
+  return isIssuing && await loadIssuer(dir, options) || await loadAuthority(dir, options);
 }
 
 async function readLeaf(path: string): Promise<Certificate> {
