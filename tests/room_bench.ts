@@ -14,6 +14,7 @@ import type { Attendee, Outgoing } from "../lib/room.ts";
 import { RoomClient } from "../lib/room_client.ts";
 import type { LineEvent, RoomEvent } from "../lib/room_event.ts";
 import { parseRequest, parseRoomFrame } from "../lib/room_message.ts";
+import type { Signatures } from "../lib/room_view.ts";
 import { certificate, countingRandom, handClock, identities, key } from "./fixtures.ts";
 import { MemoryClientStore } from "./memory_client_store.ts";
 import { MemoryRoomStore } from "./memory_room_store.ts";
@@ -23,6 +24,13 @@ export type WireFrame = JsonObject & { readonly type: string };
 
 /** What becomes of a frame on its way to a client. */
 export type Tamper = (frame: WireFrame) => readonly WireFrame[] | Promise<readonly WireFrame[]>;
+
+/** What a client may have of its own. */
+export interface ClientOptions {
+  readonly store?: MemoryClientStore;
+  readonly device?: string;
+  readonly signatures?: Signatures;
+}
 
 /** A server of rooms. */
 export class RoomBench {
@@ -63,7 +71,7 @@ export class RoomBench {
   }
 
   /** A client of somebody's that is online; with a store, the one that wrote that store, started again. */
-  async client(username: string, options: { store?: MemoryClientStore; tamper?: Tamper; device?: string } = {}) {
+  async client(username: string, options: ClientOptions & { readonly tamper?: Tamper } = {}) {
     const client = await BenchClient.create(this, username, options);
     await client.rooms.restore();
     await client.connect(this, options.tamper);
@@ -114,7 +122,7 @@ export class BenchClient {
   static async create(
     bench: RoomBench,
     username: string,
-    { store = new MemoryClientStore(), device = "" }: { store?: MemoryClientStore; device?: string },
+    { store = new MemoryClientStore(), device = "", signatures }: ClientOptions,
   ): Promise<BenchClient> {
     const { trust } = await identities();
     const { chain: [leaf], pem, key } = await personIdentity(username, device);
@@ -129,6 +137,7 @@ export class BenchClient {
         now: bench.clock.now,
         random: countingRandom(),
         later: (_, run) => client.later.push(run),
+        ...(signatures ? { signatures } : {}),
       });
     return new BenchClient(bench, { username, store, pem, fingerprint, modulus: leaf?.rsa?.modulus ?? 0n }, make);
   }

@@ -1,4 +1,5 @@
 import { assert } from "./assert.ts";
+import { ONE_BY_ONE } from "../lib/line_signature.ts";
 import { RoomBench } from "./room_bench.ts";
 
 const OPEN = { history: "all", inviteOnly: false } as const;
@@ -248,8 +249,13 @@ Deno.test("many lines are shown before their signatures are checked, and then to
   const words = Array.from({ length: 400 }, (_, i) => `${i}`);
   await Promise.all(words.map((word) => ada.rooms.post("#ops", text(word))));
   while (ada.rooms.unsentCount > 0) await bench.settle();
-  const carol = await bench.client("carol");
+  const busy = Promise.withResolvers<void>(); // whoever checks signatures has much to do
+  const check = (batch: Parameters<typeof ONE_BY_ONE.check>[0]) => busy.promise.then(() => ONE_BY_ONE.check(batch));
+  const carol = await bench.client("carol", { signatures: { check } });
   await carol.rooms.join("#ops");
+  await bench.settle();
+  assert.equal(carol.rooms.view("#ops")?.size, words.length + 3);
+  busy.resolve();
   for (let i = 0; i < 9 && carol.texts("#ops").length < words.length; i++) await bench.settle();
   assert.deepEqual(carol.texts("#ops"), words);
   assert.ok(carol.lines("#ops").some(({ unchecked }) => unchecked));
