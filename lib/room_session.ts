@@ -21,6 +21,7 @@ import type { RoomRole } from "./envelope.ts";
 import { EXIT, Failure, ProtocolError } from "./errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "./handshake_client.ts";
 import type { SigningIdentity } from "./handshake_server.ts";
+import type { SignedLine } from "./line_signature.ts";
 import { directRoom } from "./names.ts";
 import { Backoff, type BackoffOptions, Pause } from "./reconnect.ts";
 import { RoomClient } from "./room_client.ts";
@@ -29,6 +30,7 @@ import { type ExportOptions, exportRoom, proveLine, type RoomExport } from "./ro
 import type { RoomPolicy } from "./room_member.ts";
 import type { RoomRecords } from "./room_records.ts";
 import type { Signatures } from "./room_view.ts";
+import { SignaturePool } from "./signature_pool.ts";
 import { type Certificate, parseCertificates } from "./x509.ts";
 
 /** A connection's bytes; a `Link` of `transport.ts` is one. */
@@ -59,6 +61,9 @@ export interface SessionTimes extends BackoffOptions {
 /** How long the server may take to end a session in order, in milliseconds. */
 const LINGER = 500;
 
+/** With so many signatures to check at once, the connection is looked at first. */
+const MANY = 16;
+
 /** What a session uses unless told otherwise. */
 export const SESSION_TIMES: SessionTimes = {
   handshake: 10_000,
@@ -85,6 +90,7 @@ export interface RoomSessionOptions {
   readonly now: Clock;
   readonly random: Random;
   readonly times?: Partial<SessionTimes>;
+  /** Who checks signatures, where these processors are not to. */
   readonly signatures?: Signatures;
 }
 
@@ -121,6 +127,7 @@ export class RoomSession {
   readonly #times: SessionTimes;
   readonly #rooms: RoomClient;
   readonly #pause = new Pause();
+  readonly #pool = new SignaturePool();
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   #wire: Wire | undefined;
   #connection: ClientConnection | undefined;
@@ -138,9 +145,15 @@ export class RoomSession {
       identity: { fingerprint: identity.chain[0]?.fingerprint ?? "", pem: identity.pem, key: identity.key },
       ...{ trust, store: records, emit, now, random },
       later: (ms, run) => this.#later(ms, run),
-      ...(signatures ? { signatures } : {}),
+      signatures: signatures ?? { check: (batch) => this.#checkBehind(batch) },
       ...(was === undefined ? {} : { was }),
     });
+  }
+
+  /** Signatures of many lines are checked behind what comes meanwhile, which is shown first. */
+  async #checkBehind(batch: readonly SignedLine[]): Promise<readonly boolean[]> {
+    if (batch.length >= MANY) await new Promise<void>((resolve) => this.#later(0, resolve));
+    return await this.#pool.check(batch);
   }
 
   #later(ms: number, run: () => void): void {
@@ -178,8 +191,9 @@ export class RoomSession {
     const late = setTimeout(() => this.#wire?.close(), LINGER);
     await this.#running?.catch(() => {});
     clearTimeout(late);
-    for (const timer of this.#timers) clearTimeout(timer);
     await this.#rooms.settled();
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#pool[Symbol.dispose]();
     await this.#options.records.close();
   }
 
