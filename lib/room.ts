@@ -530,7 +530,10 @@ export class Room {
     const since = this.#tools.now() - (this.#checkpoint?.time ?? 0) * 1000;
     this.#tools.later(Math.max(0, CHECKPOINT_INTERVAL - Math.max(0, since)), () => {
       this.#makeCheckpoint().then(
-        () => this.#checkpointDue = false,
+        () => {
+          this.#checkpointDue = false;
+          if (this.#checkpoint?.size !== this.#durable.size) this.#scheduleCheckpoint(); // lines came meanwhile
+        },
         (error) => {
           this.#tools.alarm(`no checkpoint could be stored: ${messageOf(error)}`, this.name);
           this.#checkpointDue = false;

@@ -259,6 +259,22 @@ Deno.test("checkpoints are signed, stored before they are told, and each extends
   }
 });
 
+Deno.test("lines that come while a checkpoint is stored are covered by the next, though no other line follows", async () => {
+  const { hub, store, settle, ada, bob } = await room();
+  const add = store.addCheckpoint.bind(store);
+  store.addCheckpoint = async (origin, checkpoint) => {
+    store.addCheckpoint = add;
+    assert.equal(await bob.say(hub, "#ops", "meanwhile"), undefined);
+    await new Promise((resolve) => setTimeout(resolve)); // as long as it takes until it stands
+    await add(origin, checkpoint);
+  };
+  assert.equal(await ada.say(hub, "#ops", "first"), undefined);
+  await settle();
+  await settle();
+  const sizes = ada.heard.flatMap((frame) => frame.type === "checkpoint" ? [frame.checkpoint.size] : []);
+  assert.deepEqual(sizes.slice(-2), [3, 4]);
+});
+
 Deno.test("a member's checkpoint that goes beyond the log stops the room and tells the operator", async () => {
   const first = await room();
   for (let i = 0; i < 3; i++) await first.ada.say(first.hub, "#ops", `line ${i}`);
