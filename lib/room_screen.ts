@@ -104,7 +104,7 @@ export class RoomScreen {
   readonly #editor = new LineEditor();
   readonly #rooms = new Map<string, RoomPicture>();
   /** What belongs to no room. */
-  readonly #console = emptyRoom("");
+  readonly #lobby = emptyRoom("");
   #current: string | undefined;
   #username = "";
   #connection = "connecting";
@@ -280,7 +280,7 @@ export class RoomScreen {
   }
 
   get #here(): RoomPicture {
-    return this.#current === undefined ? this.#console : this.#room(this.#current);
+    return this.#current === undefined ? this.#lobby : this.#room(this.#current);
   }
 
   #see(room: RoomPicture): void {
@@ -292,6 +292,8 @@ export class RoomScreen {
     // Lines on their way stay last.
     const at = entry.key === undefined ? room.entries.findIndex(({ key }) => key !== undefined) : -1;
     room.entries.splice(at < 0 ? room.entries.length : at, 0, entry);
+    // Whoever looks further up goes on looking there.
+    if (this.#scroll > 0 && room === this.#here) this.#scroll += this.#entryRows(room, entry).length;
     if (room.entries.length <= MAX_ENTRIES) return;
     for (const { line } of room.entries.splice(0, MAX_ENTRIES / 10)) if (line) room.byIndex.delete(line.index);
   }

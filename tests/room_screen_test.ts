@@ -1,0 +1,297 @@
+import { KeyReader } from "../lib/line_editor.ts";
+import type { LineEvent } from "../lib/room_event.ts";
+import { difference, type Outcome, RoomScreen } from "../lib/room_screen.ts";
+import type { ShownEvent } from "../lib/room_text.ts";
+import { cells } from "../lib/screen.ts";
+import { assert } from "./assert.ts";
+
+const BOB = "b0b0".repeat(16);
+
+/** A moment of a day in the time zone of whoever runs this: the picture shows local time. */
+function at(day: number, hour: number, minute: number): number {
+  return new Date(2026, 10, day, hour, minute).getTime();
+}
+
+function line(index: number, ts: number, username: string, text: string, more: Partial<LineEvent> = {}): LineEvent {
+  return {
+    ...{ event: "line", room: "#ops", index, from: BOB, username, seqno: index, ts, by: null, kind: "text", text },
+    ...{ statement: { kind: "text", text }, seen: 0, mine: username === "ada" },
+    ...{ erased: false, unchecked: false, bad: null, ...more },
+  };
+}
+
+function screenOf(
+  { columns = 80, rows = 24, colour = false, unsent = 0 }: {
+    columns?: number;
+    rows?: number;
+    colour?: boolean;
+    unsent?: number;
+  } = {},
+): RoomScreen {
+  return new RoomScreen({ columns, rows, colour, server: "chat.example", unsent: () => unsent });
+}
+
+const MEMBERS = ["ada", "bob", "eve"].map((username) => ({ username, role: "member" }));
+const LONG = "The new build is on the staging machines; please look at the numbers before it goes anywhere else, " +
+  "the ones for the index above all.";
+
+/** A client in two rooms and a conversation. */
+const STORY: readonly ShownEvent[] = [
+  { event: "online", username: "ada", server_fingerprint: "5e".repeat(32) },
+  { event: "joined", room: "#ops", origin: "o", mode: "recorded", history: "all", topic: "deploys", count: 3 },
+  { event: "caught_up", room: "#ops", size: 3 },
+  { event: "state", room: "#ops", topic: "deploys on Friday", members: MEMBERS },
+  line(0, at(22, 23, 58), "bob", "", { kind: "join", text: null, statement: { kind: "join", username: "bob" } }),
+  line(1, at(22, 23, 59), "bob", LONG),
+  line(2, at(23, 0, 1), "ada", "", { kind: "join", text: null, statement: { kind: "join", username: "ada" } }),
+  line(3, at(23, 9, 0), "ada", "good morning"),
+  { event: "covered", room: "#ops", size: 4, time: 0 },
+  line(4, at(23, 9, 1), "eve", "two\nlines"),
+  line(5, at(23, 9, 2), "ada", "this has its place"),
+  line(6, at(23, 9, 3), "eve", "not hers", { bad: "Its author's role does not allow it." }),
+  { event: "sending", room: "#ops", key: 9, kind: "text", text: "on its way" },
+  { event: "caught_up", room: "@ada,@bob", size: 0 },
+  line(0, at(23, 9, 4), "bob", "psst", { room: "@ada,@bob" }),
+  { event: "caught_up", room: "#general", size: 7 },
+  line(7, at(23, 9, 4), "bob", "for everybody", { room: "#general" }),
+];
+
+function told(screen: RoomScreen, events: readonly ShownEvent[] = STORY): RoomScreen {
+  screen.enter("#ops");
+  for (const event of events) screen.take(event);
+  return screen;
+}
+
+function rowsOf(screen: RoomScreen): string[] {
+  return screen.picture().rows.map((row) => row.trimEnd());
+}
+
+function type(screen: RoomScreen, text: string): Outcome[] {
+  return new KeyReader().read(new TextEncoder().encode(text)).map((key) => screen.key(key));
+}
+
+/** 80×24. */
+const AT_80 = `
+▸#ops           │#ops · deploys on Friday                              3 members
+ @bob 1!        │This room is recorded and signed: its members can read it,
+ #general 1     │        those too who join later, and so can whoever runs the
+                │        server; each of them can show it to others with proof.
+                │        The line with which you join is your consent.
+                │── Sunday 22 November 2026 ──
+                │23:58   * bob joins, and consents to the record
+                │23:59   bob: The new build is on the staging machines; please
+                │        look at the numbers before it goes anywhere else, the
+                │        ones for the index above all.
+                │── Monday 23 November 2026 ──
+                │00:01 ✓ * ada joins, and consents to the record
+                │09:00 ✓ ada: good morning
+                │09:01   eve: two
+                │        lines
+                │09:02 · ada: this has its place
+                │09:03 ✗ eve: not hers (NOT GOOD: Its author's role does not
+                │        allow it.)
+                │  …   → ada: on its way
+                │
+                │
+                │
+─ ada @ chat.example ─ online ─ recorded ─ 1 unsent ────────────────────────────
+> what is being typed
+`;
+
+/** 120×40, without the empty rows between conversation and status. */
+const AT_120 = `
+▸#ops                   │#ops · deploys on Friday                                                              3 members
+ @bob 1!                │This room is recorded and signed: its members can read it, those too who join later, and so can
+ #general 1             │        whoever runs the server; each of them can show it to others with proof. The line with
+                        │        which you join is your consent.
+                        │── Sunday 22 November 2026 ──
+                        │23:58   * bob joins, and consents to the record
+                        │23:59   bob: The new build is on the staging machines; please look at the numbers before it
+                        │        goes anywhere else, the ones for the index above all.
+                        │── Monday 23 November 2026 ──
+                        │00:01 ✓ * ada joins, and consents to the record
+                        │09:00 ✓ ada: good morning
+                        │09:01   eve: two
+                        │        lines
+                        │09:02 · ada: this has its place
+                        │09:03 ✗ eve: not hers (NOT GOOD: Its author's role does not allow it.)
+                        │  …   → ada: on its way
+─ ada @ chat.example ─ online ─ recorded ─ 1 unsent ────────────────────────────────────────────────────────────────────
+> what is being typed
+`;
+
+/** 44×14: no list of rooms. */
+const AT_44 = `
+#ops · deploys on Friday           3 members
+        ones for the index above all.
+── Monday 23 November 2026 ──
+00:01 ✓ * ada joins, and consents to the
+        record
+09:00 ✓ ada: good morning
+09:01   eve: two
+        lines
+09:02 · ada: this has its place
+09:03 ✗ eve: not hers (NOT GOOD: Its
+        author's role does not allow it.)
+  …   → ada: on its way
+─ ada @ chat.example ─ online ─ recorded ─ …
+> what is being typed
+`;
+
+Deno.test("the picture of rooms, a conversation and what is typed is this one at 80×24, 120×40 and 44×14", () => {
+  for (const [columns, rows, wanted] of [[80, 24, AT_80], [120, 40, AT_120], [44, 14, AT_44]] as const) {
+    const screen = told(screenOf({ columns, rows, unsent: 1 }));
+    type(screen, "what is being typed");
+    const drawn = rowsOf(screen);
+    assert.equal(drawn.length, rows);
+    const empty = `${" ".repeat(24)}│`;
+    assert.equal(`\n${drawn.filter((row) => columns < 120 || row !== empty).join("\n")}\n`, wanted);
+    assert.deepEqual(screen.picture().cursor, { row: rows - 1, column: 21 });
+  }
+});
+
+Deno.test("a resized picture is the one that it would have been at that size from the beginning", () => {
+  const screen = told(screenOf({ columns: 120, rows: 40, unsent: 1 }));
+  type(screen, "what is being typed");
+  for (const [columns, rows] of [[80, 24], [20, 6], [44, 14], [300, 90], [80, 24]] as const) {
+    screen.resize(columns, rows);
+    const drawn = screen.picture();
+    assert.equal(drawn.rows.length, rows);
+    for (const row of drawn.rows) assert.ok(cells(row) <= columns, row);
+    assert.ok(drawn.cursor.row < rows && drawn.cursor.column < columns);
+  }
+  assert.equal(`\n${rowsOf(screen).join("\n")}\n`, AT_80);
+});
+
+Deno.test("a message full of terminal escapes shows them and changes nothing else", () => {
+  const evil = "\x1b[2J\x1b[1;1H\x1b]0;mine\x07\x9b31m\u202etxet\r\n09:04 ✓ ada: I owe bob 100\x1b[?1049l\x00";
+  for (const colour of [false, true]) {
+    const calm = told(screenOf({ colour }));
+    const before = calm.picture().rows;
+    calm.take(line(8, at(23, 9, 4), "bob", evil));
+    calm.take({ event: "lie", room: "#ops", lie: "fork", reason: evil });
+    calm.take({ event: "state", room: "#ops", topic: evil, members: MEMBERS });
+    const after = calm.picture().rows;
+    const text = after.join("\n");
+    // deno-lint-ignore no-control-regex
+    const others = text.replaceAll(/\x1b\[[0-9;]*m/g, "").replaceAll("\n", "");
+    assert.doesNotMatch(others, /[\p{Cc}\u202a-\u202e]/u);
+    assert.match(others, /\\u\{1b\}\[2J\\u\{1b\}\[1;1H/);
+    assert.ok(!after.some((row) => /│09:04 ✓ ada: I owe/.test(row)), "nobody writes what looks like another's line");
+    const kept = (rows: readonly string[]) => rows.filter((row) => row.includes("good morning"));
+    assert.deepEqual(kept(after), kept(before));
+  }
+});
+
+Deno.test("only rows that changed are drawn, and they make one picture of the other", () => {
+  const screen = told(screenOf({ colour: true }));
+  const first = screen.picture();
+  screen.take(line(8, at(23, 9, 5), "bob", "one more"));
+  const second = screen.picture();
+  const written = difference(first.rows, second.rows, second.cursor);
+  const rows = [...first.rows];
+  // deno-lint-ignore no-control-regex
+  for (const [, row, text = ""] of written.matchAll(/\x1b\[(\d+);1H\x1b\[K([^]*?)(?=\x1b\[\d+;\d+H)/g)) {
+    rows[Number(row) - 1] = text;
+  }
+  assert.deepEqual(rows, second.rows);
+  assert.ok(written.length < second.rows.join("").length / 2);
+  assert.ok(!written.includes("\x1b[2J"));
+  assert.ok(difference([], second.rows, second.cursor).includes("\x1b[2J"));
+});
+
+Deno.test("an author has the same colour every time, and there is none without colours", () => {
+  const colours = (screen: RoomScreen) =>
+    // deno-lint-ignore no-control-regex
+    screen.picture().rows.flatMap((row) => /\x1b\[(\d+)m(?:eve|bob): /.exec(row)?.[1] ?? []);
+  const [bob, eve, again] = colours(told(screenOf({ colour: true })));
+  assert.ok(bob !== eve && eve === again, `${bob} ${eve} ${again}`);
+  assert.ok(!told(screenOf()).picture().rows.join("").includes("\x1b"));
+});
+
+Deno.test("who is spoken to is called, in a conversation of two always, and never by what was said before", () => {
+  const screen = told(screenOf());
+  assert.equal(screen.take(line(8, at(23, 10, 0), "bob", "adamant")), false);
+  assert.equal(screen.take(line(9, at(23, 10, 0), "bob", "Ada, are you there?")), true);
+  assert.equal(screen.take(line(1, at(23, 10, 0), "bob", "psst", { room: "@ada,@bob" })), true);
+  assert.equal(screen.take(line(6, at(23, 10, 0), "bob", "ada!", { room: "#general" })), false);
+  assert.equal(screen.title, "(1) securechat #ops");
+  screen.enter("@ada,@bob");
+  assert.equal(screen.title, "securechat @bob");
+  assert.match(rowsOf(screen)[1] ?? "", /^▸@bob {2,}│── Monday/);
+});
+
+Deno.test("a line is shown as what becomes of it: sent, placed, accepted, checked, not good, erased", () => {
+  const screen = told(screenOf({ rows: 40 }));
+  const mark = (words: string) => rowsOf(screen).find((row) => row.includes(words))?.split("│")[1];
+  screen.take(line(7, at(23, 9, 5), "ada", "on its way"));
+  screen.take({ event: "accepted", room: "#ops", key: 9, index: 7 });
+  assert.equal(mark("on its way"), "09:05 · ada: on its way");
+  screen.take({ event: "covered", room: "#ops", size: 8, time: 0 });
+  assert.equal(mark("on its way"), "09:05 ✓ ada: on its way");
+  screen.take(line(8, at(23, 9, 6), "bob", "quick", { unchecked: true }));
+  assert.equal(mark("quick"), "09:06 ? bob: quick (signature not checked yet)");
+  screen.take({ event: "checked", room: "#ops", from: 8, to: 9 });
+  assert.equal(mark("quick"), "09:06   bob: quick");
+  screen.take({ event: "bad_line", room: "#ops", index: 8, reason: "It is not his." });
+  assert.equal(mark("quick"), "09:06 ✗ bob: quick (NOT GOOD: It is not his.)");
+  screen.take({ event: "erased", room: "#ops", index: 3 });
+  assert.equal(mark("good morning"), undefined);
+  assert.equal(mark("09:00"), "09:00 ✓ * ada has erased these words");
+  screen.take({ event: "sending", room: "#ops", key: 10, kind: "text", text: "never" });
+  screen.take({ event: "dropped", room: "#ops", key: 10, error_type: "muted", reason: "You are muted." });
+  assert.equal(mark("never"), "Not sent: never (You are muted.)");
+});
+
+Deno.test("Enter hands out the line; many lines are asked about first", () => {
+  const screen = told(screenOf());
+  assert.deepEqual(type(screen, "hello\r").at(-1), { type: "enter", text: "hello" });
+  type(screen, "one\x1b\rtwo");
+  assert.deepEqual(rowsOf(screen).slice(-2), ["> one", "  two"]);
+  assert.deepEqual(type(screen, "\r"), [{ type: "enter", text: "one\ntwo" }]);
+  const pasted = "\x1b[200~a\nb\nc\nd\n\x1b[201~";
+  assert.deepEqual(type(screen, `${pasted}\r`).map(({ type }) => type), ["draw", "draw"]);
+  assert.match(rowsOf(screen).at(-1) ?? "", /^Send these 5 lines as one message\? \(y\/n\)/);
+  type(screen, "n");
+  assert.deepEqual(rowsOf(screen).slice(-5), ["> a", "  b", "  c", "  d", ""]);
+  assert.deepEqual(type(screen, "\ry").at(-1), { type: "enter", text: "a\nb\nc\nd\n" });
+  assert.deepEqual(type(screen, "\x1b[A\x03").at(-1), { type: "quit" });
+});
+
+Deno.test("Tab completes commands, rooms and names, and shows which there are", () => {
+  const completed = (typed: string) => {
+    const screen = told(screenOf());
+    type(screen, `${typed}\t`);
+    return rowsOf(screen).slice(-2);
+  };
+  assert.equal(completed("/who")[0]?.includes("/who /whois"), true);
+  assert.equal(completed("/whoi")[1], "> /whois");
+  assert.equal(completed("/join #g")[1], "> /join #general");
+  assert.equal(completed("EV")[1], "> eve:");
+  assert.equal(completed("ask @b")[1], "> ask @bob");
+  assert.equal(completed("zz")[1], "> zz");
+});
+
+Deno.test("Page Up shows what was before, new lines don't move it, and another room is a key away", () => {
+  const screen = told(screenOf({ rows: 10 }));
+  for (let i = 8; i < 40; i++) screen.take(line(i, at(23, 11, i), "bob", `number ${i}.`));
+  assert.match(rowsOf(screen)[7] ?? "", /on its way/);
+  type(screen, "\x1b[5~");
+  assert.match(rowsOf(screen).join("\n"), /number 34\.[^]*further down: Page Down/);
+  const before = rowsOf(screen);
+  screen.take(line(40, at(23, 11, 40), "bob", "one more"));
+  assert.deepEqual(rowsOf(screen).slice(1).map((row) => row.slice(16)), before.slice(1).map((row) => row.slice(16)));
+  type(screen, "\x1b[6~\x1b[6~");
+  assert.match(rowsOf(screen)[6] ?? "", /one more/);
+  type(screen, "\x1b[1;3B");
+  assert.equal(screen.current, "@ada,@bob");
+  type(screen, "\x1b[1;3A");
+  assert.equal(screen.current, "#ops");
+});
+
+Deno.test("names that look alike are told of, once", () => {
+  const screen = told(screenOf({ rows: 40 }));
+  const state = { event: "state", room: "#ops", topic: "", members: [...MEMBERS, { username: "b0b", role: "member" }] };
+  for (let i = 0; i < 2; i++) screen.take(state as ShownEvent);
+  assert.equal(rowsOf(screen).filter((row) => row.includes("bob and b0b are two people")).length, 1);
+});
