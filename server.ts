@@ -92,7 +92,8 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     sleep,
   });
   const devices = new Devices({ store: store.rooms, issue: await openIssuing(config), now, random });
-  const hub = await openHub({ config, log, identity, store });
+  const timers = new Timers();
+  const hub = await openHub({ config, log, identity, store, timers });
   const deadlines = new Deadlines();
   const listener = listen(config.SERVER_HOST, config.SERVER_PORT);
   const tls = openTls(config, watched.current());
@@ -111,7 +112,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     hub,
     createJournalFile,
   };
-  return new Server(shared, { plain: listener, tls, watched });
+  return new Server(shared, { plain: listener, tls, watched, timers });
 }
 
 /** The listener for TLS, unless it is off. */
@@ -134,6 +135,7 @@ interface Doors {
   readonly plain: Deno.TcpListener;
   readonly tls: Deno.TlsListener | undefined;
   readonly watched: WatchedIdentity;
+  readonly timers: Timers;
 }
 
 /** A server whose own certificate every client would refuse doesn't start; one that will soon expire says so. */
@@ -158,6 +160,23 @@ function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
+/** What rooms put off, until the server stops. */
+class Timers {
+  readonly #pending = new Set<ReturnType<typeof setTimeout>>();
+
+  later(ms: number, run: () => void): void {
+    const timer = setTimeout(() => {
+      this.#pending.delete(timer);
+      run();
+    }, ms);
+    this.#pending.add(timer);
+  }
+
+  stop(): void {
+    for (const timer of this.#pending) clearTimeout(timer);
+  }
+}
+
 /** What signs the requests of people who have a code: nothing, where CERT_DIR has no issuing CA. */
 async function openIssuing({ CERT_DIR, SECURECHAT_KEY_PASSPHRASE_FILE }: Config): Promise<Issue> {
   const issuer = await loadIssuer(CERT_DIR, { passphraseFile: SECURECHAT_KEY_PASSPHRASE_FILE });
@@ -167,7 +186,9 @@ async function openIssuing({ CERT_DIR, SECURECHAT_KEY_PASSPHRASE_FILE }: Config)
 
 /** The rooms of this server: its name, its certificates of all days, and the key that wraps the rooms' keys. */
 async function openHub(
-  { config, log, identity, store }: Pick<Shared, "config" | "log" | "identity" | "store">,
+  { config, log, identity, store, timers }: Pick<Shared, "config" | "log" | "identity" | "store"> & {
+    readonly timers: Timers;
+  },
 ): Promise<Hub> {
   await keepCertificate(store, identity());
   return new Hub({
@@ -177,7 +198,7 @@ async function openHub(
     serverName: identity().chain[0]?.hostNames?.dnsNames[0] ?? "localhost",
     now,
     random,
-    later: (ms, run) => void setTimeout(run, ms),
+    later: (ms, run) => timers.later(ms, run),
     serverKey: async (fingerprint) => {
       const pem = await store.rooms.findCertificate(fingerprint);
       const [own] = pem === undefined ? [] : parseCertificates(pem);
@@ -241,6 +262,7 @@ class Server implements RunningServer {
   readonly #listener: Deno.TcpListener;
   #tls: Deno.TlsListener | undefined;
   readonly #watched: WatchedIdentity;
+  readonly #timers: Timers;
   readonly #conversations = new Set<Conversation>();
   readonly #perSource = new Map<string, number>();
   readonly #drainTimer: ReturnType<typeof setInterval>;
@@ -250,11 +272,12 @@ class Server implements RunningServer {
   #sweepAt = 0;
   #stopping: Promise<void> | undefined;
 
-  constructor(shared: Shared, { plain, tls, watched }: Doors) {
+  constructor(shared: Shared, { plain, tls, watched, timers }: Doors) {
     this.#shared = shared;
     this.#listener = plain;
     this.#tls = tls;
     this.#watched = watched;
+    this.#timers = timers;
     this.host = plain.addr.hostname;
     this.port = plain.addr.port;
     this.#drainTimer = setInterval(() => {
@@ -353,13 +376,15 @@ class Server implements RunningServer {
   }
 
   async #stop(): Promise<void> {
-    const { spool, store, deadlines } = this.#shared;
+    const { spool, store, hub, deadlines } = this.#shared;
     this.#listener.close();
     this.#tls?.close();
     clearInterval(this.#drainTimer);
     await Promise.all([...this.#conversations].map((conversation) => conversation.shutDown()));
     await Promise.all([this.#accepting, this.#acceptingTls]);
     deadlines.stop();
+    await hub.settled();
+    this.#timers.stop();
     await this.#drain();
     spool.close();
     await store.close();

@@ -354,6 +354,9 @@ export class Room {
     const { statement, seen } = envelope;
     const author = this.#author(from.fingerprint);
     const now = this.#tools.now();
+    if (this.#attendees.get(from.fingerprint) !== from) {
+      throw new ProtocolError("not-member", "A newer session of this certificate has come into the room.");
+    }
     if (this.#isForked) {
       throw new ProtocolError(
         "server-error",
