@@ -95,10 +95,14 @@ Deno.test("a check takes as long for a record with a lower p, for the seed's and
     }
     return Math.min(...times); // the least is what the work takes when nothing else disturbs it
   };
-  const nobody = await milliseconds(unmatchableRecord(strong));
   for (const record of [await hashPassword(pwd, { p: 1, random }), encodeHex(pwd), "lost"]) {
-    const taken = await milliseconds(record);
-    assert(taken > nobody / 2 && taken < nobody * 2, `${taken.toFixed(1)} ms, and ${nobody.toFixed(1)} for nobody`);
+    // Without its extra work a record would take a third at most, each time; a busy machine is busy for a while.
+    let isAlike = false;
+    for (let tries = 0; tries < 5 && !isAlike; tries++) {
+      const [nobody, taken] = [await milliseconds(unmatchableRecord(strong)), await milliseconds(record)];
+      isAlike = taken > nobody / 2 && taken < nobody * 2;
+    }
+    assert(isAlike, `${record.slice(0, 12)} takes another time than nobody's record`);
   }
 });
 

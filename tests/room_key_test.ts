@@ -70,5 +70,5 @@ Deno.test("loadRoomKey() refuses what is no key, says none of it, and leaves it 
 Deno.test("loadRoomKey() says so where the folder is a file", async () => {
   using folder = temporaryFolder();
   await Deno.writeTextFile(`${folder.path}/data`, "");
-  assert.match(await refusal(`${folder.path}/data`), /data is there already/);
+  assert.match(await refusal(`${folder.path}/data`), /data cannot be made a folder: a file stands in its place/);
 });
