@@ -34,6 +34,7 @@ const NEEDS = {
   openssl: ["openssl on PATH", () => runs("openssl", "version")],
   mariadb: ["a MariaDB or MySQL server on PATH", () => mariadbd() !== undefined],
   pty: ["script (util-linux) on PATH", () => Deno.build.os === "linux" && runs("script", "--version")],
+  tmux: ["tmux on PATH", () => runs("tmux", "-V")],
   tshark: ["tshark on PATH, and the right to capture", () => runs("tshark", "-D")],
   binary: ["a compiled program (deno task compile)", () => exists(BINARY)],
   node: ["node and npm on PATH", () => runs("node", "--version") && runs("npm", "--version")],
@@ -128,6 +129,12 @@ export async function runCommand(
 export function temporaryFolder(): { readonly path: string } & Disposable {
   const path = Deno.makeTempDirSync({ prefix: "securechat_" });
   return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
+}
+
+/** A port on which nobody listens now. */
+export function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
 }
 
 /** A server under test, started by {@link startServer}. */

@@ -1,5 +1,5 @@
 /**
- * Chaos in a room: clients that post as fast as they can, each the shipped {@link RoomSession} over TLS, while a proxy
+ * Chaos in a room: clients that post as fast as they can, each the shipped {@link RoomSession} over TLS, while a relay
  * in between cuts connections at random, about one a second, and the server is killed with -9 and started again on what
  * it wrote. CHAOS_CLIENTS and CHAOS_LINES say how many, and how many lines each (4 and 60; `deno task test:chaos` takes
  * ten and five hundred): afterwards every line is in every view, in one order, once, under heads that agree, and the
@@ -11,10 +11,10 @@ import { encodeUtf8 } from "../lib/bytes.ts";
 import { leafHash } from "../lib/room_log.ts";
 import { LogTree } from "../lib/room_tree.ts";
 import { connectTls } from "../lib/transport.ts";
+import { Relay } from "../tools/relay.ts";
 import { CROWD_LIMITS } from "./crowd.ts";
-import { run, startServer, temporaryFolder } from "./environment.ts";
+import { freePort, run, startServer, temporaryFolder } from "./environment.ts";
 import { authority } from "./fixtures.ts";
-import { freePort, Proxy } from "./proxy.ts";
 import { Person } from "./room_person.ts";
 import { certificates } from "./server.ts";
 
@@ -37,9 +37,9 @@ Deno.test(`${CLIENTS} clients posting ${LINES} lines each, cut at random, the se
     return startServer(args, { cwd: dir, env: CROWD_LIMITS });
   };
   let server = await start();
-  using proxy = new Proxy(tlsPort);
+  using relay = new Relay(tlsPort);
   const authorities = [(await authority()).certificate.pem];
-  const dial = () => connectTls("localhost", proxy.port, { timeout: 5_000, maxQueued: 1 << 23, authorities });
+  const dial = () => connectTls("localhost", relay.port, { timeout: 5_000, maxQueued: 1 << 23, authorities });
   const names = Array.from({ length: CLIENTS }, (_, i) => `client${i}`);
   const people = await Promise.all(names.map((name) => Person.create(name, { dir, dial })));
   const [first] = people;
@@ -58,7 +58,7 @@ Deno.test(`${CLIENTS} clients posting ${LINES} lines each, cut at random, the se
   };
   let isOver = false;
   const cutting = (async () => {
-    for (; !isOver; await sleep(2_000 * Math.random())) proxy.cut();
+    for (; !isOver; await sleep(2_000 * Math.random())) relay.cut();
   })();
   const killing = (async () => {
     for (let kill = 1; kill <= KILLS; kill++) {
@@ -78,7 +78,7 @@ Deno.test(`${CLIENTS} clients posting ${LINES} lines each, cut at random, the se
   await until("all is accepted", () => people.every(({ session }) => session.unsentCount === 0));
   await until("all is covered", () => people.every((one) => one.covered === one.lines("#chaos").length));
 
-  assert.ok(proxy.cuts > 0, "nothing was cut");
+  assert.ok(relay.cuts > 0, "nothing was cut");
   for (const person of people) {
     for (const bad of ["lie", "dropped", "bad_line", "warning"] as const) assert.deepEqual(person.of(bad), []);
     assert.deepEqual(person.lines("#chaos").map(({ index }) => index), [...person.lines("#chaos").keys()]);
@@ -107,6 +107,6 @@ Deno.test(`${CLIENTS} clients posting ${LINES} lines each, cut at random, the se
     const { status, stdout, stderr } = await run(["verify", ...files, "--ca", `${certs}/ca_cert.pem`]);
     assert.equal(status, 0, stdout.split("\n").slice(0, 20).join("\n") + stderr);
   }
-  console.log(`${ALL} lines, ${proxy.cuts} cuts, ${KILLS} kills, ${heads} signed heads kept by ${CLIENTS} clients`);
+  console.log(`${ALL} lines, ${relay.cuts} cuts, ${KILLS} kills, ${heads} signed heads kept by ${CLIENTS} clients`);
   await server.stop();
 });

@@ -5,15 +5,18 @@ import { writeCertificates } from "./certificate_folder.ts";
 import {
   cleanEnvironment,
   type Ended,
+  freePort,
   program,
   ROOT,
   run,
   type RunningServer,
+  skipUnless,
   startServer,
   temporaryFolder,
 } from "./environment.ts";
 import { authority, key } from "./fixtures.ts";
 import { personIdentity } from "./room_bench.ts";
+import { openTmux } from "./tmux.ts";
 
 const PASSWORD = "correct horse battery";
 const PATIENCE = 30_000;
@@ -78,12 +81,6 @@ class World implements AsyncDisposable {
     await this.server[Symbol.asyncDispose]();
     this.#folder[Symbol.dispose]();
   }
-}
-
-/** A port on which nobody listens now. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 const ENVIRONMENT = { SECURECHAT_PASSWORD_FILE: "password", TERM: "dumb" };
@@ -316,4 +313,77 @@ Deno.test("rooms refuses with one sentence what makes no sense", async () => {
     assert.match(stderr, wanted);
     assert.equal(stderr.trim().split("\n").length, 1);
   }
+});
+
+/** A picture without what is another one each time. */
+function masked(picture: string): string {
+  return picture.replaceAll(/\b\d\d:\d\d\b/g, "HH:MM").replaceAll(/── \w+day \d+ \w+ \d+ ──/g, "── DAY ──").trimEnd();
+}
+
+const AT_80 = String.raw`▸#ops           │#ops · deploys on Friday                              2 members
+ #deploys       │This room is recorded and signed: its members can read it,
+                │        those too who join later, and so can whoever runs the
+                │        server; each of them can show it to others with proof.
+                │        The line with which you join is your consent.
+                │── DAY ──
+                │HH:MM   * ada joins, and consents to the record
+                │HH:MM   * ada sets the topic: deploys on Friday
+                │HH:MM ✓ * bob joins, and consents to the record
+                │HH:MM ✓ bob: good morning
+                │HH:MM   ada: bob:
+                │        \u{1b}[2J\u{1b}[1;1H\u{1b}[31mred\u{7}\u{202e}
+                │There is no such room; create it, or look at the list of rooms.
+                │HH:MM   ada: the second is for bob alone
+                │
+                │
+                │
+                │
+                │
+                │
+                │
+                │
+─ bob @ localhost ─ online ─ recorded ──────────────────────────────────────────
+> half a line`;
+
+const AT_120 = `PLACEHOLDER120`;
+
+Deno.test({
+  name: "on a terminal rooms draws the picture, follows its size, and shows what escapes would do without doing it",
+  ...skipUnless("tmux"),
+  fn: async () => {
+    await using world = await World.create();
+    await using ada = await world.start("ada", "--json");
+    await ada.type({ command: "create", room: "#ops" });
+    await ada.type({ command: "topic", room: "#ops", text: "deploys on Friday" });
+    await ada.until('"index":1');
+    const { command, args } = program(...await world.args("bob", "#ops"));
+    const env = { SECURECHAT_PASSWORD_FILE: "password" };
+    await using bob = await openTmux([command, ...args], { cwd: world.path, env, columns: 80, rows: 24 });
+    await bob.shows(/✓ \* bob joins/);
+    await bob.type("good morning", "Enter");
+    await bob.shows(/✓ bob: good morning/);
+    await ada.type({ command: "say", room: "#ops", text: "bob: \u001b[2J\u001b[1;1H\u001b[31mred\u0007\u202e" });
+    await ada.type({ command: "create", room: "#deploys" });
+    await ada.until('"room":"#deploys","size"');
+    await bob.shows("[31mred");
+    await bob.type("/join dep", "Enter");
+    await bob.shows("There is no such room");
+    await bob.type("/join #deploys", "Enter");
+    await bob.shows(/▸#deploys/);
+    await bob.shows(/✓ \* bob joins/);
+    await ada.type({ command: "say", room: "#ops", text: "the second is for bob alone" });
+    await bob.shows("#ops 1!");
+    await bob.type("M-Up");
+    await bob.shows("the second is for bob alone");
+    await bob.type("half a line");
+    assert.equal(masked(await bob.shows("> half a line")), AT_80);
+    await bob.resize(120, 40);
+    const row = new RegExp(`\n─ bob @ localhost ─ online ─ recorded ${"─".repeat(83)}\n> half a line`);
+    assert.equal(masked(await bob.shows(row)).replaceAll(/(?:\n {24}│)+\n/g, "\n…\n"), AT_120);
+    await bob.resize(80, 24);
+    await bob.shows(AT_80.split("\n").at(-2) ?? "");
+    assert.equal(masked(await bob.picture()), AT_80);
+    await bob.type("C-u", "/quit", "Enter");
+    assert.match(await bob.shows("ended"), /^Connecting to localhost …\nended 0$/m);
+  },
 });

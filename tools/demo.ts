@@ -1,23 +1,27 @@
 /**
- * `securechat demo`: all of it at work in a temporary folder, in front of whoever watches. Every step is one of the
- * program's own commands, started as a process of its own, and what they print is what is told; a step that doesn't end
- * as it should ends the demo.
+ * `securechat demo`: all of it at work in a temporary folder, in front of whoever watches: an operator, two people in a
+ * room, a network that is cut between them, evidence, and a lie that is caught. Every step is one of the program's own
+ * commands, started as a process of its own, and what they print is what is told; a step that doesn't end as it should
+ * ends the demo.
  *
  *     deno task demo
  */
 
 import { parseCommand } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
+import type { ShownEvent } from "../lib/room_text.ts";
 import { wantsColour, write } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";
+import { Relay } from "./relay.ts";
 
 const SPEC = {
   name: "demo",
   summary: "show all of it at work in a temporary folder",
   usage: `securechat demo [--keep]
 
-Makes a CA and certificates, starts a server, lets two people register and talk to it, verifies their receipts and
-shows that a changed transcript is refused. Takes some seconds and leaves nothing behind.
+Makes a CA and a server, invites two people, who talk in a room while the network between them is cut, exports what was
+said, verifies it with and without its words, and shows that a changed transcript is refused. Takes some seconds and
+leaves nothing behind.
 
 Examples:
   securechat demo
@@ -25,20 +29,18 @@ Examples:
   options: { keep: { type: "boolean", describe: "leave the folder where it is, and say where" } },
 } as const;
 
+/** Who takes part, and what they say: before the network is cut, and while it is. */
 const PEOPLE = [
-  {
-    name: "ada",
-    password: "difference engine",
-    lines: ["Good morning.", "Is the key in its place?", "Grüße, 你好 👋"],
-  },
-  {
-    name: "bob",
-    password: "nabla squared",
-    lines: ["Nobody on the way can read this.", "//this line begins with one slash"],
-  },
+  { name: "alice", password: "difference engine", hello: "Is the key in its place?", later: "Send it on Monday." },
+  { name: "bob", password: "nabla squared", hello: "It is. Grüße, 你好 👋", later: "I note: Monday." },
 ] as const;
 
 type Person = typeof PEOPLE[number];
+
+const ROOM = "#ops";
+/** How long anything may take, in milliseconds. */
+const PATIENCE = 20_000;
+const AUTHORITY = ["--ca", "certs/ca_cert.pem"];
 
 /** The command. */
 export async function run(args: string[]): Promise<ExitStatus> {
@@ -54,48 +56,32 @@ export async function run(args: string[]): Promise<ExitStatus> {
 }
 
 async function play(folder: string): Promise<void> {
-  title("1  A CA of our own, a certificate for the server and one for each person");
-  await command(folder, ["init", "localhost", "127.0.0.1", "--client", "ada"]);
-  await command(folder, ["cert", "client", "bob", "--out", "bob/client_cert.pem"]);
-  await Deno.copyFile(`${folder}/certs/ca_cert.pem`, `${folder}/bob/ca_cert.pem`);
-  tell("certs/ has the CA, the server's and ada's pair; bob/ has bob's");
+  title("1  The operator makes a CA and certificates, and starts a server");
+  await command(folder, ["init"]);
+  await using server = await startServer(folder);
+  using network = new Relay(server.tlsPort);
 
-  title("2  A server, on a port that the system chooses");
-  const server = await startServer(folder);
-  try {
-    title("3  Two people register, each in a process of their own, and talk to the server");
-    const ends = await Promise.all(PEOPLE.map((person) => chat(folder, person, server.port)));
+  title("2  Two people are invited, and join over TLS with nothing but their code");
+  await bringIn(folder, network.port);
 
-    title("4  The server stops");
-    await server.stop();
-    tell("gracefully: status 0");
+  title(`3  They talk in ${ROOM}; the network is cut, they write on, and it comes back`);
+  await talk(folder, network);
 
-    title("5  Offline: each receipt against its transcript, with nothing but the CA's certificate");
-    for (const { receipt, transcript } of ends) {
-      const { sentence } = await verdict(folder, [receipt, transcript], EXIT.done);
-      tell(sentence);
-    }
+  title("4  Bob shows the record to a stranger, who has the CA's certificate and no network");
+  const closed = await exportRoom(folder, "closed");
+  await verify(folder, closed, EXIT.done);
+  const open = await exportRoom(folder, "open");
+  await verify(folder, open, EXIT.done);
 
-    title("6  Somebody changes one character of ada's transcript");
-    const [ada] = ends;
-    if (!ada) throw new Failure(EXIT.no, "nobody chatted");
-    await tamper(`${folder}/${ada.transcript}`, `${folder}/${changed(ada.transcript)}`);
-    const { sentence, checks } = await verdict(folder, [ada.receipt, changed(ada.transcript)], EXIT.no);
-    tell(sentence);
-    for (const { name, outcome, reasons } of checks) if (outcome === "failed") tell(`  ${name}: ${reasons.join("; ")}`);
-    tell("\nThat is all: what was sent can be shown to anybody, and can't be changed afterwards.");
-  } finally {
-    await server.stop().catch(() => {}); // what went wrong before is what matters
-  }
-}
+  title("5  Somebody changes one character of alice's first line");
+  const [receipt = "", transcript = "", ...openings] = open;
+  await tamper(`${folder}/${transcript}`, `${folder}/changed.txt`);
+  await verify(folder, [receipt, "changed.txt", ...openings], EXIT.no);
 
-const changed = (path: string) => path.replace(/\.txt$/, "_changed.txt");
-
-/** A letter in the middle becomes another of base64. */
-async function tamper(from: string, to: string): Promise<void> {
-  const text = await Deno.readTextFile(from);
-  const at = text.indexOf("|", text.indexOf("|") + 1) + 30;
-  await Deno.writeTextFile(to, text.slice(0, at) + (text[at] === "A" ? "B" : "A") + text.slice(at + 1));
+  title("6  And without rooms: Alice and the server alone, with a receipt at the end");
+  await chat(folder, PEOPLE[0], server.port);
+  await server.stop();
+  tell("\nThat is all: what was said can be shown to anybody, and can't be changed afterwards.");
 }
 
 // ---- telling
@@ -133,24 +119,26 @@ function surroundings(): Record<string, string> {
   return Object.fromEntries(Object.entries(Deno.env.toObject()).filter(([name]) => kept.test(name)));
 }
 
-interface Finished {
-  readonly status: number;
-  readonly stdout: string;
+interface Doing {
+  /** What is told of the command, where that is less than all of it. */
+  readonly told?: string;
+  readonly input?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly status?: ExitStatus;
 }
 
-/** The end of a command; a Failure with its own words where its status isn't the expected one. */
-async function finish(child: Deno.ChildProcess, what: string, expected: ExitStatus): Promise<Finished> {
+/** Runs a command: what it prints. A Failure with its own words where its status isn't the expected one. */
+async function command(folder: string, args: readonly string[], doing: Doing = {}): Promise<string> {
+  const { told = args.join(" "), input = "", env = {}, status = EXIT.done } = doing;
+  tell(`$ securechat ${told}`);
+  const child = start(folder, args, env);
+  const writer = child.stdin.getWriter();
+  // A command that ends early closes the pipe; how it ended is told below.
+  await writer.write(new TextEncoder().encode(input)).then(() => writer.close()).catch(() => {});
   const { code, stdout, stderr } = await child.output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  if (code === expected) return { status: code, stdout: text(stdout) };
-  throw new Failure(EXIT.no, `${what} ended with status ${code}, not ${expected}: ${text(stderr).trim()}`);
-}
-
-async function command(folder: string, args: readonly string[]): Promise<string> {
-  tell(`$ securechat ${args.join(" ")}`);
-  const child = start(folder, args);
-  await child.stdin.close();
-  return (await finish(child, args.join(" "), EXIT.done)).stdout;
+  if (code === status) return text(stdout);
+  throw new Failure(EXIT.no, `${args[0]} ended with status ${code}, not ${status}: ${text(stderr).trim()}`);
 }
 
 async function startServer(folder: string) {
@@ -161,64 +149,211 @@ async function startServer(folder: string) {
   const errors = new Response(child.stderr).text();
   const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   let said = "";
-  while (!said.includes("\n")) {
+  while (said.split("\n").length < 3) {
     const { value, done } = await lines.read();
     if (done) throw new Failure(EXIT.unavailable, `the server did not start: ${(await errors).trim()}`);
     said += value;
   }
   tell(said.trim());
-  let stopped: Promise<void> | undefined;
-  const stop = async () => {
+  const [port, tlsPort] = [...said.matchAll(/:(\d+)$/gm)].map(([, number]) => Number(number));
+  let stopped: Promise<number> | undefined;
+  const end = async () => {
     child.kill("SIGTERM");
     const { code } = await child.status;
     await Promise.all([lines.cancel(), errors]);
-    if (code !== EXIT.done && Deno.build.os !== "windows") {
-      throw new Failure(EXIT.no, `the server ended with status ${code}: ${(await errors).trim()}`);
-    }
+    return code;
   };
-  return { port: /:(\d+)\s*$/.exec(said)?.[1] ?? "", stop: () => stopped ??= stop() };
+  const stop = async () => {
+    const code = await (stopped ??= end());
+    if (code === EXIT.done || Deno.build.os === "windows") return;
+    throw new Failure(EXIT.no, `the server ended with status ${code}: ${(await errors).trim()}`);
+  };
+  return {
+    port: port ?? 0,
+    tlsPort: tlsPort ?? 0,
+    stop,
+    [Symbol.asyncDispose]: () => stop().catch(() => {}), // what went wrong before is what matters
+  };
 }
 
-/** What a chat leaves. */
-interface Left {
-  readonly receipt: string;
-  readonly transcript: string;
+// ---- people
+
+const filesOf = (name: string) => ["--certs", name, "--transcripts", `${name}/kept`];
+
+/** Codes from the operator, and their use. */
+async function bringIn(folder: string, port: number): Promise<void> {
+  const invite = ({ name }: Person) => command(folder, ["invite", name, "--port", String(port)]);
+  const codes = await Promise.all(PEOPLE.map(invite));
+  const passwords = PEOPLE.map(({ name, password }) => [`${folder}/${name}_password`, `${password}\n`] as const);
+  await Promise.all(passwords.map(([path, text]) => Deno.writeTextFile(path, text, { mode: 0o600 })));
+  await Promise.all(PEOPLE.map(({ name }, which) => {
+    const code = codes[which]?.trim() ?? "";
+    const login = ["--email", `${name}@example.org`];
+    return command(folder, ["join", "localhost", code, ...login, "--no-chat", ...filesOf(name)], {
+      told: `join localhost ${code.slice(0, 16)}… ${login.join(" ")}`,
+      env: { SECURECHAT_PASSWORD_FILE: `${name}_password` },
+    });
+  }));
+  tell("each has a key that never left their machine, a certificate, an account, and a session that goes on");
 }
 
-/** One person's chat: what is typed goes in by a pipe, and events come out as JSON. */
-async function chat(folder: string, { name, password, lines }: Person, port: string): Promise<Left> {
-  await Deno.writeTextFile(`${folder}/${name}_password`, `${password}\n`, { mode: 0o600 });
-  const args = ["chat", "--json", "--host", "localhost", "--port", port, "--certs", name === "ada" ? "certs" : name];
-  const account = [
-    "--register",
-    "--email",
-    `${name}@example.org`,
-    "--username",
-    name,
-    "--transcripts",
-    `transcripts_${name}`,
-  ];
-  const child = start(folder, [...args, ...account], { SECURECHAT_PASSWORD_FILE: `${name}_password` });
-  const input = child.stdin.getWriter();
-  // A chat that ends early closes the pipe; how it ended is told by finish().
-  await input.write(new TextEncoder().encode(`${lines.join("\n")}\n`)).then(() => input.close()).catch(() => {});
-  const { stdout } = await finish(child, `${name}'s chat`, EXIT.done);
-  const events = stdout.trim().split("\n").map((line) => JSON.parse(line));
-  const count = (event: string) => events.filter((one) => one.event === event).length;
-  const end = events.find(({ event }) => event === "end");
-  tell(`${name}: registered, ${count("sent")} lines sent, ${count("acknowledged")} acknowledged ✓, receipt verified`);
-  return { receipt: end.server_receipt, transcript: end.transcript };
+/** One person's client for rooms: commands go in by a pipe, and events come out, as JSON. */
+class RoomsClient implements AsyncDisposable {
+  readonly #name: string;
+  readonly #child: Deno.ChildProcess;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #errors: Promise<string>;
+  readonly #read: Promise<void>;
+  readonly #events: ShownEvent[] = [];
+  #changed = Promise.withResolvers<void>();
+
+  constructor(folder: string, name: string, port: number) {
+    const where = ["--host", "localhost", "--tls-port", String(port)];
+    this.#name = name;
+    this.#child = start(folder, ["rooms", "--json", ...where, ...filesOf(name)]);
+    this.#input = this.#child.stdin.getWriter();
+    this.#errors = new Response(this.#child.stderr).text();
+    this.#read = this.#readAll();
+  }
+
+  async #readAll(): Promise<void> {
+    let rest = "";
+    for await (const text of this.#child.stdout.pipeThrough(new TextDecoderStream())) {
+      const rows = (rest + text).split("\n");
+      rest = rows.pop() ?? "";
+      this.#events.push(...rows.map((row) => JSON.parse(row)));
+      this.#changed.resolve();
+      this.#changed = Promise.withResolvers();
+    }
+  }
+
+  async ask(request: { readonly command: string } & Readonly<Record<string, string>>): Promise<void> {
+    await this.#input.write(new TextEncoder().encode(`${JSON.stringify(request)}\n`));
+  }
+
+  /** Waits for an event. */
+  async until(what: string, holds: (event: ShownEvent) => boolean): Promise<void> {
+    const late = Promise.withResolvers<never>();
+    late.promise.catch(() => {});
+    const why = async () => late.reject(new Failure(EXIT.no, `${this.#name} waited for ${what}; ${await this.#why()}`));
+    const timer = setTimeout(why, PATIENCE);
+    this.#read.then(why, why); // it ended
+    while (!this.#events.some(holds)) await Promise.race([this.#changed.promise, late.promise]);
+    clearTimeout(timer);
+  }
+
+  async #why(): Promise<string> {
+    await this[Symbol.asyncDispose]();
+    return (await this.#errors).trim() || `the last that came is ${JSON.stringify(this.#events.at(-1))}`;
+  }
+
+  /** What was said in the room, in the order in which it is shown here. */
+  get said(): string[] {
+    return this.#events.flatMap((event) =>
+      event.event === "line" && event.kind === "text" ? [`[${event.index}] ${event.username}: ${event.text}`] : []
+    );
+  }
+
+  async end(): Promise<void> {
+    await this.#input.close();
+    const { code } = await this.#child.status;
+    await this.#read;
+    if (code !== EXIT.done) throw new Failure(EXIT.no, `${this.#name}'s rooms ended with status ${code}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await this.#input.close().catch(() => {});
+    await this.#child.status;
+  }
 }
 
-interface Told {
-  readonly sentence: string;
-  readonly checks: readonly { readonly name: string; readonly outcome: string; readonly reasons: readonly string[] }[];
+async function talk(folder: string, network: Relay): Promise<void> {
+  const [{ hello: question, later: order }, { hello: answer, later: note }] = PEOPLE;
+  await using alice = new RoomsClient(folder, "alice", network.port);
+  await using bob = new RoomsClient(folder, "bob", network.port);
+  const both = [alice, bob];
+  const heard = (text: string) => Promise.all(both.map((one) => one.until(`"${text}"`, isText(text))));
+  await Promise.all(both.map((one) => one.until("the server", ({ event }) => event === "online")));
+  await alice.ask({ command: "create", room: ROOM });
+  await alice.until("the room", ({ event }) => event === "caught_up");
+  await bob.ask({ command: "join", room: ROOM });
+  await bob.until("the room", ({ event }) => event === "caught_up");
+  await alice.ask({ command: "say", room: ROOM, text: question });
+  await heard(question);
+  await bob.ask({ command: "say", room: ROOM, text: answer });
+  await heard(answer);
+  const before = alice.said;
+  for (const line of before) tell(line);
+
+  network.down();
+  await Promise.all(both.map((one) => one.until("the end of the network", ({ event }) => event === "offline")));
+  tell("✂  the network is cut: both are offline, and write on");
+  await alice.ask({ command: "say", room: ROOM, text: order });
+  await alice.until("the line on the disk", (event) => event.event === "sending" && event.text === order);
+  await bob.ask({ command: "say", room: ROOM, text: note });
+  await bob.until("the line on the disk", (event) => event.event === "sending" && event.text === note);
+  network.up();
+  await Promise.all([heard(order), heard(note)]);
+  tell("✓  it is back: both have reconnected by themselves, and sent what was waiting");
+  for (const line of alice.said.slice(before.length)) tell(line);
+  const isSame = alice.said.join("\n") === bob.said.join("\n");
+  if (!isSame || alice.said.length !== 4) throw new Failure(EXIT.no, "the two don't see the same");
+  tell("alice and bob see the same four lines in the same order: nothing is lost, nothing is there twice");
+  const isCovered = (event: ShownEvent) => event.event === "covered" && event.size === 6; // two joins, four lines
+  await Promise.all(both.map((one) => one.until("the signed head", isCovered)));
+  await Promise.all(both.map((one) => one.end()));
 }
 
-async function verdict(folder: string, [receipt, transcript]: [string, string], expected: ExitStatus): Promise<Told> {
-  const args = ["verify", receipt, transcript, "--ca", "certs/ca_cert.pem", "--require-v2", "--json"];
-  tell(`$ securechat ${args.slice(0, -1).join(" ")}`);
-  const child = start(folder, args);
-  await child.stdin.close();
-  return JSON.parse((await finish(child, "verify", expected)).stdout);
+function isText(text: string): (event: ShownEvent) => boolean {
+  return (event) => event.event === "line" && event.text === text;
+}
+
+// ---- evidence
+
+/** What bob's files say of the room: the arguments for `verify`. */
+async function exportRoom(folder: string, how: "closed" | "open"): Promise<string[]> {
+  await Deno.mkdir(`${folder}/${how}`);
+  const args = ["export", ROOM, `--${how}`, "--out", how];
+  const told = args.join(" ");
+  const text = await command(folder, [...args, "--json", "--host", "localhost", ...filesOf("bob")], { told });
+  const { receipt, transcript, openings } = JSON.parse(text);
+  return [receipt, transcript, ...(openings === null ? [] : ["--openings", openings])];
+}
+
+/** Verifies, and tells who said what, what failed, and the verdict. */
+async function verify(folder: string, files: readonly string[], status: ExitStatus): Promise<void> {
+  const args = ["verify", ...files, ...AUTHORITY];
+  const report = (await command(folder, args, { status })).split("\n");
+  const failed = report.flatMap((row, at) => row.startsWith("FAILED") ? [row, report[at + 1] ?? ""] : []);
+  const opened = report.filter((row) => /^\[\d+\]/.test(row));
+  const verdict = report.filter((row) => /^(?:Valid|Invalid):/.test(row));
+  for (const row of [...failed, ...opened, ...verdict]) tell(row);
+}
+
+/** What alice's first line says, by its hash, becomes something else. */
+async function tamper(from: string, to: string): Promise<void> {
+  const lines = (await Deno.readTextFile(from)).split("\n");
+  const changed = lines.map((line, index) => {
+    const at = line.indexOf("|", line.indexOf("|") + 1) + 60;
+    return index === 2 ? line.slice(0, at) + (line[at] === "A" ? "B" : "A") + line.slice(at + 1) : line;
+  });
+  await Deno.writeTextFile(to, changed.join("\n"));
+}
+
+/** A session with the server alone, as it was before there were rooms. */
+async function chat(folder: string, { name, hello }: Person, port: number): Promise<void> {
+  const args = ["chat", "--login", "--email", `${name}@example.org`, "--host", "localhost", "--port", String(port)];
+  const text = await command(folder, [...args, "--json", "--certs", name, "--transcripts", "sessions"], {
+    told: args.join(" "),
+    input: `${hello}\n`,
+    env: { SECURECHAT_PASSWORD_FILE: `${name}_password` },
+  });
+  const events = text.trim().split("\n").map((line) => JSON.parse(line));
+  const { server_receipt: receipt, transcript } = events.find(({ event }) => event === "end");
+  await verify(folder, [receipt, transcript, "--require-v2"], EXIT.done);
 }

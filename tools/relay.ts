@@ -1,19 +1,20 @@
-/** A network that can be cut: TCP on the loopback, passed on to a port as it comes, until the connection is dropped. */
+/**
+ * A network that can be cut, for the demo and the tests: TCP on the loopback, passed on to a port as it comes.
+ *
+ *     using network = new Relay(5001);             clients connect to network.port
+ *     network.cut();                               one connection, any, is dropped without a word to either side
+ *     network.down(); …; network.up();             all are, and nobody gets through in between
+ */
 
-/** A port on which nobody listens now. */
-export function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
-
-/** What stands between clients and a server. */
-export class Proxy implements Disposable {
+/** What stands between clients and a server on this machine. */
+export class Relay implements Disposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #target: number;
   /** The connections that are passed on, by the end at the client. */
   readonly #passed = new Map<Deno.Conn, Deno.Conn>();
   /** How many connections were cut. */
   cuts = 0;
+  #isDown = false;
 
   constructor(target: number) {
     this.#target = target;
@@ -37,6 +38,7 @@ export class Proxy implements Disposable {
     try {
       const server = await Deno.connect({ hostname: "127.0.0.1", port: this.#target });
       this.#passed.set(client, server);
+      if (this.#isDown) return this.#drop(client);
       await Promise.race([pump(client, server), pump(server, client)]);
     } catch {
       // Nobody listens there now, or one of both is gone.
@@ -53,6 +55,16 @@ export class Proxy implements Disposable {
     this.#drop(one);
   }
 
+  /** Drops all connections, and every new one until {@link up}. */
+  down(): void {
+    this.#isDown = true;
+    for (const client of [...this.#passed.keys()]) this.#drop(client);
+  }
+
+  up(): void {
+    this.#isDown = false;
+  }
+
   #drop(client: Deno.Conn): void {
     for (const conn of [client, this.#passed.get(client)]) {
       try {
@@ -66,7 +78,7 @@ export class Proxy implements Disposable {
 
   [Symbol.dispose](): void {
     this.#listener.close();
-    for (const client of [...this.#passed.keys()]) this.#drop(client);
+    this.down();
   }
 }
 
