@@ -52,7 +52,10 @@ Deno.test(`${CLIENTS} clients posting ${LINES} lines each, cut at random, the se
   const until = async (what: string, holds: () => boolean) => {
     while (!holds()) {
       const state = () => people.map(({ session, events }) => [session.unsentCount, events.length, events.at(-1)]);
-      assert.ok(performance.now() - began < PATIENCE, `${what}: in vain; ${JSON.stringify(state())}`);
+      assert.ok(
+        performance.now() - began < PATIENCE,
+        `${what}: in vain; ${JSON.stringify(state())} ${server.stderr()}`,
+      );
       await sleep(50);
     }
   };
