@@ -134,7 +134,8 @@ export const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
 const WIDE =
   /^(?:\p{Emoji_Presentation}|.\ufe0f|[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\u3000-\u303e\uff01-\uff60\uffe0-\uffe6])/u;
 const NARROW_KATAKANA = /^[\uff61-\uffdc]/;
-const NO_WIDTH = /^[\p{M}\u200c\u200d]+$/u;
+// Marks, joiners, and the vowels and finals of Hangul that is written in parts: a lone one takes no cell of its own.
+const NO_WIDTH = /^[\p{M}\u200c\u200d\u1160-\u11ff\ud7b0-\ud7ff]+$/u;
 
 /** How many cells a grapheme cluster takes. */
 export function cellsOf(cluster: string): number {

@@ -1,5 +1,14 @@
 import fc from "fast-check";
-import { cells, type ChatEvent, clockDifference, clockTime, eventJson, Screen, sentences } from "../lib/screen.ts";
+import {
+  cells,
+  type ChatEvent,
+  clockDifference,
+  clockTime,
+  eventJson,
+  graphemes,
+  Screen,
+  sentences,
+} from "../lib/screen.ts";
 import { assert } from "./assert.ts";
 
 /** A terminal that knows as much of a VT100 as the screen uses; long rows wrap as a terminal's do. */
@@ -12,8 +21,8 @@ class Vt {
 
   write(text: string): this {
     // deno-lint-ignore no-control-regex
-    const parts = text.matchAll(/\x1b\[([0-9;]*)([A-Za-z])|([\r\n])|([^\x1b\r\n])/gsu);
-    for (const [whole, number, letter, control, character] of parts) {
+    const parts = text.matchAll(/\x1b\[([0-9;]*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)/gsu);
+    for (const [whole, number, letter, control, run] of parts) {
       if (letter === "A") this.row -= Number(number);
       else if (letter === "C") this.column += Number(number);
       else if (letter === "K") this.#line().splice(this.column);
@@ -21,7 +30,7 @@ class Vt {
       else if (letter === "m") continue;
       else if (control === "\r") this.column = 0;
       else if (control === "\n") this.row += 1;
-      else if (character !== undefined) this.#put(character);
+      else if (run !== undefined) { for (const { segment } of graphemes.segment(run)) this.#put(segment); }
       else assert.fail(`unknown to the terminal: ${JSON.stringify(whole)}`);
       assert.ok(this.row >= 0, "the cursor never goes above the screen");
     }
