@@ -216,7 +216,7 @@ Deno.test("flags and exits have one door", () => {
 });
 
 /** Tests that start the program and take long: once, from the source, is enough. */
-const LONG = ["kill_test.ts", "load_test.ts", "rooms_chaos_test.ts"];
+const LONG = ["cert_commands_test.ts", "kill_test.ts", "load_test.ts", "rooms_chaos_test.ts"];
 
 /** The names of the tests, and what the two tasks that list some of them run. */
 function tests(): { names: string[]; task: (name: string) => string } {
