@@ -5,9 +5,9 @@
  *     deno task bench --part messages --part latency    some of it
  *     deno task bench --binary dist/securechat          the compiled program in a column of its own
  *
- * Each server is a process of its own, and its CPU time, all threads, is read from /proc (so this runs on Linux alone);
- * the load comes from this process, signed before the clock starts where that matters. Figures compare within one run,
- * on one machine: never across them.
+ * Each server is a process of its own ({@link startServer}); the load comes from this process, signed before the clock
+ * starts where that matters. Figures compare within one run, on one machine: never across them. What is measured of rooms
+ * stands in `bench_rooms.ts`.
  */
 
 import { fileURLToPath } from "node:url";
@@ -16,13 +16,29 @@ import { issueCertificate } from "../lib/ca.ts";
 import { makeAuthority, makePair } from "../lib/ca_folder.ts";
 import { HelpAsked, parseCommand } from "../lib/config.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
-import type { SigningIdentity } from "../lib/handshake_server.ts";
 import { loadIdentity } from "../lib/identity.ts";
 import { encodeJson } from "../lib/json.ts";
 import { makeReceipt } from "../lib/receipt.ts";
 import { encodeLine, messageInput, TranscriptSummary } from "../lib/transcript.ts";
 import { BenchKey } from "./bench_key.ts";
-import { type Account, inParallel, type Target, Visitor } from "./bench_load.ts";
+import { type Account, inParallel, Visitor } from "./bench_load.ts";
+import { ROOM_PARTS } from "./bench_rooms.ts";
+import {
+  atRate,
+  type Contestant,
+  cpuOf,
+  type Figures,
+  measure,
+  memoryOf,
+  type Part,
+  pause,
+  percentile,
+  restingMemory,
+  RETURN_MEMORY,
+  type Setting,
+  type Sizes,
+  startServer,
+} from "./bench_server.ts";
 
 const SPEC = {
   program: "deno task",
@@ -30,7 +46,7 @@ const SPEC = {
   summary: "measure the server and the verifier beside the Python peer",
   usage: `deno task bench [FLAGS]
 
-Parts: handshakes, messages, latency, idle, verify.
+Parts: handshakes, messages, latency, idle, verify, rooms, crowd, resume, history, proofs.
 
 Examples:
   deno task bench
@@ -44,6 +60,10 @@ Examples:
     seconds: { type: "string", value: "N", describe: "seconds of messages at a low rate [10]" },
     idle: { type: "string", value: "N", describe: "idle sessions [1000]" },
     lines: { type: "string", value: "N", describe: "lines to verify [1000000]" },
+    posts: { type: "string", value: "N", describe: "lines to post at full speed in a room [4000]" },
+    crowd: { type: "string", value: "N", multiple: true, describe: "idle members; may be repeated [1000, 5000]" },
+    history: { type: "string", value: "N", describe: "lines that a newcomer catches up with [100000]" },
+    log: { type: "string", value: "N", describe: "lines of the log that proofs are asked of [1000000]" },
     json: { type: "boolean", describe: "print the figures as JSON" },
   },
 } as const;
@@ -61,40 +81,7 @@ const PEER_LINES = 20_000;
 /** Chatter of about the length that people write. */
 const TEXT = "The quick brown fox jumps over the lazy dog, and then it does it again.";
 
-/** Figures by row, in the order of the table. */
-type Figures = Map<string, number | string>;
-
-/** What is measured: one column. */
-interface Contestant {
-  readonly name: string;
-  /** The server's command line, for a folder with certs/. */
-  serve(folder: string): string[];
-  /** The verifier's. */
-  verify(folder: string, transcript: string): string[];
-  readonly isPeer: boolean;
-}
-
-/** Sizes, out of the flags. */
-interface Sizes {
-  readonly handshakes: number;
-  readonly messages: number;
-  readonly seconds: number;
-  readonly idle: number;
-  readonly lines: number;
-}
-
-/** What a part needs. */
-interface Setting {
-  readonly folder: string;
-  readonly identity: SigningIdentity;
-  readonly trust: Target["trust"];
-  readonly key: BenchKey;
-  readonly sizes: Sizes;
-}
-
-type Part = (contestant: Contestant, setting: Setting) => Promise<Figures>;
-
-const PARTS: Readonly<Record<string, Part>> = { handshakes, messages, latency, idle, verify };
+const PARTS: Readonly<Record<string, Part>> = { handshakes, messages, latency, idle, verify, ...ROOM_PARTS };
 
 async function bench(args: readonly string[]): Promise<void> {
   const { options } = parseCommand(args, SPEC);
@@ -109,6 +96,10 @@ async function bench(args: readonly string[]): Promise<void> {
     seconds: count("seconds", options.seconds, 10),
     idle: count("idle", options.idle, 1000),
     lines: count("lines", options.lines, 1_000_000),
+    posts: count("posts", options.posts, 4_000),
+    crowds: options.crowd.length > 0 ? options.crowd.map((text) => count("crowd", text, 0)) : [1_000, 5_000],
+    history: count("history", options.history, 100_000),
+    log: count("log", options.log, 1_000_000),
   };
   const contestants = [...program(options.binary), ...await peer()];
   const folder = await Deno.makeTempDir({ prefix: "securechat_bench_" });
@@ -139,35 +130,28 @@ function count(name: string, text: string | undefined, fallback: number): number
 function program(binary: string | undefined): Contestant[] {
   const ours = (name: string, command: readonly string[]): Contestant => ({
     name,
-    serve: (folder) => [
+    serve: (folder, data) => [
       ...command,
       ...["serve", "--host", "127.0.0.1", "--port", "0", "--db", "sqlite", "--certs", `${folder}/certs`],
-      ...[
-        "--data",
-        `${folder}/data_${name.replaceAll(" ", "_")}`,
-        "--log-level",
-        "warn",
-        "--log-file",
-        `${folder}/server.log`,
-      ],
-      ...["--max-connections", "5000", "--max-connections-per-address", "5000", "--registrations-per-hour", "100000"],
+      ...["--data", data, "--log-level", "warn", "--log-file", `${folder}/server.log`],
+      ...["--max-connections", "6000", "--max-connections-per-address", "6000", "--registrations-per-hour", "100000"],
       ...["--password-queue", "5000", "--handshake-timeout", "600", "--connection-timeout", "3600"],
     ],
-    verify: (
-      folder,
-      transcript,
-    ) => [...command, "verify", `${transcript}.json`, transcript, "--certs", `${folder}/certs`],
+    verify: (folder, transcript) => [
+      ...[...command, "verify", `${transcript}.json`, transcript, "--certs", `${folder}/certs`],
+    ],
+    rooms: (folder, transcripts) => [
+      ...[...command, "rooms", "--host", "localhost", "--certs", `${folder}/certs`, "--transcripts", transcripts],
+      "--plain",
+    ],
     isPeer: false,
   });
-  const source = ours(`Deno ${Deno.version.deno}`, [
-    Deno.execPath(),
-    "run",
-    "--quiet",
-    "--no-prompt",
-    "-A",
-    `${ROOT}mod.ts`,
-  ]);
-  return [source, ...(binary === undefined ? [] : [ours("binary", [binary])])];
+  const run = [Deno.execPath(), "run", "--quiet", "--no-prompt", "-A"];
+  const name = `Deno ${Deno.version.deno}`;
+  return [
+    ours(name, [...run, `${ROOT}mod.ts`]),
+    ...(binary === undefined ? [] : [ours("binary", [binary])]),
+  ];
 }
 
 async function peer(): Promise<Contestant[]> {
@@ -190,76 +174,32 @@ async function peer(): Promise<Contestant[]> {
     verify: (folder, transcript) => [
       ...[PYTHON, "-B", `${PEER}/verify.py`, `${transcript}.json`, transcript, "--ca", `${folder}/certs/ca_cert.pem`],
     ],
+    rooms: undefined,
     isPeer: true,
   }];
 }
 
-async function makeCertificates(dir: string): Promise<Pick<Setting, "identity" | "trust" | "key">> {
+async function makeCertificates(dir: string): Promise<Pick<Setting, "identity" | "trust" | "key" | "issue">> {
   const making = { days: 30, bits: 2048 } as const;
   const authority = await makeAuthority(dir, "Bench CA", making);
   await makePair(dir, authority, { role: "server", name: "localhost", hosts: ["localhost"] }, making);
+  await makePair(dir, authority, { role: "client", name: "newcomer" }, making);
   const key = new BenchKey();
   const random = (size: number) => crypto.getRandomValues(new Uint8Array(size));
-  const request = { role: "client", name: "bench", publicKey: key.publicKey } as const;
-  const leaf = await issueCertificate(authority, request, { now: Date.now(), random, days: 30 });
+  const issue = async (name: string) => {
+    const request = { role: "client", name, publicKey: key.publicKey } as const;
+    const leaf = await issueCertificate(authority, request, { now: Date.now(), random, days: 30 });
+    return { chain: [leaf], pem: leaf.pem, key };
+  };
   return {
-    identity: { chain: [leaf], pem: leaf.pem, key },
+    identity: await issue("bench"),
     trust: { authorities: [authority.certificate], revocations: [] },
     key,
+    issue,
   };
 }
 
-// ---- processes
-
-/** A server under test. */
-interface Served extends AsyncDisposable, Target {
-  /** Its CPU time so far, in milliseconds, all threads. */
-  cpu(): Promise<number>;
-  /** Its resident memory in KiB. */
-  memory(): Promise<number>;
-}
-
-async function startServer(
-  contestant: Contestant,
-  { folder, identity, trust }: Setting,
-  env: Readonly<Record<string, string>> = {},
-): Promise<Served> {
-  const [command = "", ...args] = contestant.serve(folder);
-  const child = new Deno.Command(command, { args, env, stdin: "null", stdout: "piped", stderr: "piped" })
-    .spawn();
-  const errors = new Response(child.stderr).text();
-  const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  let said = "";
-  while (!/:\d+\n/.test(said)) {
-    const { value, done } = await output.read();
-    if (done) throw new Failure(EXIT.unavailable, `${contestant.name} did not start: ${(await errors).trim()}`);
-    said += value;
-  }
-  return {
-    identity,
-    trust,
-    port: Number(/:(\d+)\n/.exec(said)?.[1]),
-    cpu: () => cpuOf(child.pid),
-    memory: () => memoryOf(child.pid, "VmRSS"),
-    [Symbol.asyncDispose]: async () => {
-      child.kill("SIGKILL");
-      await child.status;
-      await Promise.all([output.cancel(), errors]);
-    },
-  };
-}
-
-/** Ticks of a hundredth of a second on every Linux. */
-async function cpuOf(pid: number): Promise<number> {
-  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from the third on: the name may hold blanks
-  return 10 * (Number(fields[11]) + Number(fields[12]));
-}
-
-async function memoryOf(pid: number, field: "VmRSS" | "VmHWM"): Promise<number> {
-  const status = await Deno.readTextFile(`/proc/${pid}/status`);
-  return Number(new RegExp(`^${field}:\\s+(\\d+)`, "m").exec(status)?.[1] ?? NaN);
-}
+// ---- the parts
 
 let accounts = 0;
 
@@ -267,17 +207,6 @@ function newAccount(): Account {
   const username = `user${accounts++}`;
   return { email: `${username}@example.org`, username, password: "correct horse battery staple" };
 }
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Seconds of real time and milliseconds of the server's CPU that a task takes. */
-async function measure(server: Served, task: () => Promise<void>): Promise<{ seconds: number; cpu: number }> {
-  const [began, cpu] = [performance.now(), await server.cpu()];
-  await task();
-  return { seconds: (performance.now() - began) / 1000, cpu: await server.cpu() - cpu };
-}
-
-// ---- the parts
 
 async function handshakes(contestant: Contestant, setting: Setting): Promise<Figures> {
   await using server = await startServer(contestant, setting);
@@ -332,37 +261,21 @@ function texts(count: number): string[] {
 async function latency(contestant: Contestant, setting: Setting): Promise<Figures> {
   await using server = await startServer(contestant, setting);
   const visitor = await Visitor.arrive(server, "register", newAccount());
+  const say = () => visitor.say(TEXT);
+  for (let i = 0; i < LOW_RATE; i++) await say(); // warm
   const total = LOW_RATE * setting.sizes.seconds;
-  const times: number[] = [];
-  for (let i = 0; i < LOW_RATE; i++) await visitor.say(TEXT); // warm
-  const { cpu } = await measure(server, async () => {
-    const began = performance.now();
-    for (let i = 0; i < total; i++) {
-      await pause(Math.max(0, began + i * (1000 / LOW_RATE) - performance.now()));
-      const sent = performance.now();
-      await visitor.say(TEXT);
-      times.push(performance.now() - sent);
-    }
-  });
+  let times: number[] = [];
+  const { cpu } = await measure(server, async () => void (times = await atRate(LOW_RATE, total, say)));
   visitor.leave();
-  times.sort((a, b) => a - b);
-  const percentile = (share: number) => times[Math.floor(share * (times.length - 1))] ?? NaN;
   return new Map([
-    [`p50 ms, ${LOW_RATE} messages a second`, percentile(0.5)],
-    [`p99 ms, ${LOW_RATE} messages a second`, percentile(0.99)],
+    [`p50 ms, ${LOW_RATE} messages a second`, percentile(times, 0.5)],
+    [`p99 ms, ${LOW_RATE} messages a second`, percentile(times, 0.99)],
     [`CPU µs a message, ${LOW_RATE} a second`, cpu * 1000 / total],
   ]);
 }
 
-/**
- * What a session costs must not drown in when memory is given back. The C library would keep the 16 MiB of a password
- * hash for every thread that ever made one, some 250 MiB; V8 lets garbage lie for as long as nobody needs the room (a
- * compiled program takes no flags for it, and its figure says less).
- */
-const RETURN_MEMORY = { MALLOC_MMAP_THRESHOLD_: "1048576", DENO_V8_FLAGS: "--gc-global,--max-semi-space-size=1" };
-
 async function idle(contestant: Contestant, setting: Setting): Promise<Figures> {
-  await using server = await startServer(contestant, setting, RETURN_MEMORY);
+  await using server = await startServer(contestant, setting, { env: RETURN_MEMORY });
   const visitors: Visitor[] = [];
   const arrive = (count: number) =>
     inParallel(count, 16, async () => {
@@ -377,16 +290,6 @@ async function idle(contestant: Contestant, setting: Setting): Promise<Figures> 
     [`KiB an idle session, ${setting.sizes.idle} of them`, (after - before) / setting.sizes.idle],
     ["MiB of the server without them", before / 1024],
   ]);
-}
-
-/** The least memory of some seconds of rest. */
-async function restingMemory(server: Served): Promise<number> {
-  let least = Infinity;
-  for (let second = 0; second < 10; second++) {
-    await pause(1000);
-    least = Math.min(least, await server.memory());
-  }
-  return least;
 }
 
 async function verify(contestant: Contestant, setting: Setting): Promise<Figures> {
