@@ -7,6 +7,7 @@
  * server that was killed closes its sessions at the next start with what their journals say.
  */
 
+import { setImmediate } from "node:timers";
 import { Accounts } from "./lib/accounts.ts";
 import { Audit } from "./lib/audit.ts";
 import type { Random } from "./lib/bytes.ts";
@@ -199,6 +200,7 @@ async function openHub(
     now,
     random,
     later: (ms, run) => timers.later(ms, run),
+    turn: () => new Promise((resolve) => setImmediate(resolve)),
     serverKey: async (fingerprint) => {
       const pem = await store.rooms.findCertificate(fingerprint);
       const [own] = pem === undefined ? [] : parseCertificates(pem);

@@ -4,12 +4,14 @@
  *
  * The primes are our own constants, since a runtime's named groups have been wrong, and every received value is checked
  * here, since `computeSecret` takes anything. The private value is 256 random bits with the highest set; the public
- * value is `computeSecret` of the number 2, so that no secret ever stands in a BigInt of ours.
+ * value is `computeSecret` of the number 2, so that no secret ever stands in a BigInt of ours. Where there is an
+ * {@link engine}, it computes the powers.
  */
 
 import { Buffer } from "node:buffer";
 import { createDiffieHellman } from "node:crypto";
 import { type Bytes, encodeInteger, parseInteger, type Random } from "./bytes.ts";
+import { engine } from "./engine.ts";
 import { sha256 } from "./hash.ts";
 
 /** A prime-order subgroup's parameters. */
@@ -50,15 +52,14 @@ const PRIVATE_SIZE = 32;
 export class DhKey {
   /** `g^x mod p`. */
   readonly public: bigint;
-  readonly #exchange;
+  /** A public value to the power of the private one. */
+  readonly #power: (value: Buffer<ArrayBuffer>) => Uint8Array;
 
   constructor(readonly group: Group, random: Random) {
     const secret = random(PRIVATE_SIZE);
     secret[0] = (secret[0] ?? 0) | 0x80;
-    this.#exchange = createDiffieHellman(toBuffer(group.prime, group), Number(group.generator));
-    this.#exchange.setPrivateKey(Buffer.from(secret));
-    secret.fill(0);
-    this.public = parseInteger(this.#exchange.computeSecret(toBuffer(group.generator, group)));
+    this.#power = powersOf(secret, group);
+    this.public = parseInteger(this.#power(toBuffer(group.generator, group)));
   }
 
   /**
@@ -68,12 +69,22 @@ export class DhKey {
   agree(other: bigint): Bytes | undefined {
     const { prime } = this.group;
     if (other < 2n || other > prime - 2n) return undefined;
-    const secret = parseInteger(this.#exchange.computeSecret(toBuffer(other, this.group)));
+    const secret = parseInteger(this.#power(toBuffer(other, this.group)));
     if (secret <= 1n || secret === prime - 1n) return undefined;
     return sha256(encodeInteger(secret, SECRET_SIZE)).slice(0, 16);
   }
 }
 
-function toBuffer(value: bigint, group: Group): Buffer {
+function powersOf(secret: Bytes, group: Group): (value: Buffer<ArrayBuffer>) => Uint8Array {
+  const prime = toBuffer(group.prime, group);
+  const native = engine();
+  if (native) return (value) => native.power(value, secret, prime);
+  const exchange = createDiffieHellman(prime, Number(group.generator));
+  exchange.setPrivateKey(Buffer.from(secret));
+  secret.fill(0);
+  return (value) => exchange.computeSecret(value);
+}
+
+function toBuffer(value: bigint, group: Group): Buffer<ArrayBuffer> {
   return Buffer.from(encodeInteger(value, group === GROUP_2 ? 128 : 256));
 }

@@ -1,14 +1,18 @@
 /**
- * SHA-256 (FIPS 180-4) and HMAC-SHA-256 (RFC 2104). Short inputs, and those of messages are all short, are hashed in
- * `sha256.ts`; long ones and those that come in pieces by node:crypto. Both answer at once, unlike WebCrypto.
+ * SHA-256 (FIPS 180-4) and HMAC-SHA-256 (RFC 2104), by the {@link engine} where there is one. Without it short inputs,
+ * and those of messages are all short, are hashed in `sha256.ts`, long ones by node:crypto, as are those that come in
+ * pieces. All of them answer at once, unlike WebCrypto.
  */
 
 import { createHash } from "node:crypto";
 import type { Bytes } from "./bytes.ts";
+import { engine } from "./engine.ts";
 import { MAX_SHORT, shortSha256 } from "./sha256.ts";
 
 /** SHA-256 of the parts, one after the other: 32 bytes. */
 export function sha256(...parts: readonly Uint8Array[]): Bytes {
+  const hashed = engine()?.sha256(parts);
+  if (hashed) return hashed;
   let size = 0;
   for (const part of parts) size += part.length;
   if (size <= MAX_SHORT) return shortSha256(parts);

@@ -2,7 +2,7 @@
  * One room on the server: who posts what at which index, in one order for all (rooms.md sections 2 to 6).
  *
  *     post → checks, what they need from the store awaited → #commit: the index is made, no await
- *          → a round of the committer: one transaction for all that came meanwhile → posted to every member
+ *          → a round of the committer: one transaction for all that came meanwhile → posted to every member at once
  *
  * A line that is refused leaves the log, the sequence and the state as they were. A line that was given its place is
  * told to nobody before it is durable; where the store fails, the room forgets what it had placed, refuses it with
@@ -24,10 +24,10 @@ import { partners, usernameKey } from "./names.ts";
 import type { SigningKey, VerifyingKey } from "./pss.ts";
 import { EMPTY_ROOT, Frontier, leafHash, type NodePlace, peakPlaces, type TreeNode } from "./room_log.ts";
 import { isCarriedBy, isOfLog, isOpenedBy, logHash } from "./room_line.ts";
-import type { PostFields } from "./room_message.ts";
+import { encodePosted, type PostFields } from "./room_message.ts";
 import { type RoomAct, RoomState } from "./room_state.ts";
 import type { RoomStore, StoredLine, StoredRoom } from "./room_store.ts";
-import { encodeLine, messageInput, parseLine } from "./transcript.ts";
+import { encodeLine, messageInput } from "./transcript.ts";
 
 /** How far ahead of the server's clock a line's time may lie, in milliseconds (rooms.md section 6). */
 const MAX_AHEAD = 300_000;
@@ -80,6 +80,8 @@ export interface RoomTools {
   readonly random: Random;
   /** Runs something later, in milliseconds. */
   readonly later: (ms: number, run: () => void) => void;
+  /** Resolves when everything that has arrived by now was taken: lines that came together are written together. */
+  readonly turn: () => Promise<void>;
   /** The key of a certificate of this server's, now or in earlier days, by its fingerprint. */
   readonly serverKey: (fingerprint: string) => Promise<VerifyingKey | undefined>;
   /** Tells the operator of what should never be. */
@@ -408,8 +410,8 @@ export class Room {
   }
 
   async #commitAll(): Promise<void> {
-    await Promise.resolve(); // what comes in the same turn goes in one round
     while (this.#waiting.length > 0) {
+      await this.#tools.turn();
       const round = this.#waiting.slice(0, MAX_ROUND); // they stay in the list until they are told of
       try {
         await this.#tools.store.appendLines(
@@ -422,7 +424,7 @@ export class Room {
         break;
       }
       this.#waiting.splice(0, round.length);
-      for (const placed of round) this.#publish(placed);
+      this.#publish(round);
       for (const { act } of round) await this.#follow(act);
       this.#scheduleCheckpoint();
     }
@@ -447,13 +449,25 @@ export class Room {
     }
   }
 
-  /** Tells every member of a durable line. No await: the order of the lines is the order in which they are told. */
-  #publish({ nodes, posted, act }: Placed): void {
-    const [leaf] = nodes;
-    if (leaf) this.#durable.append(leaf.hash);
-    if (act.statement?.kind === "join") this.#stand(act); // the newcomer's first line is the own one
-    this.#tell(posted);
-    this.#stand(act); // who is put out was told of it, and is told of no other
+  /** Tells every member of durable lines. No await: the order of the lines is the order in which they are told. */
+  #publish(round: readonly Placed[]): void {
+    let lines: Bytes[] = [];
+    const tell = () => {
+      if (lines.length > 0) this.#tell(concat(...lines));
+      lines = [];
+    };
+    for (const { nodes: [leaf], posted, act } of round) {
+      if (leaf) this.#durable.append(leaf.hash);
+      if (act.statement?.kind === "join") {
+        tell();
+        this.#stand(act); // the newcomer's first line is the own one
+      }
+      lines.push(posted);
+      if (putOut(act) === undefined) continue;
+      tell();
+      this.#stand(act); // who is put out was told of it, and is told of no other
+    }
+    tell();
   }
 
   /** What follows from a durable line for others than its readers. */
@@ -480,20 +494,8 @@ export class Room {
     }
   }
 
-  #posted({ index, epoch, author, seqno, ts, line, body }: StoredLine): Bytes {
-    const parsed = parseLine(line);
-    return encodeFrame({
-      type: "posted",
-      room: this.name,
-      index,
-      epoch,
-      from: author,
-      seqno,
-      ts,
-      ct: parsed ? encodeBase64(parsed.body) : "",
-      sig: parsed ? encodeBase64(parsed.signature) : "",
-      body: body && encodeBase64(body),
-    });
+  #posted({ index, epoch, line, body }: StoredLine): Bytes {
+    return encodePosted({ room: this.name, index, epoch, line, body });
   }
 
   // Keys.

@@ -11,7 +11,7 @@
  */
 
 import { hasBodyForm } from "./aes_cbc.ts";
-import { type Bytes, encodeBase64, parseBase64 } from "./bytes.ts";
+import { type Bytes, encodeBase64, encodeUtf8, parseBase64 } from "./bytes.ts";
 import { type Checkpoint, parseCheckpoint } from "./checkpoint.ts";
 import { ProtocolError } from "./errors.ts";
 import { badField, bytes, count, text } from "./fields.ts";
@@ -163,6 +163,21 @@ export interface PostedFields extends Omit<PostFields, "body"> {
   readonly index: number;
   readonly from: string;
   readonly body: Bytes | null;
+}
+
+/**
+ * The frame of a line, given as its transcript has it: most of what a server with rooms sends. Nothing in it needs an
+ * escape: a room's name has none (see `names.ts`), and all else are digits, hex and base64.
+ */
+export function encodePosted(
+  { room, index, epoch, line, body }: Pick<PostedFields, "room" | "index" | "epoch" | "body"> & { readonly line: string },
+): Bytes {
+  const [seqno, ts, ct, sig, from] = line.split("|");
+  const carried = body ? `"${encodeBase64(body)}"` : "null";
+  return encodeUtf8(
+    `{"type":"posted","room":"${room}","index":${index},"epoch":${epoch},"from":"${from}","seqno":${seqno},"ts":${ts},` +
+      `"ct":"${ct}","sig":"${sig}","body":${carried}}\n`,
+  );
 }
 
 /** What the server sends in a session with rooms, beside the answers to messages. */

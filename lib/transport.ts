@@ -10,8 +10,10 @@
 import { type Bytes, concat } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
 
-/** 4 KiB: an idle connection costs this and little more, and a message mostly fits. */
-const READ_SIZE = 4_096;
+/** An idle connection costs this and little more; a post mostly fits. */
+const SMALL_READ = 2_048;
+/** Who fills the small buffer has more to say: 16 KiB, a record of TLS, given back when a read finds less. */
+const LARGE_READ = 16_384;
 /** How long an ended link waits for the peer to close, in milliseconds. */
 const LINGER = 1_000;
 
@@ -22,7 +24,7 @@ export type ByteStream = Pick<Deno.Conn, "read" | "write" | "closeWrite" | "clos
 export class Link {
   readonly #conn: ByteStream;
   readonly #maxQueued: number;
-  readonly #buffer: Bytes = new Uint8Array(READ_SIZE);
+  #buffer: Bytes = new Uint8Array(SMALL_READ);
   #queue: Bytes[] = [];
   #queued = 0;
   #writing: Promise<void> | undefined;
@@ -45,8 +47,12 @@ export class Link {
   /** The next bytes, good until the next call; `undefined` at the end of the stream, however it ended. */
   async read(): Promise<Uint8Array | undefined> {
     try {
-      const size = await this.#conn.read(this.#buffer);
-      return size === null ? undefined : this.#buffer.subarray(0, size);
+      const buffer = this.#buffer;
+      const size = await this.#conn.read(buffer);
+      if (size === null) return undefined;
+      if (size === buffer.length) this.#buffer = new Uint8Array(LARGE_READ);
+      else if (size <= SMALL_READ && buffer.length > SMALL_READ) this.#buffer = new Uint8Array(SMALL_READ);
+      return buffer.subarray(0, size);
     } catch {
       return undefined; // reset by the peer, or closed by us
     }

@@ -64,6 +64,7 @@ export class RoomBench {
         now: bench.clock.now,
         random,
         later: (_, run) => bench.later.push(run),
+        turn: () => Promise.resolve(),
         serverKey: (one) => Promise.resolve(one === fingerprint ? serverKey : undefined),
         alarm: (message) => bench.alarms.push(message),
       });

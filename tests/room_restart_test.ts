@@ -29,6 +29,7 @@ async function open(folder: string) {
     now: fixedClock,
     random,
     later: (_, run) => later.push(run),
+    turn: () => Promise.resolve(),
     serverKey: (fingerprint) => Promise.resolve(fingerprint === leaf?.fingerprint ? serverKey : undefined),
     alarm: (message) => alarms.push(message),
   });

@@ -32,6 +32,7 @@ async function bench(now: Clock = fixedClock, store = new MemoryRoomStore()): Pr
     now,
     random: countingRandom(),
     later: (_, run) => later.push(run),
+    turn: () => Promise.resolve(),
     serverKey: (fingerprint) => Promise.resolve(fingerprint === leaf?.fingerprint ? serverKey : undefined),
     alarm: (message) => alarms.push(message),
   });

@@ -55,6 +55,7 @@ Examples:
   options: {
     part: { type: "string", value: "NAME", multiple: true, describe: "measure this alone; may be repeated" },
     binary: { type: "string", value: "FILE", describe: "the compiled program, measured too" },
+    "without-ffi": { type: "boolean", describe: "our program where it may not call libcrypto, measured too" },
     handshakes: { type: "string", value: "N", describe: "handshakes to make [200]" },
     messages: { type: "string", value: "N", describe: "messages to send at full speed [20000]" },
     seconds: { type: "string", value: "N", describe: "seconds of messages at a low rate [10]" },
@@ -101,7 +102,7 @@ async function bench(args: readonly string[]): Promise<void> {
     history: count("history", options.history, 100_000),
     log: count("log", options.log, 1_000_000),
   };
-  const contestants = [...program(options.binary), ...await peer()];
+  const contestants = [...program(options.binary, options["without-ffi"]), ...await peer()];
   const folder = await Deno.makeTempDir({ prefix: "securechat_bench_" });
   try {
     const setting = { folder, sizes, ...await makeCertificates(`${folder}/certs`) };
@@ -127,7 +128,7 @@ function count(name: string, text: string | undefined, fallback: number): number
 
 // ---- whom it is about
 
-function program(binary: string | undefined): Contestant[] {
+function program(binary: string | undefined, isWithoutFfi: boolean): Contestant[] {
   const ours = (name: string, command: readonly string[]): Contestant => ({
     name,
     serve: (folder, data) => [
@@ -146,10 +147,11 @@ function program(binary: string | undefined): Contestant[] {
     ],
     isPeer: false,
   });
-  const run = [Deno.execPath(), "run", "--quiet", "--no-prompt", "-A"];
+  const run = [Deno.execPath(), "run", "--quiet", "--no-prompt", "-A", ...(Deno.env.get("INSPECT") ? ["--inspect=127.0.0.1:9229"] : [])];
   const name = `Deno ${Deno.version.deno}`;
   return [
     ours(name, [...run, `${ROOT}mod.ts`]),
+    ...(isWithoutFfi ? [ours("without FFI", [...run, "--deny-ffi", `${ROOT}mod.ts`])] : []),
     ...(binary === undefined ? [] : [ours("binary", [binary])]),
   ];
 }

@@ -3,7 +3,9 @@
  */
 
 import { type CommandSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import { useEngine } from "../lib/engine.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
+import { openLibcrypto } from "../lib/libcrypto.ts";
 import { openLog } from "../lib/log.ts";
 import { returnLargeBlocks } from "../lib/memory.ts";
 import { serve } from "../server.ts";
@@ -30,6 +32,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const config = readConfig("serve", flags);
   await offerCertificates(config.CERT_DIR);
   returnLargeBlocks(); // before the first password is hashed
+  useEngine(openLibcrypto());
   const log = await openLog({
     level: config.LOG_LEVEL,
     file: config.LOG_FILE,

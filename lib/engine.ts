@@ -1,0 +1,38 @@
+/**
+ * A second implementation of the operations that a busy server spends its time on, where one is to be had that is faster
+ * than the runtime's: RSASSA-PSS, SHA-256 and modular powers. `pss.ts`, `hash.ts` and `dh.ts` stay the doors: they ask
+ * here first, and what they check by themselves, they check before.
+ *
+ *     useEngine(openLibcrypto());      by a program that may touch the system, before anything is computed
+ *
+ * Who doesn't call it gets everything from the runtime, with the same answers. The one implementation is `libcrypto.ts`.
+ */
+
+import type { Bytes } from "./bytes.ts";
+
+/** Whether a signature over the SHA-256 hash of a message is good. */
+export type Verify = (signature: Uint8Array, hash: Bytes) => boolean;
+
+/** What another implementation offers. */
+export interface Engine {
+  /** SHA-256 of the parts, one after the other: 32 bytes. */
+  sha256(parts: readonly Uint8Array[]): Bytes;
+  /** Verification of RSASSA-PSS (RFC 8017 section 8.1.2) with exponent 65537 and that salt length in bytes. */
+  verifier(modulus: bigint, salt: number): Verify;
+  /** Signatures over hashes, with a key out of PKCS #8 DER. */
+  signer(pkcs8: Bytes, salt: number): (hash: Bytes) => Bytes;
+  /** `base^exponent mod modulus`, as long as the modulus, in a time that depends on the lengths alone. */
+  power(base: Bytes, exponent: Bytes, modulus: Bytes): Bytes;
+}
+
+let current: Engine | undefined;
+
+/** What is used from now on; `undefined`: the runtime alone. */
+export function useEngine(engine: Engine | undefined): void {
+  current = engine;
+}
+
+/** What is used now. */
+export function engine(): Engine | undefined {
+  return current;
+}
