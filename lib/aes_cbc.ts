@@ -10,6 +10,7 @@
 
 import { createCipheriv, createDecipheriv } from "node:crypto";
 import { type Bytes, concat } from "./bytes.ts";
+import { engine } from "./engine.ts";
 
 /** The block size, and that of a key and an IV, in bytes. */
 export const BLOCK_SIZE = 16;
@@ -28,9 +29,12 @@ export function hasBodyForm(body: Uint8Array): boolean {
 /** The plaintext of `iv || ciphertext`; `undefined` where the form or the padding is wrong. */
 export function decrypt(key: Uint8Array, body: Uint8Array): Bytes | undefined {
   if (!hasBodyForm(body)) return undefined; // node:crypto would take an empty ciphertext
-  const decipher = createDecipheriv("aes-128-cbc", key, body.subarray(0, BLOCK_SIZE));
+  const [iv, ciphertext] = [body.subarray(0, BLOCK_SIZE), body.subarray(BLOCK_SIZE)];
+  const native = engine();
+  if (native) return native.decrypt(key, iv, ciphertext);
+  const decipher = createDecipheriv("aes-128-cbc", key, iv);
   try {
-    return concat(decipher.update(body.subarray(BLOCK_SIZE)), decipher.final());
+    return concat(decipher.update(ciphertext), decipher.final());
   } catch {
     return undefined;
   }

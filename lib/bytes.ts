@@ -7,7 +7,6 @@
  */
 
 import { Buffer } from "node:buffer";
-import { timingSafeEqual } from "node:crypto";
 
 /** Bytes over a plain ArrayBuffer, as WebCrypto takes them. */
 export type Bytes = Uint8Array<ArrayBuffer>;
@@ -77,7 +76,10 @@ export function concat(...parts: readonly Uint8Array[]): Bytes {
 
 /** Whether both are the same bytes, in a time that depends on their lengths alone. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && timingSafeEqual(a, b);
+  if (a.length !== b.length) return false;
+  let difference = 0;
+  for (let i = 0; i < a.length; i++) difference |= (a[i] ?? 0) ^ (b[i] ?? 0);
+  return difference === 0;
 }
 
 /** An integer from 0 to 2^53 - 1 as 8 bytes, big-endian. */

@@ -1,7 +1,7 @@
 /**
  * A second implementation of the operations that a busy server spends its time on, where one is to be had that is faster
- * than the runtime's: RSASSA-PSS, SHA-256 and modular powers. `pss.ts`, `hash.ts` and `dh.ts` stay the doors: they ask
- * here first, and what they check by themselves, they check before.
+ * than the runtime's: RSASSA-PSS, SHA-256, AES decryption and modular powers. `pss.ts`, `hash.ts`, `aes_cbc.ts` and
+ * `dh.ts` stay the doors: they ask here first, and what they check by themselves, they check before.
  *
  *     useEngine(openLibcrypto());      by a program that may touch the system, before anything is computed
  *
@@ -21,6 +21,8 @@ export interface Engine {
   verifier(modulus: bigint, salt: number): Verify;
   /** Signatures over hashes, with a key out of PKCS #8 DER. */
   signer(pkcs8: Bytes, salt: number): (hash: Bytes) => Bytes;
+  /** The plaintext of AES-128-CBC with PKCS #7 padding; `undefined` where the padding is wrong. */
+  decrypt(key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Bytes | undefined;
   /** `base^exponent mod modulus`, as long as the modulus, in a time that depends on the lengths alone. */
   power(base: Bytes, exponent: Bytes, modulus: Bytes): Bytes;
 }

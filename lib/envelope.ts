@@ -11,9 +11,9 @@
  * Whether the room is the right one, and `seen` a head of this log, is for who knows the log.
  */
 
-import { type Bytes, encodeBase64, encodeUtf8, equalBytes, parseBase64, parseUtf8 } from "./bytes.ts";
+import { type Bytes, encodeBase64, encodeUtf8, parseBase64, parseUtf8 } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
-import { canonicalJson, isJsonObject, type Json, member, parseJson } from "./json.ts";
+import { canonicalJson, isCanonicalJson, isJsonObject, type Json, member, parseJson } from "./json.ts";
 import { isUsername } from "./names.ts";
 
 /** The most octets of an envelope: with them a `post` fits into a frame. */
@@ -105,11 +105,8 @@ export function parseEnvelope(bytes: Uint8Array): Envelope {
   if (bytes.length > MAX_ENVELOPE_OCTETS) throw bad(`The envelope has more than ${MAX_ENVELOPE_OCTETS} octets.`);
   const text = parseUtf8(bytes);
   const envelope = text === undefined ? undefined : parseJson(text);
-  if (!isJsonObject(envelope)) throw bad("The envelope is not a JSON object.");
-  const canonical = canonicalJson(envelope);
-  if (canonical === undefined || !equalBytes(encodeUtf8(canonical), bytes)) {
-    throw bad("The envelope is not in the form of RFC 8785.");
-  }
+  if (text === undefined || !isJsonObject(envelope)) throw bad("The envelope is not a JSON object.");
+  if (!isCanonicalJson(text, envelope)) throw bad("The envelope is not in the form of RFC 8785.");
   if (member(envelope, "v") !== 1) throw bad("The envelope's v is not 1.");
   const room = member(envelope, "room");
   const kind = member(envelope, "kind");

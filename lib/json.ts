@@ -35,11 +35,23 @@ const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON;
  * as much as the parsing.
  */
 const ODD = /(?:^|[:,[])\s*(?:-|[0-9]+[.eE]|[0-9]{16})/;
+/** With no more brackets than these a text is not nested deeper, and nothing that walks through it exhausts the stack. */
+const FEW_BRACKETS = 500;
+
+function hasFewBrackets(text: string): boolean {
+  let count = 0;
+  for (const bracket of ["[", "{"]) {
+    for (let at = text.indexOf(bracket); at >= 0; at = text.indexOf(bracket, at + 1)) {
+      if (++count > FEW_BRACKETS) return false;
+    }
+  }
+  return true;
+}
 
 /** The value of a JSON text; `undefined` where it is not JSON, or is nested beyond what the runtime can read. */
 export function parseJson(text: string): Json | undefined {
   try {
-    if (!ODD.test(text)) return JSON.parse(text);
+    if (!ODD.test(text) && hasFewBrackets(text)) return JSON.parse(text);
     return parseWithSource(text, (_, value, { source }) => {
       if (typeof value !== "number") return value;
       if (source === undefined || !/^[0-9]+$/.test(source)) return new OddNumber(source ?? String(value));
@@ -94,6 +106,26 @@ export function repeatedName(text: string): string | undefined {
     }
   }
   return undefined;
+}
+
+/** Whether a text, of which `value` was parsed, is its own RFC 8785 form. */
+export function isCanonicalJson(text: string, value: Json): boolean {
+  // Writing it again shows all but the order of names, and halves of characters, which are written as escapes.
+  const isPlain = !text.includes("\\u") && encodeJson(value) === text && hasSortedNames(value);
+  return isPlain || canonicalJson(value) === text;
+}
+
+/** Whether names are sorted everywhere inside, and every number is one whose form is its digits. */
+function hasSortedNames(value: Json): boolean {
+  if (typeof value === "bigint" || value instanceof OddNumber) return false;
+  if (typeof value !== "object" || value === null) return true;
+  if (isJsonList(value)) return value.every(hasSortedNames);
+  let last = "";
+  for (const name of Object.keys(value)) {
+    if (name < last || !hasSortedNames(value[name] ?? null)) return false;
+    last = name;
+  }
+  return true;
 }
 
 /** The RFC 8785 form; `undefined` where there is none: a lone surrogate, or a number beyond a double. */

@@ -38,6 +38,11 @@ const SYMBOLS = {
   EVP_PKEY_verify: { parameters: ["pointer", "buffer", "usize", "buffer", "usize"], result: "i32" },
   EVP_PKEY_sign: { parameters: ["pointer", "buffer", "buffer", "buffer", "usize"], result: "i32" },
   ERR_clear_error: { parameters: [], result: "void" },
+  EVP_CIPHER_CTX_new: POINTER,
+  EVP_aes_128_cbc: POINTER,
+  EVP_DecryptInit_ex: { parameters: ["pointer", "pointer", "pointer", "buffer", "buffer"], result: "i32" },
+  EVP_DecryptUpdate: { parameters: ["pointer", "buffer", "buffer", "buffer", "i32"], result: "i32" },
+  EVP_DecryptFinal_ex: { parameters: ["pointer", "buffer", "buffer"], result: "i32" },
   BN_new: POINTER,
   BN_clear_free: { parameters: ["pointer"], result: "void" },
   BN_bin2bn: { parameters: ["buffer", "i32", "pointer"], result: "pointer" },
@@ -99,6 +104,9 @@ class Libcrypto implements Engine {
   /** By their hex; there are two groups. */
   readonly #moduli = new Map<string, Modulus>();
   #numbers: Deno.PointerObject | undefined;
+  #cipher: Deno.PointerObject | undefined;
+  /** Where the cipher says how much it has written. */
+  readonly #length = new Int32Array(1);
 
   constructor(lib: Symbols) {
     this.#lib = lib;
@@ -127,7 +135,7 @@ class Libcrypto implements Engine {
       this.#ready.set(verify, key);
       if (this.#ready.size > MAX_KEYS) this.#freeOldest();
       const length = BigInt(signature.length);
-      if (this.#lib.EVP_PKEY_verify(key.context, new Uint8Array(signature), length, hash, HASH_LENGTH) === 1) return true;
+      if (this.#lib.EVP_PKEY_verify(key.context, plain(signature), length, hash, HASH_LENGTH) === 1) return true;
       this.#lib.ERR_clear_error();
       return false;
     };
@@ -173,6 +181,26 @@ class Libcrypto implements Engine {
     };
   }
 
+  decrypt(key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Bytes | undefined {
+    const lib = this.#lib;
+    if (!this.#cipher) {
+      this.#cipher = must(lib.EVP_CIPHER_CTX_new());
+      // Named once: every later call sets its own key and IV.
+      if (lib.EVP_DecryptInit_ex(this.#cipher, lib.EVP_aes_128_cbc(), null, null, null) !== 1) throw failed();
+    }
+    const [cipher, length] = [this.#cipher, this.#length];
+    const plaintext = new Uint8Array(ciphertext.length);
+    const isOpen = lib.EVP_DecryptInit_ex(cipher, null, null, plain(key), plain(iv)) === 1 &&
+      lib.EVP_DecryptUpdate(cipher, plaintext, length, plain(ciphertext), ciphertext.length) === 1;
+    if (!isOpen) throw failed();
+    const end = length[0] ?? 0;
+    if (lib.EVP_DecryptFinal_ex(cipher, plaintext.subarray(end), length) === 1) {
+      return plaintext.slice(0, end + (length[0] ?? 0));
+    }
+    lib.ERR_clear_error();
+    return undefined;
+  }
+
   power(base: Bytes, exponent: Bytes, modulus: Bytes): Bytes {
     const lib = this.#lib;
     const { number, form } = this.#modulus(modulus);
@@ -207,6 +235,11 @@ class Libcrypto implements Engine {
   #workspace(): Deno.PointerObject {
     return this.#numbers ??= must(this.#lib.BN_CTX_new());
   }
+}
+
+/** For the types: the bytes of a shared buffer would not be passed, and there are none. */
+function plain(bytes: Uint8Array): Bytes {
+  return bytes as Bytes;
 }
 
 /** The address of bytes, in a cell of its own: functions that read DER move it on. */

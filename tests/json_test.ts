@@ -1,7 +1,9 @@
+import fc from "fast-check";
 import { assert } from "./assert.ts";
 import {
   canonicalJson,
   encodeJson,
+  isCanonicalJson,
   isJsonList,
   isJsonObject,
   type Json,
@@ -198,4 +200,54 @@ Deno.test("canonicalJson() of what it wrote is what it wrote", () => {
     const once = canonicalJson(parseJson(text) ?? null) ?? "";
     assert.equal(canonicalJson(parseJson(once) ?? null), once);
   }
+});
+
+Deno.test("isCanonicalJson() is true of canonicalJson()'s form alone", () => {
+  const forms = [
+    '{"a":[1,{"":null}],"b":"\u2028 😀"}',
+    String.raw`"\u0007\b\\"`,
+    '{"1":0,"10":1,"9":2}',
+    "1e+21",
+    "9007199254740992",
+    '{"__proto__":1,"a":2}',
+    "-1",
+    "0.5",
+  ];
+  const others = [
+    '{"b":1,"a":2}',
+    '[{"a":{"c":1,"b":2}}]',
+    '{"a": 1}',
+    '{"a":1,"a":1}',
+    String.raw`"\u0061"`,
+    String.raw`"\ud800"`,
+    String.raw`"\/"`,
+    "9007199254740993",
+    "1.0",
+    "-0",
+    '{"1":0,"9":2,"10":1}',
+  ];
+  for (const text of [...forms, ...others]) {
+    const value = parseJson(text);
+    assert.notEqual(value, undefined, text);
+    assert.equal(isCanonicalJson(text, value as Json), forms.includes(text), text);
+    assert.equal(canonicalJson(value as Json) === text, forms.includes(text), text);
+  }
+  const texts = fc.tuple(fc.jsonValue({ noUnicodeString: false }), fc.nat(3));
+  fc.assert(fc.property(texts, ([made, indent]) => {
+    const text = JSON.stringify(made, null, indent);
+    const value = parseJson(text) ?? null;
+    assert.equal(isCanonicalJson(text, value), canonicalJson(value) === text);
+  }));
+});
+
+Deno.test("parseJson() looks at the source of every number that could be an odd one", () => {
+  const value = parseJson('{"a":[1,-2,3.0, 4e0,\n12345678901234567890],"b":[[ -0]],"c":"-1","d":1234567890123456}');
+  const odd = (source: string) => new OddNumber(source);
+  assert.deepEqual(value, {
+    a: [1, odd("-2"), odd("3.0"), odd("4e0"), 12345678901234567890n],
+    b: [[odd("-0")]],
+    c: "-1",
+    d: 1234567890123456,
+  });
+  for (const text of ["-1", " 1.0", "1E2", "9007199254740993"]) assert.notEqual(typeof parseJson(text), "number", text);
 });
