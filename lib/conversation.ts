@@ -9,7 +9,8 @@
  * flush goes onto the queue of replies, which has a bound: past it the loop reads on only when the disk has caught up. A
  * line whose flush fails is never acknowledged, and its session ends.
  *
- * Every session leaves a journal, the server's receipt over it and, where the client sent a good one, the client's.
+ * Every session leaves a journal; one that was quit, or had messages, the server's receipt over it; and one whose client
+ * sent a good receipt, that as well.
  */
 
 import type { Account, Accounts, Origin } from "./accounts.ts";
@@ -465,8 +466,10 @@ export class Conversation {
     await session.journal.close();
     if (this.#spoilt) return;
     const { summary, state } = this.#connection;
-    // A session that ended without a quit has a receipt on the server's disk too.
-    if (summary && state !== "ended") await this.#keep("receipt", await this.#connection.makeReceipt());
+    // Messages of a session that ended without a quit have a receipt on the server's disk too.
+    if (summary && summary.count > 0 && state !== "ended") {
+      await this.#keep("receipt", await this.#connection.makeReceipt());
+    }
     await this.#shared.audit.closeSession({
       tokenHash: session.tokenHash,
       endedAt: now(),
