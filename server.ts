@@ -31,7 +31,7 @@ import type { RoomStore } from "./lib/room_store.ts";
 import { Spool } from "./lib/spool.ts";
 import { type Store, StoreUnavailable } from "./lib/store.ts";
 import { sourceOf } from "./lib/throttle.ts";
-import { Link, listen, listenTls } from "./lib/transport.ts";
+import { Link, listen, listenTls, portOf } from "./lib/transport.ts";
 import { parseCertificates } from "./lib/x509.ts";
 import { findPath, type Trust } from "./lib/certificate_path.ts";
 
@@ -245,10 +245,6 @@ async function closeInterrupted({ store, audit, log, journals }: Pick<Shared, "s
     log.warn("an interrupted session was closed", { session: tokenHash, messages: count, cut });
     if (damaged) log.error("a journal is damaged before its end", { session: tokenHash });
   }
-}
-
-function portOf({ addr }: Deno.TlsListener): number {
-  return "port" in addr ? addr.port : 0; // Deno 2.6 leaves `transport` out
 }
 
 function isLoopback(address: string): boolean {

@@ -170,7 +170,9 @@ export interface PostedFields extends Omit<PostFields, "body"> {
  * escape: a room's name has none (see `names.ts`), and all else are digits, hex and base64.
  */
 export function encodePosted(
-  { room, index, epoch, line, body }: Pick<PostedFields, "room" | "index" | "epoch" | "body"> & { readonly line: string },
+  { room, index, epoch, line, body }: Pick<PostedFields, "room" | "index" | "epoch" | "body"> & {
+    readonly line: string;
+  },
 ): Bytes {
   const [seqno, ts, ct, sig, from] = line.split("|");
   const carried = body ? `"${encodeBase64(body)}"` : "null";

@@ -9,6 +9,7 @@
 
 import { type Bytes, concat } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
+import { sendAtOnce } from "./libc.ts";
 
 /** An idle connection costs this and little more; a post mostly fits. */
 const SMALL_READ = 2_048;
@@ -147,15 +148,13 @@ export async function connectTls(
   port: number,
   options: { timeout: number; maxQueued: number; authorities: readonly string[] },
 ): Promise<Link> {
-  const link = Deno.connectTls({ hostname: host, port, caCerts: [...options.authorities] });
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => late.reject(new Error("late")), options.timeout);
+  const opening = openTls(host, port, options.authorities);
   try {
-    const conn = await Promise.race([link, late.promise]);
-    await Promise.race([conn.handshake(), late.promise]);
-    return new Link(conn, options.maxQueued);
+    return new Link(await Promise.race([opening, late.promise]), options.maxQueued);
   } catch (error) {
-    link.then((conn) => conn.close(), () => {});
+    opening.then((conn) => conn.close(), () => {});
     const why = error instanceof Deno.errors.ConnectionRefused
       ? "nothing listens there"
       : error instanceof Deno.errors.InvalidData
@@ -172,9 +171,30 @@ export async function connectTls(
   }
 }
 
+/** `Deno.connectTls` would let small frames wait for acknowledgements: a connection that it makes can't be told. */
+async function openTls(host: string, port: number, authorities: readonly string[]): Promise<Deno.TlsConn> {
+  const plain = await Deno.connect({ hostname: host, port });
+  plain.setNoDelay(true);
+  const conn = await Deno.startTls(plain, { hostname: host, caCerts: [...authorities] });
+  try {
+    await conn.handshake();
+    return conn;
+  } catch (error) {
+    conn.close();
+    throw error;
+  }
+}
+
 /** Listens for TLS with a certificate chain and its key, both PEM. Failure (5) as {@link listen}. */
 export function listenTls(host: string, port: number, pair: { cert: string; key: string }): Deno.TlsListener {
-  return listening(host, port, "--tls-port", () => Deno.listenTls({ hostname: host, port, ...pair }));
+  const listener = listening(host, port, "--tls-port", () => Deno.listenTls({ hostname: host, port, ...pair }));
+  sendAtOnce(portOf(listener));
+  return listener;
+}
+
+/** The port of a listener for TLS. */
+export function portOf({ addr }: Deno.TlsListener): number {
+  return "port" in addr ? addr.port : 0; // Deno 2.6 leaves `transport` out
 }
 
 /** Listens. Failure (5) with what to do where the port is taken or not ours to take. */

@@ -78,10 +78,11 @@ const LAYERS: readonly (readonly string[])[] = [
     "files",
     "identity",
     "journal",
+    "libc",
     "libcrypto",
     "line_file",
     "log",
-    "memory",
+
     "migrations",
     "reconnect",
     "records",

@@ -147,7 +147,14 @@ function program(binary: string | undefined, isWithoutFfi: boolean): Contestant[
     ],
     isPeer: false,
   });
-  const run = [Deno.execPath(), "run", "--quiet", "--no-prompt", "-A", ...(Deno.env.get("INSPECT") ? ["--inspect=127.0.0.1:9229"] : [])];
+  const run = [
+    Deno.execPath(),
+    "run",
+    "--quiet",
+    "--no-prompt",
+    "-A",
+    ...(Deno.env.get("INSPECT") ? ["--inspect=127.0.0.1:9229"] : []),
+  ];
   const name = `Deno ${Deno.version.deno}`;
   return [
     ours(name, [...run, `${ROOT}mod.ts`]),

@@ -212,7 +212,7 @@ export class Member {
 /** Members of one room who listen. */
 export class Crowd {
   readonly #members: readonly Member[];
-  #waiting: { readonly count: number; readonly resolve: () => void }[] = [];
+  #waiting: { readonly isThere: () => boolean; readonly resolve: () => void }[] = [];
 
   constructor(members: readonly Member[]) {
     this.#members = members;
@@ -224,18 +224,18 @@ export class Crowd {
     return Math.min(...this.#members.map(({ received }) => received));
   }
 
-  /** Resolves when everybody has received so many. */
-  async haveReceived(count: number): Promise<void> {
-    if (this.received >= count) return;
-    await new Promise<void>((resolve) => this.#waiting.push({ count, resolve }));
+  /** Resolves when everybody, or one, has received so many. */
+  async haveReceived(count: number, one?: Member): Promise<void> {
+    const isThere = () => (one ?? this).received >= count;
+    if (!isThere()) await new Promise<void>((resolve) => this.#waiting.push({ isThere, resolve }));
   }
 
   #look(): void {
-    const { received } = this;
-    const due = this.#waiting.filter(({ count }) => count <= received);
-    if (due.length === 0) return;
-    this.#waiting = this.#waiting.filter(({ count }) => count > received);
-    for (const { resolve } of due) resolve();
+    this.#waiting = this.#waiting.filter(({ isThere, resolve }) => {
+      if (!isThere()) return true;
+      resolve();
+      return false;
+    });
   }
 }
 

@@ -7,7 +7,7 @@ import { useEngine } from "../lib/engine.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { openLibcrypto } from "../lib/libcrypto.ts";
 import { openLog } from "../lib/log.ts";
-import { returnLargeBlocks } from "../lib/memory.ts";
+import { returnLargeBlocks } from "../lib/libc.ts";
 import { serve } from "../server.ts";
 
 const SPEC = {

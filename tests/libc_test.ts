@@ -3,7 +3,7 @@ import { ROOT, runCommand } from "./environment.ts";
 
 /** Hashes passwords while other threads of the runtime are busy, so that every hash runs on another; prints MB. */
 const SCRIPT = `
-  import { returnLargeBlocks } from "${ROOT}/lib/memory.ts";
+  import { returnLargeBlocks } from "${ROOT}/lib/libc.ts";
   import { hashPassword } from "${ROOT}/lib/password.ts";
   returnLargeBlocks();
   const work = { p: 1, random: (size) => new Uint8Array(size) };
