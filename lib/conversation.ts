@@ -334,6 +334,7 @@ export class Conversation {
       username,
       verifying,
       deliver: (bytes) => connection.sendLines(bytes),
+      drained: () => this.#link.drained(),
       answer: (frame, id) => connection.answer(frame, id),
       seal: (value) => connection.seal(value),
       refuse: (error, id) => connection.refuseRequest(error, id),

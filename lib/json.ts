@@ -29,29 +29,32 @@ type Reviver = (name: string, value: unknown, context: { source?: string }) => u
 const parseWithSource = JSON.parse as (text: string, reviver: Reviver) => Json;
 const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON;
 
-/**
- * What may be a number other than plain digits below 2^53: a sign, or digits up to a dot, an exponent or a sixteenth.
- * A text without a match, in its strings neither, needs no look at the source of each number, which costs five times
- * as much as the parsing.
- */
-const ODD = /(?:^|[:,[])\s*(?:-|[0-9]+[.eE]|[0-9]{16})/;
-/** With no more brackets than these a text is not nested deeper, and nothing that walks through it exhausts the stack. */
+/** What begins a number other than plain digits below 2^53: a sign, or digits up to a dot, an exponent or a sixteenth. */
+const ODD = /\s*(?:-|[0-9]+[.eE]|[0-9]{16})/y;
+/** With no more of these a text is nested no deeper, and nothing that walks through its value exhausts the stack. */
 const FEW_BRACKETS = 500;
 
-function hasFewBrackets(text: string): boolean {
-  let count = 0;
-  for (const bracket of ["[", "{"]) {
-    for (let at = text.indexOf(bracket); at >= 0; at = text.indexOf(bracket, at + 1)) {
-      if (++count > FEW_BRACKETS) return false;
+/**
+ * Whether a text has integers below 2^53 alone and is not deep, by what stands where a number or a value may begin, in
+ * strings too. Such a text needs no look at the source of each number, which costs five times as much as the parsing.
+ */
+function isPlain(text: string): boolean {
+  let brackets = 0;
+  for (const mark of [":", ",", "[", "{"]) {
+    for (let at = text.indexOf(mark); at >= 0; at = text.indexOf(mark, at + 1)) {
+      if (mark === "[" || mark === "{") brackets += 1;
+      ODD.lastIndex = at + 1;
+      if (brackets > FEW_BRACKETS || ODD.test(text)) return false;
     }
   }
-  return true;
+  ODD.lastIndex = 0;
+  return !ODD.test(text);
 }
 
 /** The value of a JSON text; `undefined` where it is not JSON, or is nested beyond what the runtime can read. */
 export function parseJson(text: string): Json | undefined {
   try {
-    if (!ODD.test(text) && hasFewBrackets(text)) return JSON.parse(text);
+    if (isPlain(text)) return JSON.parse(text);
     return parseWithSource(text, (_, value, { source }) => {
       if (typeof value !== "number") return value;
       if (source === undefined || !/^[0-9]+$/.test(source)) return new OddNumber(source ?? String(value));
@@ -111,8 +114,8 @@ export function repeatedName(text: string): string | undefined {
 /** Whether a text, of which `value` was parsed, is its own RFC 8785 form. */
 export function isCanonicalJson(text: string, value: Json): boolean {
   // Writing it again shows all but the order of names, and halves of characters, which are written as escapes.
-  const isPlain = !text.includes("\\u") && encodeJson(value) === text && hasSortedNames(value);
-  return isPlain || canonicalJson(value) === text;
+  const isSame = !text.includes("\\u") && encodeJson(value) === text && hasSortedNames(value);
+  return isSame || canonicalJson(value) === text;
 }
 
 /** Whether names are sorted everywhere inside, and every number is one whose form is its digits. */

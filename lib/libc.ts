@@ -59,12 +59,12 @@ function withLibc<Symbols extends Deno.ForeignLibraryInterface>(
   symbols: Symbols,
   use: (functions: Deno.DynamicLibrary<Symbols>["symbols"]) => void,
 ): void {
-  if (Deno.build.os !== "linux") return;
+  if (Deno.build.os !== "linux" || Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return;
   let library: Deno.DynamicLibrary<Symbols>;
   try {
     library = Deno.dlopen(LIBC, symbols);
   } catch {
-    return; // another C library than glibc, or no permission to call it
+    return; // another C library than glibc
   }
   use(library.symbols);
   library.close();

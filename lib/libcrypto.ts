@@ -75,7 +75,8 @@ const SCRATCH_SIZE = 65_536;
 
 /** The library; `undefined` where the system has none, it may not be called, or its answers are wrong. */
 export function openLibcrypto(): Engine | undefined {
-  if (Deno.build.os !== "linux") return undefined;
+  // Asked for, and not tried: a program that may not call it must not make the runtime ask its user.
+  if (Deno.build.os !== "linux" || Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return undefined;
   try {
     const engine = new Libcrypto(Deno.dlopen(NAME, SYMBOLS).symbols);
     return knowsItsAnswers(engine) ? engine : undefined;

@@ -24,7 +24,7 @@ import { partners, usernameKey } from "./names.ts";
 import type { SigningKey, VerifyingKey } from "./pss.ts";
 import { EMPTY_ROOT, Frontier, leafHash, type NodePlace, peakPlaces, type TreeNode } from "./room_log.ts";
 import { isCarriedBy, isOfLog, isOpenedBy, logHash } from "./room_line.ts";
-import { encodePosted, type PostFields } from "./room_message.ts";
+import { encodePosted, MAX_PAGE, type PostFields } from "./room_message.ts";
 import { type RoomAct, RoomState } from "./room_state.ts";
 import type { RoomStore, StoredLine, StoredRoom } from "./room_store.ts";
 import { encodeLine, messageInput } from "./transcript.ts";
@@ -33,10 +33,12 @@ import { encodeLine, messageInput } from "./transcript.ts";
 const MAX_AHEAD = 300_000;
 /** How far apart a room's checkpoints are at least, in milliseconds. */
 const CHECKPOINT_INTERVAL = 1_000;
-/** A page of history ends after so many bytes of lines and bodies: well below what may be queued for a member. */
-const PAGE_BYTES = 65_536;
+/** History leaves in pieces of some such size, the next when one is written: well below what may be queued for a member. */
+const PIECE_BYTES = 65_536;
+/** A page of history ends after so many bytes: other requests of that member wait for it. */
+const PAGE_BYTES = 262_144;
 /** Lines that are read from the store at once. */
-const PAGE_LINES = 64;
+const PIECE_LINES = 64;
 /** Lines in one transaction: what a database takes in one go, and in the time that a call to it has. */
 const MAX_ROUND = 256;
 /** Lines that wait for the store, before posts are refused as too many. */
@@ -55,6 +57,8 @@ export interface Attendee {
   readonly verifying: VerifyingKey;
   /** Sends frames that were encoded once for many. */
   deliver(bytes: Bytes): void;
+  /** Resolves when what was sent is on its way. */
+  drained(): Promise<void>;
   answer(frame: Outgoing, id?: Json): void;
   /** `iv || ciphertext` that this session alone can open. */
   seal(value: JsonObject): Bytes;
@@ -586,18 +590,22 @@ export class Room {
     this.requireJoined(attendee);
     const { store } = this.#tools;
     const first = Math.max(from, await this.#firstVisible(attendee));
-    const lines = await store.linesFrom(this.origin, first, Math.min(count, PAGE_LINES));
-    const frames: Bytes[] = [];
-    let bytes = 0;
-    let next = first;
-    for (const line of lines) {
-      if (line.index >= this.#durable.size || bytes > PAGE_BYTES) break;
-      const posted = this.#posted(line);
-      frames.push(posted);
-      bytes += posted.length;
-      next = line.index + 1;
+    const end = Math.min(first + Math.min(count, MAX_PAGE), this.#durable.size);
+    let [next, left] = [first, PAGE_BYTES];
+    while (next < end && left > 0) {
+      const frames: Bytes[] = [];
+      let size = 0;
+      for (const line of await store.linesFrom(this.origin, next, Math.min(PIECE_LINES, end - next))) {
+        const posted = this.#posted(line);
+        frames.push(posted);
+        size += posted.length;
+        if (size >= PIECE_BYTES) break;
+      }
+      attendee.deliver(concat(...frames));
+      await attendee.drained();
+      next += frames.length;
+      left -= size;
     }
-    attendee.deliver(concat(...frames));
     attendee.answer({ type: "history_end", room: this.name, next }, id);
   }
 

@@ -52,6 +52,8 @@ class GrowingFile {
   #file: Deno.FsFile | undefined;
   /** How many rows it has. */
   rows = 0;
+  /** How many bytes of them are on the disk. */
+  #size = 0;
 
   constructor(path: string) {
     this.path = path;
@@ -61,7 +63,7 @@ class GrowingFile {
   async open<T>(parse: (row: string) => T | undefined, take: (parsed: T, row: string) => void): Promise<void> {
     const file = await Deno.open(this.path, { read: true, write: true, create: true, mode: 0o600 });
     this.rows = 0;
-    const { damaged } = await recoverLines(file, parse, (parsed, row) => {
+    const { damaged, size } = await recoverLines(file, parse, (parsed, row) => {
       this.rows += 1;
       take(parsed, row);
     });
@@ -74,6 +76,7 @@ class GrowingFile {
     }
     await file.seek(0, Deno.SeekMode.End);
     this.#file = file;
+    this.#size = size;
   }
 
   /** Resolves once the rows, each with its LF, are on the disk. */
@@ -81,13 +84,13 @@ class GrowingFile {
     const file = this.#file;
     if (!file || rows.length === 0) return;
     const bytes = encodeUtf8(rows.join(""));
-    const { size } = await file.stat();
     try {
       for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
       await file.syncData();
       this.rows += rows.length;
+      this.#size += bytes.length;
     } catch (error) {
-      await file.truncate(size).catch(() => {});
+      await file.truncate(this.#size).catch(() => {});
       await file.seek(0, Deno.SeekMode.End).catch(() => {});
       throw error;
     }
@@ -97,7 +100,7 @@ class GrowingFile {
   async clear(): Promise<void> {
     await this.#file?.truncate(0);
     await this.#file?.seek(0, Deno.SeekMode.Start);
-    this.rows = 0;
+    this.rows = this.#size = 0;
   }
 
   /** Puts other rows in the place of all. */
@@ -106,6 +109,7 @@ class GrowingFile {
     await writeAtomically(this.path, rows.join(""), { mode: 0o600, replace: true });
     this.#file = await Deno.open(this.path, { write: true, append: true });
     this.rows = rows.length;
+    this.#size = (await this.#file.stat()).size;
   }
 
   close(): void {

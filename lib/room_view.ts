@@ -563,9 +563,11 @@ export class RoomView {
     this.#prove();
   }
 
+  /** What is shown already stands first. */
   #showUnchecked(): void {
-    for (const placed of this.#queue) {
-      if (!placed.isShown) this.#options.emit(this.#lineEvent(placed, true));
+    const first = this.#queue.findLastIndex(({ isShown }) => isShown) + 1;
+    for (const placed of this.#queue.slice(first)) {
+      this.#options.emit(this.#lineEvent(placed, true));
       placed.isShown = true;
     }
   }

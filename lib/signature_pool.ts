@@ -6,10 +6,12 @@
  *     await verify(evidence, trust, { signatures });
  *
  * Workers start only when a transcript is long enough to pay for them, and not at all on one core. A worker that fails
- * (a platform without them, memory) loses nothing: what it had is checked in this thread, and all that follows too.
+ * (a platform without them, memory) loses nothing: what it had is checked in this thread, and all that follows too. Where
+ * this thread has an {@link engine}, each worker gets one of its own.
  */
 
-import { ONE_BY_ONE, type SignatureChecker, type SignedLine } from "./line_signature.ts";
+import { engine } from "./engine.ts";
+import { ONE_BY_ONE, packLines, type SignatureChecker, type SignedLine } from "./line_signature.ts";
 
 /** Lines checked in this thread first: 100 ms, about what it takes to start a worker. */
 const LINES_BEFORE_WORKERS = 1_000;
@@ -47,7 +49,8 @@ export class SignaturePool implements SignatureChecker, Disposable {
     if (!colleague) return ONE_BY_ONE.check(batch);
     return new Promise((resolve) => {
       colleague.jobs.push({ batch, resolve });
-      colleague.worker.postMessage(batch);
+      const packed = packLines(batch);
+      colleague.worker.postMessage(packed, [packed.bytes.buffer]);
     });
   }
 
@@ -83,6 +86,10 @@ export class SignaturePool implements SignatureChecker, Disposable {
   }
 }
 
+/** The name of a worker that is to have an engine. */
+export const WITH_ENGINE = "with engine";
+
 function startWorker(): Worker {
-  return new Worker(new URL("./verify_worker.ts", import.meta.url), { type: "module" });
+  const name = engine() ? WITH_ENGINE : "";
+  return new Worker(new URL("./verify_worker.ts", import.meta.url), { type: "module", name });
 }

@@ -13,6 +13,7 @@
  * kept for the next reader.
  */
 
+import { setImmediate } from "node:timers";
 import { type Bytes, concat, encodeUtf8, parseUtf8 } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { KeyReader, LineEditor } from "./line_editor.ts";
@@ -48,6 +49,44 @@ export function size(): { columns: number; rows: number } {
 export function write(text: string, to: { writeSync(bytes: Uint8Array): number } = Deno.stdout): void {
   const bytes = encodeUtf8(text);
   for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
+}
+
+/** Text that leaves at the end of a turn: ten thousand short writes cost more than what they say. */
+export class Output {
+  readonly #gone: () => void;
+  #text = "";
+  #isEnding = false;
+  #isGone = false;
+
+  /** `gone` is called when nobody reads any more; what comes after that is dropped. */
+  constructor(gone: () => void) {
+    this.#gone = gone;
+  }
+
+  /** Takes text. */
+  write(text: string): void {
+    if (this.#text === "" && !this.#isEnding) setImmediate(() => this.#flush());
+    this.#text += text;
+    if (this.#isEnding) this.#flush();
+  }
+
+  /** Writes what was taken; from now on everything at once. */
+  end(): void {
+    this.#isEnding = true;
+    this.#flush();
+  }
+
+  #flush(): void {
+    const text = this.#text;
+    this.#text = "";
+    if (this.#isGone) return;
+    try {
+      write(text);
+    } catch {
+      this.#isGone = true;
+      this.#gone();
+    }
+  }
 }
 
 // What was read from standard input and not yet used.

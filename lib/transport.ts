@@ -68,6 +68,11 @@ export class Link {
     else this.#writing ??= this.#write();
   }
 
+  /** Resolves when nothing is queued any more, or the link is closed. */
+  async drained(): Promise<void> {
+    await this.#writing;
+  }
+
   async #write(): Promise<void> {
     await Promise.resolve(); // what is sent in the same turn leaves in the same write
     try {

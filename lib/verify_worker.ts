@@ -3,13 +3,18 @@
  * else to do with the outside.
  */
 
-import { ONE_BY_ONE, type SignedLine } from "./line_signature.ts";
+import { useEngine } from "./engine.ts";
+import { openLibcrypto } from "./libcrypto.ts";
+import { checkPacked, type PackedLines } from "./line_signature.ts";
+import { WITH_ENGINE } from "./signature_pool.ts";
 
 interface Port {
-  onmessage: (event: MessageEvent<readonly SignedLine[]>) => void;
+  readonly name: string;
+  onmessage: (event: MessageEvent<PackedLines>) => void;
   postMessage(answer: unknown): void;
 }
 
 const port = globalThis as unknown as Port;
 
-port.onmessage = ({ data }) => port.postMessage(ONE_BY_ONE.check(data));
+if (port.name === WITH_ENGINE) useEngine(openLibcrypto());
+port.onmessage = ({ data }) => port.postMessage(checkPacked(data));

@@ -59,6 +59,9 @@ export class Person implements Attendee {
     return this.certificate.fingerprint;
   }
 
+  drained(): Promise<void> {
+    return Promise.resolve();
+  }
   deliver(bytes: Bytes): void {
     for (const line of (parseUtf8(bytes) ?? "").split("\n")) if (line !== "") this.#hear(line);
   }

@@ -266,6 +266,9 @@ export class BenchSession implements Attendee {
 
   // The server's.
 
+  drained(): Promise<void> {
+    return Promise.resolve();
+  }
   deliver(bytes: Bytes): void {
     for (const line of (parseUtf8(bytes) ?? "").split("\n")) if (line !== "") this.#bring(line);
   }

@@ -239,7 +239,6 @@ async function history(contestant: Contestant, setting: Setting): Promise<Figure
   await records.keepToken(newcomer.token);
   await records.close();
   const [command = "", ...args] = contestant.rooms?.(folder, transcripts) ?? [];
-  if (Deno.env.get("INSPECT2")) args.splice(1, 0, "--inspect-wait=127.0.0.1:9230");
   const began = performance.now();
   const child = new Deno.Command(command, {
     args: [...args, "--tls-port", String(server.tlsPort), ROOM],

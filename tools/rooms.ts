@@ -17,11 +17,13 @@
 
 import { daysLeft } from "../client.ts";
 import { type Config, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import { useEngine } from "../lib/engine.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
 import { shellWord } from "../lib/files.ts";
 import { KeyReader } from "../lib/line_editor.ts";
 import { type Identity, loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
+import { openLibcrypto } from "../lib/libcrypto.ts";
 import { isRoomName, isUsername, normaliseEmail } from "../lib/names.ts";
 import { RoomActions } from "../lib/room_actions.ts";
 import { parseRoomCommand, parseTyped, type RoomCommand } from "../lib/room_command.ts";
@@ -34,6 +36,7 @@ import {
   chunks,
   isTerminal,
   lines,
+  Output,
   RawMode,
   size,
   StopSignals,
@@ -79,6 +82,7 @@ const MAX_QUEUED = 8 * 1024 * 1024;
 
 /** The command. */
 export async function run(args: string[]): Promise<ExitStatus> {
+  useEngine(openLibcrypto());
   const { options, positionals, flags } = parseCommand(args, SPEC);
   const config = readConfig("rooms", flags);
   const rooms = positionals.map(roomOf);
@@ -133,20 +137,24 @@ interface Face {
   readonly close: () => void;
 }
 
-const NOTHING = { enter: () => {}, open: () => {}, close: () => {} };
+const NOTHING = { enter: () => {}, open: () => {} };
 
-function jsonFace(): Face {
+/** `leave` is called when nobody reads any more. */
+function jsonFace(leave: () => void): Face {
+  const output = new Output(leave);
   async function* commands(): AsyncGenerator<Asked> {
     for await (const line of lines()) {
       if (line === undefined) yield { problem: "The line is not UTF-8 text." };
       else if (line.trim() !== "") yield parseRoomCommand(line);
     }
   }
-  return { ...NOTHING, show: (event) => write(`${encodeAsciiJson(event)}\n`), commands };
+  const show = (event: ShownEvent) => output.write(`${encodeAsciiJson(event)}\n`);
+  return { ...NOTHING, show, commands, close: () => output.end() };
 }
 
-function plainFace(): Face {
+function plainFace(leave: () => void): Face {
   const text = new PlainText();
+  const output = new Output(leave);
   let current: string | undefined;
   async function* commands(): AsyncGenerator<Asked> {
     for await (const line of lines()) {
@@ -156,9 +164,10 @@ function plainFace(): Face {
   }
   return {
     ...NOTHING,
-    show: (event) => write(text.lines(event).map((line) => `${line}\n`).join("")),
+    show: (event) => output.write(text.lines(event).map((line) => `${line}\n`).join("")),
     commands,
     enter: (room) => current = room,
+    close: () => output.end(),
   };
 }
 
@@ -288,17 +297,17 @@ class Program {
   #credentials: Credentials | undefined;
   /** Whoever could be asked is typing something else now. */
   #isBusy = false;
-  #isReaderGone = false;
   #entering: Promise<void> = Promise.resolve();
 
   constructor(given: ProgramOptions) {
     this.#given = given;
     const { config, options, identity, records, dial } = given;
+    const leave = () => this.#stopped.resolve();
     this.#face = options.json
-      ? jsonFace()
+      ? jsonFace(leave)
       : options.plain || !canDraw()
-      ? plainFace()
-      : drawnFace(config.SERVER_HOST, () => this.#session.unsentCount, () => this.#stopped.resolve());
+      ? plainFace(leave)
+      : drawnFace(config.SERVER_HOST, () => this.#session.unsentCount, leave);
     this.#due = new Set(given.rooms);
     this.#session = new RoomSession({
       ...{ dial, identity, records, host: config.SERVER_HOST },
@@ -311,7 +320,7 @@ class Program {
     });
     this.#actions = new RoomActions({
       session: this.#session,
-      show: (event) => this.#show(event),
+      show: (event) => this.#face.show(event),
       folder: config.TRANSCRIPT_DIR,
     });
   }
@@ -347,23 +356,13 @@ class Program {
     const count = session.unsentCount;
     if (count === 0) return EXIT.done;
     const message = `${count} of your lines could not be sent; they are kept, and go when you come back.`;
-    this.#show({ event: "warning", message });
+    this.#face.show({ event: "warning", message });
     return EXIT.unavailable;
-  }
-
-  #show(event: ShownEvent): void {
-    if (this.#isReaderGone) return;
-    try {
-      this.#face.show(event);
-    } catch {
-      this.#isReaderGone = true; // whoever reads went away: that is the end
-      this.#stopped.resolve();
-    }
   }
 
   #take(event: Parameters<RoomActions["notice"]>[0]): void {
     this.#actions.notice(event);
-    this.#show(event);
+    this.#face.show(event);
     if (event.event === "online") this.#entering = this.#comeIn();
   }
 
@@ -379,7 +378,7 @@ class Program {
   async #obeyAll(): Promise<void> {
     for await (const asked of this.#face.commands()) {
       const mark = asked.id === undefined ? {} : { id: asked.id };
-      if ("problem" in asked) this.#show({ event: "error", command: null, reason: asked.problem, ...mark });
+      if ("problem" in asked) this.#face.show({ event: "error", command: null, reason: asked.problem, ...mark });
       else if (asked.command.command === "quit") return;
       else await this.#perform(asked.command, asked.id);
     }
@@ -430,6 +429,6 @@ class Program {
     if (days >= config.CERT_WARN_DAYS) return;
     const when = days < 0 ? "has expired" : `expires in ${days} days`;
     const renew = `${PROGRAM} cert renew ${shellWord(pathIn(config.CERT_DIR, "client_cert.pem"))}`;
-    this.#show({ event: "warning", message: `The client certificate ${when}; run: ${renew}` });
+    this.#face.show({ event: "warning", message: `The client certificate ${when}; run: ${renew}` });
   }
 }
