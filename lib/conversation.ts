@@ -332,6 +332,7 @@ export class Conversation {
       fingerprint,
       username,
       verifying,
+      isAway: false,
       deliver: (bytes) => connection.sendLines(bytes),
       answer: (frame, id) => connection.answer(frame, id),
       seal: (value) => connection.seal(value),
