@@ -10,9 +10,9 @@
  * `room.ts`; codes, certificates and tokens are `devices.ts`.
  */
 
-import { encodeBase64, encodeHex } from "./bytes.ts";
+import { encodeBase64, encodeHex, encodeUtf8 } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
-import type { Json } from "./json.ts";
+import { encodeJson, type Json } from "./json.ts";
 import { partners, usernameKey } from "./names.ts";
 import { type Attendee, Room, type RoomTools } from "./room.ts";
 import { consistencyProof, inclusionProof } from "./room_log.ts";
@@ -21,6 +21,8 @@ import { type HistoryPolicy, PRESENCE_MEMBERS, type RoomRequest } from "./room_m
 
 /** Rooms in one answer. */
 const PAGE = 50;
+/** It ends after so many bytes of them: with the longest topic behind it, that is a frame still. */
+const PAGE_BYTES = 32_768;
 
 /** The requests that are about rooms. */
 export type HubRequest = Exclude<RoomRequest, { readonly type: "code" | "renew" | "logout" | "ping" }>;
@@ -168,12 +170,17 @@ export class Hub {
   async #list(attendee: Attendee, after: string, id: Json | undefined): Promise<void> {
     const stored = await this.#options.store.listRooms(after, PAGE + 1);
     const rooms = [];
+    let [last, bytes] = [after, 0];
     for (const { name, inviteOnly } of stored.slice(0, PAGE)) {
+      if (bytes > PAGE_BYTES) break;
+      last = name;
       const room = await this.#load(name);
       if (!room?.isVisibleTo(attendee.username)) continue;
-      rooms.push({ room: name, members: room.memberCount, invite_only: inviteOnly, topic: room.topic });
+      const listed = { room: name, members: room.memberCount, invite_only: inviteOnly, topic: room.topic };
+      rooms.push(listed);
+      bytes += encodeUtf8(encodeJson(listed)).length;
     }
-    attendee.answer({ type: "rooms", rooms, next: stored.length > PAGE ? stored[PAGE - 1]?.name ?? null : null }, id);
+    attendee.answer({ type: "rooms", rooms, next: last === (stored.at(-1)?.name ?? after) ? null : last }, id);
   }
 
   async #presence(attendee: Attendee, isAway: boolean, id: Json | undefined): Promise<void> {

@@ -2,6 +2,7 @@ import { assert } from "./assert.ts";
 import type { Clock } from "../lib/bytes.ts";
 import { isCheckpointSigned } from "../lib/checkpoint.ts";
 import type { Statement } from "../lib/envelope.ts";
+import { encodeFrame } from "../lib/frame.ts";
 import { Hub } from "../lib/hub.ts";
 import { VerifyingKey } from "../lib/pss.ts";
 import { verifyConsistency } from "../lib/room_log.ts";
@@ -436,4 +437,26 @@ Deno.test("in a room of more than a hundred members nobody is told who comes and
   await settle();
   await hub.leave(bob);
   assert.deepEqual(presence(ada).slice(told), ["bob offline"], "with a hundred they are told again");
+});
+
+Deno.test("a list of rooms with long topics comes in pages, each of which is a frame that a client takes", async () => {
+  const { hub, settle, ada } = await room();
+  const names = Array.from({ length: 7 }, (_, i) => `#room-${i}`);
+  for (const name of names) {
+    await ada.ask(hub, { type: "create", room: name, mode: "recorded", history: "all", inviteOnly: false });
+    await ada.say(hub, name, { kind: "join", username: "ada" });
+    assert.equal(await ada.say(hub, name, { kind: "topic", text: "\u0001".repeat(2_600) }), undefined);
+  }
+  await settle();
+  const listed: string[] = [];
+  for (let from: string | undefined = ""; from !== undefined;) {
+    await ada.ask(hub, { type: "rooms", from });
+    const page = ada.heard.at(-1);
+    assert.ok(page?.type === "rooms");
+    const rooms = page.rooms.map(({ inviteOnly, ...fields }) => ({ ...fields, invite_only: inviteOnly }));
+    assert.ok(encodeFrame({ type: "rooms", rooms, next: page.next ?? null }).length <= 65_536);
+    listed.push(...page.rooms.map(({ room }) => room));
+    from = page.next;
+  }
+  assert.deepEqual(listed, ["#ops", ...names]);
 });
