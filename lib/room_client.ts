@@ -17,11 +17,12 @@ import type { Trust } from "./certificate_path.ts";
 import type { Statement } from "./envelope.ts";
 import type { Json } from "./json.ts";
 import { partners, usernameKey } from "./names.ts";
+import { type Pin, Pins, type Standing } from "./pins.ts";
 import type { SigningKey } from "./pss.ts";
 import type { ListedRoom, Member, RoomEvent } from "./room_event.ts";
 import { postFrame, RequestRefused, RoomMember, type RoomPolicy, type RoomRecord } from "./room_member.ts";
 import type { RoomFrame } from "./room_message.ts";
-import { type Pin, Pins, type RoomView, type Signatures } from "./room_view.ts";
+import type { RoomView, Signatures } from "./room_view.ts";
 
 /** How long it takes until a room is come into again that the server could not open, in milliseconds. */
 const RETRY_AFTER = 2_000;
@@ -68,6 +69,12 @@ export interface RoomClientOptions {
 interface Waiting {
   readonly resolve: (frame: RoomFrame) => void;
   readonly reject: (error: Error) => void;
+}
+
+/** One of somebody's certificates, and why it is believed to be theirs. */
+export interface SeenDevice {
+  readonly fingerprint: string;
+  readonly standing: Standing;
 }
 
 /** A refusal as the connection tells it. */
@@ -373,8 +380,11 @@ export class RoomClient {
   }
 
   /** Somebody's certificates, as this client has seen them in join lines. */
-  async devices(username: string): Promise<string[]> {
-    return (await (this.#pins ??= this.#readPins())).devices(username);
+  async devices(username: string): Promise<readonly SeenDevice[]> {
+    const pins = await (this.#pins ??= this.#readPins());
+    return pins.devices(username).map((fingerprint) => ({
+      ...{ fingerprint, standing: pins.standing(fingerprint) ?? "new" },
+    }));
   }
 
   /** The newest head, asked for and checked. */

@@ -57,6 +57,8 @@ export interface LineEvent {
   readonly seen: number | null;
   readonly mine: boolean;
   readonly erased: boolean;
+  /** Whether the author's is a further certificate for which none that is known has vouched, up to now. */
+  readonly unvouched: boolean;
   /** Whether signatures are still to be checked: `checked` or `bad_line` follows. */
   readonly unchecked: boolean;
   /** What is wrong with the line. */
@@ -96,13 +98,15 @@ export type RoomEvent =
     readonly topic: string;
     readonly members: readonly { readonly username: string; readonly role: string }[];
   }
-  /** A further certificate of somebody's; `vouched`: one that was known before has said so. */
+  /** A further certificate of somebody's has come in, or one that was known has now said that it is theirs: `vouched`. */
   | {
     readonly event: "device";
     readonly room: string;
     readonly username: string;
     readonly fingerprint: string;
     readonly vouched: boolean;
+    /** Whether it is this client's own. */
+    readonly mine: boolean;
   }
   /** The room is not trusted any more, and takes no lines. */
   | { readonly event: "lie"; readonly room: string; readonly lie: Lie; readonly reason: string }

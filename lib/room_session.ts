@@ -472,7 +472,7 @@ export class RoomSession {
   /** The certificates of somebody, as far as this client has seen them. */
   async whois(username: string): Promise<readonly KnownDevice[]> {
     const devices = await this.#rooms.devices(username);
-    const certificates = await Promise.all(devices.map(async (fingerprint) => {
+    const certificates = await Promise.all(devices.map(async ({ fingerprint }) => {
       const pem = await this.#rooms.certificate(fingerprint);
       return pem === undefined ? [] : parseCertificates(pem).slice(0, 1);
     }));

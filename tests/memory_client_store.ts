@@ -3,7 +3,8 @@
 import type { HistoryPolicy } from "../lib/room_message.ts";
 import type { ClientStore } from "../lib/room_client.ts";
 import type { RoomRecord, UnsentLine } from "../lib/room_member.ts";
-import type { Kept, KeptLine, KeptRoom, Pin } from "../lib/room_view.ts";
+import type { Pin } from "../lib/pins.ts";
+import type { Kept, KeptLine, KeptRoom } from "../lib/room_view.ts";
 
 /** The record of one room. */
 export class MemoryRoomRecord implements RoomRecord {

@@ -212,6 +212,74 @@ Deno.test("a further certificate of somebody's is told, and one that the first v
   await laptop.rooms.join("#ops");
   await bench.settle();
   assert.deepEqual(bob.of("device").map(({ vouched }) => vouched), [false, true]);
+  assert.deepEqual(phone.of("device").map(({ mine, vouched }) => [mine, vouched]), [[true, false], [false, true]]);
+});
+
+Deno.test("lines by a certificate that nobody vouched for say so, until a known one vouches for it in any room", async () => {
+  const { bench, ada, bob } = await pair();
+  await ada.rooms.create("#dev", OPEN);
+  await bench.settle();
+  await bob.rooms.join("#dev");
+  const phone = await bench.client("ada", { device: "phone" });
+  for (const room of ["#ops", "#dev"]) {
+    await phone.rooms.join(room);
+    await bench.settle();
+  }
+  await phone.rooms.post("#ops", { kind: "device", fingerprint: phone.fingerprint });
+  await phone.rooms.post("#dev", text("it is me"));
+  await bench.settle();
+  const byPhone = () => bob.lines("#dev").filter(({ from }) => from === phone.fingerprint);
+  assert.deepEqual(byPhone().map(({ kind, unvouched }) => [kind, unvouched]), [["join", true], ["text", true]]);
+  assert.ok(bob.lines("#dev").every(({ from, unvouched }) => !unvouched || from === phone.fingerprint));
+  await ada.rooms.post("#ops", { kind: "device", fingerprint: phone.fingerprint });
+  await bench.settle();
+  const { room, username, fingerprint, vouched } = bob.of("device").at(-1) ?? assert.fail();
+  assert.deepEqual([room, username, fingerprint, vouched], ["#ops", "ada", phone.fingerprint, true]);
+  await phone.rooms.post("#dev", text("as I said"));
+  await bench.settle();
+  assert.equal(byPhone().at(-1)?.unvouched, false);
+});
+
+Deno.test("after a restart the same certificates are trusted, in rooms that were left and from older records too", async () => {
+  const { bench, ada, bob } = await pair();
+  await ada.rooms.create("#dev", OPEN);
+  await bench.settle();
+  await bob.rooms.join("#dev");
+  await bench.settle();
+  const [phone, thief] = [
+    await bench.client("ada", { device: "phone" }),
+    await bench.client("ada", { device: "thief" }),
+  ];
+  for (const device of [phone, thief]) {
+    await device.rooms.join("#ops");
+    await bench.settle();
+  }
+  await ada.rooms.post("#dev", { kind: "device", fingerprint: phone.fingerprint });
+  await thief.rooms.post("#ops", { kind: "device", fingerprint: thief.fingerprint });
+  await bench.settle();
+  await bob.rooms.part("#dev");
+  await bench.settle();
+  const wanted = [[ada, "first"], [phone, "vouched"], [thief, "new"]] as const;
+  const known = async (client: typeof bob) =>
+    (await client.rooms.devices("ada")).map(({ fingerprint, standing }) => [fingerprint, standing]);
+  const standings = wanted.map(([{ fingerprint }, standing]) => [fingerprint, standing]);
+  assert.deepEqual(await known(bob), standings);
+  await bob.cut(bench);
+  bench.clients.splice(bench.clients.indexOf(bob), 1);
+  const again = await bench.client("bob", { store: bob.store });
+  assert.deepEqual(await known(again), standings);
+  const told = again.lines("#ops").filter(({ kind, username }) => kind === "join" && username === "ada");
+  assert.deepEqual(told.map(({ unvouched }) => unvouched), [false, false, true]);
+
+  // Older records have no vouches: what the lines of the rooms say is heard again.
+  await again.rooms.join("#dev");
+  await bench.settle();
+  await again.cut(bench);
+  const { pinned } = again.store;
+  const names = pinned.splice(0).filter((pin) => "username" in pin);
+  pinned.push(...names);
+  const third = await bench.client("bob", { store: again.store });
+  assert.deepEqual(await known(third), standings);
 });
 
 Deno.test("a conversation of two begins with either, and the other is told", async () => {

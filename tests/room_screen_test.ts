@@ -16,7 +16,7 @@ function line(index: number, ts: number, username: string, text: string, more: P
   return {
     ...{ event: "line", room: "#ops", index, from: BOB, username, seqno: index, ts, by: null, kind: "text", text },
     ...{ statement: { kind: "text", text }, seen: 0, mine: username === "ada" },
-    ...{ erased: false, unchecked: false, bad: null, ...more },
+    ...{ erased: false, unvouched: false, unchecked: false, bad: null, ...more },
   };
 }
 
