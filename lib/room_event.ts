@@ -9,7 +9,7 @@
  */
 
 import type { Statement } from "./envelope.ts";
-import type { HistoryPolicy, ListedRoom, Member } from "./room_message.ts";
+import type { HistoryPolicy, ListedRoom, Member, Presence } from "./room_message.ts";
 
 /** The ways in which a server is caught. */
 export type Lie =
@@ -129,9 +129,14 @@ export type RoomEvent =
   }
   /** Lines stay unsent for the time being. */
   | { readonly event: "waiting"; readonly room: string; readonly count: number; readonly reason: string }
-  | { readonly event: "presence"; readonly room: string; readonly username: string; readonly state: string }
+  /** Who is in a room and who is here, as the server says: after catching up, where it tells what changes. */
+  | { readonly event: "present"; readonly room: string; readonly members: readonly Member[] }
+  /** Somebody came, went, or left the keyboard. */
+  | { readonly event: "presence"; readonly room: string; readonly username: string; readonly state: Presence }
+  /** This client has told the others, or tells them with the next session, that nobody is here, or is again. */
+  | { readonly event: "away"; readonly away: boolean }
   | { readonly event: "invited"; readonly room: string; readonly from: string }
   | { readonly event: "warning"; readonly message: string };
 
-/** A page of members, or of rooms. */
-export type { ListedRoom, Member };
+/** Members and rooms, and whether somebody is here, as the server's frames have them. */
+export type { ListedRoom, Member, Presence };

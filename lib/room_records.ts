@@ -164,15 +164,21 @@ export class RoomRecords implements ClientStore {
 
   /** Says whose records these are. Failure where they are somebody else's. */
   async claim(username: string): Promise<void> {
-    const found = await this.#readJson("account");
-    const owner = isJsonObject(found) ? member(found, "username") : undefined;
-    if (typeof owner === "string" && usernameKey(owner) !== usernameKey(username)) {
+    const owner = await this.account();
+    if (owner !== undefined && usernameKey(owner) !== usernameKey(username)) {
       throw new Failure(
         EXIT.usage,
         `${this.#dir} holds the rooms of ${owner}, not of ${username}; choose another folder with --transcripts`,
       );
     }
     if (owner === undefined) await this.#write("account", encodeJson({ username }));
+  }
+
+  /** Whose records these are; `undefined` before anybody has claimed them. */
+  async account(): Promise<string | undefined> {
+    const found = await this.#readJson("account");
+    const owner = isJsonObject(found) ? member(found, "username") : undefined;
+    return typeof owner === "string" ? owner : undefined;
   }
 
   /** The token with which the session goes on; `undefined` where there is none. */

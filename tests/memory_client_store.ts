@@ -53,6 +53,7 @@ export class MemoryClientStore implements ClientStore {
   readonly certificates = new Map<string, string>();
   readonly pinned: Pin[] = [];
   joined: readonly string[] = [];
+  owner: string | undefined;
 
   room(name: string): Promise<MemoryRoomRecord> {
     const record = this.records.get(name) ?? new MemoryRoomRecord();
@@ -65,6 +66,9 @@ export class MemoryClientStore implements ClientStore {
   keepRooms(names: readonly string[]): Promise<void> {
     this.joined = names;
     return Promise.resolve();
+  }
+  account(): Promise<string | undefined> {
+    return Promise.resolve(this.owner);
   }
   certificate(fingerprint: string): Promise<string | undefined> {
     return Promise.resolve(this.certificates.get(fingerprint));
