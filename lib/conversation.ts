@@ -333,6 +333,7 @@ export class Conversation {
       fingerprint,
       username,
       verifying,
+      isAway: false,
       deliver: (bytes) => connection.sendLines(bytes),
       drained: () => this.#link.drained(),
       answer: (frame, id) => connection.answer(frame, id),

@@ -10,17 +10,19 @@
  * `room.ts`; codes, certificates and tokens are `devices.ts`.
  */
 
-import { encodeBase64, encodeHex } from "./bytes.ts";
+import { encodeBase64, encodeHex, encodeUtf8 } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
-import type { Json } from "./json.ts";
+import { encodeJson, type Json } from "./json.ts";
 import { partners, usernameKey } from "./names.ts";
 import { type Attendee, Room, type RoomTools } from "./room.ts";
 import { consistencyProof, inclusionProof } from "./room_log.ts";
 import { encodeOrigin } from "./room_line.ts";
-import type { HistoryPolicy, RoomRequest } from "./room_message.ts";
+import { type HistoryPolicy, PRESENCE_MEMBERS, type RoomRequest } from "./room_message.ts";
 
-/** Rooms and members in one answer. */
+/** Rooms in one answer. */
 const PAGE = 50;
+/** It ends after so many bytes of them: with the longest topic behind it, that is a frame still. */
+const PAGE_BYTES = 32_768;
 
 /** The requests that are about rooms. */
 export type HubRequest = Exclude<RoomRequest, { readonly type: "code" | "renew" | "logout" | "ping" }>;
@@ -57,12 +59,18 @@ export class Hub {
     const all = this.#sessions.get(key);
     all?.delete(attendee);
     if (all?.size === 0) this.#sessions.delete(key);
-    for (const room of await Promise.all(this.#rooms.values())) room?.leave(attendee);
+    for (const room of await this.#loaded()) room.leave(attendee);
   }
 
   /** Resolves when all that was posted is told of or refused. */
   async settled(): Promise<void> {
-    for (const room of await Promise.all(this.#rooms.values())) await room?.settled();
+    for (const room of await this.#loaded()) await room.settled();
+  }
+
+  /** The rooms that somebody has asked for; one that can't be read is none for now. */
+  async #loaded(): Promise<Room[]> {
+    const all = await Promise.allSettled(this.#rooms.values());
+    return all.flatMap((one) => one.status === "fulfilled" && one.value ? [one.value] : []);
   }
 
   /** Does what a session asks. What is thrown refuses it. */
@@ -84,6 +92,8 @@ export class Hub {
         return await this.#members(attendee, request, id);
       case "rooms":
         return await this.#list(attendee, request.from, id);
+      case "presence":
+        return await this.#presence(attendee, request.state === "away", id);
       case "certificate":
         return await this.#certificate(attendee, request.fingerprint, id);
       case "consistency":
@@ -152,7 +162,7 @@ export class Hub {
     const room = await this.#room(request.room, attendee);
     room.requireJoined(attendee);
     const all = room.members;
-    const end = request.from + PAGE;
+    const end = request.from + PRESENCE_MEMBERS;
     const next = end < all.length ? end : null;
     attendee.answer({ type: "members", room: room.name, members: all.slice(request.from, end), next }, id);
   }
@@ -160,12 +170,23 @@ export class Hub {
   async #list(attendee: Attendee, after: string, id: Json | undefined): Promise<void> {
     const stored = await this.#options.store.listRooms(after, PAGE + 1);
     const rooms = [];
+    let [last, bytes] = [after, 0];
     for (const { name, inviteOnly } of stored.slice(0, PAGE)) {
+      if (bytes > PAGE_BYTES) break;
+      last = name;
       const room = await this.#load(name);
       if (!room?.isVisibleTo(attendee.username)) continue;
-      rooms.push({ room: name, members: room.members.length, invite_only: inviteOnly, topic: room.topic });
+      const listed = { room: name, members: room.memberCount, invite_only: inviteOnly, topic: room.topic };
+      rooms.push(listed);
+      bytes += encodeUtf8(encodeJson(listed)).length;
     }
-    attendee.answer({ type: "rooms", rooms, next: stored.length > PAGE ? stored[PAGE - 1]?.name ?? null : null }, id);
+    attendee.answer({ type: "rooms", rooms, next: last === (stored.at(-1)?.name ?? after) ? null : last }, id);
+  }
+
+  async #presence(attendee: Attendee, isAway: boolean, id: Json | undefined): Promise<void> {
+    attendee.isAway = isAway;
+    for (const room of await this.#loaded()) room.tellPresenceOf(attendee);
+    attendee.answer({ type: "done" }, id);
   }
 
   async #certificate(attendee: Attendee, fingerprint: string, id: Json | undefined): Promise<void> {

@@ -24,7 +24,14 @@ import { partners, usernameKey } from "./names.ts";
 import type { SigningKey, VerifyingKey } from "./pss.ts";
 import { EMPTY_ROOT, Frontier, leafHash, type NodePlace, peakPlaces, type TreeNode } from "./room_log.ts";
 import { isCarriedBy, isOfLog, isOpenedBy, logHash } from "./room_line.ts";
-import { encodePosted, MAX_PAGE, type PostFields } from "./room_message.ts";
+import {
+  encodePosted,
+  MAX_PAGE,
+  type Member,
+  type PostFields,
+  type Presence,
+  PRESENCE_MEMBERS,
+} from "./room_message.ts";
 import { type RoomAct, RoomState } from "./room_state.ts";
 import type { RoomStore, StoredLine, StoredRoom } from "./room_store.ts";
 import { encodeLine, messageInput } from "./transcript.ts";
@@ -55,6 +62,8 @@ export interface Attendee {
   readonly fingerprint: string;
   readonly username: string;
   readonly verifying: VerifyingKey;
+  /** Whether nobody is there to read, as the session has said of itself; the hub sets it. */
+  isAway: boolean;
   /** Sends frames that were encoded once for many. */
   deliver(bytes: Bytes): void;
   /** Resolves when what was sent is on its way. */
@@ -133,6 +142,10 @@ export class Room {
   #committing: Promise<void> | undefined;
   /** Sessions that have asked to come in, by certificate. */
   readonly #attendees = new Map<string, Attendee>();
+  /** The same by account: who is here is looked at with each that comes or goes. */
+  readonly #here = new Map<string, Set<Attendee>>();
+  /** What was told last of who is here, by account. */
+  readonly #told = new Map<string, Presence>();
   /** Certificates whose join line is durable, and their accounts: who gets the lines. */
   readonly #standing = new Map<string, string>();
   /** Roots that were signed of late, by size: what `seen` mostly names. */
@@ -214,9 +227,15 @@ export class Room {
   }
 
   /** Who is in the room, and who of them is here now. */
-  get members(): readonly { readonly username: string; readonly role: string; readonly online: boolean }[] {
-    const online = new Set([...this.#attendees.values()].map(({ username }) => usernameKey(username)));
-    return this.#state.members.map((member) => ({ ...member, online: online.has(usernameKey(member.username)) }));
+  get members(): readonly Member[] {
+    return this.#state.members.map((member) => {
+      const state = this.#presenceOf(member.username);
+      return { ...member, online: state !== "offline", state };
+    });
+  }
+
+  get memberCount(): number {
+    return this.#state.memberCount;
   }
 
   /** Whether somebody may see that the room is there. */
@@ -233,11 +252,12 @@ export class Room {
     if (this.#durable.size > 0 && this.#checkpoint?.size !== this.#durable.size) await this.#makeCheckpoint();
     const older = this.#attendees.get(attendee.fingerprint);
     if (older && older !== attendee) {
-      this.#attendees.delete(attendee.fingerprint);
+      this.#drop(older);
       older.end(new ProtocolError("unexpected", "Another session of this certificate has come into the room."));
     }
-    const wasHere = this.#isHere(attendee.username);
     this.#attendees.set(attendee.fingerprint, attendee);
+    const key = usernameKey(attendee.username);
+    this.#here.set(key, (this.#here.get(key) ?? new Set()).add(attendee));
     attendee.answer({
       type: "joined",
       room: this.name,
@@ -254,23 +274,43 @@ export class Room {
       // Whether a join line of this certificate stands, so that none is needed.
       standing: this.#standing.has(attendee.fingerprint),
     }, id);
-    if (!wasHere && this.#state.isMember(attendee.username)) this.#presence(attendee.username, "online");
+    this.#tellPresence(attendee.username);
   }
 
   /** A session is over. */
   leave(attendee: Attendee): void {
     if (this.#attendees.get(attendee.fingerprint) !== attendee) return;
+    this.#drop(attendee);
+    this.#tellPresence(attendee.username);
+  }
+
+  #drop(attendee: Attendee): void {
     this.#attendees.delete(attendee.fingerprint);
-    if (!this.#isHere(attendee.username) && this.#state.isMember(attendee.username)) {
-      this.#presence(attendee.username, "offline");
-    }
+    const key = usernameKey(attendee.username);
+    const sessions = this.#here.get(key);
+    sessions?.delete(attendee);
+    if (sessions?.size === 0) this.#here.delete(key);
   }
 
-  #isHere(username: string): boolean {
-    return [...this.#attendees.values()].some((one) => usernameKey(one.username) === usernameKey(username));
+  #presenceOf(username: string): Presence {
+    const sessions = this.#here.get(usernameKey(username));
+    if (!sessions) return "offline";
+    return [...sessions].every(({ isAway }) => isAway) ? "away" : "online";
   }
 
-  #presence(username: string, state: "online" | "offline"): void {
+  /** A session has said whether anybody is there to read. */
+  tellPresenceOf(attendee: Attendee): void {
+    if (this.#attendees.get(attendee.fingerprint) === attendee) this.#tellPresence(attendee.username);
+  }
+
+  /** Tells whether a member is here, where that is another thing than was told last. */
+  #tellPresence(username: string): void {
+    const key = usernameKey(username);
+    const state = this.#state.isMember(username) ? this.#presenceOf(username) : "offline";
+    if (state === (this.#told.get(key) ?? "offline")) return;
+    if (state === "offline") this.#told.delete(key);
+    else this.#told.set(key, state);
+    if (!this.#state.isMember(username) || this.#state.memberCount > PRESENCE_MEMBERS) return;
     this.#tell(encodeFrame({ type: "presence", room: this.name, username, state }));
   }
 
@@ -480,14 +520,16 @@ export class Room {
     const { statement, username } = act;
     try {
       if (statement?.kind === "join") {
-        this.#presence(username, "online");
+        this.#tellPresence(username);
         await store.dropInvitation(this.name, username);
         const other = partners(this.name)?.find((name) => name !== usernameKey(username));
         if (other !== undefined && !this.#state.isMember(other)) invite(this.name, other, username);
       }
       if (statement?.kind === "invite") invite(this.name, statement.username, username);
       if (statement?.kind === "redact") await store.eraseBody(this.origin, statement.index);
-      const isRekeyed = putOut(act) !== undefined ||
+      const out = putOut(act);
+      if (out !== undefined) this.#tellPresence(out);
+      const isRekeyed = out !== undefined ||
         (statement?.kind === "join" && this.#room.history === "since_join");
       if (isRekeyed) await this.#rekey();
     } catch (error) {

@@ -12,9 +12,9 @@ import { Failure, ProtocolError } from "./errors.ts";
 import { sha256 } from "./hash.ts";
 import { encodeHex, encodeUtf8 } from "./bytes.ts";
 import type { Json } from "./json.ts";
-import { directRoom } from "./names.ts";
 import { type AnswerEvent, type Openings, ROOM_HELP, type RoomCommand } from "./room_command.ts";
 import type { RoomEvent } from "./room_event.ts";
+import { notIn } from "./room_client.ts";
 import { RequestRefused } from "./room_member.ts";
 import type { RoomSession } from "./room_session.ts";
 
@@ -24,6 +24,12 @@ export interface RoomActionsOptions {
   readonly show: (event: AnswerEvent) => void;
   /** Where exports go. */
   readonly folder: string;
+}
+
+/** How something was asked for: by a command with an `id`, or in a room. */
+export interface AskedWhere {
+  readonly id?: Json | undefined;
+  readonly current?: string | undefined;
 }
 
 /** Does what is asked for. */
@@ -48,11 +54,14 @@ export class RoomActions {
     if (event.event === "left") this.#entered.delete(event.room);
   }
 
-  /** Does it; the room that somebody who typed it would now be in, where that is another. */
-  async perform(command: RoomCommand, id?: Json): Promise<string | undefined> {
+  /**
+   * Does it; the room that somebody who typed it in the room `current` would now be in, where that is another; null:
+   * in none.
+   */
+  async perform(command: RoomCommand, { id, current }: AskedWhere = {}): Promise<string | null | undefined> {
     const mark = id === undefined ? {} : { id };
     try {
-      const room = await this.#do(command);
+      const room = await this.#do(command, current);
       this.#show({ event: "done", command: command.command, ...mark });
       return room;
     } catch (error) {
@@ -62,7 +71,7 @@ export class RoomActions {
     }
   }
 
-  async #do(asked: RoomCommand): Promise<string | undefined> {
+  async #do(asked: RoomCommand, current: string | undefined): Promise<string | null | undefined> {
     const session = this.#session;
     const room = "room" in asked ? this.#resolve(asked.room) : "";
     switch (asked.command) {
@@ -78,11 +87,16 @@ export class RoomActions {
         return direct;
       }
       case "part":
-        return void await session.part(room);
+        await session.part(room);
+        return room === current ? session.joined.findLast((other) => other !== room) ?? null : undefined;
       case "say":
         return void await session.say(room, asked.text);
-      case "topic":
-        return void await session.topic(room, asked.text);
+      case "me":
+        return void await session.say(room, `/me ${asked.text}`);
+      case "vouch":
+        return void await session.vouch(asked.fingerprint);
+      case "away":
+        return void await session.away(asked.away ?? !session.isAway);
       case "invite":
         return void await session.invite(room, asked.username);
       case "kick":
@@ -108,8 +122,8 @@ export class RoomActions {
       case "rooms":
         return show({ event: "rooms", rooms: await session.rooms() });
       case "whois": {
-        const devices = (await session.whois(asked.username)).map(({ fingerprint, subject, notAfter }) => ({
-          ...{ fingerprint, subject, not_after: Math.floor(notAfter / 1000) },
+        const devices = (await session.whois(asked.username)).map(({ notAfter, ...device }) => ({
+          ...{ ...device, not_after: Math.floor(notAfter / 1000) },
         }));
         return show({ event: "whois", username: asked.username, devices });
       }
@@ -126,17 +140,12 @@ export class RoomActions {
         if (!head) throw new RequestRefused("not-member", `There is no signed head of ${room} here; join it first.`);
         return show({ event: "head", room, size: head.size, root: head.root, code: shortCode(room, head) });
       }
-      case "export": {
-        const { from, to, open } = asked;
-        const written = await session.exportRoom(room, {
-          ...(from === undefined ? {} : { from }),
-          ...(to === undefined ? {} : { to }),
-          open: openingsOf(open),
-          folder: this.#folder,
-        });
-        const files = [written.receipt, written.transcript, ...(written.openings === null ? [] : [written.openings])];
-        return show({ event: "exported", files, verify: written.verify });
-      }
+      case "topic":
+        return await this.#topic(room, asked.text);
+      case "receipt":
+        return await this.#export(room, { open: "none" });
+      case "export":
+        return await this.#export(room, asked);
       case "prove": {
         const { path, verify } = await session.prove(room, asked.index, this.#folder);
         return show({ event: "exported", files: [path], verify });
@@ -146,8 +155,32 @@ export class RoomActions {
     }
   }
 
+  async #topic(room: string, text: string | undefined): Promise<void> {
+    const session = this.#session;
+    if (text !== undefined) return void await session.topic(room, text);
+    const state = session.state(room);
+    if (!state) throw notIn();
+    const message = state.topic === "" ? "There is no topic." : `The topic: ${state.topic}`;
+    this.#show({ event: "notice", message });
+  }
+
+  async #export(
+    room: string,
+    { from, to, open }: { readonly from?: number; readonly to?: number; readonly open: Openings },
+  ): Promise<void> {
+    const { receipt, transcript, openings, verify } = await this.#session.exportRoom(room, {
+      ...(from === undefined ? {} : { from }),
+      ...(to === undefined ? {} : { to }),
+      open: openingsOf(open),
+      folder: this.#folder,
+    });
+    const files = [receipt, transcript, ...(openings === null ? [] : [openings])];
+    this.#show({ event: "exported", files, verify });
+  }
+
   async #prove(room: string, asked: number | undefined): Promise<void> {
     const session = this.#session;
+    if (!session.state(room)) throw notIn();
     const index = asked ?? this.#last.get(room);
     const unsent = session.unsentCount;
     const known = index === undefined ? undefined : await session.proof(room, index);
@@ -160,10 +193,7 @@ export class RoomActions {
 
   /** `@bob` is the conversation with bob. */
   #resolve(room: string): string {
-    if (!room.startsWith("@") || room.includes(",")) return room;
-    const direct = directRoom(this.#session.username, room.slice(1));
-    if (direct === undefined) throw new RequestRefused("bad-frame", "A conversation has two people.");
-    return direct;
+    return !room.startsWith("@") || room.includes(",") ? room : this.#session.conversation(room.slice(1));
   }
 }
 

@@ -17,11 +17,12 @@ import type { Trust } from "./certificate_path.ts";
 import type { Statement } from "./envelope.ts";
 import type { Json } from "./json.ts";
 import { partners, usernameKey } from "./names.ts";
+import { type Pin, Pins, type Standing } from "./pins.ts";
 import type { SigningKey } from "./pss.ts";
 import type { ListedRoom, Member, RoomEvent } from "./room_event.ts";
 import { postFrame, RequestRefused, RoomMember, type RoomPolicy, type RoomRecord } from "./room_member.ts";
-import type { RoomFrame } from "./room_message.ts";
-import { type Pin, Pins, type RoomView, type Signatures } from "./room_view.ts";
+import { PRESENCE_MEMBERS, type RoomFrame } from "./room_message.ts";
+import type { RoomView, Signatures } from "./room_view.ts";
 
 /** How long it takes until a room is come into again that the server could not open, in milliseconds. */
 const RETRY_AFTER = 2_000;
@@ -42,6 +43,8 @@ export interface ClientStore {
   /** The rooms that this client was in last. */
   rooms(): Promise<readonly string[]>;
   keepRooms(names: readonly string[]): Promise<void>;
+  /** The account that these records are of; `undefined` before its first session. */
+  account(): Promise<string | undefined>;
   certificate(fingerprint: string): Promise<string | undefined>;
   keepCertificate(fingerprint: string, pem: string): Promise<void>;
   pins(): Promise<readonly Pin[]>;
@@ -70,6 +73,12 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+/** One of somebody's certificates, and why it is believed to be theirs. */
+export interface SeenDevice {
+  readonly fingerprint: string;
+  readonly standing: Standing;
+}
+
 /** A refusal as the connection tells it. */
 export interface Refusal {
   readonly errorType: string;
@@ -91,6 +100,9 @@ export class RoomClient {
   #pins: Promise<Pins> | undefined;
   #link: RoomLink | undefined;
   #username = "";
+  #isAway = false;
+  /** Rooms of which the server was asked who is here, and tells what changes. */
+  readonly #present = new Set<string>();
   #nextId = 1;
   #nextKey = 1;
 
@@ -103,9 +115,14 @@ export class RoomClient {
     return this.#link !== undefined;
   }
 
-  /** The account, once there was a session. */
+  /** The account, once there was a session of it. */
   get username(): string {
     return this.#username;
+  }
+
+  /** Whether others are told that nobody is here. */
+  get isAway(): boolean {
+    return this.#isAway;
   }
 
   /** Rooms that this client is in or was when it ended. */
@@ -127,6 +144,7 @@ export class RoomClient {
 
   /** Reads which rooms this client was in, and tells what is on the disk of them. */
   async restore(): Promise<void> {
+    this.#username = await this.#options.store.account() ?? "";
     for (const room of await this.#options.store.rooms()) {
       this.#wanted.add(room);
       await (await this.#member(room)).load();
@@ -137,6 +155,7 @@ export class RoomClient {
   async online(link: RoomLink): Promise<void> {
     this.#link = link;
     this.#username = link.username;
+    if (this.#isAway) this.#sayPresence().catch(() => {}); // before the rooms see that a session is there
     await Promise.all([...this.#wanted].map((room) => this.#comeBack(room)));
   }
 
@@ -165,6 +184,7 @@ export class RoomClient {
     for (const { reject } of this.#waiting.values()) reject(gone);
     this.#waiting.clear();
     this.#posts.clear();
+    this.#present.clear();
     for (const member of this.#ready.values()) member.offline();
   }
 
@@ -226,8 +246,12 @@ export class RoomClient {
     const record = await store.room(room);
     for (const { key } of record.unsent) this.#nextKey = Math.max(this.#nextKey, key + 1);
     const emit = (event: RoomEvent) => {
-      if (event.event === "left") this.#want(room, false);
+      if (event.event === "left") {
+        this.#want(room, false);
+        this.#present.delete(room);
+      }
       this.#options.emit(event);
+      if (event.event === "state") void this.#askPresent(room, event.members.length);
     };
     const member = new RoomMember({
       ...{ room, own: identity.fingerprint, key: identity.key, trust, emit, now, random, later, record },
@@ -313,6 +337,7 @@ export class RoomClient {
   /** Makes a room and comes in. */
   async create(room: string, policy: RoomPolicy): Promise<void> {
     const member = await this.#member(room);
+    if (member.isIn) throw new RequestRefused("forbidden", "You are in that room already.");
     this.#want(room, true);
     await this.#entering(room, member, policy);
   }
@@ -327,6 +352,7 @@ export class RoomClient {
   async #entering(room: string, member: RoomMember, policy?: RoomPolicy): Promise<void> {
     try {
       await member.enter(true, policy);
+      this.#isHere();
     } catch (error) {
       // A join line that is on its way is gone on with when there is a connection again.
       if (this.#link || member.unsentCount === 0) this.#want(room, member.isIn);
@@ -342,8 +368,43 @@ export class RoomClient {
   /** Writes a line; resolves with its key once it would survive. Throws `bad-envelope` for what nobody would take. */
   async post(room: string, statement: Statement): Promise<number> {
     const member = this.#ready.get(room);
-    if (!member?.view) throw new RequestRefused("not-member", "You are not in this room; join it first.");
-    return await member.post(statement);
+    if (!member?.view) throw notIn();
+    const key = await member.post(statement);
+    this.#isHere();
+    return key;
+  }
+
+  // Presence: told by the server, signed by nobody.
+
+  /** Tells others that nobody is here, or is again; without a connection with the next session. */
+  async away(isAway: boolean): Promise<void> {
+    if (isAway === this.#isAway) return;
+    this.#isAway = isAway;
+    this.#options.emit({ event: "away", away: isAway });
+    const link = this.#link;
+    if (!link) return;
+    await this.#sayPresence().catch((error) => {
+      if (link === this.#link) throw error;
+    });
+  }
+
+  /** Whoever writes or comes in is here. */
+  #isHere(): void {
+    this.away(false).catch(() => {});
+  }
+
+  async #sayPresence(): Promise<void> {
+    await this.request({ type: "presence", state: this.#isAway ? "away" : "online" });
+  }
+
+  /** Asks once who is here, where the room is small enough that the server tells what changes. */
+  async #askPresent(room: string, count: number): Promise<void> {
+    if (count > PRESENCE_MEMBERS) return void this.#present.delete(room);
+    if (!this.#link || this.#present.has(room) || !this.#ready.get(room)?.isIn) return;
+    this.#present.add(room);
+    const page = await this.request({ type: "members", room, from: 0 }).catch(() => undefined);
+    if (page?.type !== "members" || page.next !== undefined) return;
+    this.#options.emit({ event: "present", room, members: page.members });
   }
 
   // What the server says, unchecked.
@@ -373,8 +434,11 @@ export class RoomClient {
   }
 
   /** Somebody's certificates, as this client has seen them in join lines. */
-  async devices(username: string): Promise<string[]> {
-    return (await (this.#pins ??= this.#readPins())).devices(username);
+  async devices(username: string): Promise<readonly SeenDevice[]> {
+    const pins = await (this.#pins ??= this.#readPins());
+    return pins.devices(username).map((fingerprint) => ({
+      ...{ fingerprint, standing: pins.standing(fingerprint) ?? "new" },
+    }));
   }
 
   /** The newest head, asked for and checked. */
@@ -392,6 +456,11 @@ export class RoomClient {
   otherOf(room: string): string | undefined {
     return partners(room)?.find((name) => name !== usernameKey(this.#username));
   }
+}
+
+/** What refuses what is asked of a room that this client was never in. */
+export function notIn(): RequestRefused {
+  return new RequestRefused("not-member", "You are not in this room; join it first.");
 }
 
 function notConnected(): RequestRefused {

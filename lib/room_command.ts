@@ -14,6 +14,7 @@
 import type { RoomRole } from "./envelope.ts";
 import { isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson } from "./json.ts";
 import { isRoomName, isUsername } from "./names.ts";
+import type { Standing } from "./pins.ts";
 import type { LineEvent, ListedRoom, Member } from "./room_event.ts";
 import type { HistoryPolicy } from "./room_message.ts";
 
@@ -22,16 +23,22 @@ export type Openings = "all" | "none" | readonly number[];
 
 /** What is asked for. A room is `#ops`, `@alice,@bob`, or `@bob` for the conversation with bob. */
 export type RoomCommand =
-  | { readonly command: "join" | "part" | "who" | "head"; readonly room: string }
+  | { readonly command: "join" | "part" | "who" | "head" | "receipt"; readonly room: string }
   | {
     readonly command: "create";
     readonly room: string;
     readonly history: HistoryPolicy;
     readonly invite_only: boolean;
   }
-  | { readonly command: "say" | "topic" | "search"; readonly room: string; readonly text: string }
+  | { readonly command: "say" | "me" | "search"; readonly room: string; readonly text: string }
+  /** Without a text: what it is. */
+  | { readonly command: "topic"; readonly room: string; readonly text?: string }
   | { readonly command: "msg"; readonly username: string; readonly text: string }
   | { readonly command: "whois"; readonly username: string }
+  /** The beginning of a certificate's fingerprint, {@link LEAST_FINGERPRINT} digits or more. */
+  | { readonly command: "vouch"; readonly fingerprint: string }
+  /** Without `away`: the other than now. */
+  | { readonly command: "away"; readonly away?: boolean }
   | { readonly command: "invite" | "kick"; readonly room: string; readonly username: string }
   /** `until`: unix seconds; 0 lifts it; without it, for good. */
   | { readonly command: "ban" | "mute"; readonly room: string; readonly username: string; readonly until?: number }
@@ -54,6 +61,7 @@ export interface Device {
   readonly fingerprint: string;
   readonly subject: string;
   readonly not_after: number;
+  readonly standing: Standing;
 }
 
 /** What commands are answered with, beside the events of rooms. */
@@ -93,15 +101,16 @@ export type AnswerEvent =
 export type Parsed = { readonly command: RoomCommand } | { readonly problem: string };
 
 /** The commands as they are typed: what follows the name, and what it is for. */
-const TYPED: Readonly<Record<string, readonly [args: string, help: string]>> = {
+export const TYPED: Readonly<Record<string, readonly [args: string, help: string]>> = {
   join: ["ROOM", "come into a room, or go to it; @bob is the conversation with bob"],
   part: ["[ROOM]", "leave the room"],
   create: ["ROOM [invite-only] [since-join]", "make a room; since-join: newcomers don't see what was said before"],
   msg: ["NAME TEXT", "say something to one person alone"],
   me: ["TEXT", "say what you do"],
-  topic: ["TEXT", "set the topic"],
-  who: ["[ROOM]", "who is in the room, and what each may do"],
-  whois: ["NAME", "somebody's certificates"],
+  topic: ["[TEXT|off]", "what the topic is; set it, or take it away"],
+  who: ["[ROOM]", "who is in the room and who is here, and what each may do"],
+  whois: ["NAME", "somebody's certificates, and how each is known"],
+  vouch: ["FINGERPRINT", "say that a further certificate is yours, by 16 digits or more of its fingerprint"],
   rooms: ["", "the rooms of the server"],
   history: ["[COUNT]", "show the last lines again"],
   search: ["TEXT", "the lines in which something was said"],
@@ -114,7 +123,9 @@ const TYPED: Readonly<Record<string, readonly [args: string, help: string]>> = {
   proof: ["[INDEX]", "how far a line is proved: sent, accepted, countersigned"],
   head: ["", "the newest signed head and a short code, to compare with others"],
   export: ["[--from N] [--to N] [--closed|--only N,…]", "write transcript, receipt and openings"],
+  receipt: ["", "write the room's receipt and transcript without words: /export --closed of all lines"],
   prove: ["INDEX", "write one line with all that proves it into one file"],
+  away: ["", "show others that nobody is here, or is again; so does the next line that you say"],
   help: ["", "this"],
   quit: ["", "end the program; your rooms keep you as a member"],
 };
@@ -137,7 +148,6 @@ export function parseTyped(line: string, room: string | undefined, now: number):
   if (!typed) {
     return problem(`There is no command /${name}; /help names them; to say a text that begins with a slash, type two.`);
   }
-  if (name === "me") return rest === "" ? problem(usageOf(name)) : say(`/me ${rest}`, room);
   const fields = fieldsOf(name, rest, now);
   if (!fields) return problem(usageOf(name));
   const needsRoom = !NO_ROOM.has(name) && fields.room === undefined;
@@ -146,7 +156,7 @@ export function parseTyped(line: string, room: string | undefined, now: number):
 }
 
 const NO_CURRENT_ROOM = "You are in no room: /join ROOM first, or /rooms to see which there are.";
-const NO_ROOM: ReadonlySet<string> = new Set(["msg", "whois", "rooms", "help", "quit"]);
+const NO_ROOM: ReadonlySet<string> = new Set(["msg", "whois", "vouch", "away", "rooms", "help", "quit"]);
 
 function say(text: string, room: string | undefined): Parsed {
   return room === undefined ? problem(NO_CURRENT_ROOM) : { command: { command: "say", room, text } };
@@ -181,9 +191,12 @@ function fieldsOf(name: string, rest: string, now: number): JsonObject | undefin
       return username === undefined || text === undefined ? undefined : { username: nameOf(username), text };
     }
     case "topic":
-      return { text: rest };
+      return rest === "" ? {} : { text: rest === "off" ? "" : rest };
+    case "me":
     case "search":
       return rest === "" ? undefined : { text: rest };
+    case "vouch":
+      return words.length === 1 ? { fingerprint: rest.toLowerCase().replaceAll(":", "") } : undefined;
     case "whois":
     case "invite":
     case "kick":
@@ -275,6 +288,7 @@ function read(object: JsonObject): RoomCommand {
     case "part":
     case "who":
     case "head":
+    case "receipt":
       return { command, room: room(object) };
     case "create": {
       const history = member(object, "history") ?? "all";
@@ -284,13 +298,27 @@ function read(object: JsonObject): RoomCommand {
       return { command, room: room(object), history, invite_only: invites };
     }
     case "say":
-    case "topic":
+    case "me":
     case "search":
       return { command, room: room(object), text: text(object, "text") };
+    case "topic": {
+      const isAsked = member(object, "text") === undefined;
+      return { command, room: room(object), ...(isAsked ? {} : { text: text(object, "text") }) };
+    }
     case "msg":
       return { command, username: username(object), text: text(object, "text") };
     case "whois":
       return { command, username: username(object) };
+    case "vouch": {
+      const fingerprint = text(object, "fingerprint");
+      if (!FINGERPRINT.test(fingerprint)) throw new Wrong(NOT_A_FINGERPRINT);
+      return { command, fingerprint };
+    }
+    case "away": {
+      const away = member(object, "away");
+      if (away !== undefined && typeof away !== "boolean") throw new Wrong('"away" is true or false.');
+      return { command, ...(away === undefined ? {} : { away }) };
+    }
     case "invite":
     case "kick":
       return { command, room: room(object), username: username(object) };
@@ -326,6 +354,13 @@ function read(object: JsonObject): RoomCommand {
       throw new Wrong(`There is no command ${command}; the README's "Bots" names them.`);
   }
 }
+
+/** So many digits of a fingerprint name a certificate: nobody makes another one that begins so. */
+export const LEAST_FINGERPRINT = 16;
+const FINGERPRINT = new RegExp(`^[0-9a-f]{${LEAST_FINGERPRINT},64}$`);
+const NOT_A_FINGERPRINT =
+  `A certificate is named by the first ${LEAST_FINGERPRINT} or more of the 64 hex digits of its ` +
+  "fingerprint, as /whois shows them.";
 
 function maybe<Name extends string>(name: Name, value: number | undefined): { readonly [N in Name]?: number } {
   return value === undefined ? {} : { [name]: value } as { [N in Name]: number };

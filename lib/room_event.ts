@@ -9,7 +9,7 @@
  */
 
 import type { Statement } from "./envelope.ts";
-import type { HistoryPolicy, ListedRoom, Member } from "./room_message.ts";
+import type { HistoryPolicy, ListedRoom, Member, Presence } from "./room_message.ts";
 
 /** The ways in which a server is caught. */
 export type Lie =
@@ -57,6 +57,8 @@ export interface LineEvent {
   readonly seen: number | null;
   readonly mine: boolean;
   readonly erased: boolean;
+  /** Whether the author's is a further certificate for which none that is known has vouched, up to now. */
+  readonly unvouched: boolean;
   /** Whether signatures are still to be checked: `checked` or `bad_line` follows. */
   readonly unchecked: boolean;
   /** What is wrong with the line. */
@@ -96,13 +98,15 @@ export type RoomEvent =
     readonly topic: string;
     readonly members: readonly { readonly username: string; readonly role: string }[];
   }
-  /** A further certificate of somebody's; `vouched`: one that was known before has said so. */
+  /** A further certificate of somebody's has come in, or one that was known has now said that it is theirs: `vouched`. */
   | {
     readonly event: "device";
     readonly room: string;
     readonly username: string;
     readonly fingerprint: string;
     readonly vouched: boolean;
+    /** Whether it is this client's own. */
+    readonly mine: boolean;
   }
   /** The room is not trusted any more, and takes no lines. */
   | { readonly event: "lie"; readonly room: string; readonly lie: Lie; readonly reason: string }
@@ -125,9 +129,14 @@ export type RoomEvent =
   }
   /** Lines stay unsent for the time being. */
   | { readonly event: "waiting"; readonly room: string; readonly count: number; readonly reason: string }
-  | { readonly event: "presence"; readonly room: string; readonly username: string; readonly state: string }
+  /** Who is in a room and who is here, as the server says: after catching up, where it tells what changes. */
+  | { readonly event: "present"; readonly room: string; readonly members: readonly Member[] }
+  /** Somebody came, went, or left the keyboard. */
+  | { readonly event: "presence"; readonly room: string; readonly username: string; readonly state: Presence }
+  /** This client has told the others, or tells them with the next session, that nobody is here, or is again. */
+  | { readonly event: "away"; readonly away: boolean }
   | { readonly event: "invited"; readonly room: string; readonly from: string }
   | { readonly event: "warning"; readonly message: string };
 
-/** A page of members, or of rooms. */
-export type { ListedRoom, Member };
+/** Members and rooms, and whether somebody is here, as the server's frames have them. */
+export type { ListedRoom, Member, Presence };

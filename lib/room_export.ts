@@ -102,6 +102,11 @@ async function show(records: RoomRecords, room: string, options: ExportOptions):
     const what = `no signed head covers line ${to - 1} of ${room} yet; go online and try again in some seconds`;
     throw new Failure(EXIT.unavailable, what);
   }
+  const { open } = options;
+  const other = typeof open === "string" ? undefined : [...open].find((index) => index < from || index >= to);
+  if (other !== undefined) {
+    throw new Failure(EXIT.usage, `line ${other} is not among those that are shown, ${from} to ${to - 1}`);
+  }
   const part = lines.slice(from - first, to - first);
   const earlier = oneADay(heads.filter(({ size }) => size > from && size <= to), head);
   const { identity, now } = options;
@@ -117,7 +122,7 @@ async function show(records: RoomRecords, room: string, options: ExportOptions):
     pems: await certificates(records, part, [...earlier, head], identity),
     createdAt: now,
   });
-  return { lines: part.map(({ line }) => line), openings: openingsOf(part, from, options.open), receipt };
+  return { lines: part.map(({ line }) => line), openings: openingsOf(part, from, open), receipt };
 }
 
 /** The last head of each day before the main one, sizes rising. */

@@ -23,6 +23,11 @@ import { isRoomName } from "./names.ts";
 export const LINE_CT_SIZE = 96;
 /** The most entries of one answer: `posted` frames of a page of history, keys, members or rooms. */
 export const MAX_PAGE = 500;
+/**
+ * Up to so many members a room is told who comes and goes: each of them is told of each other's, which grows as the
+ * square. In a larger one `members` is asked. Its first page names as many, so whoever is told knows all of them.
+ */
+export const PRESENCE_MEMBERS = 100;
 /** The most subtree hashes that a frontier or a proof can have: a log has fewer than 2^53 lines. */
 const MAX_HASHES = 106;
 
@@ -67,7 +72,12 @@ export type RoomRequest =
   | { readonly type: "renew"; readonly csr: string }
   /** Ends the life of the session's token. */
   | { readonly type: "logout" }
+  /** Whether somebody is there to read: for others to see, and kept nowhere. */
+  | { readonly type: "presence"; readonly state: Exclude<Presence, "offline"> }
   | { readonly type: "ping" };
+
+/** Whether an account is in a room now: nobody is there to read where all of its sessions have said so. */
+export type Presence = "online" | "away" | "offline";
 
 /** The types of {@link RoomRequest}. */
 export const ROOM_REQUESTS = [
@@ -85,6 +95,7 @@ export const ROOM_REQUESTS = [
   "code",
   "renew",
   "logout",
+  "presence",
   "ping",
 ] as const satisfies readonly RoomRequest["type"][];
 
@@ -134,6 +145,11 @@ function parseByType(type: string, fields: JsonObject): RoomRequest {
       return { type, room: room(fields), index: count(fields, "index"), size: count(fields, "size") };
     case "renew":
       return { type, csr: text(fields, "csr") };
+    case "presence": {
+      const state = presence(fields);
+      if (state === "offline") throw badField("state", '"online" or "away"');
+      return { type, state };
+    }
     case "code":
     case "logout":
     case "ping":
@@ -228,7 +244,7 @@ export type RoomFrame =
     readonly size: number;
     readonly hashes: readonly Bytes[];
   }
-  | { readonly type: "presence"; readonly room: string; readonly username: string; readonly state: string }
+  | { readonly type: "presence"; readonly room: string; readonly username: string; readonly state: Presence }
   | { readonly type: "invited"; readonly room: string; readonly from: string }
   | { readonly type: "code"; readonly code: Bytes; readonly expires: number }
   | { readonly type: "renewed"; readonly pem: string }
@@ -239,7 +255,9 @@ export type RoomFrame =
 export interface Member {
   readonly username: string;
   readonly role: string;
+  /** Whether a session of theirs is in the room: away is online, too. */
   readonly online: boolean;
+  readonly state: Presence;
 }
 
 /** A room in a list. */
@@ -344,7 +362,7 @@ function parseFrameByType(type: string, fields: JsonObject): RoomFrame {
         hashes: hashes(fields, "hashes"),
       };
     case "presence":
-      return { type, room: room(fields), username: text(fields, "username"), state: text(fields, "state") };
+      return { type, room: room(fields), username: text(fields, "username"), state: presence(fields) };
     case "invited":
       return { type, room: room(fields), from: text(fields, "from") };
     case "code":
@@ -375,7 +393,18 @@ export function postJson({ room, epoch, seqno, ts, ct, sig, body }: PostFields):
 
 function parseMember(value: Json): Member {
   const fields = object(value, "members");
-  return { username: text(fields, "username"), role: text(fields, "role"), online: member(fields, "online") === true };
+  const online = member(fields, "online") === true;
+  // A server that doesn't know who is away says nothing of it.
+  const state = member(fields, "state") === undefined ? online ? "online" : "offline" : presence(fields);
+  return { username: text(fields, "username"), role: text(fields, "role"), online, state };
+}
+
+function presence(fields: JsonObject): Presence {
+  const state = text(fields, "state");
+  if (state !== "online" && state !== "away" && state !== "offline") {
+    throw badField("state", '"online", "away" or "offline"');
+  }
+  return state;
 }
 
 function parseListedRoom(value: Json): ListedRoom {

@@ -5,7 +5,8 @@
  *     account                  {"username":"ada"}: whose records these are
  *     token                    the session's token, base64: who has it is logged in for a day
  *     rooms                    ["#ops","@ada,@bob"]: where this client was last
- *     devices                  one {"fingerprint":…,"username":…} a line: whose certificates were seen
+ *     devices                  one {"fingerprint":…,"username":…} a line: whose certificates were seen;
+ *                              {"fingerprint":…,"vouched_by":…}: which of them said that this one is theirs too
  *     certificates/<hex>.pem   authors and servers, with their intermediates
  *     #ops/log                 {"origin":…,"history":"all"}, and where the lines begin if not at 0
  *     #ops/transcript.txt      the lines, as every transcript
@@ -30,13 +31,14 @@ import { GroupCommit } from "./group_commit.ts";
 import { encodeJson, isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson } from "./json.ts";
 import { recoverLines } from "./line_file.ts";
 import { isRoomName, usernameKey } from "./names.ts";
+import type { Pin } from "./pins.ts";
 import type { ClientStore } from "./room_client.ts";
 import type { Lie } from "./room_event.ts";
 import { parseRoomLine } from "./room_line.ts";
 import type { RoomRecord, UnsentLine } from "./room_member.ts";
 import type { HistoryPolicy, PostFields } from "./room_message.ts";
 import { encodeOpening, parseOpening } from "./room_receipt.ts";
-import type { Kept, KeptLine, KeptRoom, Pin } from "./room_view.ts";
+import type { Kept, KeptLine, KeptRoom } from "./room_view.ts";
 
 /** Rows of a file that say what later ones take back, before it is written anew. */
 const MAX_STALE_ROWS = 1_000;
@@ -166,15 +168,21 @@ export class RoomRecords implements ClientStore {
 
   /** Says whose records these are. Failure where they are somebody else's. */
   async claim(username: string): Promise<void> {
-    const found = await this.#readJson("account");
-    const owner = isJsonObject(found) ? member(found, "username") : undefined;
-    if (typeof owner === "string" && usernameKey(owner) !== usernameKey(username)) {
+    const owner = await this.account();
+    if (owner !== undefined && usernameKey(owner) !== usernameKey(username)) {
       throw new Failure(
         EXIT.usage,
         `${this.#dir} holds the rooms of ${owner}, not of ${username}; choose another folder with --transcripts`,
       );
     }
     if (owner === undefined) await this.#write("account", encodeJson({ username }));
+  }
+
+  /** Whose records these are; `undefined` before anybody has claimed them. */
+  async account(): Promise<string | undefined> {
+    const found = await this.#readJson("account");
+    const owner = isJsonObject(found) ? member(found, "username") : undefined;
+    return typeof owner === "string" ? owner : undefined;
   }
 
   /** The token with which the session goes on; `undefined` where there is none. */
@@ -508,8 +516,10 @@ function parsePost(fields: JsonObject): PostFields | undefined {
 function parsePin(row: string): Pin | undefined {
   const value = parseJson(row);
   if (!isJsonObject(value)) return undefined;
-  const [fingerprint, username] = [member(value, "fingerprint"), member(value, "username")];
-  return typeof fingerprint === "string" && typeof username === "string" ? { fingerprint, username } : undefined;
+  const [fingerprint, username, by] = ["fingerprint", "username", "vouched_by"].map((name) => member(value, name));
+  if (typeof fingerprint !== "string") return undefined;
+  if (typeof by === "string") return { fingerprint, vouched_by: by };
+  return typeof username === "string" ? { fingerprint, username } : undefined;
 }
 
 function parseLie(value: Json | undefined): { lie: Lie; reason: string } | undefined {

@@ -2,7 +2,7 @@
  * The picture of a client with rooms: events and keys in, rows of text out. Nothing is written here, and no terminal is
  * needed.
  *
- *     #ops            │#ops · deploys on Friday                                    2 members
+ *     #ops            │#ops · deploys on Friday                            3 members, 2 here
  *     ▸#general       │── Monday 23 November 2026 ──
  *      #ops 3         │14:30   bob: hello
  *      @bob 1!        │14:31 ✓ ada: good morning
@@ -17,7 +17,9 @@
 
 import { type Edit, type Key, LineEditor } from "./line_editor.ts";
 import { COMMAND_NAMES } from "./room_command.ts";
-import type { LineEvent } from "./room_event.ts";
+import { usernameKey } from "./names.ts";
+import type { LineEvent, Presence } from "./room_event.ts";
+import { PRESENCE_MEMBERS } from "./room_message.ts";
 import {
   authorOf,
   dayOf,
@@ -26,6 +28,8 @@ import {
   lookalikes,
   lookalikeWarning,
   mentions,
+  plural,
+  presentWords,
   recordedNotice,
   remarksOn,
   saidBy,
@@ -73,6 +77,8 @@ interface RoomPicture {
   readonly byIndex: Map<number, Entry>;
   topic: string;
   members: readonly string[];
+  /** Who is here, by the name as it is compared; `undefined` where the server doesn't tell, or not now. */
+  present: Map<string, Presence> | undefined;
   unread: number;
   mentioned: boolean;
   /** The first line that is new: what was said before is no news. */
@@ -108,6 +114,7 @@ export class RoomScreen {
   #current: string | undefined;
   #username = "";
   #connection = "connecting";
+  #isAway = false;
   /** Rows between the end of the conversation and the last that is shown. */
   #scroll = 0;
   /** A text that is asked about. */
@@ -162,7 +169,8 @@ export class RoomScreen {
         this.#connection = event.retry_in === null
           ? "offline"
           : `offline, next try in ${Math.ceil(event.retry_in / 1000)} s`;
-        this.#note(this.#here, explain(event));
+        for (const room of this.#rooms.values()) room.present = undefined;
+        this.#note(this.#here, explain(event, this.#username));
         return false;
       case "sending": {
         const { kind, text } = event;
@@ -179,7 +187,9 @@ export class RoomScreen {
         this.#note(room, [`Not sent: ${text.split("\n")[0]} (${event.reason})`], true);
         return false;
       }
-      case "presence":
+      case "away":
+        this.#isAway = event.away;
+        return false;
       case "done":
         return false;
       default:
@@ -188,8 +198,16 @@ export class RoomScreen {
     }
   }
 
-  #takeOther(event: Exclude<ShownEvent, { event: "line" | "online" | "sending" | "accepted" | "presence" | "done" }>) {
+  #takeOther(event: Exclude<ShownEvent, { event: "line" | "online" | "sending" | "accepted" | "away" | "done" }>) {
     switch (event.event) {
+      case "present":
+        this.#room(event.room).present = new Map(
+          event.members.map(({ username, state }) => [usernameKey(username), state]),
+        );
+        return;
+      case "presence":
+        this.#room(event.room).present?.set(usernameKey(event.username), event.state);
+        return;
       case "joined": {
         const room = this.#room(event.room);
         if (!room.isConsented) this.#note(room, [recordedNotice(event.room, event.history, this.#username)]);
@@ -216,12 +234,18 @@ export class RoomScreen {
         return this.#change(event.room, event.index, { bad: event.reason, unchecked: false });
       case "erased":
         return this.#change(event.room, event.index, { erased: true, statement: null, text: null });
-      case "left":
-        this.#room(event.room).isConsented = false;
-        return this.#note(this.#room(event.room), explain(event), true);
+      case "left": {
+        const room = this.#room(event.room);
+        room.isConsented = false;
+        room.present = undefined;
+        return this.#note(room, explain(event, this.#username), true);
+      }
+      case "device":
+        this.#mark(event.fingerprint, !event.vouched);
+        return this.#note(this.#shown(event.room), explain(event, this.#username), !event.vouched);
       default: {
-        const isLoud = LOUD.has(event.event) || (event.event === "device" && !event.vouched);
-        this.#note("room" in event ? this.#shown(event.room) : this.#here, explain(event), isLoud);
+        const room = "room" in event ? this.#shown(event.room) : this.#here;
+        this.#note(room, explain(event, this.#username), LOUD.has(event.event));
       }
     }
   }
@@ -259,6 +283,8 @@ export class RoomScreen {
 
   #takeState(name: string, topic: string, members: readonly string[]): void {
     const room = this.#room(name);
+    for (const gone of room.members.filter((one) => !members.includes(one))) room.present?.delete(usernameKey(gone));
+    if (members.length > PRESENCE_MEMBERS) room.present = undefined; // nobody tells who comes and goes
     room.topic = topic;
     room.members = members;
     for (const pair of lookalikes(members)) {
@@ -305,6 +331,13 @@ export class RoomScreen {
 
   #note(room: RoomPicture, notes: readonly string[], isLoud = false): void {
     for (const note of notes) this.#add(room, { note, isLoud });
+  }
+
+  /** A certificate is new to its account, or is no longer, in whatever room it writes. */
+  #mark(fingerprint: string, unvouched: boolean): void {
+    for (const { entries } of this.#rooms.values()) {
+      for (const entry of entries) if (entry.line?.from === fingerprint) entry.line = { ...entry.line, unvouched };
+    }
   }
 
   #change(name: string, index: number, change: Partial<LineEvent>): void {
@@ -420,9 +453,12 @@ export class RoomScreen {
     const room = this.#here;
     const title = room.name === "" ? "securechat" : titleOf(room.name, this.#username);
     const topic = room.topic === "" ? "" : ` · ${room.topic}`;
-    const count = room.members.length === 0
-      ? ""
-      : `  ${room.members.length} member${room.members.length === 1 ? "" : "s"}`;
+    const who = room.present
+      ? presentWords(room.name, this.#username, room.present)
+      : room.members.length > 0
+      ? plural(room.members.length, "member")
+      : "";
+    const count = who === "" ? "" : `  ${fit(who, Math.max(1, Math.floor(this.#mainWidth / 2) - 2), "end")}`;
     const left = fit(`${title}${topic}`, Math.max(4, this.#mainWidth - count.length), "beginning");
     const gap = " ".repeat(Math.max(0, this.#mainWidth - cells(left) - count.length));
     return this.#paint("1", `${left}${gap}${count}`);
@@ -443,7 +479,7 @@ export class RoomScreen {
     const unsent = this.#options.unsent();
     const parts = [
       `${this.#username === "" ? "nobody yet" : this.#username} @ ${this.#options.server}`,
-      this.#connection,
+      this.#isAway && this.#connection === "online" ? "away" : this.#connection,
       ...(this.#here.isRecorded ? ["recorded"] : []),
       ...(unsent > 0 ? [`${unsent} unsent`] : []),
       ...(this.#scroll > 0 ? ["further down: Page Down"] : []),
@@ -550,7 +586,8 @@ const INDENT = 8;
 
 function emptyRoom(name: string): RoomPicture {
   return {
-    ...{ name, entries: [], byIndex: new Map(), topic: "", members: [], unread: 0, mentioned: false },
+    ...{ name, entries: [], byIndex: new Map(), topic: "", members: [], present: undefined },
+    ...{ unread: 0, mentioned: false },
     ...{ newFrom: Infinity, covered: 0, isRecorded: false, isConsented: false },
   };
 }

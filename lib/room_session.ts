@@ -23,15 +23,16 @@ import { ClientConnection, type ClientEvent, PeerError } from "./handshake_clien
 import type { SigningIdentity } from "./handshake_server.ts";
 import type { SignedLine } from "./line_signature.ts";
 import { directRoom } from "./names.ts";
+import type { Standing } from "./pins.ts";
 import { Backoff, type BackoffOptions, Pause } from "./reconnect.ts";
-import { RoomClient } from "./room_client.ts";
+import { notIn, RoomClient } from "./room_client.ts";
 import type { LineEvent, ListedRoom, Member, RoomEvent } from "./room_event.ts";
 import { type ExportOptions, exportRoom, proveLine, type RoomExport } from "./room_export.ts";
-import type { RoomPolicy } from "./room_member.ts";
+import { RequestRefused, type RoomPolicy } from "./room_member.ts";
 import type { RoomRecords } from "./room_records.ts";
-import type { Signatures } from "./room_view.ts";
+import type { RoomView, Signatures } from "./room_view.ts";
 import { SignaturePool } from "./signature_pool.ts";
-import { type Certificate, parseCertificates } from "./x509.ts";
+import { parseCertificates } from "./x509.ts";
 
 /** A connection's bytes; a `Link` of `transport.ts` is one. */
 export interface Wire {
@@ -119,6 +120,7 @@ export interface KnownDevice {
   readonly subject: string;
   /** Unix milliseconds. */
   readonly notAfter: number;
+  readonly standing: Standing;
 }
 
 /** A client for rooms. */
@@ -402,12 +404,34 @@ export class RoomSession {
     await this.#rooms.create(room, policy);
   }
 
+  /** The room of the conversation with somebody. */
+  conversation(username: string): string {
+    if (this.username === "") {
+      throw new RequestRefused(
+        "timeout",
+        "There was no connection to the server yet: it isn't known who you are there.",
+      );
+    }
+    const room = directRoom(this.username, username);
+    if (room === undefined) throw new RequestRefused("bad-frame", "A conversation has two people; that is you.");
+    return room;
+  }
+
   /** Begins a direct conversation, or goes on with it: its room's name. */
   async direct(username: string): Promise<string> {
-    const room = directRoom(this.username, username);
-    if (room === undefined) throw new Failure(EXIT.usage, "a conversation with oneself needs no server");
+    const room = this.conversation(username);
     if (!this.joined.includes(room)) await this.join(room);
     return room;
+  }
+
+  /** Whether others are told that nobody is here. */
+  get isAway(): boolean {
+    return this.#rooms.isAway;
+  }
+
+  /** Tells others that nobody is here, or is again: presence alone, which nobody signs. Any line says the latter, too. */
+  async away(isAway: boolean): Promise<void> {
+    await this.#rooms.away(isAway);
   }
 
   async part(room: string): Promise<void> {
@@ -450,9 +474,24 @@ export class RoomSession {
     return await this.#rooms.post(room, { kind: "redact", index });
   }
 
-  /** Says that another certificate is of the same person. */
-  async vouch(room: string, fingerprint: string): Promise<number> {
-    return await this.#rooms.post(room, { kind: "device", fingerprint });
+  /** Says in every room that a further certificate is one's own, named by the beginning of its fingerprint. */
+  async vouch(beginning: string): Promise<void> {
+    const devices = await this.#rooms.devices(this.username);
+    const [found, ...others] = devices.filter(({ fingerprint }) => fingerprint.startsWith(beginning));
+    if (!found) {
+      const what = `This client has seen no certificate of yours that begins with ${beginning}`;
+      throw new RequestRefused("bad-frame", `${what}; /whois ${this.username} names those that it has seen.`);
+    }
+    if (others.length > 0) throw new RequestRefused("bad-frame", "Two certificates begin so: give all 64 digits.");
+    const { fingerprint } = found;
+    if (fingerprint === this.#options.identity.chain[0]?.fingerprint) {
+      const what = "That is the certificate of this client, and none can vouch for itself";
+      throw new RequestRefused("bad-frame", `${what}: type it where you are in with one that the others know.`);
+    }
+    const isTrusted = (view: RoomView | undefined) => view !== undefined && view.lie === undefined;
+    const rooms = this.joined.filter((room) => isTrusted(this.#rooms.view(room)));
+    if (rooms.length === 0) throw new RequestRefused("not-member", "You are in no room where it could be said.");
+    for (const room of rooms) await this.#rooms.post(room, { kind: "device", fingerprint });
   }
 
   /** Countersigns what was seen. */
@@ -472,13 +511,12 @@ export class RoomSession {
   /** The certificates of somebody, as far as this client has seen them. */
   async whois(username: string): Promise<readonly KnownDevice[]> {
     const devices = await this.#rooms.devices(username);
-    const certificates = await Promise.all(devices.map(async (fingerprint) => {
+    const known = await Promise.all(devices.map(async ({ fingerprint, standing }) => {
       const pem = await this.#rooms.certificate(fingerprint);
-      return pem === undefined ? [] : parseCertificates(pem).slice(0, 1);
+      const [leaf] = pem === undefined ? [] : parseCertificates(pem);
+      return leaf ? [{ fingerprint, subject: leaf.subject, notAfter: leaf.notAfter, standing }] : [];
     }));
-    return certificates.flat().map(({ fingerprint, subject, notAfter }: Certificate) => ({
-      ...{ fingerprint, subject, notAfter },
-    }));
+    return known.flat();
   }
 
   /** A code with which a further device of one's own gets in, and when it ends (unix ms). */
@@ -519,7 +557,7 @@ export class RoomSession {
   /** Lines from..from+count-1 as they are on the disk. */
   async history(room: string, from: number, count: number): Promise<LineEvent[]> {
     const view = this.#rooms.view(room);
-    if (!view) return [];
+    if (!view) throw notIn();
     const { base, lines } = await (await this.#options.records.room(room)).read();
     const first = base?.size ?? 0;
     const start = Math.max(0, from - first);
@@ -535,8 +573,9 @@ export class RoomSession {
   /** How far a line is proved; `undefined` for one that isn't there. */
   async proof(room: string, index: number): Promise<LineProofState | undefined> {
     const view = this.#rooms.view(room);
-    const [line] = view ? await this.history(room, index, 1) : [];
-    if (!view || line?.index !== index) return undefined;
+    if (!view) throw notIn();
+    const [line] = await this.history(room, index, 1);
+    if (line?.index !== index) return undefined;
     const state = index < view.covered ? "accepted" : "placed";
     return { state, by: line.by, countersigned: view.countersigners(index) };
   }

@@ -49,6 +49,7 @@ export class RoomState {
   readonly #inviteOnly: boolean;
   #topic = "";
   #lines = 0;
+  #memberCount = 0;
 
   constructor(room: string, inviteOnly: boolean) {
     this.#room = room;
@@ -64,6 +65,10 @@ export class RoomState {
     return [...this.#people.values()].filter(({ isMember }) => isMember)
       .map(({ username, role }) => ({ username, role }))
       .sort((one, other) => one.username < other.username ? -1 : 1);
+  }
+
+  get memberCount(): number {
+    return this.#memberCount;
   }
 
   /** Whether a certificate's join line stands, and its account is in the room. */
@@ -138,6 +143,7 @@ export class RoomState {
       case "join": {
         const person = this.#person(username);
         if (isFirst) person.role = "owner";
+        if (!person.isMember) this.#memberCount += 1;
         person.isMember = true;
         person.isInvited = false;
         this.#devices.set(author, usernameKey(username));
@@ -186,6 +192,7 @@ export class RoomState {
     const key = usernameKey(username);
     const person = this.#people.get(key);
     if (!person) return;
+    if (person.isMember) this.#memberCount -= 1;
     person.isMember = false;
     for (const [device, of] of this.#devices) if (of === key) this.#devices.delete(device);
   }

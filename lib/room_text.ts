@@ -11,9 +11,10 @@
  */
 
 import type { Statement } from "./envelope.ts";
-import type { AnswerEvent } from "./room_command.ts";
-import type { LineEvent, RoomEvent } from "./room_event.ts";
-import { partners } from "./names.ts";
+import { type AnswerEvent, LEAST_FINGERPRINT } from "./room_command.ts";
+import type { LineEvent, Presence, RoomEvent } from "./room_event.ts";
+import { partners, usernameKey } from "./names.ts";
+import type { Standing } from "./pins.ts";
 import { printable } from "./text.ts";
 
 /** Everything that is shown. */
@@ -106,9 +107,12 @@ function momentOf(unixSeconds: number): string {
 }
 
 /** What there is to say beside a line, in brackets; "" where there is nothing. */
-export function remarksOn({ bad, unchecked, by, ts }: Pick<LineEvent, "bad" | "unchecked" | "by" | "ts">): string {
+export function remarksOn(
+  { bad, unvouched, unchecked, by, ts }: Pick<LineEvent, "bad" | "unvouched" | "unchecked" | "by" | "ts">,
+): string {
   const remarks = [
     ...(bad === null ? [] : [`NOT GOOD: ${bad}`]),
+    ...(unvouched ? ["new certificate, nobody vouched for it"] : []),
     ...(unchecked ? ["signature not checked yet"] : []),
     ...(by !== null && Math.abs(by * 1000 - ts) > FAR_APART ? [`accepted ${momentOf(by)}`] : []),
   ];
@@ -144,6 +148,20 @@ export function mentions(text: string, username: string): boolean {
   if (username === "") return false;
   const name = username.toLowerCase().replaceAll(/[.]/g, "\\.");
   return new RegExp(`(?<![a-z0-9_.-])${name}(?![a-z0-9_-])`).test(text.toLowerCase());
+}
+
+/** How somebody is there, in a word. */
+export const PRESENCE_WORDS: Readonly<Record<Presence, string>> = { online: "here", away: "away", offline: "offline" };
+
+/** `3 members, 2 here`; `bob is away` in a conversation of two. `present`: all members, by the name as it is compared. */
+export function presentWords(room: string, own: string, present: ReadonlyMap<string, Presence>): string {
+  const other = partners(room)?.find((name) => name !== usernameKey(own));
+  if (other !== undefined) {
+    const state = present.get(other);
+    return state === undefined ? `${other} has not come yet` : `${other} is ${PRESENCE_WORDS[state]}`;
+  }
+  const here = [...present.values()].filter((one) => one === "online").length;
+  return `${plural(present.size, "member")}, ${here} here`;
 }
 
 /** Events as plain lines, each without its LF. It keeps the day, to say when it changes. */
@@ -190,8 +208,13 @@ export class PlainText {
         return [this.#in(event.room, `You are in the room; it has ${plural(event.size, "line")}.`)];
       case "state":
         return this.#state(event);
+      case "present": {
+        const present = new Map(event.members.map(({ username, state }) => [usernameKey(username), state]));
+        return [this.#in(event.room, `${presentWords(event.room, this.#username, present)}.`)];
+      }
       case "presence":
-        return [this.#in(event.room, `${event.username} is ${event.state}.`)];
+        if (usernameKey(event.username) === usernameKey(this.#username)) return [];
+        return [this.#in(event.room, `${event.username} is ${PRESENCE_WORDS[event.state]}.`)];
       case "checked":
       case "covered":
       case "sending":
@@ -199,7 +222,7 @@ export class PlainText {
       case "done":
         return [];
       default:
-        return explain(event).map((text) => "room" in event ? this.#in(event.room, text) : text);
+        return explain(event, this.#username).map((text) => "room" in event ? this.#in(event.room, text) : text);
     }
   }
 
@@ -221,7 +244,8 @@ export function lookalikeWarning([one, other]: readonly [string, string]): strin
   return `WARNING: ${one} and ${other} are two people whose names look alike.`;
 }
 
-function plural(count: number, noun: string): string {
+/** `1 member`, `2 members`. */
+export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
@@ -235,6 +259,7 @@ export type Remark = Exclude<
       | "joined"
       | "caught_up"
       | "state"
+      | "present"
       | "presence"
       | "checked"
       | "covered"
@@ -244,8 +269,8 @@ export type Remark = Exclude<
   }
 >;
 
-/** An event as sentences. */
-export function explain(event: Remark): string[] {
+/** An event as sentences, for the account `own`. */
+export function explain(event: Remark, own: string): string[] {
   switch (event.event) {
     case "offline": {
       if (event.retry_in === null) return [`You are offline: ${event.reason}`];
@@ -263,10 +288,12 @@ export function explain(event: Remark): string[] {
         "that they are accepted is not proved.",
       ];
     case "device":
+      return [usernameKey(event.username) === usernameKey(own) ? ownDevice(event) : otherDevice(event)];
+    case "away":
       return [
-        event.vouched
-          ? `${event.username} uses a further certificate, ${event.fingerprint}, which a known one has vouched for.`
-          : `WARNING: ${event.username} uses a NEW certificate that nobody vouched for: ${event.fingerprint}`,
+        event.away
+          ? "You are away: others see it, and nobody signs it. The next line that you say tells that you are back."
+          : "You are here again.",
       ];
     case "lie":
       return [`WARNING: the server was caught (${event.lie}): ${event.reason} The room is not trusted any more.`];
@@ -283,7 +310,7 @@ export function explain(event: Remark): string[] {
     case "members":
       return [
         `${plural(event.members.length, "member")}, as the server says:`,
-        ...event.members.map(({ username, role, online }) => `${username}, ${role}${online ? "" : ", away"}`),
+        ...event.members.map(({ username, role, state }) => `${username}, ${role}, ${PRESENCE_WORDS[state]}`),
       ];
     case "rooms":
       return event.rooms.length === 0 ? ["There is no room that you may know of."] : event.rooms.map(
@@ -295,8 +322,9 @@ export function explain(event: Remark): string[] {
     case "whois":
       return event.devices.length === 0
         ? [`This client has seen no certificate of ${event.username}.`]
-        : event.devices.map(({ fingerprint, subject, not_after }) =>
-          `${event.username}: ${subject}, certificate ${fingerprint}, good until ${dayOf(not_after * 1000)}`
+        : event.devices.map(({ fingerprint, subject, not_after, standing }) =>
+          `${event.username}: ${subject}, certificate ${fingerprint}, good until ${dayOf(not_after * 1000)}; ` +
+          STANDING_WORDS[standing]
         );
     case "history":
     case "found":
@@ -314,6 +342,30 @@ export function explain(event: Remark): string[] {
     case "notice":
       return [event.message];
   }
+}
+
+const STANDING_WORDS: Readonly<Record<Standing, string>> = {
+  first: "the first that was seen",
+  vouched: "a known one vouched for it",
+  new: "new, nobody vouched for it",
+};
+
+type DeviceEvent = RoomEvent & { event: "device" };
+
+function otherDevice({ username, fingerprint, vouched }: DeviceEvent): string {
+  return vouched
+    ? `${username} uses a further certificate, ${fingerprint}, which a known one has vouched for.`
+    : `WARNING: ${username} uses a NEW certificate that nobody vouched for: ${fingerprint}`;
+}
+
+function ownDevice({ fingerprint, vouched, mine }: DeviceEvent): string {
+  const say = `/vouch ${fingerprint.slice(0, LEAST_FINGERPRINT)}`;
+  if (vouched) return `A known certificate of yours has vouched for ${mine ? "this one" : "another"}, ${fingerprint}.`;
+  return mine
+    ? `This certificate of yours is new to the others, ${fingerprint}: to say that it is you, type ${say} where you ` +
+      "are in with one that they know."
+    : `WARNING: a new certificate of YOURS came in: ${fingerprint}. If it is yours, ${say} says so; if it is not, tell ` +
+      "whoever runs the server to revoke it.";
 }
 
 function proofSentence({ index, state, by, countersigned, unsent }: AnswerEvent & { event: "proof" }): string {

@@ -23,6 +23,7 @@ import { type Checkpoint, isCheckpointSigned } from "./checkpoint.ts";
 import { type Envelope, type Head, parseEnvelope } from "./envelope.ts";
 import { ProtocolError } from "./errors.ts";
 import { usernameKey } from "./names.ts";
+import type { Pins } from "./pins.ts";
 import { VerifyingKey } from "./pss.ts";
 import type { Lie, LineEvent, RoomEvent } from "./room_event.ts";
 import { isCarriedBy, isOfLog, isOpenedBy, logHash, parseOrigin } from "./room_line.ts";
@@ -92,46 +93,6 @@ export interface Signatures {
   check(batch: readonly { readonly line: TranscriptLine; readonly modulus: bigint }[]):
     | Promise<readonly boolean[]>
     | readonly boolean[];
-}
-
-/** Which certificates are whose, as far as this client has seen: one for all rooms of a server. */
-export class Pins {
-  /** Usernames as they are compared, by fingerprint. */
-  readonly #names = new Map<string, string>();
-  readonly #vouched = new Set<string>();
-  readonly #changed: (pin: Pin) => void;
-
-  constructor(known: Iterable<Pin> = [], changed: (pin: Pin) => void = () => {}) {
-    for (const { fingerprint, username } of known) this.#names.set(fingerprint, username);
-    this.#changed = changed;
-  }
-
-  /** A certificate says whose it is: the first of an account, a known one, a further one, or somebody else's. */
-  see(fingerprint: string, username: string): "first" | "known" | "further" | "vouched" | "another's" {
-    const name = usernameKey(username);
-    const known = this.#names.get(fingerprint);
-    if (known !== undefined) return known === name ? "known" : "another's";
-    const isFirst = !this.devices(name).length;
-    this.#names.set(fingerprint, name);
-    this.#changed({ fingerprint, username: name });
-    return isFirst ? "first" : this.#vouched.has(`${name} ${fingerprint}`) ? "vouched" : "further";
-  }
-
-  /** A certificate of an account says that another is of the same. */
-  vouch(fingerprint: string, username: string): void {
-    this.#vouched.add(`${usernameKey(username)} ${fingerprint}`);
-  }
-
-  /** The certificates of an account. */
-  devices(username: string): string[] {
-    return [...this.#names].flatMap(([device, name]) => name === usernameKey(username) ? [device] : []);
-  }
-}
-
-/** A certificate and the account that it said it is of. */
-export interface Pin {
-  readonly fingerprint: string;
-  readonly username: string;
 }
 
 /** What a view works with. */
@@ -239,23 +200,21 @@ export class RoomView {
     if (base) this.#tree = new LogTree(base.size, base.peaks);
     const isCovering = checkpoint && checkpoint.size <= (base?.size ?? 0) + lines.length;
     if (isCovering) this.#coverings.push(checkpoint);
-    const recent: LineEvent[] = [];
+    const recent: Placed[] = [];
     for (const { line: text, envelope } of lines) {
       const line = parseLine(text);
       const placed = line && this.#place(this.size, line, text, envelope);
       if (!placed) break;
-      const { statement } = placed.envelope ?? {};
-      if (statement?.kind === "device" && placed.username !== undefined) {
-        this.#options.pins.vouch(statement.fingerprint, placed.username);
-      }
-      if (statement?.kind === "join") this.#options.pins.see(placed.line.signer, statement.username);
-      recent.push(this.#lineEvent(placed, false));
+      const statement = placed.bad === undefined ? placed.envelope?.statement : undefined;
+      if (statement?.kind === "device") this.#options.pins.vouch(line.signer, statement.fingerprint);
+      if (statement?.kind === "join") this.#options.pins.see(line.signer, statement.username);
+      recent.push(placed);
       if (recent.length > 2 * shown) recent.splice(0, shown);
     }
     this.#wordless.clear();
     this.#uncovered = this.#uncovered.filter(({ index }) => index >= (checkpoint?.size ?? 0));
     this.#newest = checkpoint;
-    recent.slice(-shown).forEach(this.#options.emit);
+    for (const placed of recent.slice(-shown)) this.#options.emit(this.#lineEvent(placed, false));
     if (checkpoint && !isCovering) this.#unproved.push(checkpoint);
     if (lie) this.#deny(lie.lie, lie.reason);
   }
@@ -589,10 +548,7 @@ export class RoomView {
     if (statement?.kind === "join" && placed.bad === undefined) {
       const device = pins.see(author.fingerprint, statement.username);
       if (device === "another's") placed.bad = "Its author's certificate was somebody else's before.";
-      if (device === "further" || device === "vouched") {
-        const { username } = statement;
-        emit({ event: "device", room, username, fingerprint: author.fingerprint, vouched: device === "vouched" });
-      }
+      if (device === "new" || device === "vouched") this.#tellDevice(author.fingerprint, statement.username);
     }
     if (!placed.isShown) emit(this.#lineEvent(placed, false));
     else if (placed.bad !== undefined) emit({ event: "bad_line", room, index, reason: placed.bad });
@@ -603,10 +559,18 @@ export class RoomView {
       keep({ type: "erasure", index: statement.index });
       emit({ event: "erased", room, index: statement.index });
     }
-    if (statement?.kind === "device" && author.username !== undefined) {
-      pins.vouch(statement.fingerprint, author.username);
+    if (statement?.kind === "device") {
+      const trusted = pins.vouch(author.fingerprint, statement.fingerprint);
+      for (const device of trusted) this.#tellDevice(device, author.username ?? "");
     }
     if (statement && this.#isLive && ACTS.has(statement.kind)) this.#tellState();
+  }
+
+  /** A further certificate of somebody's has come in, or is trusted from now on. */
+  #tellDevice(fingerprint: string, username: string): void {
+    const { emit, room, own, pins } = this.#options;
+    const vouched = pins.standing(fingerprint) !== "new";
+    emit({ event: "device", room, username, fingerprint, vouched, mine: fingerprint === own });
   }
 
   /** The index of the line at which the server was caught. */
@@ -630,6 +594,7 @@ export class RoomView {
       seen: envelope?.seen.size ?? null,
       mine: author.fingerprint === this.#options.own,
       erased: bytes === null && bad === undefined,
+      unvouched: this.#options.pins.standing(author.fingerprint) === "new",
       unchecked,
       bad: bad ?? null,
     };

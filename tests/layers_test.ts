@@ -54,6 +54,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "devices",
     "hub",
     "line_editor",
+    "pins",
     "room",
     "room_client",
     "room_command",

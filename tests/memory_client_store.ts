@@ -3,7 +3,8 @@
 import type { HistoryPolicy } from "../lib/room_message.ts";
 import type { ClientStore } from "../lib/room_client.ts";
 import type { RoomRecord, UnsentLine } from "../lib/room_member.ts";
-import type { Kept, KeptLine, KeptRoom, Pin } from "../lib/room_view.ts";
+import type { Pin } from "../lib/pins.ts";
+import type { Kept, KeptLine, KeptRoom } from "../lib/room_view.ts";
 
 /** The record of one room. */
 export class MemoryRoomRecord implements RoomRecord {
@@ -52,6 +53,7 @@ export class MemoryClientStore implements ClientStore {
   readonly certificates = new Map<string, string>();
   readonly pinned: Pin[] = [];
   joined: readonly string[] = [];
+  owner: string | undefined;
 
   room(name: string): Promise<MemoryRoomRecord> {
     const record = this.records.get(name) ?? new MemoryRoomRecord();
@@ -64,6 +66,9 @@ export class MemoryClientStore implements ClientStore {
   keepRooms(names: readonly string[]): Promise<void> {
     this.joined = names;
     return Promise.resolve();
+  }
+  account(): Promise<string | undefined> {
+    return Promise.resolve(this.owner);
   }
   certificate(fingerprint: string): Promise<string | undefined> {
     return Promise.resolve(this.certificates.get(fingerprint));

@@ -32,6 +32,7 @@ export class Person implements Attendee {
   readonly username: string;
   readonly certificate: Certificate;
   readonly verifying: VerifyingKey;
+  isAway = false;
   readonly #signing: SigningKey;
   /** What was sent, parsed; an error as its code. */
   readonly heard: (RoomFrame | { readonly type: "error"; readonly code: string; readonly id: Json | undefined })[] = [];
@@ -47,12 +48,15 @@ export class Person implements Attendee {
 
   static readonly #leaves = new Map<string, Promise<Certificate>>();
 
-  /** A session of somebody's; the certificate is the same each time. `device`: another of the same person. */
-  static async create(username: string, device = ""): Promise<Person> {
-    const name = `person ${username} ${device}`;
-    const leaf = Person.#leaves.get(name) ?? certificate(name, { role: "client", name: username });
+  /**
+   * A session of somebody's; the certificate is the same each time. `device`: another of the same person; `keyOf`: whose
+   * key it is, where many are needed and making keys takes long.
+   */
+  static async create(username: string, device = "", { keyOf = username } = {}): Promise<Person> {
+    const [name, keyName] = [`person ${username} ${device}`, `person ${keyOf} ${device}`];
+    const leaf = Person.#leaves.get(name) ?? certificate(keyName, { role: "client", name: username });
     Person.#leaves.set(name, leaf);
-    return new Person(username, await leaf, await importSigningKey(await key(name)));
+    return new Person(username, await leaf, await importSigningKey(await key(keyName)));
   }
 
   get fingerprint(): string {

@@ -1,5 +1,6 @@
 /**
- * The parts of the README that are made from the code: the table of settings and the diagrams of states, each between
+ * The parts of the README that are made from the code: the tables of settings and of what can be typed in rooms, and the
+ * diagrams of states, each between
  *
  *     <!-- settings -->
  *     …
@@ -9,6 +10,7 @@
  */
 
 import { flagOf, type SettingName, SETTINGS } from "../lib/config.ts";
+import { TYPED } from "../lib/room_command.ts";
 import { NEXT, type Side, type Transitions } from "../lib/transitions.ts";
 import { ROOT } from "./environment.ts";
 
@@ -22,6 +24,17 @@ export function settingRows(): string[][] {
     const flag = flagOf(name);
     return [`\`${name}\``, flag === undefined ? "" : `\`--${flag}\``, fallback ? `\`${fallback}\`` : "", describe];
   });
+}
+
+/** A row for each command of rooms: how it is typed, and what it does. */
+export function commandRows(): string[][] {
+  return Object.entries(TYPED).map(([name, [args, help]]) => [`\`${`/${name} ${args}`.trim()}\``, help]);
+}
+
+/** A table: the head, and then its rows. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = [head, head.map(() => "---"), ...rows];
+  return all.map((cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`).join("\n");
 }
 
 /** The diagram of a side's states in Mermaid: an arrow for each pair of states, with the frames that lead along it. */
@@ -38,10 +51,10 @@ export function stateDiagram(side: Side): string {
 
 /** Each part's name, and its text in the README. */
 export function madeParts(): Record<string, string> {
-  const rows = [["Setting", "Flag", "Default", "Meaning"], ["---", "---", "---", "---"], ...settingRows()];
   const diagram = (side: Side) => `\`\`\`mermaid\n${stateDiagram(side)}\n\`\`\``;
   return {
-    "settings": rows.map((cells) => `| ${cells.join(" | ")} |`).join("\n"),
+    "settings": table(["Setting", "Flag", "Default", "Meaning"], settingRows()),
+    "room commands": table(["Typed", "Does"], commandRows()),
     "server states": diagram("server"),
     "client states": diagram("client"),
   };

@@ -1,6 +1,7 @@
 import { assert } from "./assert.ts";
 import { HelpAsked } from "../lib/config.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
+import { COMMAND_NAMES } from "../lib/room_command.ts";
 import { ROOT, runCommand, temporaryFolder } from "./environment.ts";
 import { evidenceCases } from "./evidence.ts";
 import { madeParts, partOf, README } from "./readme.ts";
@@ -61,6 +62,13 @@ Deno.test("the README's exit statuses are those of the program", () => {
   const table = /### Exit statuses\n([^]*?)\n#/.exec(text)?.[1] ?? "";
   const statuses = [...table.matchAll(/^\| (\d+)/gm)].map(([, status]) => Number(status));
   assert.deepEqual(statuses, [...Object.values(EXIT), 70, 141]);
+});
+
+Deno.test("the README's commands of bots are those that can be typed, and `say`", () => {
+  const table = /\n## Bots\n([^]*?)\n## /.exec(text)?.[1] ?? "";
+  const rows = [...table.matchAll(/^\| (`.*?`) +\|/gm)].map(([, names]) => names ?? "");
+  const names = rows.flatMap((row) => [...row.matchAll(/`([a-z]+)`/g)].map(([, name]) => name ?? ""));
+  assert.deepEqual(names.sort(), ["say", ...COMMAND_NAMES].sort());
 });
 
 Deno.test("every task that the README names is there", () => {

@@ -219,6 +219,7 @@ export class BenchSession implements Attendee {
   readonly username: string;
   readonly fingerprint: string;
   readonly verifying: VerifyingKey;
+  isAway = false;
   readonly #bench: RoomBench;
   readonly #client: BenchClient;
   readonly #tamper: Tamper;

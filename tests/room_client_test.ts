@@ -1,6 +1,9 @@
 import { assert } from "./assert.ts";
 import { ONE_BY_ONE } from "../lib/line_signature.ts";
-import { RoomBench } from "./room_bench.ts";
+import { PRESENCE_MEMBERS } from "../lib/room_message.ts";
+import { MemoryClientStore } from "./memory_client_store.ts";
+import { Person } from "./people.ts";
+import { BenchClient, RoomBench, type Tamper } from "./room_bench.ts";
 
 const OPEN = { history: "all", inviteOnly: false } as const;
 
@@ -212,6 +215,74 @@ Deno.test("a further certificate of somebody's is told, and one that the first v
   await laptop.rooms.join("#ops");
   await bench.settle();
   assert.deepEqual(bob.of("device").map(({ vouched }) => vouched), [false, true]);
+  assert.deepEqual(phone.of("device").map(({ mine, vouched }) => [mine, vouched]), [[true, false], [false, true]]);
+});
+
+Deno.test("lines by a certificate that nobody vouched for say so, until a known one vouches for it in any room", async () => {
+  const { bench, ada, bob } = await pair();
+  await ada.rooms.create("#dev", OPEN);
+  await bench.settle();
+  await bob.rooms.join("#dev");
+  const phone = await bench.client("ada", { device: "phone" });
+  for (const room of ["#ops", "#dev"]) {
+    await phone.rooms.join(room);
+    await bench.settle();
+  }
+  await phone.rooms.post("#ops", { kind: "device", fingerprint: phone.fingerprint });
+  await phone.rooms.post("#dev", text("it is me"));
+  await bench.settle();
+  const byPhone = () => bob.lines("#dev").filter(({ from }) => from === phone.fingerprint);
+  assert.deepEqual(byPhone().map(({ kind, unvouched }) => [kind, unvouched]), [["join", true], ["text", true]]);
+  assert.ok(bob.lines("#dev").every(({ from, unvouched }) => !unvouched || from === phone.fingerprint));
+  await ada.rooms.post("#ops", { kind: "device", fingerprint: phone.fingerprint });
+  await bench.settle();
+  const { room, username, fingerprint, vouched } = bob.of("device").at(-1) ?? assert.fail();
+  assert.deepEqual([room, username, fingerprint, vouched], ["#ops", "ada", phone.fingerprint, true]);
+  await phone.rooms.post("#dev", text("as I said"));
+  await bench.settle();
+  assert.equal(byPhone().at(-1)?.unvouched, false);
+});
+
+Deno.test("after a restart the same certificates are trusted, in rooms that were left and from older records too", async () => {
+  const { bench, ada, bob } = await pair();
+  await ada.rooms.create("#dev", OPEN);
+  await bench.settle();
+  await bob.rooms.join("#dev");
+  await bench.settle();
+  const [phone, thief] = [
+    await bench.client("ada", { device: "phone" }),
+    await bench.client("ada", { device: "thief" }),
+  ];
+  for (const device of [phone, thief]) {
+    await device.rooms.join("#ops");
+    await bench.settle();
+  }
+  await ada.rooms.post("#dev", { kind: "device", fingerprint: phone.fingerprint });
+  await thief.rooms.post("#ops", { kind: "device", fingerprint: thief.fingerprint });
+  await bench.settle();
+  await bob.rooms.part("#dev");
+  await bench.settle();
+  const wanted = [[ada, "first"], [phone, "vouched"], [thief, "new"]] as const;
+  const known = async (client: typeof bob) =>
+    (await client.rooms.devices("ada")).map(({ fingerprint, standing }) => [fingerprint, standing]);
+  const standings = wanted.map(([{ fingerprint }, standing]) => [fingerprint, standing]);
+  assert.deepEqual(await known(bob), standings);
+  await bob.cut(bench);
+  bench.clients.splice(bench.clients.indexOf(bob), 1);
+  const again = await bench.client("bob", { store: bob.store });
+  assert.deepEqual(await known(again), standings);
+  const told = again.lines("#ops").filter(({ kind, username }) => kind === "join" && username === "ada");
+  assert.deepEqual(told.map(({ unvouched }) => unvouched), [false, false, true]);
+
+  // Older records have no vouches: what the lines of the rooms say is heard again.
+  await again.rooms.join("#dev");
+  await bench.settle();
+  await again.cut(bench);
+  const { pinned } = again.store;
+  const names = pinned.splice(0).filter((pin) => "username" in pin);
+  pinned.push(...names);
+  const third = await bench.client("bob", { store: again.store });
+  assert.deepEqual(await known(third), standings);
 });
 
 Deno.test("a conversation of two begins with either, and the other is told", async () => {
@@ -324,4 +395,114 @@ Deno.test("who has a new certificate signs anew what the old one had not brought
   assert.deepEqual(ada.texts("#ops"), ["mine"]);
   assert.equal(ada.lines("#ops").at(-1)?.from, renewed.fingerprint);
   assert.deepEqual([...ada.lies, ...renewed.lies], []);
+});
+
+/** Who is here, as a client was told it: by what it asked once, and by what came since. */
+function present(client: BenchClient, room = "#ops"): Record<string, string> {
+  const asked = client.events.findLastIndex((event) => event.event === "present" && event.room === room);
+  const states: Record<string, string> = {};
+  for (const event of client.events.slice(asked)) {
+    if (!("room" in event) || event.room !== room) continue;
+    if (event.event === "present") { for (const { username, state } of event.members) states[username] = state; }
+    if (event.event === "presence") states[event.username] = event.state;
+  }
+  return states;
+}
+
+Deno.test("who is here is asked once after catching up, told from then on, and asked again after a break", async () => {
+  const { bench, ada, bob } = await pair();
+  assert.deepEqual(bob.of("present").length, 1);
+  assert.deepEqual(present(bob), { ada: "online", bob: "online" });
+  await ada.rooms.away(true);
+  await bench.settle();
+  assert.deepEqual(present(bob), { ada: "away", bob: "online" });
+  await ada.cut(bench);
+  await bench.settle();
+  assert.deepEqual(present(bob), { ada: "offline", bob: "online" });
+  await bob.cut(bench);
+  await bob.connect(bench);
+  await bench.settle();
+  assert.deepEqual(bob.of("present").length, 2);
+  assert.deepEqual(present(bob), { ada: "offline", bob: "online" });
+  await bob.rooms.part("#ops");
+  await bench.settle();
+  await bob.rooms.join("#ops");
+  await bench.settle();
+  assert.deepEqual(bob.of("present").length, 3, "and with each coming in");
+});
+
+Deno.test("a list of members that goes on doesn't say who is here", async () => {
+  const { bench, ada, bob } = await pair();
+  const answer: Tamper = (frame) => [frame.type === "members" ? { ...frame, next: 100 } : frame];
+  await bob.cut(bench);
+  await bob.connect(bench, answer);
+  await bench.settle();
+  assert.equal(bob.of("present").length, 1, "a list that goes on doesn't say who is here");
+  assert.equal(ada.of("present").length, 1);
+});
+
+Deno.test("who is away stays so over a break, and is here with the next line, online or not", async () => {
+  const { bench, ada, bob } = await pair();
+  await bob.rooms.away(true);
+  await bob.rooms.away(true);
+  assert.deepEqual(bob.of("away").map(({ away }) => away), [true]);
+  await bob.cut(bench);
+  await bob.connect(bench);
+  await bench.settle();
+  const states = () => ada.of("presence").filter(({ username }) => username === "bob").map(({ state }) => state);
+  assert.deepEqual(states(), ["online", "away", "offline", "away"], "it is never online in between");
+  await bob.rooms.post("#ops", text("here I am"));
+  await bench.settle();
+  assert.equal(states().at(-1), "online");
+  assert.ok(!bob.rooms.isAway);
+
+  await bob.cut(bench);
+  await bob.rooms.away(true);
+  assert.ok(bob.rooms.isAway);
+  await bob.connect(bench);
+  await bench.settle();
+  assert.deepEqual(states().slice(-2), ["offline", "away"]);
+  await bob.cut(bench);
+  await bob.rooms.post("#ops", text("written offline"));
+  await bob.connect(bench);
+  await bench.settle();
+  assert.deepEqual(states().slice(-2), ["offline", "online"]);
+  assert.deepEqual(bob.of("away").map(({ away }) => away), [true, false, true, false]);
+  await bob.rooms.away(true);
+  await bob.rooms.create("#dev", OPEN);
+  assert.ok(!bob.rooms.isAway, "who comes into a room is here");
+});
+
+Deno.test("a room that one is in is not made again, and goes on", async () => {
+  const { bench, ada, bob } = await pair();
+  await assert.rejects(ada.rooms.create("#ops", OPEN), /in that room already/);
+  await ada.rooms.post("#ops", text("still here"));
+  await bench.settle();
+  assert.deepEqual(bob.texts("#ops"), ["still here"]);
+});
+
+Deno.test("whose client it is, is known from its records before there is a connection", async () => {
+  const bench = await RoomBench.create();
+  const store = new MemoryClientStore();
+  store.owner = "ada";
+  const ada = await BenchClient.create(bench, "ada", { store });
+  await ada.rooms.restore();
+  assert.equal(ada.rooms.username, "ada");
+});
+
+Deno.test("in a room that has grown too large who is here is known no longer, and is asked when it has shrunk", async () => {
+  const { bench, ada } = await pair();
+  const others: Person[] = [];
+  for (let i = 3; i <= PRESENCE_MEMBERS + 1; i++) {
+    const other = await Person.create(`member-${i}`, "", { keyOf: "bob" });
+    await bench.store.keepCertificate(other.fingerprint, other.certificate.pem);
+    assert.equal(await other.enter(bench.hub, "#ops"), undefined);
+    others.push(other);
+  }
+  await bench.settle();
+  assert.equal(ada.rooms.view("#ops")?.state.memberCount, PRESENCE_MEMBERS + 1);
+  assert.equal(ada.of("present").length, 1);
+  assert.equal(await others[0]?.say(bench.hub, "#ops", { kind: "part" }), undefined);
+  await bench.settle();
+  assert.deepEqual(ada.of("present").map(({ members }) => members.length), [1, PRESENCE_MEMBERS]);
 });

@@ -13,14 +13,21 @@ Deno.test("what is typed is said in the current room; a command is what its word
   const cases: readonly (readonly [string, RoomCommand])[] = [
     ["hello", { command: "say", room, text: "hello" }],
     ["//etc is full", { command: "say", room, text: "/etc is full" }],
-    ["/me waves", { command: "say", room, text: "/me waves" }],
+    ["/me waves", { command: "me", room, text: "waves" }],
     ["/join Deploys", { command: "join", room: "#deploys" }],
     ["/join @bob", { command: "join", room: "@bob" }],
     ["/part", { command: "part", room }],
     ["/create x invite-only since-join", { command: "create", room: "#x", history: "since_join", invite_only: true }],
     ["/msg @bob how are\nyou?", { command: "msg", username: "bob", text: "how are\nyou?" }],
     ["/topic deploys on Friday", { command: "topic", room, text: "deploys on Friday" }],
+    ["/topic", { command: "topic", room }],
+    ["/topic off", { command: "topic", room, text: "" }],
     ["/whois bob", { command: "whois", username: "bob" }],
+    ["/vouch 9F86D081884C7D65", { command: "vouch", fingerprint: "9f86d081884c7d65" }],
+    [`/vouch ${"ab".repeat(32)}`, { command: "vouch", fingerprint: "ab".repeat(32) }],
+    ["/vouch 9F:86:D0:81:88:4C:7D:65", { command: "vouch", fingerprint: "9f86d081884c7d65" }],
+    ["/away", { command: "away" }],
+    ["/receipt", { command: "receipt", room }],
     ["/kick eve", { command: "kick", room, username: "eve" }],
     ["/ban eve", { command: "ban", room, username: "eve" }],
     ["/ban eve 2h", { command: "ban", room, username: "eve", until: NOW / 1000 + 7_200 }],
@@ -49,12 +56,21 @@ Deno.test("what is typed wrongly is never said, but answered by how it is typed"
     ["/role bob king", /A role is owner, moderator or member/],
     ["/join #Ünder", /A room is #/],
     ["/kick a b", /\/kick NAME/],
+    ["/vouch", /\/vouch FINGERPRINT/],
+    ["/vouch 9f86d081884c7d6", /the first 16 or more of the 64 hex digits/],
+    [`/vouch ${"ab".repeat(33)}`, /the first 16 or more of the 64 hex digits/],
+    ["/vouch my-phone", /the first 16 or more of the 64 hex digits/],
+    ["/away now", /typed like this: \/away/],
+    ["/receipt all", /typed like this: \/receipt/],
+    ["/search", /\/search TEXT/],
+    ["/history some", /\/history \[COUNT\]/],
   ];
   for (const [line, wanted] of cases) assert.match(String(typed(line)), wanted, line);
   assert.match(String(typed("hello", "")), /./);
   const nowhere = parseTyped("hello", undefined, NOW);
   assert.ok("problem" in nowhere && nowhere.problem.startsWith("You are in no room"));
-  assert.ok("command" in parseTyped("/rooms", undefined, NOW));
+  const anywhere = ["/rooms", "/away", `/vouch ${"a".repeat(16)}`, "/whois bob", "/msg bob hi", "/help", "/quit"];
+  for (const line of anywhere) assert.ok("command" in parseTyped(line, undefined, NOW), line);
 });
 
 Deno.test("a command as JSON keeps its id, and one that makes no sense is answered by a sentence", () => {
@@ -65,7 +81,17 @@ Deno.test("a command as JSON keeps its id, and one that makes no sense is answer
   assert.deepEqual(parseRoomCommand('{"command":"create","room":"#ops"}'), {
     command: { command: "create", room: "#ops", history: "all", invite_only: false },
   });
+  assert.deepEqual(parseRoomCommand('{"command":"away","away":true}'), { command: { command: "away", away: true } });
+  assert.deepEqual(parseRoomCommand('{"command":"receipt","room":"@bob"}'), {
+    command: { command: "receipt", room: "@bob" },
+  });
   const wrong = [
+    '{"command":"away","away":"yes"}',
+    '{"command":"vouch"}',
+    '{"command":"vouch","fingerprint":"9f86"}',
+    '{"command":"me","room":"#ops"}',
+    '{"command":"topic","room":"#ops","text":7}',
+    '{"command":"receipt"}',
     "",
     "[]",
     "{}",
@@ -87,7 +113,7 @@ Deno.test("a command as JSON keeps its id, and one that makes no sense is answer
 
 Deno.test("the help fits on a terminal and names every command that can be typed", () => {
   for (const line of ROOM_HELP) assert.ok(line.length <= 120, line);
-  for (const name of ["join", "msg", "whois", "redact", "proof", "export", "quit"]) {
-    assert.ok(ROOM_HELP.some((line) => line.startsWith(`/${name}`)), name);
-  }
+  const names = "join part msg me who whois rooms topic history search invite kick ban mute redact proof export " +
+    "receipt away vouch help quit";
+  for (const name of names.split(" ")) assert.ok(ROOM_HELP.some((line) => line.startsWith(`/${name} `)), name);
 });

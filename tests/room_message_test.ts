@@ -49,6 +49,10 @@ Deno.test("parseRequest() takes each request as it is written, and what is unkno
     { request: { type: "create", room: "#ops", mode: "recorded", history: "all", inviteOnly: false }, id: 3 },
   );
   assert.deepEqual(parseRequest(frame({ type: "ping", id: -4 })).request, { type: "ping" });
+  assert.deepEqual(parseRequest(frame({ type: "presence", state: "away", id: 5 })), {
+    request: { type: "presence", state: "away" },
+    id: 5,
+  });
 });
 
 Deno.test("parseRequest() refuses fields that are missing or of the wrong kind", () => {
@@ -67,6 +71,9 @@ Deno.test("parseRequest() refuses fields that are missing or of the wrong kind",
     { type: "post", ...postJson(POST), body: encodeBase64(new Uint8Array(33)) },
     { type: "post", ...postJson(POST), seqno: null },
     { type: "certificate", fingerprint: HASH.toUpperCase() },
+    { type: "presence" },
+    { type: "presence", state: "offline" },
+    { type: "presence", state: "asleep" },
   ];
   for (const fields of wrong) assert.equal(code(() => parseRequest(frame(fields))), "bad-frame", encodeJson(fields));
 });
@@ -77,6 +84,20 @@ Deno.test("parseRoomFrame() gives a posted line back, its body null where it was
   const erased = parseRoomFrame(frame({ ...posted, body: null })).frame;
   assert.ok(erased.type === "posted" && erased.body === null);
   assert.equal(code(() => parseRoomFrame(frame({ ...posted, body: "" }))), "bad-frame");
+});
+
+Deno.test("parseRoomFrame() takes who is here in three words, and from a server that doesn't say who is away", () => {
+  const members = (...fields: object[]) => {
+    const named = fields.map((one) => ({ username: "ada", role: "owner", ...one }));
+    const { frame: parsed } = parseRoomFrame(frame({ type: "members", room: "#ops", members: named, next: null }));
+    return parsed.type === "members" ? parsed.members.map(({ online, state }) => `${online} ${state}`) : [];
+  };
+  const all = members({ online: true, state: "away" }, { online: true }, { online: false });
+  assert.deepEqual(all, ["true away", "true online", "false offline"]);
+  assert.equal(code(() => members({ online: true, state: "asleep" })), "bad-frame");
+  const presence = { type: "presence", room: "#ops", username: "ada" };
+  assert.deepEqual(parseRoomFrame(frame({ ...presence, state: "offline" })).frame, { ...presence, state: "offline" });
+  assert.equal(code(() => parseRoomFrame(frame({ ...presence, state: "here" }))), "bad-frame");
 });
 
 Deno.test("the names of rooms and of direct conversations", () => {

@@ -1,6 +1,7 @@
 /** People with clients for rooms on real sockets: what they are told, and records of their own. */
 
 import { assert } from "./assert.ts";
+import type { Bytes } from "../lib/bytes.ts";
 import type { LineEvent, RoomEvent } from "../lib/room_event.ts";
 import { RoomRecords } from "../lib/room_records.ts";
 import { type Credentials, RoomSession, type SessionTimes, type Wire } from "../lib/room_session.ts";
@@ -13,6 +14,8 @@ export class Person {
   readonly events: RoomEvent[] = [];
   readonly session: RoomSession;
   readonly records: RoomRecords;
+  /** Whoever else is told. */
+  notice: (event: RoomEvent) => void = () => {};
   /** How often somebody had to type a password. */
   asked = 0;
   #changed = Promise.withResolvers<void>();
@@ -24,11 +27,17 @@ export class Person {
 
   static async create(
     username: string,
-    { dir, dial, times = {} }: { dir: string; dial: () => Promise<Wire>; times?: Partial<SessionTimes> },
+    { dir, dial, times = {}, device }: {
+      dir: string;
+      dial: () => Promise<Wire>;
+      times?: Partial<SessionTimes>;
+      /** A further one, and the code with which it comes in. */
+      device?: { readonly name: string; readonly code: Bytes };
+    },
   ): Promise<Person> {
     const { trust } = await identities();
-    const identity = await personIdentity(username);
-    const records = await RoomRecords.open(`${dir}/${username}`, "localhost");
+    const identity = await personIdentity(username, device?.name);
+    const records = await RoomRecords.open(`${dir}/${username}${device ? `_${device.name}` : ""}`, "localhost");
     const isNew = await records.token() === undefined;
     const email = `${username}@example.org`;
     const make = (person: Person) =>
@@ -38,10 +47,12 @@ export class Person {
         credentials: () => {
           person.asked += 1;
           const account = { email, password: "correct horse", username };
+          if (device) return Promise.resolve<Credentials>({ type: "enrol", ...account, code: device.code });
           return Promise.resolve<Credentials>(isNew ? { type: "register", ...account } : { type: "login", ...account });
         },
         emit: (event) => {
           person.events.push(event);
+          person.notice(event);
           person.#changed.resolve();
           person.#changed = Promise.withResolvers();
         },

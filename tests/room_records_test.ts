@@ -186,16 +186,24 @@ Deno.test("what a server was caught at stays on the disk, with the heads that co
 Deno.test("token, rooms, devices and certificates of a server are there again, for their owner alone", async () => {
   await inFolder(async (dir) => {
     const records = await RoomRecords.open(dir, "chat.example:5001");
+    assert.equal(await records.account(), undefined);
     await records.claim("ada");
     await records.keepToken(new Uint8Array(32).fill(5));
     await records.keepRooms(["#ops", "@ada,@bob"]);
-    await records.keepPin({ fingerprint: "a".repeat(64), username: "ada" });
+    const pins = [
+      { fingerprint: "a".repeat(64), username: "ada" },
+      { fingerprint: "b".repeat(64), vouched_by: "a".repeat(64) },
+    ];
+    for (const pin of pins) await records.keepPin(pin);
     await records.keepCertificate("a".repeat(64), "a certificate");
     await records.close();
     const again = await RoomRecords.open(dir, "chat.example:5001");
     assert.deepEqual(await again.token(), new Uint8Array(32).fill(5));
     assert.deepEqual(await again.rooms(), ["#ops", "@ada,@bob"]);
-    assert.deepEqual(await again.pins(), [{ fingerprint: "a".repeat(64), username: "ada" }]);
+    assert.equal(await again.account(), "ada");
+    assert.deepEqual(await again.pins(), pins);
+    const file = await Deno.readTextFile(`${again.dir}/devices`);
+    assert.equal(file.split("\n")[0], `{"fingerprint":"${"a".repeat(64)}","username":"ada"}`, "as it always was");
     assert.equal(await again.certificate("a".repeat(64)), "a certificate");
     if (Deno.build.os !== "windows") assert.equal(((await Deno.stat(`${again.dir}/token`)).mode ?? 0) & 0o777, 0o600);
     await again.keepToken(undefined);

@@ -16,7 +16,7 @@ function line(index: number, ts: number, username: string, text: string, more: P
   return {
     ...{ event: "line", room: "#ops", index, from: BOB, username, seqno: index, ts, by: null, kind: "text", text },
     ...{ statement: { kind: "text", text }, seen: 0, mine: username === "ada" },
-    ...{ erased: false, unchecked: false, bad: null, ...more },
+    ...{ erased: false, unvouched: false, unchecked: false, bad: null, ...more },
   };
 }
 
@@ -32,6 +32,9 @@ function screenOf(
 }
 
 const MEMBERS = ["ada", "bob", "eve"].map((username) => ({ username, role: "member" }));
+const PRESENT = (["online", "away", "online"] as const).map((state, at) => ({
+  ...{ username: MEMBERS[at]?.username ?? "", role: "member", online: true, state },
+}));
 const LONG = "The new build is on the staging machines; please look at the numbers before it goes anywhere else, " +
   "the ones for the index above all.";
 
@@ -41,6 +44,7 @@ const STORY: readonly ShownEvent[] = [
   { event: "joined", room: "#ops", origin: "o", mode: "recorded", history: "all", topic: "deploys", count: 3 },
   { event: "caught_up", room: "#ops", size: 3 },
   { event: "state", room: "#ops", topic: "deploys on Friday", members: MEMBERS },
+  { event: "present", room: "#ops", members: PRESENT },
   line(0, at(22, 23, 58), "bob", "", { kind: "join", text: null, statement: { kind: "join", username: "bob" } }),
   line(1, at(22, 23, 59), "bob", LONG),
   line(2, at(23, 0, 1), "ada", "", { kind: "join", text: null, statement: { kind: "join", username: "ada" } }),
@@ -72,7 +76,7 @@ function type(screen: RoomScreen, text: string): Outcome[] {
 
 /** 80×24. */
 const AT_80 = `
-▸#ops           │#ops · deploys on Friday                              3 members
+▸#ops           │#ops · deploys on Friday                      3 members, 2 here
  @bob 1!        │This room is recorded and signed: its members can read it,
  #general 1     │        those too who join later, and so can whoever runs the
                 │        server; each of them can show it to others with proof.
@@ -100,7 +104,7 @@ const AT_80 = `
 
 /** 120×40, without the empty rows between conversation and status. */
 const AT_120 = `
-▸#ops                   │#ops · deploys on Friday                                                              3 members
+▸#ops                   │#ops · deploys on Friday                                                      3 members, 2 here
  @bob 1!                │This room is recorded and signed: its members can read it, those too who join later, and so can
  #general 1             │        whoever runs the server; each of them can show it to others with proof. The line with
                         │        which you join is your consent.
@@ -122,7 +126,7 @@ const AT_120 = `
 
 /** 44×14: no list of rooms. */
 const AT_44 = `
-#ops · deploys on Friday           3 members
+#ops · deploys on Friday   3 members, 2 here
         ones for the index above all.
 ── Monday 23 November 2026 ──
 00:01 ✓ * ada joins, and consents to the
@@ -294,4 +298,69 @@ Deno.test("names that look alike are told of, once", () => {
   const state = { event: "state", room: "#ops", topic: "", members: [...MEMBERS, { username: "b0b", role: "member" }] };
   for (let i = 0; i < 2; i++) screen.take(state as ShownEvent);
   assert.equal(rowsOf(screen).filter((row) => row.includes("bob and b0b are two people")).length, 1);
+});
+
+Deno.test("the head says who is here, in a conversation of two whether the other is, and nothing that nobody tells", () => {
+  const screen = told(screenOf());
+  const ends = (wanted: string) => assert.ok(rowsOf(screen)[0]?.endsWith(`  ${wanted}`), rowsOf(screen)[0]);
+  ends("3 members, 2 here");
+  screen.take({ event: "presence", room: "#ops", username: "Bob", state: "online" });
+  ends("3 members, 3 here");
+  screen.take({ event: "presence", room: "#ops", username: "eve", state: "offline" });
+  ends("3 members, 2 here");
+  screen.take({ event: "presence", room: "#ops", username: "carol", state: "online" });
+  ends("4 members, 3 here");
+  screen.take({ event: "state", room: "#ops", topic: "", members: MEMBERS.slice(0, 2) });
+  ends("3 members, 3 here");
+  screen.take({ event: "offline", reason: "gone", retry_in: 500 });
+  ends("2 members");
+  screen.take({ event: "presence", room: "#ops", username: "eve", state: "online" });
+  ends("2 members");
+  screen.take({ event: "present", room: "#ops", members: PRESENT });
+  const many = Array.from({ length: 101 }, (_, i) => ({ username: `m${i}`, role: "member" }));
+  screen.take({ event: "state", room: "#ops", topic: "", members: many });
+  ends("101 members");
+  screen.take({ event: "present", room: "#ops", members: PRESENT });
+  screen.take({ event: "left", room: "#ops", reason: "You are not in this room any more." });
+  ends("101 members");
+
+  screen.enter("@ada,@bob");
+  screen.take({ event: "present", room: "@ada,@bob", members: PRESENT.slice(0, 1) });
+  ends("bob has not come yet");
+  for (const [state, word] of [["online", "here"], ["away", "away"], ["offline", "offline"]] as const) {
+    screen.take({ event: "presence", room: "@ada,@bob", username: "bob", state });
+    ends(`bob is ${word}`);
+  }
+  screen.resize(20, 6);
+  assert.match(rowsOf(screen)[0] ?? "", /^@bob +…offline$/);
+});
+
+Deno.test("the status row says that one is away, while there is a connection", () => {
+  const screen = told(screenOf());
+  const status = () => rowsOf(screen).at(-2) ?? "";
+  screen.take({ event: "away", away: true });
+  assert.match(status(), /^─ ada @ chat\.example ─ away ─/);
+  screen.take({ event: "offline", reason: "gone", retry_in: 500 });
+  assert.match(status(), /─ offline, next try in 1 s ─/);
+  screen.take({ event: "online", username: "ada", server_fingerprint: "5e" });
+  screen.take({ event: "away", away: false });
+  assert.match(status(), /─ online ─/);
+});
+
+Deno.test("lines by a new certificate are marked in every room until one vouches for it, those shown before too", () => {
+  const screen = told(screenOf({ rows: 40, columns: 120 }));
+  const mark = (words: string) => rowsOf(screen).find((row) => row.includes(words))?.split("│")[1];
+  screen.take(line(8, at(23, 9, 5), "bob", "unchecked", { unchecked: true }));
+  screen.take(line(9, at(23, 9, 5), "bob", "hello", { room: "#general" }));
+  const device = { event: "device", room: "#ops", username: "bob", fingerprint: BOB, mine: false } as const;
+  screen.take({ ...device, vouched: false });
+  const remark = "(new certificate, nobody vouched for it";
+  assert.equal(mark("unchecked"), `09:05 ? bob: unchecked ${remark}; signature not checked yet)`);
+  screen.enter("#general");
+  assert.equal(mark("hello"), `09:05   bob: hello ${remark})`);
+  assert.equal(mark("for everybody"), `09:04   bob: for everybody ${remark})`);
+  screen.take({ ...device, vouched: true });
+  assert.equal(mark("hello"), "09:05   bob: hello");
+  screen.take(line(10, at(23, 9, 6), "bob", "as new", { room: "#general", unvouched: true }));
+  assert.equal(mark("as new"), `09:06   bob: as new ${remark})`);
 });

@@ -2,9 +2,11 @@ import { assert } from "./assert.ts";
 import type { Clock } from "../lib/bytes.ts";
 import { isCheckpointSigned } from "../lib/checkpoint.ts";
 import type { Statement } from "../lib/envelope.ts";
+import { encodeFrame } from "../lib/frame.ts";
 import { Hub } from "../lib/hub.ts";
 import { VerifyingKey } from "../lib/pss.ts";
 import { verifyConsistency } from "../lib/room_log.ts";
+import { PRESENCE_MEMBERS } from "../lib/room_message.ts";
 import { parseHex } from "../lib/bytes.ts";
 import { countingRandom, fixedClock, identities } from "./fixtures.ts";
 import { MemoryRoomStore } from "./memory_room_store.ts";
@@ -310,9 +312,152 @@ Deno.test("what a server has in memory of a room follows from its store", async 
 });
 
 Deno.test("a newer session of a certificate closes the older in the room", async () => {
-  const { hub, ada } = await room();
+  const { hub, ada, bob } = await room();
   const twin = await Person.create("ada");
   assert.equal(await twin.ask(hub, { type: "join", room: "#ops" }), undefined);
   assert.equal(ada.ended, "unexpected");
   assert.equal(await ada.say(hub, "#ops", "x"), "not-member");
+  await hub.leave(ada);
+  assert.deepEqual(presence(bob), ["bob online"], "ada is here all the time");
+  await hub.leave(twin);
+  assert.equal(presence(bob).at(-1), "ada offline");
+});
+
+/** What somebody was told of who is here, in the order in which it came. */
+function presence(person: Person, room = "#ops"): string[] {
+  return person.heard.flatMap((frame) =>
+    frame.type === "presence" && frame.room === room ? [`${frame.username} ${frame.state}`] : []
+  );
+}
+
+Deno.test("who comes and goes is told by account, once for each change, and not to who is not in the room", async () => {
+  const { hub, settle, ada, bob } = await room();
+  assert.deepEqual(presence(ada), ["ada online", "bob online"]);
+  const phone = await Person.create("bob", "phone");
+  await phone.enter(hub, "#ops");
+  await settle();
+  await hub.leave(bob);
+  assert.deepEqual(presence(ada).slice(2), [], "one of bob's two sessions is still here");
+  await hub.leave(phone);
+  assert.deepEqual(presence(ada).slice(2), ["bob offline"]);
+  const eve = await Person.create("eve");
+  await eve.ask(hub, { type: "join", room: "#ops" });
+  await hub.leave(eve);
+  assert.deepEqual(presence(ada).slice(3), [], "who has not joined is no member");
+  assert.deepEqual(presence(eve), []);
+});
+
+Deno.test("an account is away where all of its sessions are, and rooms that it comes into later know it", async () => {
+  const { hub, settle, ada, bob } = await room();
+  const phone = await Person.create("bob", "phone");
+  await phone.enter(hub, "#ops");
+  await settle();
+  const say = async (person: Person, state: "away" | "online") => {
+    assert.equal(await person.ask(hub, { type: "presence", state }, 7), undefined);
+    assert.deepEqual(person.heard.at(-1), { type: "done" });
+  };
+  await say(bob, "away");
+  assert.deepEqual(presence(ada).slice(2), []);
+  await say(phone, "away");
+  await say(phone, "away");
+  assert.deepEqual(presence(ada).slice(2), ["bob away"]);
+  await bob.ask(hub, { type: "members", room: "#ops", from: 0 });
+  const listed = bob.heard.at(-1);
+  assert.deepEqual(listed?.type === "members" && listed.members, [
+    { username: "ada", role: "owner", online: true, state: "online" },
+    { username: "bob", role: "member", online: true, state: "away" },
+  ]);
+  await say(bob, "online");
+  await say(bob, "away");
+  await hub.leave(bob);
+  assert.deepEqual(presence(ada).slice(3), ["bob online", "bob away"]);
+  await hub.leave(phone);
+  assert.equal(presence(ada).at(-1), "bob offline");
+
+  await ada.enter(hub, "@ada,@bob");
+  await settle();
+  await bob.ask(hub, { type: "join", room: "#ops" }); // the session that is away
+  await bob.enter(hub, "@ada,@bob");
+  await settle();
+  assert.deepEqual([presence(ada).at(-1), presence(ada, "@ada,@bob").at(-1)], ["bob away", "bob away"]);
+});
+
+Deno.test("who is put out is told of no more, and is told of again with the next join", async () => {
+  const { hub, settle, ada, bob } = await room();
+  const listed = async () => {
+    await ada.ask(hub, { type: "rooms", from: "" });
+    const page = ada.heard.at(-1);
+    return page?.type === "rooms" ? page.rooms[0]?.members : undefined;
+  };
+  await ada.say(hub, "#ops", { kind: "kick", username: "bob" });
+  await settle();
+  assert.equal(await listed(), 1);
+  assert.equal(await bob.enter(hub, "#ops"), undefined);
+  await settle();
+  assert.deepEqual(presence(ada).slice(2), ["bob online"]);
+  await ada.say(hub, "#ops", { kind: "kick", username: "bob" });
+  await settle();
+  await bob.ask(hub, { type: "presence", state: "away" });
+  assert.deepEqual(presence(ada).slice(3), []);
+  assert.equal(await bob.enter(hub, "#ops"), undefined);
+  await settle();
+  assert.deepEqual(presence(ada).slice(3), ["bob away"]);
+  const phone = await Person.create("bob", "phone");
+  assert.equal(await phone.enter(hub, "#ops"), undefined);
+  await settle();
+  assert.deepEqual(presence(ada).slice(4), ["bob online"]);
+  assert.equal(await listed(), 2, "an account is one member, whatever it comes with");
+});
+
+Deno.test("in a room of more than a hundred members nobody is told who comes and goes, and members says it", async () => {
+  const { hub, store, settle, ada, bob } = await room();
+  const origin = ada.rooms.get("#ops")?.origin ?? "";
+  const join = async (username: string) => {
+    const one = await Person.create(username, "", { keyOf: "bob" });
+    await one.enter(hub, "#ops");
+    return one;
+  };
+  for (let i = 3; i <= PRESENCE_MEMBERS; i++) await join(`member-${i}`);
+  await settle();
+  assert.equal(store.log(origin).lines.length, PRESENCE_MEMBERS);
+  await hub.leave(bob);
+  assert.equal(presence(ada).at(-1), "bob offline", "with a hundred they are told");
+  const told = presence(ada).length;
+  const last = await join("one-too-many");
+  await settle();
+  await hub.leave(last);
+  await bob.ask(hub, { type: "join", room: "#ops" });
+  assert.equal(presence(ada).length, told);
+  await ada.ask(hub, { type: "members", room: "#ops", from: 0 });
+  const page = ada.heard.at(-1);
+  assert.ok(page?.type === "members" && page.members.length === PRESENCE_MEMBERS);
+  assert.equal(page.members.find(({ username }) => username === "bob")?.state, "online");
+  assert.equal(page.next, PRESENCE_MEMBERS);
+  await last.ask(hub, { type: "join", room: "#ops" });
+  assert.equal(await last.say(hub, "#ops", { kind: "part" }), undefined);
+  await settle();
+  await hub.leave(bob);
+  assert.deepEqual(presence(ada).slice(told), ["bob offline"], "with a hundred they are told again");
+});
+
+Deno.test("a list of rooms with long topics comes in pages, each of which is a frame that a client takes", async () => {
+  const { hub, settle, ada } = await room();
+  const names = Array.from({ length: 7 }, (_, i) => `#room-${i}`);
+  for (const name of names) {
+    await ada.ask(hub, { type: "create", room: name, mode: "recorded", history: "all", inviteOnly: false });
+    await ada.say(hub, name, { kind: "join", username: "ada" });
+    assert.equal(await ada.say(hub, name, { kind: "topic", text: "\u0001".repeat(2_600) }), undefined);
+  }
+  await settle();
+  const listed: string[] = [];
+  for (let from: string | undefined = ""; from !== undefined;) {
+    await ada.ask(hub, { type: "rooms", from });
+    const page = ada.heard.at(-1);
+    assert.ok(page?.type === "rooms");
+    const rooms = page.rooms.map(({ inviteOnly, ...fields }) => ({ ...fields, invite_only: inviteOnly }));
+    assert.ok(encodeFrame({ type: "rooms", rooms, next: page.next ?? null }).length <= 65_536);
+    listed.push(...page.rooms.map(({ room }) => room));
+    from = page.next;
+  }
+  assert.deepEqual(listed, ["#ops", ...names]);
 });

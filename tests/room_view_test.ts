@@ -8,7 +8,7 @@ import { importSigningKey } from "../lib/pss.ts";
 import { EMPTY_ROOT } from "../lib/room_log.ts";
 import { logHash, signRoomLine } from "../lib/room_line.ts";
 import { issuing, key } from "./fixtures.ts";
-import { type BenchClient, RoomBench, type Tamper, type WireFrame } from "./room_bench.ts";
+import { type BenchClient, personIdentity, RoomBench, type Tamper, type WireFrame } from "./room_bench.ts";
 
 const text = (words: string) => ({ kind: "text", text: words } as const);
 
@@ -222,6 +222,44 @@ Deno.test("an author whom no CA has signed is made up", async () => {
   });
   await made.bench.settle();
   assert.deepEqual(made.bob.lies, ["invented line"]);
+});
+
+Deno.test("a vouch in a line that is not good counts for nothing, after a restart neither", async () => {
+  const { bench, ada, bob } = await scene((frame) => [frame]);
+  await ada.rooms.create("#dev", { history: "all", inviteOnly: false });
+  await bench.settle();
+  await bob.rooms.join("#dev");
+  const [phone, thief] = [
+    await bench.client("ada", { device: "phone" }),
+    await bench.client("ada", { device: "thief" }),
+  ];
+  for (const device of [phone, thief]) {
+    await device.rooms.join("#dev");
+    await bench.settle();
+  }
+  await ada.rooms.post("#dev", { kind: "device", fingerprint: phone.fingerprint });
+  await bench.settle();
+  // Phone is known, but is not in #ops.
+  const [view, record] = [bob.rooms.view("#ops"), await bob.store.room("#ops")];
+  assert.ok(view?.epoch && record.pinned);
+  const statement = { kind: "device", fingerprint: thief.fingerprint } as const;
+  const envelope = encodeEnvelope({ room: "#ops", seen: view.seen, statement, salt: new Uint8Array(16) });
+  const body = encrypt(view.epoch.key, new Uint8Array(16), envelope);
+  const { key } = await personIdentity("ada", "phone");
+  const author = { key, fingerprint: phone.fingerprint, seqno: 0, ts: 5 };
+  const line = await signRoomLine({ log: logHash(record.pinned.origin), envelope, body }, author);
+  view.take({
+    ...{ room: "#ops", index: 2, epoch: view.epoch.epoch, from: phone.fingerprint, seqno: 0, ts: 5 },
+    ...{ ct: line.body, sig: line.signature, body },
+  });
+  await bench.settle();
+  assert.equal(bob.lines("#ops").at(-1)?.bad, "Its author was not in the room.");
+  const standings = ["first", "vouched", "new"];
+  assert.deepEqual((await bob.rooms.devices("ada")).map(({ standing }) => standing), standings);
+  await bob.cut(bench);
+  const again = await bench.client("bob", { store: bob.store });
+  assert.equal(again.lines("#ops").at(-1)?.kind, "device");
+  assert.deepEqual((await again.rooms.devices("ada")).map(({ standing }) => standing), standings);
 });
 
 async function mallorys() {

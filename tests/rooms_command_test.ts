@@ -181,6 +181,21 @@ Deno.test("two people talk over TLS, one as JSON and one as plain lines, and wha
   await bob.until((client) => client.lines.includes("[#ops 3] | [#ops 9] 00:00 bob: I owe ada 100\\u{1b}[2J\\u{202e}"));
   await bob.type("/me waves");
   await bob.until(/ bob waves$/);
+  await bob.type("/away");
+  await bob.until(/^You are away/);
+  await ada.until('"state":"away"');
+  await bob.type("/who");
+  await bob.until("[#ops] bob, member, away");
+  await bob.type("I am back");
+  await bob.until("You are here again.");
+  await ada.until((client) => ofType(client, "presence").at(-1)?.state === "online");
+  await ada.type({ command: "away", away: true, id: 2 });
+  await ada.until('"event":"done","command":"away","id":2');
+  await bob.until("[#ops] ada is away.");
+  await ada.type({ command: "say", room: "#ops", text: "me too" });
+  await bob.until("[#ops] ada is here.");
+  await bob.type("/vouch 0123456789abcdef");
+  await bob.until("This client has seen no certificate of yours that begins with 0123456789abcdef");
   await bob.type("/topic all of it is mine");
   await bob.until("Your role in this room does not allow that");
   await bob.type("/dance");
@@ -256,6 +271,7 @@ Deno.test("export and prove write from the client's own files what verify finds 
       [["prove", "#ops", "9"], /the lines 0 to 1 here/],
       [["prove", "#ops", "last"], /INDEX last is not an index/],
       [["export", "ops"], /"ops" is no room/],
+      [["export", "#ops", "--only", "1,9"], /line 9 is not among those that are shown, 0 to 1/],
       [["export", "#none"], /there is nothing here of #none/],
       [["export", "#ops", "--open", "--closed"], /exclude each other/],
     ] as const
@@ -292,7 +308,7 @@ Deno.test("the example of a bot answers what is new, and has thirty lines at mos
   const { command, args } = program(...await world.args("echo", "--json", "#ops"));
   await using bot = new Client([Deno.execPath(), "run", "--quiet", "-A", example, command, ...args], world.path);
   await ada.until(/ echo joins, and consents/);
-  await ada.until("echo is online");
+  await ada.until("echo is here");
   await ada.type("echo hello, bot");
   await ada.until(/ echo: hello, bot$/);
   assert.deepEqual(bot.lines, []);
@@ -320,7 +336,7 @@ function masked(picture: string): string {
   return picture.replaceAll(/\b\d\d:\d\d\b/g, "HH:MM").replaceAll(/── \w+day \d+ \w+ \d+ ──/g, "── DAY ──").trimEnd();
 }
 
-const AT_80 = String.raw`▸#ops           │#ops · deploys on Friday                              2 members
+const AT_80 = String.raw`▸#ops           │#ops · deploys on Friday                      2 members, 2 here
  #deploys       │This room is recorded and signed: its members can read it,
                 │        those too who join later, and so can whoever runs the
                 │        server; each of them can show it to others with proof.
@@ -346,7 +362,7 @@ const AT_80 = String.raw`▸#ops           │#ops · deploys on Friday         
 > half a line`;
 
 const AT_120 = String
-  .raw`▸#ops                   │#ops · deploys on Friday                                                              2 members
+  .raw`▸#ops                   │#ops · deploys on Friday                                                      2 members, 2 here
  #deploys               │This room is recorded and signed: its members can read it, those too who join later, and so can
                         │        whoever runs the server; each of them can show it to others with proof. The line with
                         │        which you join is your consent.
@@ -390,6 +406,10 @@ Deno.test({
     await bob.shows("#ops 1!");
     await bob.type("M-Up");
     await bob.shows("the second is for bob alone");
+    await bob.type("/away", "Enter");
+    await bob.shows("─ bob @ localhost ─ away ─ recorded ─");
+    await bob.type("/away", "Enter");
+    await bob.shows("─ bob @ localhost ─ online ─ recorded ─");
     await bob.type("half a line");
     assert.equal(masked(await bob.shows("> half a line")), AT_80);
     await bob.resize(120, 40);

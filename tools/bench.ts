@@ -153,7 +153,6 @@ function program(binary: string | undefined, isWithoutFfi: boolean): Contestant[
     "--quiet",
     "--no-prompt",
     "-A",
-    ...(Deno.env.get("INSPECT") ? ["--inspect=127.0.0.1:9229"] : []),
   ];
   const name = `Deno ${Deno.version.deno}`;
   return [

@@ -133,11 +133,12 @@ interface Face {
   readonly commands: () => AsyncIterable<Asked>;
   /** The room that is the current one now. */
   readonly enter: (room: string | undefined) => void;
+  readonly current: () => string | undefined;
   readonly open: () => void;
   readonly close: () => void;
 }
 
-const NOTHING = { enter: () => {}, open: () => {} };
+const NOTHING = { enter: () => {}, current: () => undefined, open: () => {} };
 
 /** `leave` is called when nobody reads any more. */
 function jsonFace(leave: () => void): Face {
@@ -168,6 +169,7 @@ function plainFace(leave: () => void): Face {
     commands,
     enter: (room) => current = room,
     close: () => output.end(),
+    current: () => current,
   };
 }
 
@@ -247,6 +249,7 @@ function drawnFace(server: string, unsent: () => number, leave: () => void): Fac
       screen.enter(room);
       drawSoon();
     },
+    current: () => screen.current,
     open: () => {
       raw = new RawMode();
       unwatch = watchSize(() => {
@@ -370,7 +373,8 @@ class Program {
   async #comeIn(): Promise<void> {
     for (const room of this.#due) {
       const entered = await this.#actions.perform({ command: "join", room });
-      if (entered !== undefined) this.#due.delete(room);
+      if (typeof entered !== "string") continue;
+      this.#due.delete(room);
       this.#first ??= entered;
     }
   }
@@ -385,9 +389,8 @@ class Program {
   }
 
   async #perform(command: RoomCommand, id?: Asked["id"]): Promise<void> {
-    const room = await this.#actions.perform(command, id);
-    if (room !== undefined) this.#face.enter(room);
-    else if (command.command === "part") this.#face.enter(this.#session.joined.at(-1));
+    const room = await this.#actions.perform(command, { id, current: this.#face.current() });
+    if (room !== undefined) this.#face.enter(room ?? undefined);
   }
 
   // Who.

@@ -1,0 +1,87 @@
+import type { LineEvent, Presence } from "../lib/room_event.ts";
+import { PlainText, type ShownEvent } from "../lib/room_text.ts";
+import { assert } from "./assert.ts";
+
+const [PHONE, LAPTOP] = ["9f".repeat(32), "c0".repeat(32)];
+
+/** What ada reads of an event, having come online. */
+function read(...events: readonly ShownEvent[]): string[] {
+  const plain = new PlainText();
+  plain.lines({ event: "online", username: "Ada", server_fingerprint: "5e".repeat(32) });
+  return events.flatMap((event) => plain.lines(event));
+}
+
+function member(username: string, state: Presence, role = "member") {
+  return { username, role, online: state !== "offline", state };
+}
+
+Deno.test("plain text says who is here once, then who comes, goes and is away, and nothing of oneself", () => {
+  const members = [member("Ada", "online", "owner"), member("bob", "away"), member("eve", "offline")];
+  const presence = (username: string, state: Presence) =>
+    ({ event: "presence", room: "#ops", username, state }) as const;
+  assert.deepEqual(
+    read(
+      { event: "present", room: "#ops", members },
+      { event: "present", room: "@ada,@bob", members: members.slice(0, 2) },
+      { event: "present", room: "@ada,@bob", members: members.slice(0, 1) },
+      presence("bob", "online"),
+      presence("bob", "away"),
+      presence("bob", "offline"),
+      presence("ada", "away"),
+    ),
+    [
+      "[#ops] 3 members, 1 here.",
+      "[@bob] bob is away.",
+      "[@bob] bob has not come yet.",
+      "[#ops] bob is here.",
+      "[#ops] bob is away.",
+      "[#ops] bob is offline.",
+    ],
+  );
+  assert.deepEqual(read({ event: "members", room: "#ops", members }), [
+    "[#ops] 3 members, as the server says:",
+    "[#ops] Ada, owner, here",
+    "[#ops] bob, member, away",
+    "[#ops] eve, member, offline",
+  ]);
+  assert.match(read({ event: "away", away: true }).join(), /^You are away: .* nobody signs it/);
+  assert.deepEqual(read({ event: "away", away: false }), ["You are here again."]);
+});
+
+Deno.test("a new certificate of one's own account is told as such, with what to do if it is one's own and if it is not", () => {
+  const device = { event: "device", room: "#ops", username: "ada", fingerprint: PHONE } as const;
+  const [other] = read({ ...device, vouched: false, mine: false });
+  assert.match(other ?? "", /^\[#ops\] WARNING: a new certificate of YOURS came in: (?:9f){32}\./);
+  assert.match(other ?? "", /\/vouch (?:9f){8} says so; if it is not, tell whoever runs the server to revoke it\.$/);
+  const [own] = read({ ...device, vouched: false, mine: true });
+  assert.match(own ?? "", /new to the others, (?:9f){32}: .* type \/vouch (?:9f){8} where/);
+  assert.doesNotMatch(own ?? "", /WARNING/);
+  assert.match(read({ ...device, vouched: true, mine: true }).join(), /has vouched for this one, 9f/);
+  assert.match(read({ ...device, vouched: true, mine: false }).join(), /has vouched for another, 9f/);
+  assert.deepEqual(read({ ...device, username: "bob", vouched: false, mine: false }), [
+    `[#ops] WARNING: bob uses a NEW certificate that nobody vouched for: ${PHONE}`,
+  ]);
+  assert.match(read({ ...device, username: "bob", vouched: true, mine: false }).join(), /bob .* vouched for\.$/);
+});
+
+Deno.test("a line by a certificate that nobody vouched for says so, and whois says of each how it is known", () => {
+  const line: LineEvent = {
+    ...{ event: "line", room: "#ops", index: 4, from: PHONE, username: "bob", seqno: 1, ts: 1_700_000_000_000 },
+    ...{ by: null, kind: "text", text: "hello", statement: { kind: "text", text: "hello" }, seen: 0, mine: false },
+    ...{ erased: false, unvouched: true, unchecked: false, bad: null },
+  };
+  assert.match(read(line).at(-1) ?? "", /^\[#ops 4\] .* bob: hello \(new certificate, nobody vouched for it\)$/);
+  assert.match(read({ ...line, unvouched: false }).at(-1) ?? "", / bob: hello$/);
+  const found = read({ event: "found", room: "#ops", lines: [line] });
+  assert.match(found.join(), /hello \(new certificate/);
+  const not_after = 1_800_000_000;
+  const devices = [
+    { fingerprint: PHONE, subject: "CN=CLIENT: bob", not_after, standing: "first" as const },
+    { fingerprint: LAPTOP, subject: "CN=CLIENT: bob", not_after, standing: "vouched" as const },
+    { fingerprint: "ee".repeat(32), subject: "CN=CLIENT: bob", not_after, standing: "new" as const },
+  ];
+  const [first = "", second = "", third = ""] = read({ event: "whois", username: "bob", devices });
+  assert.match(first, /^bob: CN=CLIENT: bob, certificate (?:9f){32}, good until .*; the first that was seen$/);
+  assert.match(second, /(?:c0){32}.*; a known one vouched for it$/);
+  assert.match(third, /; new, nobody vouched for it$/);
+});
