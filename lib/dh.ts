@@ -78,7 +78,7 @@ export class DhKey {
 function powersOf(secret: Bytes, group: Group): (value: Buffer<ArrayBuffer>) => Uint8Array {
   const prime = toBuffer(group.prime, group);
   const native = engine();
-  if (native) return (value) => native.power(value, secret, prime);
+  if (native) return native.powers(secret, prime);
   const exchange = createDiffieHellman(prime, Number(group.generator));
   exchange.setPrivateKey(Buffer.from(secret));
   secret.fill(0);

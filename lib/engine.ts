@@ -23,8 +23,11 @@ export interface Engine {
   signer(pkcs8: Bytes, salt: number): (hash: Bytes) => Bytes;
   /** The plaintext of AES-128-CBC with PKCS #7 padding; `undefined` where the padding is wrong. */
   decrypt(key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Bytes | undefined;
-  /** `base^exponent mod modulus`, as long as the modulus, in a time that depends on the lengths alone. */
-  power(base: Bytes, exponent: Bytes, modulus: Bytes): Bytes;
+  /**
+   * `base^exponent mod modulus` for any base, as long as the modulus, in a time that depends on the lengths alone. The
+   * bytes of the exponent are wiped: it is kept where nothing else is.
+   */
+  powers(exponent: Bytes, modulus: Bytes): (base: Bytes) => Bytes;
 }
 
 let current: Engine | undefined;

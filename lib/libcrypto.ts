@@ -9,8 +9,8 @@
  *
  * The library is the one that the system's own programs use, found by the system's loader; nothing is bundled, and on
  * other systems than Linux nothing is looked for. Before it is used it computes known answers; one that is wrong, or a
- * call that fails where none can, and it is left alone. Secrets that pass through are freed with `BN_clear_free` and
- * `EVP_PKEY_free`; powers take `BN_mod_exp_mont_consttime`.
+ * call that fails where none can, and it is left alone. Secret exponents are freed with `BN_clear_free`; their powers take
+ * `BN_mod_exp_mont_consttime`.
  */
 
 import { type Bytes, encodeHex, encodeInteger, encodeUtf8, parseHex, parseInteger } from "./bytes.ts";
@@ -104,6 +104,8 @@ class Libcrypto implements Engine {
   readonly #ready = new Map<Verify, NativeKey>();
   /** By their hex; there are two groups. */
   readonly #moduli = new Map<string, Modulus>();
+  /** Exponents are freed when nobody can use them any more. */
+  readonly #secrets = new FinalizationRegistry<Deno.PointerObject>((secret) => this.#lib.BN_clear_free(secret));
   #numbers: Deno.PointerObject | undefined;
   #cipher: Deno.PointerObject | undefined;
   /** Where the cipher says how much it has written. */
@@ -202,20 +204,23 @@ class Libcrypto implements Engine {
     return undefined;
   }
 
-  power(base: Bytes, exponent: Bytes, modulus: Bytes): Bytes {
+  powers(exponent: Bytes, modulus: Bytes): (base: Bytes) => Bytes {
     const lib = this.#lib;
     const { number, form } = this.#modulus(modulus);
-    const [b, x, result] = [this.#number(base), this.#number(exponent), must(lib.BN_new())];
-    try {
-      lib.BN_set_flags(x, BN_FLG_CONSTTIME);
+    const secret = this.#number(exponent);
+    exponent.fill(0);
+    lib.BN_set_flags(secret, BN_FLG_CONSTTIME);
+    const powers = (base: Bytes) => {
+      const [value, result] = [this.#number(base), must(lib.BN_new())];
       const power = new Uint8Array(modulus.length);
-      const isDone = lib.BN_mod_exp_mont_consttime(result, b, x, number, this.#workspace(), form) === 1 &&
+      const isDone = lib.BN_mod_exp_mont_consttime(result, value, secret, number, this.#workspace(), form) === 1 &&
         lib.BN_bn2binpad(result, power, power.length) === power.length;
+      for (const used of [value, result]) lib.BN_clear_free(used);
       if (!isDone) throw failed();
       return power;
-    } finally {
-      for (const secret of [b, x, result]) lib.BN_clear_free(secret);
-    }
+    };
+    this.#secrets.register(powers, secret);
+    return powers;
   }
 
   #modulus(modulus: Bytes): Modulus {
@@ -279,7 +284,7 @@ function knowsItsAnswers(engine: Engine): boolean {
   const verify = engine.verifier(modulus, salt);
   const message = engine.sha256([encodeUtf8(text)]);
   const [base, exponent] = [encodeInteger(3n, 80), encodeInteger(EXPONENT, 32)];
-  const power = engine.power(base, exponent, encodeInteger(modulus, 80));
+  const power = engine.powers(exponent, encodeInteger(modulus, 80))(base);
   return encodeHex(engine.sha256([encodeUtf8("a"), encodeUtf8("bc")])) === hash &&
     verify(good, message) && !verify(bad, message) &&
     parseInteger(power) === powerOfThree(modulus);

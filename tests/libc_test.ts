@@ -35,3 +35,47 @@ Deno.test({
     }
   },
 });
+
+/** Whether small frames wait on a socket of this process that is connected to that port, by what the system says. */
+const NO_DELAY = `
+  import { sendAtOnce } from "${ROOT}/lib/libc.ts";
+  const libc = Deno.dlopen("libc.so.6", {
+    getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+    getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  }).symbols;
+  const listeners = [Deno.listen({ hostname: "127.0.0.1", port: 0 }), Deno.listen({ hostname: "::1", port: 0 })];
+  const other = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  for (const { addr } of listeners) sendAtOnce(addr.port);
+  const options = [];
+  for (const { addr, accept } of [...listeners, other]) {
+    await Deno.connect(addr);
+  }
+  for (const listener of [...listeners, other]) await listener.accept();
+  for (const { addr: { port } } of [...listeners, other]) {
+    const found = [];
+    for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+      const [fd, address, size, value] = [Number(name), new DataView(new ArrayBuffer(128)), Uint32Array.of(128), new Int32Array(1)];
+      if (libc.getsockname(fd, address, size) !== 0 || address.getUint16(2) !== port) continue;
+      libc.getsockopt(fd, 6, 1, value, Uint32Array.of(4));
+      found.push(value[0]);
+    }
+    options.push(found.every((one) => one === 1) && found.length === 2);
+  }
+  console.log(options.join());
+  Deno.exit();
+`;
+
+Deno.test({
+  name: "sendAtOnce() is for what the listener on that port accepts, and for no other",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const file = await Deno.makeTempFile({ suffix: ".ts" });
+    try {
+      await Deno.writeTextFile(file, NO_DELAY);
+      const { stdout, stderr } = await runCommand(Deno.execPath(), ["run", "--no-config", "--no-check", "-A", file]);
+      assert.equal(stdout, "true,true,false\n", stderr);
+    } finally {
+      await Deno.remove(file);
+    }
+  },
+});

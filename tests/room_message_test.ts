@@ -5,7 +5,8 @@ import { ProtocolError } from "../lib/errors.ts";
 import { parseFrame } from "../lib/frame.ts";
 import { encodeJson } from "../lib/json.ts";
 import { directRoom, isRoomName, partners } from "../lib/names.ts";
-import { parseRequest, parseRoomFrame, postJson } from "../lib/room_message.ts";
+import { encodePosted, parseRequest, parseRoomFrame, postJson } from "../lib/room_message.ts";
+import { encodeLine } from "../lib/transcript.ts";
 
 const HASH = "ab".repeat(32);
 const POST = {
@@ -111,4 +112,15 @@ Deno.test("the names of rooms and of direct conversations", () => {
   assert.equal(directRoom("ada", "ADA"), undefined);
   assert.deepEqual(partners("@ada,@bob"), ["ada", "bob"]);
   assert.equal(partners("#ops"), undefined);
+});
+
+Deno.test("encodePosted() writes the frame of a line as parseRoomFrame() takes it back, erased or not", () => {
+  const { room, epoch, seqno, ts, ct, sig, body } = { ...POST, seqno: 7, room: "@ada,@bob-2.x" };
+  const signature = sig.map((_, i) => i);
+  const line = encodeLine({ seqno, ts, body: ct, signature, signer: HASH });
+  for (const carried of [body.map((_, i) => 255 - i), null]) {
+    const { frame } = parseRoomFrame(parseFrame(encodePosted({ room, index: 41, epoch, line, body: carried })));
+    const fields = { room, index: 41, epoch, from: HASH, seqno, ts, ct, sig: signature, body: carried };
+    assert.deepEqual(frame, { type: "posted", ...fields });
+  }
 });

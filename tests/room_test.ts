@@ -6,7 +6,7 @@ import { encodeFrame } from "../lib/frame.ts";
 import { Hub } from "../lib/hub.ts";
 import { VerifyingKey } from "../lib/pss.ts";
 import { verifyConsistency } from "../lib/room_log.ts";
-import { PRESENCE_MEMBERS } from "../lib/room_message.ts";
+import { type PostFields, PRESENCE_MEMBERS } from "../lib/room_message.ts";
 import { parseHex } from "../lib/bytes.ts";
 import { countingRandom, fixedClock, identities } from "./fixtures.ts";
 import { MemoryRoomStore } from "./memory_room_store.ts";
@@ -460,4 +460,70 @@ Deno.test("a list of rooms with long topics comes in pages, each of which is a f
     from = page.next;
   }
   assert.deepEqual(listed, ["#ops", ...names]);
+});
+
+Deno.test("lines that come together are written together, and nobody is told more or less than before", async () => {
+  const { hub, store, settle } = await bench();
+  const [ada, bob, eve] = await Promise.all(["ada", "bob", "eve"].map((name) => Person.create(name)));
+  assert(ada && bob && eve);
+  await ada.ask(hub, { type: "create", room: "#ops", mode: "recorded", history: "all", inviteOnly: false });
+  for (const person of [ada, bob]) {
+    await person.enter(hub, "#ops");
+    await settle();
+  }
+  await eve.ask(hub, { type: "join", room: "#ops" });
+  let rounds = 0;
+  const append = store.appendLines.bind(store);
+  store.appendLines = (...all) => {
+    rounds += 1;
+    return append(...all);
+  };
+  const lines: [Person, Statement | string][] = [
+    [ada, "0 before eve"],
+    [eve, { kind: "join", username: "eve" }],
+    [ada, "1 with eve"],
+    [ada, { kind: "kick", username: "bob" }],
+    [ada, "2 without bob"],
+  ];
+  const posts: [Person, PostFields][] = [];
+  for (const [person, line] of lines) {
+    posts.push([person, await person.write("#ops", typeof line === "string" ? { kind: "text", text: line } : line)]);
+    person.rooms.get("#ops")!.seqno += 1;
+  }
+  const asked = posts.map(([person, post]) => person.ask(hub, { type: "post", ...post }));
+  assert.deepEqual(await Promise.all(asked), posts.map(() => undefined));
+  await settle();
+  assert.equal(rounds, 1);
+  assert.deepEqual(ada.posted("#ops"), [0, 1, 2, 3, 4, 5, 6]);
+  assert.deepEqual(bob.posted("#ops"), [1, 2, 3, 4, 5], "up to the line that puts him out");
+  assert.deepEqual(eve.posted("#ops"), [3, 4, 5, 6], "from her own join line on");
+});
+
+Deno.test("history leaves in pieces, each when the one before is on its way, and a page of it has an end", async () => {
+  const { hub, settle } = await bench();
+  const [ada, bob] = await Promise.all(["ada", "bob"].map((name) => Person.create(name)));
+  assert(ada && bob);
+  await ada.ask(hub, { type: "create", room: "#ops", mode: "recorded", history: "all", inviteOnly: false });
+  for (const person of [ada, bob]) {
+    await person.enter(hub, "#ops");
+    await settle();
+  }
+  const long = "x".repeat(11_000);
+  for (let i = 0; i < 40; i++) await ada.say(hub, "#ops", long);
+  await settle();
+  bob.heard.length = 0;
+  const pieces: number[] = [];
+  let queued = 0;
+  const deliver = bob.deliver.bind(bob);
+  bob.deliver = (bytes) => {
+    queued += bytes.length;
+    pieces.push(queued);
+    deliver(bytes);
+  };
+  bob.drained = () => Promise.resolve().then(() => void (queued = 0));
+  assert.equal(await bob.ask(hub, { type: "history", room: "#ops", from: 0, count: 500 }), undefined);
+  assert(pieces.length > 3 && pieces.every((size) => size < 262_144 / 2), `${pieces}`);
+  const end = bob.heard.at(-1);
+  assert(end?.type === "history_end" && end.next < 42, "the page ends before the log");
+  assert.deepEqual(bob.posted("#ops"), Array.from({ length: end.next }, (_, i) => i));
 });

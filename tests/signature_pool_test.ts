@@ -1,7 +1,7 @@
 import { assert } from "./assert.ts";
 import { evidenceCase } from "./evidence.ts";
 import { parseUtf8 } from "../lib/bytes.ts";
-import type { SignedLine } from "../lib/line_signature.ts";
+import { checkPacked, ONE_BY_ONE, packLines, type SignedLine } from "../lib/line_signature.ts";
 import { SignaturePool } from "../lib/signature_pool.ts";
 import { parseLine } from "../lib/transcript.ts";
 import { parseCertificates } from "../lib/x509.ts";
@@ -60,4 +60,13 @@ Deno.test("a SignaturePool whose worker fails loses no batch", async () => {
   });
   await checkOften(pool, 6);
   await checkOften(pool, 2);
+});
+
+Deno.test("what packLines() packs checkPacked() judges as the lines themselves are judged", () => {
+  const longer = { ...good, line: { ...good.line, body: new Uint8Array(16_032) } };
+  const other = { ...good, modulus: good.modulus + 2n };
+  const batch = [good, longer, bad, other, good];
+  assert.deepEqual(checkPacked(packLines(batch)), [true, false, false, false, true]);
+  assert.deepEqual(checkPacked(packLines(batch)), ONE_BY_ONE.check(batch));
+  assert.deepEqual(checkPacked(packLines([])), []);
 });

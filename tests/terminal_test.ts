@@ -1,5 +1,5 @@
 import { assert } from "./assert.ts";
-import { cleanEnvironment, ROOT, skipUnless } from "./environment.ts";
+import { cleanEnvironment, ROOT, runCommand, skipUnless } from "./environment.ts";
 import { openTerminal, type TerminalOptions } from "./pty.ts";
 
 const TERMINAL = `import * as terminal from "file://${ROOT}/lib/terminal.ts";`;
@@ -154,3 +154,33 @@ async function piped(code: string, input: string | Uint8Array, env: Record<strin
   const { stdout, stderr } = await child.output();
   return { stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
 }
+
+Deno.test("an Output writes once a turn, in order, and at once after its end", async () => {
+  const code = `
+    let writes = 0;
+    const writeSync = Deno.stdout.writeSync;
+    Deno.stdout.writeSync = (bytes) => { writes += 1; return writeSync.call(Deno.stdout, bytes); };
+    const output = new terminal.Output(() => {});
+    for (let i = 0; i < 1000; i++) output.write(i + "\\n");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    output.write("before ");
+    output.end();
+    output.write("after " + writes);
+  `;
+  const { stdout } = await runCommand(Deno.execPath(), ["eval", "--quiet", `${TERMINAL}${code}`]);
+  assert.equal(stdout, `${Array.from({ length: 1000 }, (_, i) => `${i}\n`).join("")}before after 2`);
+});
+
+Deno.test("an Output whose reader is gone says so once, and drops what comes", async () => {
+  const code = `
+    let gone = 0;
+    Deno.stdout.writeSync = () => { throw new Deno.errors.BrokenPipe("gone"); };
+    const output = new terminal.Output(() => gone += 1);
+    output.write("a");
+    output.end();
+    output.write("b");
+    console.error(gone);
+  `;
+  const { stderr } = await runCommand(Deno.execPath(), ["eval", "--quiet", `${TERMINAL}${code}`]);
+  assert.equal(stderr, "1\n");
+});

@@ -88,3 +88,45 @@ Deno.test("listen() on a port that is in use, and connect() to one where nothing
       error instanceof Failure && error.status === EXIT.unavailable && /nothing listens there/.test(error.message),
   );
 });
+
+Deno.test("Link.read() gives everything in its order, whether little comes at once or much", async () => {
+  await withLinks(async (near, far) => {
+    const sent = new Uint8Array(300_000).map((_, i) => i % 251);
+    const writing = (async () => {
+      const sizes = [10, 2_048, 50_000, 1, 100_000, 2_047, 20];
+      for (let at = 0, turn = 0; at < sent.length; turn++) {
+        const end = Math.min(sent.length, at + (sizes[turn % sizes.length] ?? 1));
+        while (at < end) at += await far.write(sent.subarray(at, end));
+        await new Promise((resolve) => setTimeout(resolve, 0));
+      }
+      far.close();
+    })();
+    let [at, most] = [0, 0];
+    for (let chunk = await near.read(); chunk; chunk = await near.read()) {
+      assert.deepEqual(chunk, sent.subarray(at, at + chunk.length));
+      at += chunk.length;
+      most = Math.max(most, chunk.length);
+    }
+    await writing;
+    assert.equal(at, sent.length);
+    assert(most > 2_048, "who has much to say is read in large pieces");
+  });
+});
+
+Deno.test("Link.drained() resolves when what was queued is written, and when the link is closed", async () => {
+  await withLinks(async (near, far) => {
+    await near.drained();
+    near.send(new Uint8Array(8 << 20));
+    let isDrained = false;
+    const drained = near.drained().then(() => isDrained = true);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert(!isDrained, "the peer hasn't read it");
+    const buffer = new Uint8Array(1 << 20);
+    for (let read = 0; read < 8 << 20;) read += await far.read(buffer) ?? 0;
+    await drained;
+    near.send(new Uint8Array(8 << 20));
+    const closed = near.drained();
+    near.close();
+    await closed;
+  }, 16 << 20);
+});

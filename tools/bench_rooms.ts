@@ -39,8 +39,6 @@ import {
   startServer,
 } from "./bench_server.ts";
 
-/** The room's members. */
-const MEMBERS = 100;
 /** Lines on their way, of one member who posts alone and of each where all post: fewer than close a slow reader. */
 const [WINDOW, SHARED_WINDOW] = [128, 2];
 /** Lines a second at a low rate. */
@@ -145,10 +143,10 @@ async function post({ crowd, posters, frames, window }: Load): Promise<void> {
 }
 
 async function rooms(contestant: Contestant, setting: Setting): Promise<Figures> {
-  const world = await makeWorld(contestant, setting, MEMBERS);
+  const { posts, seconds: duration, members: size } = setting.sizes;
+  const world = await makeWorld(contestant, setting, size);
   await using server = await startServer(contestant, setting, { data: world.data });
   const figures: Figures = new Map();
-  const { posts, seconds: duration } = setting.sizes;
   const members = await arriveAll(server, world);
   const load = async (crowd: Crowd, posters: number, count: number) => {
     const each = Math.ceil(count / posters);
@@ -159,11 +157,11 @@ async function rooms(contestant: Contestant, setting: Setting): Promise<Figures>
   };
   const everybody = new Crowd(members);
   await load(everybody, 1, posts / 4); // warm
-  for (const posters of [1, MEMBERS]) {
+  for (const posters of [1, size]) {
     const { lines, seconds, cpu } = await load(everybody, posters, posts);
     const who = posters === 1 ? "one posts" : "all post";
-    figures.set(`deliveries a second in a room of ${MEMBERS}, ${who}`, lines * MEMBERS / seconds);
-    figures.set(`CPU µs a delivery, ${who}`, cpu * 1000 / (lines * MEMBERS));
+    figures.set(`deliveries a second in a room of ${size}, ${who}`, lines * size / seconds);
+    figures.set(`CPU µs a delivery, ${who}`, cpu * 1000 / (lines * size));
   }
   const frames = writeNext(world, setting, 0, LOW_RATE * duration);
   const [first] = members;

@@ -31,6 +31,7 @@ export interface Sizes {
   readonly idle: number;
   readonly lines: number;
   readonly posts: number;
+  readonly members: number;
   readonly crowds: readonly number[];
   readonly history: number;
   readonly log: number;
