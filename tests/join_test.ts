@@ -3,7 +3,7 @@
  */
 
 import { encodeHex } from "../lib/bytes.ts";
-import { parseCodeToken } from "../lib/code_token.ts";
+import { encodeCodeToken, parseCodeToken } from "../lib/code_token.ts";
 import { encodeFrame } from "../lib/frame.ts";
 import { sha256 } from "../lib/hash.ts";
 import { loadIdentity } from "../lib/identity.ts";
@@ -28,7 +28,8 @@ function operator(): Promise<string> {
 }
 
 interface Login {
-  readonly email?: string;
+  /** That of the folder's name where this is left out; none where it is `undefined`. */
+  readonly email?: string | undefined;
   readonly password?: string;
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -65,9 +66,9 @@ class Place {
   join(
     folder: string,
     code: string,
-    { email = `${folder}@example.org`, ...login }: Login = {},
+    login: Login = {},
   ): Promise<Ended> {
-    return this.#asPerson(["join", code], folder, { email, ...login });
+    return this.#asPerson(["join", code], folder, { email: `${folder}@example.org`, ...login });
   }
 
   /** `invite --device`, as whoever has joined in that folder: with the token of before, or with the password. */
@@ -147,6 +148,28 @@ Deno.test("an invitation brings somebody in with nothing but its code, once", as
 
     assertSentence(await place.join("mallory", code), 4, /The code is wrong, was used, or has ended/);
     assertSentence(await place.join("alice", code), 2, /alice\/client_private_key\.pem is there already/);
+    const taken = await place.invite("bob", "--email", "alice@example.org");
+    assertSentence(taken, 2, /alice@example\.org is the address of another account here, alice/);
+  });
+});
+
+Deno.test("a code for an e-mail address registers with that one, unasked, and with no other", async () => {
+  await withPlace(async (place) => {
+    const invited = await place.invite("alice", "--email", "Alice@example.org");
+    const code = assertDone(invited);
+    assert.match(invited.stderr, /who uses it first is alice, with the address alice@example\.org and no other\.\n$/);
+    const token = parseCodeToken(code) ?? assert.fail(code);
+    assert.equal(token.email, "alice@example.org");
+
+    const other = "mallory@example.org";
+    assertSentence(await place.join("alice", code, { email: other }), 2, /is for alice@example\.org, not for mallory@/);
+    assert.deepEqual(place.files("alice"), []);
+    const { email: _, ...without } = token; // what a program could do that isn't this one
+    const refused = await place.join("alice", encodeCodeToken(without), { email: other });
+    assertSentence(refused, 4, /The code is for another e-mail address; register with the one it is for/);
+    const joined = await place.join("alice", code, { email: undefined });
+    assertDone(joined);
+    assert.match(joined.stderr, /^You are alice on localhost\..*\nNext: .* --email alice@example\.org /);
   });
 });
 

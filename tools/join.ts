@@ -24,13 +24,14 @@ import { isUsername, normaliseEmail } from "../lib/names.ts";
 import { encodePrivateKey, publicKeyOf } from "../lib/private_key.ts";
 import { RoomRecords } from "../lib/room_records.ts";
 import { isTerminal } from "../lib/terminal.ts";
+import { printable } from "../lib/text.ts";
 import { type Certificate, parseCertificates } from "../lib/x509.ts";
 import { askFor, passwordFor } from "./asking.ts";
 import { Call, type Caller, failureOf, type Place } from "./call.ts";
 import { hostOf } from "./making.ts";
 
 const OPTIONS = {
-  email: { type: "string", value: "ADDRESS", describe: "e-mail address of the account" },
+  email: { type: "string", value: "ADDRESS", describe: "e-mail address of the account, where the code says none" },
   "no-chat": { type: "boolean", describe: "end when the account is there; without a terminal that is so in any case" },
 } as const;
 
@@ -42,8 +43,8 @@ const SPEC = {
 Checks that the server is the one that the code is of, makes a key on this machine, which it never leaves, has its
 certificate issued, and registers the name that the code was made for; or, with a code of "invite --device", adds this
 device to the account. HOST is needed only where the server has another name here than in the code. What was cut off goes
-on when the same command is run again. The password comes from the file that SECURECHAT_PASSWORD_FILE names, or is asked
-for.
+on when the same command is run again. The e-mail address is that of the code, where it was made for one. The password
+comes from the file that SECURECHAT_PASSWORD_FILE names, or is asked for.
 
 Examples:
   securechat join chat.example.org securechat-1.q6urq…
@@ -67,6 +68,9 @@ export async function run(args: string[]): Promise<ExitStatus> {
       "this is no whole code: it was cut or mistyped; copy it again, all of it: it begins with securechat-1 and a dot",
     );
   }
+  if (code.email !== undefined && ![undefined, code.email].includes(normaliseEmail(options.email))) {
+    throw new Failure(EXIT.usage, `the code is for ${code.email}, not for ${options.email}; leave --email out`);
+  }
   const host = positionals[1] === undefined ? code.host : hostOf(positionals[0] ?? "");
   const joining = await Joining.open(config, code, host);
   try {
@@ -74,9 +78,12 @@ export async function run(args: string[]): Promise<ExitStatus> {
     const email = await askFor("join", {
       prompt: "E-mail: ",
       flag: "--email",
-      given: options.email,
+      given: code.email ?? options.email,
       parse: normaliseEmail,
     });
+    if (code.email !== undefined && isTerminal()) {
+      console.error(`The code is for the e-mail address ${printable(email)}.`);
+    }
     const password = await passwordFor("join", config.SECURECHAT_PASSWORD_FILE, code.kind === "invitation");
     const leaf = await joining.certify();
     const welcome = await joining.enter({ email, password });
