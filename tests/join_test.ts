@@ -3,16 +3,20 @@
  */
 
 import { encodeHex } from "../lib/bytes.ts";
+import { type Authority, createAuthority } from "../lib/ca.ts";
+import { makeIssuer, makePair } from "../lib/ca_folder.ts";
 import { encodeCodeToken, parseCodeToken } from "../lib/code_token.ts";
 import { encodeFrame } from "../lib/frame.ts";
 import { sha256 } from "../lib/hash.ts";
-import { loadIdentity } from "../lib/identity.ts";
+import { loadIdentity, loadIssuer, loadTrust } from "../lib/identity.ts";
 import type { RunningServer } from "../server.ts";
 import { assert } from "./assert.ts";
+import { writeCertificates } from "./certificate_folder.ts";
 import { type Ended, program, run, skipUnless, temporaryFolder } from "./environment.ts";
+import { authority, issuing, key } from "./fixtures.ts";
 import { startMariadb } from "./mariadb.ts";
 import { openTerminal } from "./pty.ts";
-import { certificates, withServer } from "./server.ts";
+import { withServer } from "./server.ts";
 
 let made: Promise<string> | undefined;
 
@@ -25,6 +29,15 @@ function operator(): Promise<string> {
     assert.equal(status, 0, stderr);
     return `${dir}/certs`;
   })();
+}
+
+/** Puts a server's pair below an issuing CA into a CERT_DIR, the issuing CA's certificate behind it. */
+async function certifyServer(dir: string, issuer: Authority): Promise<void> {
+  const files = { certificate: `${dir}/server_cert.pem`, key: `${dir}/server_private_key.pem` };
+  for (const path of Object.values(files)) await Deno.remove(path);
+  const request = { role: "server", name: "localhost", hosts: ["localhost", "127.0.0.1"] } as const;
+  await makePair(dir, issuer, request, { days: 30, bits: 2048, files });
+  await Deno.writeTextFile(files.certificate, issuer.certificate.pem, { append: true });
 }
 
 interface Login {
@@ -303,34 +316,83 @@ Deno.test({
 });
 
 Deno.test("a code's secret goes to nobody whom another CA vouches for, one that this machine trusts too", async () => {
-  await withPlace(async (place) => {
-    const other = await certificates();
-    const heard: string[] = [];
-    using listener = Deno.listenTls({
-      hostname: "127.0.0.1",
-      port: 0,
-      cert: Deno.readTextFileSync(`${other}/server_cert.pem`),
-      key: Deno.readTextFileSync(`${other}/server_private_key.pem`),
+  const other = temporaryFolder();
+  try {
+    const certs = `${other.path}/certs`;
+    await writeCertificates(certs);
+    await withPlace(async (place) => {
+      const direct = Deno.readTextFileSync(`${certs}/server_cert.pem`);
+      await assertRefused(place, "alice", { certs, shown: direct });
+      await makeIssuer(certs, await authority(), "Secure Chat issuing CA", { days: 30, bits: 2048 });
+      await certifyServer(certs, await loadIssuer(certs) ?? assert.fail("there is no issuing CA"));
+      const below = Deno.readTextFileSync(`${certs}/server_cert.pem`);
+      await assertRefused(place, "bob", { certs, shown: below });
+      await assertRefused(place, "carol", { certs, shown: Deno.readTextFileSync(`${place.certs}/issuing_cert.pem`) });
     });
-    const authority = Deno.readTextFileSync(`${place.certs}/ca_cert.pem`);
-    const posing = (async () => {
-      for await (const conn of listener) {
-        const buffer = new Uint8Array(4_096);
-        const size = await conn.read(buffer).catch(() => null);
-        if (size !== null) heard.push(new TextDecoder().decode(buffer.subarray(0, size)));
-        await conn.write(encodeFrame({ type: "ca", ca_cert: authority })).catch(() => {});
-        conn.close();
-      }
-    })().catch(() => {});
-    assert.ok("port" in listener.addr);
-    const code = await place.code("alice", "--port", String(listener.addr.port));
-    const ended = await place.join("alice", code, { env: { DENO_CERT: `${other}/ca_cert.pem` } });
-    listener.close();
-    await posing;
-    assertSentence(ended, 4, /certificate validation failed/);
-    assert.deepEqual(heard.map((text) => text.trim()), ['{"type":"ca"}']);
-    assert.deepEqual(place.files("alice").filter((name) => name.endsWith("_cert.pem")), []);
+  } finally {
+    other[Symbol.dispose]();
+  }
+});
+
+/** Somebody with the certificates of that folder, trusted by the machine, says in answer to `ca` what the server would. */
+async function assertRefused(
+  place: Place,
+  name: string,
+  { certs, shown }: { readonly certs: string; readonly shown: string },
+): Promise<void> {
+  const heard: string[] = [];
+  using listener = Deno.listenTls({
+    hostname: "127.0.0.1",
+    port: 0,
+    cert: Deno.readTextFileSync(`${certs}/server_cert.pem`),
+    key: Deno.readTextFileSync(`${certs}/server_private_key.pem`),
   });
+  const authority = Deno.readTextFileSync(`${place.certs}/ca_cert.pem`);
+  const posing = (async () => {
+    for await (const conn of listener) {
+      const buffer = new Uint8Array(4_096);
+      const size = await conn.read(buffer).catch(() => null);
+      if (size !== null) heard.push(new TextDecoder().decode(buffer.subarray(0, size)));
+      await conn.write(encodeFrame({ type: "ca", ca_cert: authority, server_cert: shown })).catch(() => {});
+      conn.close();
+    }
+  })().catch(() => {});
+  assert.ok("port" in listener.addr);
+  const code = await place.code(name, "--port", String(listener.addr.port));
+  const ended = await place.join(name, code, { env: { DENO_CERT: `${certs}/ca_cert.pem` } });
+  listener.close();
+  await posing;
+  assertSentence(ended, 4, /certificate validation failed/);
+  assert.deepEqual(heard.map((text) => text.trim()), ['{"type":"ca"}']);
+  assert.deepEqual(place.files(name).filter((file) => file.endsWith("_cert.pem")), []);
+}
+
+Deno.test("a server whose certificate is of an issuing CA is joined, talked on, and asked for a further device", async () => {
+  const own = temporaryFolder();
+  try {
+    const certs = `${own.path}/certs`;
+    await Deno.mkdir(certs);
+    for (const { name } of Deno.readDirSync(await operator())) {
+      await Deno.copyFile(`${await operator()}/${name}`, `${certs}/${name}`);
+    }
+    await certifyServer(certs, await loadIssuer(certs) ?? assert.fail("there is no issuing CA"));
+    const [root] = (await loadTrust(certs)).authorities;
+    const namesake = await createAuthority(root?.commonNames[0] ?? "", await key("ca"), issuing);
+    await Deno.writeTextFile(`${certs}/ca_cert.pem`, `${namesake.certificate.pem}${root?.pem}`);
+    await withPlace(async (place) => {
+      const code = await place.code("alice");
+      assert.equal(parseCodeToken(code)?.authority, root?.fingerprint);
+      const joined = await place.join("alice", code);
+      assertDone(joined);
+      assertDone(await place.device("alice", "token"));
+      const next = / rooms (--host localhost .*)\n$/.exec(joined.stderr)?.[1] ?? assert.fail(joined.stderr);
+      const stdin = '{"command":"create","room":"#ops"}\n{"command":"say","room":"#ops","text":"hello"}\n';
+      const rooms = await run(["rooms", "--json", ...next.split(" ")], { cwd: place.dir, stdin });
+      assert.match(assertDone(rooms), /"event":"line".*"text":"hello"/);
+    }, { certs });
+  } finally {
+    own[Symbol.dispose]();
+  }
 });
 
 Deno.test("a running server lets nobody in whose certificate from an invitation was revoked", async () => {

@@ -16,11 +16,11 @@ import { encodeJson } from "../lib/json.ts";
 import { isUsername, normaliseEmail, usernameKey } from "../lib/names.ts";
 import { RoomRecords } from "../lib/room_records.ts";
 import { printable } from "../lib/text.ts";
-import type { Trust } from "../lib/certificate_path.ts";
+import { findPath, type Trust } from "../lib/certificate_path.ts";
 import { type Certificate, parseCertificates } from "../lib/x509.ts";
 import { type OpenStore, openStore, tlsPort } from "../server.ts";
 import { askFor, passwordFor, usage } from "./asking.ts";
-import { Call, type Caller, failureOf, type Place } from "./call.ts";
+import { askAuthorities, Call, type Caller, failureOf, type Place } from "./call.ts";
 import { hostOf, JSON_FLAG } from "./making.ts";
 
 const OPTIONS = {
@@ -152,7 +152,7 @@ async function placeOf(options: Options, config: Config): Promise<Pick<CodeToken
   const host = options.host === undefined
     ? names.find((name) => name !== "localhost") ?? "localhost"
     : hostOf(options.host);
-  const authority = authorityOf(chain, trust);
+  const authority = await authorityOf(chain, trust);
   if (!authority) {
     throw new Failure(
       EXIT.usage,
@@ -172,9 +172,11 @@ async function serverIn(dir: string): Promise<{ chain: readonly Certificate[]; t
   return { chain: parseCertificates(pem), trust };
 }
 
-/** The CA that a chain ends in. */
-function authorityOf(chain: readonly Certificate[], { authorities }: Trust): Certificate | undefined {
-  return authorities.find(({ subjectName }) => subjectName === chain.at(-1)?.issuerName);
+/** The CA to which the signatures of a chain lead. */
+async function authorityOf(chain: readonly Certificate[], trust: Trust): Promise<Certificate | undefined> {
+  const path = await findPath(chain, trust, { purpose: "server" });
+  const end = path.certificates(Date.now(), "current").at(-1);
+  return trust.authorities.find(({ fingerprint }) => fingerprint === end?.fingerprint);
 }
 
 function portOf({ port }: Options, config: Config): number {
@@ -230,16 +232,19 @@ async function askDeviceCode(options: Options, config: Config, chat: Config): Pr
   }
   const dir = config.CERT_DIR;
   const identity = await loadIdentity(dir, "client", { passphraseFile: chat.SECURECHAT_KEY_PASSPHRASE_FILE });
-  const { authorities: [authority] } = await loadTrust(dir);
-  if (!authority) throw new RangeError("ca_cert.pem has a CA");
+  const trust = await loadTrust(dir);
   const host = options.host === undefined ? chat.SERVER_HOST : hostOf(options.host);
-  const place = { host, port: portOf(options, config), authority };
+  const port = portOf(options, config);
   const caller = {
     identity,
     handshakeTimeout: chat.HANDSHAKE_TIMEOUT * 1000,
     answerTimeout: chat.ANSWER_TIMEOUT * 1000,
   };
   try {
+    const { chain: intermediates } = await askAuthorities({ host, port }, caller);
+    const authority = await authorityOf(intermediates, trust) ?? trust.authorities[0];
+    if (!authority) throw new RangeError("ca_cert.pem has a CA");
+    const place = { host, port, authority, intermediates };
     const known = options.email === undefined ? await RoomRecords.tokenOf(chat.TRANSCRIPT_DIR, host) : undefined;
     const session = known && await resume(place, caller, known);
     const { call, username } = session ?? await logIn(place, caller, { email: options.email, chat });
@@ -248,7 +253,7 @@ async function askDeviceCode(options: Options, config: Config, chat: Config): Pr
     const { frame } = await call.expect("frame");
     if (frame.type !== "code") throw new Failure(EXIT.refused, "the server answered with something else than a code");
     await call.quit();
-    const token = { host, port: place.port, authority: authority.fingerprint, kind: "device" as const };
+    const token = { host, port, authority: authority.fingerprint, kind: "device" as const };
     return { username, token: { ...token, secret: frame.code }, expires: frame.expires };
   } catch (error) {
     throw failureOf(error, host);

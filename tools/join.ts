@@ -27,7 +27,7 @@ import { isTerminal } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";
 import { type Certificate, parseCertificates } from "../lib/x509.ts";
 import { askFor, passwordFor } from "./asking.ts";
-import { Call, type Caller, failureOf, type Place } from "./call.ts";
+import { askAuthorities, Call, type Caller, failureOf, type Place } from "./call.ts";
 import { hostOf } from "./making.ts";
 
 const OPTIONS = {
@@ -145,6 +145,7 @@ class Joining {
   /** Whether the certificate is there from an earlier run with this code. */
   readonly #goesOn: boolean;
   #authority: Certificate | undefined;
+  #intermediates: readonly Certificate[] = [];
 
   private constructor(config: Config, code: CodeToken, { host, goesOn }: { host: string; goesOn: boolean }) {
     this.#dir = config.CERT_DIR;
@@ -178,11 +179,9 @@ class Joining {
   /** Asks for the CA's certificate, over a connection that proves nothing, and compares it with the code. */
   async checkAuthority(): Promise<void> {
     const { host, port } = this.#place;
-    using call = await Call.open(this.#place, this.#caller);
-    call.connection.askAuthority();
-    const { pem } = await call.expect("authority");
-    const shown = parseCertificates(pem, MAX_AUTHORITIES);
+    const { authorities: shown, chain } = await askAuthorities(this.#place, this.#caller);
     this.#authority = shown.find(({ fingerprint }) => fingerprint === this.#code.authority);
+    this.#intermediates = chain;
     if (!this.#authority) {
       throw new Failure(
         EXIT.refused,
@@ -293,12 +292,9 @@ class Joining {
   }
 
   #trusted(): Place {
-    return { ...this.#place, authority: this.#known() };
+    return { ...this.#place, authority: this.#known(), intermediates: this.#intermediates };
   }
 }
-
-/** As many as a CERT_DIR may trust. */
-const MAX_AUTHORITIES = 64;
 
 function markIn(dir: string): string {
   return `${dir}/joining`;
