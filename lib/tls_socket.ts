@@ -19,14 +19,11 @@ import { connect as connectSocket, type TLSSocket } from "node:tls";
 import { type Bytes, concat } from "./bytes.ts";
 import { findPath } from "./certificate_path.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { type ByteStream, Link } from "./transport.ts";
+import { type ByteStream, type ConnectOptions, Link } from "./transport.ts";
 import { canonicalAddress, type Certificate, parseCertificate } from "./x509.ts";
 
 /** How {@link connectPinned} connects. */
-export interface PinnedOptions {
-  /** Milliseconds. */
-  readonly timeout: number;
-  readonly maxQueued: number;
+export interface PinnedOptions extends ConnectOptions {
   /** The one CA that is trusted. Without it anybody may answer: then nothing is said, or believed, that isn't public. */
   readonly authority?: Certificate;
   /** What may stand between it and the server's certificate, from anywhere. */
