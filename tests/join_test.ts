@@ -176,6 +176,11 @@ Deno.test("a code for an e-mail address registers with that one, unasked, and wi
 
     const other = "mallory@example.org";
     assertSentence(await place.join("alice", code, { email: other }), 2, /is for alice@example\.org, not for mallory@/);
+    assertSentence(
+      await place.join("alice", code, { email: "nobody" }),
+      2,
+      /is for alice@example\.org, not for nobody/,
+    );
     assert.deepEqual(place.files("alice"), []);
     const { email: _, ...without } = token; // what a program could do that isn't this one
     const refused = await place.join("alice", encodeCodeToken(without), { email: other });
@@ -192,6 +197,7 @@ Deno.test("a code that was cut or mistyped, has ended, or is of another server's
     for (const wrong of [code.slice(0, -3), `${code.slice(0, -1)}${code.endsWith("A") ? "B" : "A"}`, "hello"]) {
       assertSentence(await place.join("alice", wrong), 2, /this is no whole code: it was cut or mistyped/);
     }
+    assertSentence(await run(["join", code, "localhost"], { cwd: place.dir }), 2, /the code comes last/);
     const ended = await place.code("bob", "--ttl", "1s");
     await new Promise((go) => setTimeout(go, 1_100));
     assertSentence(await place.join("bob", ended), 4, /has ended; ask for another/);
@@ -423,6 +429,11 @@ Deno.test("invite refuses what would make a code that serves nobody, in one sent
     }
     assertSentence(await place.invite("alice", "--port", "70000"), 2, /--port 70000 is not a port/);
     assertSentence(await place.invite("alice", "--host", "a b"), 2, /"a b" is not a host name/);
+    const without = await run(["invite", "alice", "--certs", place.dir], { cwd: place.dir });
+    assertSentence(without, 2, /there is no .*server_cert\.pem: invitations are made on the server's machine/);
+    await Deno.writeTextFile(`${place.dir}/server_cert.pem`, "none");
+    const damaged = await run(["invite", "alice", "--certs", place.dir], { cwd: place.dir });
+    assertSentence(damaged, 2, /server_cert\.pem cannot be used: there is no PEM certificate/);
     const elsewhere = ["--certs", place.certs, "--data", `${place.dir}/nowhere`];
     assertSentence(
       await run(["invite", "alice", ...port, ...elsewhere]),

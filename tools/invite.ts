@@ -9,15 +9,15 @@ import { instant } from "../lib/ca_folder.ts";
 import { type CommandSpec, type Config, databaseOf, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { Devices, INVITATION_LIFE } from "../lib/devices.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
-import { exists, readTextFile, shellWord } from "../lib/files.ts";
+import { exists, shellWord } from "../lib/files.ts";
 import { PeerError } from "../lib/handshake_client.ts";
-import { loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";
+import { loadChain, loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";
 import { encodeJson } from "../lib/json.ts";
 import { isUsername, normaliseEmail, usernameKey } from "../lib/names.ts";
 import { RoomRecords } from "../lib/room_records.ts";
 import { printable } from "../lib/text.ts";
 import { findPath, type Trust } from "../lib/certificate_path.ts";
-import { type Certificate, parseCertificates } from "../lib/x509.ts";
+import type { Certificate } from "../lib/x509.ts";
 import { type OpenStore, openStore, tlsPort } from "../server.ts";
 import { askFor, passwordFor, usage } from "./asking.ts";
 import { askAuthorities, Call, type Caller, failureOf, type Place } from "./call.ts";
@@ -163,13 +163,12 @@ async function placeOf(options: Options, config: Config): Promise<Pick<CodeToken
 }
 
 async function serverIn(dir: string): Promise<{ chain: readonly Certificate[]; trust: Trust }> {
-  const trust = await loadTrust(dir);
   const path = pathIn(dir, "server_cert.pem");
-  const pem = await readTextFile(
+  const chain = await loadChain(
     path,
     `there is no ${path}: invitations are made on the server's machine; name its folder with --certs`,
   );
-  return { chain: parseCertificates(pem), trust };
+  return { chain, trust: await loadTrust(dir) };
 }
 
 /** The CA to which the signatures of a chain lead. */

@@ -63,12 +63,16 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const config = readConfig("join", flags);
   const code = parseCodeToken(positionals.at(-1) ?? "");
   if (!code) {
+    const isFirst = positionals.length > 1 && parseCodeToken(positionals[0] ?? "") !== undefined;
     throw new Failure(
       EXIT.usage,
-      "this is no whole code: it was cut or mistyped; copy it again, all of it: it begins with securechat-1 and a dot",
+      isFirst
+        ? "the code comes last: securechat join HOST CODE"
+        : "this is no whole code: it was cut or mistyped; copy it again, all of it: it begins with securechat-1 and a dot",
     );
   }
-  if (code.email !== undefined && ![undefined, code.email].includes(normaliseEmail(options.email))) {
+  const isOther = options.email !== undefined && normaliseEmail(options.email) !== code.email;
+  if (code.email !== undefined && isOther) {
     throw new Failure(EXIT.usage, `the code is for ${code.email}, not for ${options.email}; leave --email out`);
   }
   const host = positionals[1] === undefined ? code.host : hostOf(positionals[0] ?? "");
