@@ -53,8 +53,10 @@ export function encodeCodeToken(token: CodeToken): string {
 /** What a line says; `undefined` for one that was cut or mistyped. */
 export function parseCodeToken(line: string): CodeToken | undefined {
   const text = line.trim();
-  if (!text.startsWith(PREFIX)) return undefined;
-  const bytes = new Uint8Array(Buffer.from(text.slice(PREFIX.length), "base64url"));
+  const coded = text.slice(PREFIX.length);
+  // Deno 2.6 throws where others decode what they can.
+  if (!text.startsWith(PREFIX) || !/^[A-Za-z0-9_-]+$/.test(coded) || coded.length % 4 === 1) return undefined;
+  const bytes = new Uint8Array(Buffer.from(coded, "base64url"));
   const body = bytes.slice(0, -CHECKSUM_SIZE);
   if (body.length <= FIXED_SIZE || !equalBytes(bytes.subarray(body.length), checksum(body))) return undefined;
   const [host = "", ...others] = (parseUtf8(body.subarray(FIXED_SIZE)) ?? "").split("\0");

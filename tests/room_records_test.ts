@@ -235,13 +235,16 @@ Deno.test({
   fn: async () => {
     await inFolder(async (dir) => {
       await Deno.writeTextFile(`${dir}/transcript.txt`, `${line(0).line}\n`);
-      await runCommand("mkfifo", [`${dir}/openings.txt`]);
-      const reading = (await StoredRoomRecord.toRead(dir)).read();
-      const words = await Deno.open(`${dir}/openings.txt`, { write: true }); // waits for the reader
-      await Deno.writeTextFile(`${dir}/transcript.txt`, `${line(1).line}\n`, { append: true });
-      await words.write(encodeUtf8(encodeOpening({ index: 0, envelope: line(0).envelope ?? new Uint8Array() })));
-      words.close();
-      assert.deepEqual((await reading).lines.map(({ envelope }) => envelope === null), [false]);
+      await Deno.writeTextFile(`${dir}/line`, `${line(1).line}\n`);
+      await Deno.writeTextFile(`${dir}/words`, encodeOpening({ index: 0, envelope: words("line 0") }));
+      await runCommand("mkfifo", ["openings.txt"], { cwd: dir });
+      // Opening a pipe waits for who reads it: only then the line comes.
+      const coming = runCommand("sh", ["-c", "exec 3>openings.txt; cat line >>transcript.txt; cat words >&3"], {
+        cwd: dir,
+      });
+      const { lines } = await (await StoredRoomRecord.toRead(dir)).read();
+      assert.equal((await coming).status, 0);
+      assert.deepEqual(lines.map(({ envelope }) => envelope === null), [false]);
     });
   },
 });

@@ -25,8 +25,8 @@ const SPEC = {
   usage: `securechat export [FLAGS] ROOM
 
 The lines come from this client's files, while "rooms" is running or not, so nothing is asked of the server. Without
---from and --to these are all lines that a signed head covers. Without --closed or --only all words are shown; a closed
-export says who spoke when, and no word. ROOM is #NAME, or @alice,@bob for a conversation of two.
+--from and --to these are all lines that a signed head covers. Without --closed or --only all words are shown; closed,
+the files say who spoke when, and no word. ROOM is #NAME, or @alice,@bob for a conversation of two.
 
 Examples:
   securechat export '#ops'
