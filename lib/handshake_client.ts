@@ -91,7 +91,7 @@ export type ClientEvent =
   | { readonly type: "frame"; readonly frame: RoomFrame; readonly id: Json | undefined }
   /** The server refused a request; the session goes on. */
   | { readonly type: "request refused"; readonly error: PeerErrorFrame; readonly id: Json | undefined }
-  /** The CA's certificates, and the server's with its intermediates, or "": unchecked, to be compared with what is known. */
+  /** The CA's certificates, and the server's with its intermediates or "", all of it unchecked. */
   | { readonly type: "authority"; readonly pem: string; readonly chain: string }
   /** The certificate that was asked for with a code. */
   | { readonly type: "certificate"; readonly pem: string }

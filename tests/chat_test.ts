@@ -328,7 +328,7 @@ Deno.test({
 
 // ---- through pipes
 
-Deno.test("chat --json prints one event a line, over TLS too, and the verify command of its last one works", async () => {
+Deno.test("chat --json prints one event a line, over TLS too, and its last one verifies", async () => {
   const tlsPort = freePort();
   await using world = await World.create("--tls-port", String(tlsPort));
   const { status, events, stderr } = await world.pipe("ada", "hello\n\n//x\n/status\n/dance\nlast", "--json");

@@ -46,7 +46,7 @@ Deno.test("an invitation brings one certificate, which registers its own name an
   assert.equal(await refusal(devices.checkLogin(shown("a"), BOB)), "auth-failed");
 });
 
-Deno.test("a code for one e-mail address registers and enrols with that one alone, and another doesn't use it up", async () => {
+Deno.test("a code for one e-mail address registers and enrols with that one alone; another costs nothing", async () => {
   const { devices } = bench();
   const { code } = await devices.makeCode({ ...INVITATION, email: ADA.email }, 1_000);
   await devices.certify(code, "a");

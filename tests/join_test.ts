@@ -340,7 +340,7 @@ Deno.test("a code's secret goes to nobody whom another CA vouches for, one that 
   }
 });
 
-/** Somebody with the certificates of that folder, trusted by the machine, says in answer to `ca` what the server would. */
+/** Somebody with the certificates of that folder, whom the machine trusts, answers to `ca` what the server would. */
 async function assertRefused(
   place: Place,
   name: string,
@@ -373,7 +373,7 @@ async function assertRefused(
   assert.deepEqual(place.files(name).filter((file) => file.endsWith("_cert.pem")), []);
 }
 
-Deno.test("a server whose certificate is of an issuing CA is joined, talked on, and asked for a further device", async () => {
+Deno.test("a server whose certificate is of an issuing CA is joined, talked on, and gives device codes", async () => {
   const own = temporaryFolder();
   try {
     const certs = `${own.path}/certs`;

@@ -42,7 +42,7 @@ const SPEC = {
 
 On a terminal everything that is missing is asked for, the password hidden. Elsewhere each line of standard input is
 sent as a message, and the password comes from the file that SECURECHAT_PASSWORD_FILE names; it is never a flag.
-It is plain TCP, in which the protocol's own encryption stands alone; --tls puts TLS around it, at the server's TLS_PORT.
+It is plain TCP, with the protocol's own encryption alone; --tls puts TLS around it, at the server's TLS_PORT.
 In the chat: /help, /status, /receipt, /quit (or quit, or Ctrl-D); //x sends the text /x.
 
 Examples:

@@ -68,7 +68,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
       EXIT.usage,
       isFirst
         ? "the code comes last: securechat join HOST CODE"
-        : "this is no whole code: it was cut or mistyped; copy it again, all of it: it begins with securechat-1 and a dot",
+        : "this is no whole code: it was cut or mistyped; copy it again, all of it: it begins with securechat-1.",
     );
   }
   const isOther = options.email !== undefined && normaliseEmail(options.email) !== code.email;

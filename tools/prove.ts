@@ -19,8 +19,8 @@ const SPEC = {
   summary: "write one line of a room with all that proves it into one file",
   usage: `securechat prove [FLAGS] ROOM INDEX
 
-The line comes from this client's files, while "rooms" is running or not, so nothing is asked of the server. INDEX is the number that stands before it in
-the room.
+The line comes from this client's files, while "rooms" is running or not, so nothing is asked of the server. INDEX is
+the number that stands before it in the room.
 
 Examples:
   securechat prove '#ops' 41

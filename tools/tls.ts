@@ -1,6 +1,6 @@
 /**
- * How `rooms`, and `chat --tls`, come to a server: over TLS, at TLS_PORT or behind SERVER_PORT, with the CAs of CERT_DIR
- * as they are at that moment.
+ * How `rooms`, and `chat --tls`, come to a server: over TLS, at TLS_PORT or behind SERVER_PORT, with the CAs of
+ * CERT_DIR as they are at that moment.
  */
 
 import type { Config } from "../lib/config.ts";
