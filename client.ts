@@ -26,7 +26,7 @@ import { encodeJson, type JsonObject } from "./lib/json.ts";
 import { Records } from "./lib/records.ts";
 import type { ChatEvent } from "./lib/screen.ts";
 import { MAX_TEXT_OCTETS } from "./lib/session.ts";
-import { connect, type Link } from "./lib/transport.ts";
+import { connect, type ConnectOptions, type Link } from "./lib/transport.ts";
 import { transcriptLines, verify } from "./lib/verify.ts";
 import type { Certificate } from "./lib/x509.ts";
 
@@ -44,6 +44,8 @@ export type Account =
 export interface ChatOptions {
   readonly host: string;
   readonly port: number;
+  /** Connects to them in another way than over plain TCP. */
+  readonly dial?: (options: ConnectOptions) => Promise<Link>;
   readonly identity: SigningIdentity;
   readonly trust: () => Promise<Trust>;
   readonly account: Account;
@@ -68,8 +70,8 @@ export interface ChatOptions {
 
 /** Connects, logs in, chats. Throws a {@link Failure} where no session comes to stand. */
 export async function chat(options: ChatOptions): Promise<ExitStatus> {
-  const { host, port, handshakeTimeout } = options;
-  const link = await connect(host, port, { timeout: handshakeTimeout, maxQueued: MAX_QUEUED });
+  const { host, port, handshakeTimeout, dial = (how) => connect(host, port, how) } = options;
+  const link = await dial({ timeout: handshakeTimeout, maxQueued: MAX_QUEUED });
   try {
     return await new Conversation(options, link).run();
   } finally {

@@ -4,7 +4,8 @@
  *
  *     securechat-1.<base64url of: CA's fingerprint (32 bytes), secret (16), port (2), kind (1), host (ASCII), checksum (4)>
  *
- * The kind is 0 for an invitation, which registers a name, and 1 for a further device of an account, which enrols.
+ * The kind is 0 for an invitation, which registers a name, and 1 for a further device of an account, which enrols. An
+ * invitation for one e-mail address has it behind the host, in UTF-8 after a zero byte, which no host has.
  * The checksum, the first bytes of SHA-256 over the rest, tells a code that was cut or mistyped from one that is wrong.
  * Whoever holds the line before it was used is whom it invites: it is sent as a password is.
  */
@@ -13,6 +14,7 @@ import { Buffer } from "node:buffer";
 import { type Bytes, concat, encodeHex, encodeUtf8, equalBytes, parseHex, parseUtf8 } from "./bytes.ts";
 import { sha256 } from "./hash.ts";
 import { CODE_SIZE } from "./message.ts";
+import { normaliseEmail } from "./names.ts";
 
 const PREFIX = "securechat-1.";
 const FINGERPRINT_SIZE = 32;
@@ -31,19 +33,19 @@ export interface CodeToken {
   readonly authority: string;
   /** 16 bytes. */
   readonly secret: Bytes;
+  /** The one e-mail address that an invitation may register with, as it is compared. */
+  readonly email?: string;
 }
 
 /** The line. RangeError where a part of it can't be. */
-export function encodeCodeToken({ host, port, kind, authority, secret }: CodeToken): string {
-  const fingerprint = parseHex(authority);
-  if (fingerprint?.length !== FINGERPRINT_SIZE || secret.length !== CODE_SIZE || !/^[\x21-\x7e]{1,253}$/.test(host)) {
-    throw new RangeError("a code has a host, a port, a fingerprint and a secret");
-  }
+export function encodeCodeToken(token: CodeToken): string {
+  const { host, port, kind, authority, secret, email } = token;
+  if (!isSound(token)) throw new RangeError("a code has a host, a port, a fingerprint and a secret");
   const body = concat(
-    fingerprint,
+    parseHex(authority) ?? new Uint8Array(),
     secret,
     Uint8Array.of(port >> 8, port & 0xff, KINDS.indexOf(kind)),
-    encodeUtf8(host),
+    encodeUtf8(email === undefined ? host : `${host}\0${email}`),
   );
   return PREFIX + Buffer.from(concat(body, checksum(body))).toString("base64url");
 }
@@ -51,11 +53,13 @@ export function encodeCodeToken({ host, port, kind, authority, secret }: CodeTok
 /** What a line says; `undefined` for one that was cut or mistyped. */
 export function parseCodeToken(line: string): CodeToken | undefined {
   const text = line.trim();
-  if (!text.startsWith(PREFIX)) return undefined;
-  const bytes = new Uint8Array(Buffer.from(text.slice(PREFIX.length), "base64url"));
+  const coded = text.slice(PREFIX.length);
+  // Deno 2.6 throws where others decode what they can.
+  if (!text.startsWith(PREFIX) || !/^[A-Za-z0-9_-]+$/.test(coded) || coded.length % 4 === 1) return undefined;
+  const bytes = new Uint8Array(Buffer.from(coded, "base64url"));
   const body = bytes.slice(0, -CHECKSUM_SIZE);
   if (body.length <= FIXED_SIZE || !equalBytes(bytes.subarray(body.length), checksum(body))) return undefined;
-  const host = parseUtf8(body.subarray(FIXED_SIZE)) ?? "";
+  const [host = "", ...others] = (parseUtf8(body.subarray(FIXED_SIZE)) ?? "").split("\0");
   const [high = 0, low = 0, kindAt = 0] = body.subarray(PORT_AT, FIXED_SIZE);
   const kind = KINDS[kindAt];
   if (!kind) return undefined;
@@ -65,9 +69,17 @@ export function parseCodeToken(line: string): CodeToken | undefined {
     kind,
     authority: encodeHex(body.subarray(0, FINGERPRINT_SIZE)),
     secret: body.slice(FINGERPRINT_SIZE, FINGERPRINT_SIZE + CODE_SIZE),
+    ...(others.length === 0 ? {} : { email: others.join("\0") }),
   };
   // One spelling: what is written again is what was read.
-  return /^[\x21-\x7e]{1,253}$/.test(host) && encodeCodeToken(token) === text ? token : undefined;
+  return isSound(token) && encodeCodeToken(token) === text ? token : undefined;
+}
+
+/** Whether a line can say all of it. */
+function isSound({ host, kind, authority, secret, email }: CodeToken): boolean {
+  return parseHex(authority)?.length === FINGERPRINT_SIZE && secret.length === CODE_SIZE &&
+    /^[\x21-\x7e]{1,253}$/.test(host) &&
+    (email === undefined || (kind === "invitation" && normaliseEmail(email) === email));
 }
 
 function checksum(body: Bytes): Bytes {

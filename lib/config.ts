@@ -166,7 +166,7 @@ export const SETTINGS = {
     describeFor: { chat: "TCP port of the server", rooms: "the server's TCP port without TLS, for --plaintext" },
   }),
   TLS_PORT: open(tlsPort, {
-    commands: ["serve", "invite", "rooms"],
+    commands: ["serve", "chat", "invite", "rooms"],
     describe: "TCP port for TLS, version 2 alone; SERVER_PORT + 1 without it, `off` for none",
     describeFor: { rooms: "the server's TCP port for TLS; SERVER_PORT + 1 without it" },
   }),

@@ -267,7 +267,7 @@ export class Conversation {
       case "register": {
         if (!hasRooms) return await accounts.register({ ...credentials, ...origin });
         await accounts.checkSource({ ...origin, email: credentials.email });
-        await devices.checkRegistration(shown, credentials.username).catch(refused);
+        await devices.checkRegistration(shown, credentials).catch(refused);
         const account = await accounts.register({ ...credentials, ...origin });
         await devices.bind(shown, account).catch(refused);
         return account;
@@ -353,7 +353,8 @@ export class Conversation {
         case "ping":
           return this.#connection.answer({ type: "pong" }, id);
         case "code": {
-          const { code, expires } = await devices.makeCode(account.username, "device", DEVICE_CODE_LIFE);
+          const what = { username: account.username, kind: "device", email: undefined } as const;
+          const { code, expires } = await devices.makeCode(what, DEVICE_CODE_LIFE);
           return this.#connection.answer({ type: "code", code: encodeBase64(code), expires }, id);
         }
         case "renew":

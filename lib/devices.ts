@@ -2,7 +2,8 @@
  * Which certificate is whose, the codes that bring somebody in, and the tokens that let a session go on (rooms.md
  * section 1). For sessions with rooms alone: every other session binds and checks nothing here.
  *
- *     invitation   the operator makes a code for a name → a certificate is issued with it → it registers that name
+ *     invitation   the operator makes a code for a name → a certificate is issued with it → it registers that name,
+ *                  where the operator said so with one e-mail address alone
  *     device       somebody in a session makes a code → a further certificate is issued → it enrols with the password
  *     token        every session gets a new one; it resumes for 24 hours, until the one after it is first used
  *
@@ -15,7 +16,7 @@ import { ProtocolError } from "./errors.ts";
 import { sha256 } from "./hash.ts";
 import { CODE_SIZE, TOKEN_SIZE } from "./message.ts";
 import { usernameKey } from "./names.ts";
-import type { Device, RoomStore } from "./room_store.ts";
+import type { Code, Device, NewCode, RoomStore } from "./room_store.ts";
 
 const HOUR = 3_600_000;
 /** How long an invitation serves, unless the operator says otherwise. */
@@ -45,6 +46,7 @@ export interface ShownCertificate {
 /** An account that a certificate may be bound to. */
 export interface BindingAccount {
   readonly userId: number;
+  readonly email: string;
   readonly username: string;
 }
 
@@ -56,16 +58,15 @@ export class Devices {
     this.#options = options;
   }
 
-  /** Makes a code for a name: its secret, and when it ends (unix ms). */
+  /** Makes a code that serves for so many milliseconds: its secret, and when it ends (unix ms). */
   async makeCode(
-    username: string,
-    kind: "invitation" | "device",
+    what: Pick<NewCode, "username" | "kind" | "email">,
     life: number,
   ): Promise<{ code: Bytes; expires: number }> {
     const { store, now, random } = this.#options;
     const code = random(CODE_SIZE);
     const expires = now() + life;
-    await store.addCode({ hash: hashOf(code), username, kind, expiresAt: expires });
+    await store.addCode({ ...what, hash: hashOf(code), expiresAt: expires });
     return { code, expires };
   }
 
@@ -83,12 +84,17 @@ export class Devices {
     return issued.pem;
   }
 
-  /** Whether a certificate may register this name: it is bound to nobody, and was issued for no other name. */
-  async checkRegistration({ fingerprint }: ShownCertificate, username: string): Promise<void> {
+  /** Whether a certificate may register so: it is bound to nobody, and was issued for no other name or address. */
+  async checkRegistration(
+    { fingerprint }: ShownCertificate,
+    who: Pick<BindingAccount, "username" | "email">,
+  ): Promise<void> {
     const { store, now } = this.#options;
     const code = await store.codeOf(fingerprint, now());
-    const isOther = code !== undefined && usernameKey(code.username) !== usernameKey(username);
+    const isOther = code !== undefined && usernameKey(code.username) !== usernameKey(who.username);
     if (isOther || await store.findDevice(fingerprint)) throw notYours();
+    if (code === undefined || isForAddress(code, who)) return;
+    throw new ProtocolError("auth-failed", "The code is for another e-mail address; register with the one it is for.");
   }
 
   /** Binds a certificate to the account that was just made with it, and uses up the code that it was issued with. */
@@ -110,7 +116,7 @@ export class Devices {
     const { store, now } = this.#options;
     const found = await store.findCode(hashOf(code), now());
     const isFor = found !== undefined && usernameKey(found.username) === usernameKey(account.username) &&
-      (found.issuedTo === undefined || found.issuedTo === shown.fingerprint);
+      isForAddress(found, account) && (found.issuedTo === undefined || found.issuedTo === shown.fingerprint);
     if (!isFor) throw badCode();
     if (await store.findDevice(shown.fingerprint)) throw notYours(); // which costs nobody the code
     if (!await store.useCode(found.hash)) throw badCode();
@@ -156,6 +162,10 @@ export class Devices {
 
 function hashOf(secret: Bytes): string {
   return encodeHex(sha256(secret));
+}
+
+function isForAddress(code: Code, { email }: Pick<BindingAccount, "email">): boolean {
+  return code.email === undefined || code.email === email;
 }
 
 function badCode(): ProtocolError {

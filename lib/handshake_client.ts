@@ -91,8 +91,8 @@ export type ClientEvent =
   | { readonly type: "frame"; readonly frame: RoomFrame; readonly id: Json | undefined }
   /** The server refused a request; the session goes on. */
   | { readonly type: "request refused"; readonly error: PeerErrorFrame; readonly id: Json | undefined }
-  /** The CA's certificates, unchecked: compare them with what is known of them. */
-  | { readonly type: "authority"; readonly pem: string }
+  /** The CA's certificates, and the server's with its intermediates or "", all of it unchecked. */
+  | { readonly type: "authority"; readonly pem: string; readonly chain: string }
   /** The certificate that was asked for with a code. */
   | { readonly type: "certificate"; readonly pem: string }
   | { readonly type: "acknowledged"; readonly message: SentMessage; readonly receivedAt: number }
@@ -214,7 +214,11 @@ export class ClientConnection extends Connection<ClientEvent> {
         return this.#receiveWelcome(frame.fields);
       case "ca":
         this.move(next);
-        return { type: "authority", pem: parsePem(frame.fields, "ca_cert") };
+        return {
+          type: "authority",
+          pem: parsePem(frame.fields, "ca_cert"),
+          chain: member(frame.fields, "server_cert") === undefined ? "" : parsePem(frame.fields, "server_cert"),
+        };
       default:
         if (this.state === "certificate") {
           this.move(next);

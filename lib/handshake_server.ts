@@ -201,7 +201,8 @@ export class ServerConnection extends Connection<ServerEvent> {
 
   async #sendAuthority(next: State): Promise<ServerEvent> {
     const { authorities } = await this.#options.trust();
-    this.send({ type: "ca", ca_cert: authorities.map(({ pem }) => pem).join("") });
+    const { pem } = this.#options.identity; // for its intermediates: who asks has seen no `server_hello`
+    this.send({ type: "ca", ca_cert: authorities.map(({ pem }) => pem).join(""), server_cert: pem });
     this.move(next);
     return { type: "authority" };
   }

@@ -85,13 +85,18 @@ export async function loadIssuer(dir: string, options: PassphraseOptions = {}): 
 
 async function loadPair(dir: string, role: Role, options: PassphraseOptions) {
   const path = pathIn(dir, `${role}_cert.pem`);
-  const chain = parseFile(path, await readTextFile(path, missing(dir, path)), MAX_CERTIFICATES);
+  const chain = await loadChain(path, missing(dir, path, role));
   const keyPath = pathIn(dir, `${role}_private_key.pem`);
-  const key = await loadKey(keyPath, options, missing(dir, keyPath));
+  const key = await loadKey(keyPath, options, missing(dir, keyPath, role));
   if (chain[0] === undefined || !equalBytes(publicKeyOf(key), chain[0].publicKey)) {
     throw new Failure(EXIT.usage, `${keyPath} is not the key of ${path}; put the pair that belongs together there`);
   }
   return { chain, key };
+}
+
+/** A certificate with its intermediates out of its file. `absent` is the sentence for when there is none. */
+export async function loadChain(path: string, absent: string): Promise<readonly Certificate[]> {
+  return parseFile(path, await readTextFile(path, absent), MAX_CERTIFICATES);
 }
 
 /** A private key's PKCS #8 DER out of its file. */
@@ -287,8 +292,9 @@ function named<T>(path: string, parse: () => T): T {
   }
 }
 
-function missing(dir: string, path: string): string {
-  return `certificate not found: there is no ${path}; run: ${PROGRAM} init${
+function missing(dir: string, path: string, role?: Role): string {
+  const others = role === "client" ? `name its folder with --certs, come in with: ${PROGRAM} join CODE, or ` : "";
+  return `certificate not found: there is no ${path}; ${others}run: ${PROGRAM} init${
     dir === "certs" ? "" : ` --certs ${shellWord(dir)}`
   }`;
 }

@@ -184,7 +184,7 @@ export function parseCertificateRequest(fields: JsonObject): { readonly code: By
 }
 
 /** The PEM in the answer to `ca` or `request_certificate`. */
-export function parsePem(fields: JsonObject, name: "ca_cert" | "pem"): string {
+export function parsePem(fields: JsonObject, name: "ca_cert" | "server_cert" | "pem"): string {
   return text(fields, name);
 }
 

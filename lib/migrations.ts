@@ -5,6 +5,7 @@
  *     schema_version:  1 | 2026-01-02 10:00:00     the seed's tables, as its page gives them
  *                      2 | 2026-01-02 10:00:00     what security and both stores' agreement need
  *                      3 | 2026-01-02 10:00:00     rooms
+ *                      4 | 2026-01-02 10:00:00     codes for one e-mail address
  *
  * Migration 1 is the seed's own schema with IF NOT EXISTS, so a database that the seed made is one whose version is not
  * yet recorded. Migration 2 converts the text to `utf8mb4_bin` (equal means equal bytes, as in SQLite), widens
@@ -330,6 +331,11 @@ export const MIGRATIONS: readonly Migration[] = [
         FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
       ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
     ],
+  },
+  {
+    version: 4,
+    sqlite: ["ALTER TABLE codes ADD COLUMN email VARCHAR(255)"],
+    mysql: ["ALTER TABLE codes ADD COLUMN email VARCHAR(255) AFTER username"],
   },
 ];
 

@@ -303,8 +303,6 @@ export class RoomClient {
 
   /** A certificate with its intermediates, from the disk or the server; `undefined` where the server has none. */
   certificate(fingerprint: string): Promise<string | undefined> {
-    const { identity } = this.#options;
-    if (fingerprint === identity.fingerprint) return Promise.resolve(identity.pem);
     const known = this.#certificates.get(fingerprint);
     if (known) return known;
     const asked = this.#askCertificate(fingerprint);
@@ -315,9 +313,13 @@ export class RoomClient {
   }
 
   async #askCertificate(fingerprint: string): Promise<string | undefined> {
-    const { store } = this.#options;
+    const { store, identity } = this.#options;
     const kept = await store.certificate(fingerprint);
     if (kept !== undefined) return kept;
+    if (fingerprint === identity.fingerprint) { // kept as well: under a later one, its lines are to be shown too
+      await store.keepCertificate(fingerprint, identity.pem);
+      return identity.pem;
+    }
     const answer = await unlessRefused(this.request({ type: "certificate", fingerprint }));
     if (answer?.type !== "certificate" || answer.fingerprint !== fingerprint) return undefined;
     await store.keepCertificate(fingerprint, answer.pem);

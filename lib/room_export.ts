@@ -12,11 +12,13 @@
 
 import { encodeUtf8 } from "./bytes.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { PROGRAM } from "./config.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { exists, writeAtomically } from "./files.ts";
 import { encodeJson, type JsonObject } from "./json.ts";
 import type { SigningKey } from "./pss.ts";
 import { leafHash, rangeProof } from "./room_log.ts";
+import { isOpenedBy, parseRoomLine } from "./room_line.ts";
 import { encodeLineProof, encodeOpening, makeRoomReceipt, type Opening } from "./room_receipt.ts";
 import { type RoomRecords, verifyCommand } from "./room_records.ts";
 import { LogTree } from "./room_tree.ts";
@@ -85,27 +87,31 @@ interface Shown {
 async function show(records: RoomRecords, room: string, options: ExportOptions): Promise<Shown> {
   const record = await records.room(room);
   const origin = record.pinned?.origin;
-  if (origin === undefined) throw new Failure(EXIT.usage, `there is nothing here of ${room}: join it first`);
+  if (origin === undefined) {
+    throw new Failure(EXIT.usage, `there is nothing of ${room} in ${records.dir}: join it first with ${PROGRAM} rooms`);
+  }
   const { base, lines } = await record.read();
   const first = base?.size ?? 0;
   const tree = new LogTree(first, base?.peaks ?? []);
   for (const { line } of lines) tree.append(leafHash(encodeUtf8(line)));
-  const heads = (await record.checkpoints()).filter(({ size, root }) => tree.rootAt(size) === root);
+  const heads = (await record.checkpoints()).filter(({ size }) => tree.rootAt(size) !== undefined);
+  if (heads.some(({ size, root }) => tree.rootAt(size) !== root)) {
+    const what = `the lines in ${record.dir} are not those of the signed heads beside them: a file was changed`;
+    throw new Failure(EXIT.unavailable, `${what}; move the folder away, and the room is taken from the server again`);
+  }
   const head = heads.at(-1);
-  const from = options.from ?? first;
-  const to = options.to ?? head?.size ?? 0;
-  if (from < first || to > tree.size || from >= to) {
-    const what = tree.size === first ? "no line" : `the lines ${first} to ${tree.size - 1}`;
-    throw new Failure(EXIT.usage, `of ${room} there is ${what} here: choose among these`);
+  const { from = first, to = head?.size ?? first } = options;
+  const missing = from < first || from >= tree.size ? from : to > tree.size ? to - 1 : undefined;
+  if (missing !== undefined) {
+    const here = `the lines ${first} to ${tree.size - 1} are here, and not line ${missing}: choose among these`;
+    throw new Failure(EXIT.usage, `of ${room} ${tree.size === first ? "no line is here yet: go online in it" : here}`);
   }
-  if (!head || head.size < to) {
-    const what = `no signed head covers line ${to - 1} of ${room} yet; go online and try again in some seconds`;
-    throw new Failure(EXIT.unavailable, what);
+  if (options.to !== undefined && from >= to) {
+    throw new Failure(EXIT.usage, `there is no line from ${from} to before ${to}: the end is the line after the last`);
   }
-  const { open } = options;
-  const other = typeof open === "string" ? undefined : [...open].find((index) => index < from || index >= to);
-  if (other !== undefined) {
-    throw new Failure(EXIT.usage, `line ${other} is not among those that are shown, ${from} to ${to - 1}`);
+  if (!head || head.size < to || from >= to) {
+    const what = `no signed head covers line ${Math.max(from, to - 1)} of ${room} yet`;
+    throw new Failure(EXIT.unavailable, `${what}; go online and try again in some seconds`);
   }
   const part = lines.slice(from - first, to - first);
   const earlier = oneADay(heads.filter(({ size }) => size > from && size <= to), head);
@@ -122,7 +128,7 @@ async function show(records: RoomRecords, room: string, options: ExportOptions):
     pems: await certificates(records, part, [...earlier, head], identity),
     createdAt: now,
   });
-  return { lines: part.map(({ line }) => line), openings: openingsOf(part, from, open), receipt };
+  return { lines: part.map(({ line }) => line), openings: openingsOf(part, from, options.open), receipt };
 }
 
 /** The last head of each day before the main one, sizes rising. */
@@ -132,11 +138,21 @@ function oneADay(heads: readonly Checkpoint[], main: Checkpoint): Checkpoint[] {
   return [...days.values()].filter(({ size }, at, all) => size > (all[at - 1]?.size ?? 0));
 }
 
+/** The words that are to be shown. Failure (2) where a line that is named isn't among these, or has none here. */
 function openingsOf(lines: readonly KeptLine[], from: number, open: ExportOptions["open"]): Opening[] {
-  return lines.flatMap(({ envelope }, at) => {
+  const isNamed = (index: number) => open instanceof Set && open.has(index);
+  for (const index of open instanceof Set ? open : []) {
+    if (lines[index - from]) continue;
+    const range = `${from} to ${from + lines.length - 1}`;
+    throw new Failure(EXIT.usage, `line ${index}, whose words are wanted, is not among those exported: ${range}`);
+  }
+  return lines.flatMap(({ line, envelope }, at) => {
     const index = from + at;
-    const isOpen = open === "all" || (open !== "none" && open.has(index));
-    return envelope && isOpen ? [{ index, envelope }] : [];
+    if (open !== "all" && !isNamed(index)) return [];
+    // What a server sent in their place is on the disk as well, and is nobody's words.
+    if (envelope && isOpenedBy(parseRoomLine(line)?.body ?? envelope, envelope)) return [{ index, envelope }];
+    if (open === "all") return [];
+    throw new Failure(EXIT.usage, `the words of line ${index} are not here: they were erased, or never came as signed`);
   });
 }
 
@@ -153,7 +169,8 @@ async function certificates(
   return await Promise.all([...wanted].map(async (fingerprint) => {
     const pem = fingerprint === own.fingerprint ? own.pem : await records.certificate(fingerprint);
     if (pem !== undefined) return pem;
-    throw new Failure(EXIT.unavailable, `the certificate ${fingerprint} is not at hand; go online in the room once`);
+    const mend = "where it was your own, name its folder with --certs, else go online in the room once";
+    throw new Failure(EXIT.unavailable, `the certificate ${fingerprint} is not at hand; ${mend}`);
   }));
 }
 

@@ -19,6 +19,9 @@
  * Everything is readable by its owner alone. Files grow at their end and are flushed before anybody is told; a torn end
  * is cut off when they are read. An opening is on the disk before its line: a line that is there has its words, unless
  * they were erased. Erasing writes the files that held the words anew without them. What is checked is `room_view.ts`.
+ *
+ * An export takes no lock and reads while another program writes: the lines before their words and the heads, so that
+ * no line lacks what was there for it, and whole rows alone.
  */
 
 import { type Bytes, encodeBase64, encodeUtf8, parseBase64 } from "./bytes.ts";
@@ -26,7 +29,7 @@ import { type Checkpoint, encodeCheckpoint, parseCheckpoint } from "./checkpoint
 import { PROGRAM } from "./config.ts";
 import type { Statement } from "./envelope.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { createPrivateFolder, exists, lockFile, shellWord, writeAtomically } from "./files.ts";
+import { createPrivateFolder, exists, lockFile, readTextFile, shellWord, writeAtomically } from "./files.ts";
 import { GroupCommit } from "./group_commit.ts";
 import { encodeJson, isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson } from "./json.ts";
 import { recoverLines } from "./line_file.ts";
@@ -129,6 +132,7 @@ export class RoomRecords implements ClientStore {
   #writing: Promise<unknown> = Promise.resolve();
   /** Held: two programs that write the same files would spoil them. */
   #lock: Deno.FsFile | undefined;
+  #open = StoredRoomRecord.open;
 
   private constructor(dir: string) {
     this.#dir = dir;
@@ -144,6 +148,20 @@ export class RoomRecords implements ClientStore {
       await records.#devices.open(parsePin, (pin) => records.#pins.push(pin));
       return records;
     });
+  }
+
+  /** For an export, while another program may be using them: rooms and certificates are read, and nothing is made. */
+  static async toRead(transcripts: string, server: string): Promise<RoomRecords> {
+    const records = new RoomRecords(`${transcripts}/rooms/${folderName(server)}`);
+    records.#open = StoredRoomRecord.toRead;
+    try {
+      for await (const _ of Deno.readDir(records.#dir)) break;
+      return records;
+    } catch (error) {
+      const [dir, isGone] = [records.#dir, error instanceof Deno.errors.NotFound];
+      const what = isGone ? `there is no ${dir}, where rooms would be kept` : `${dir} can't be read`;
+      throw new Failure(EXIT.usage, `${what}; name their server with --host, or their folder with --transcripts`);
+    }
   }
 
   /** The token alone, while another program may be using the rest. */
@@ -201,7 +219,7 @@ export class RoomRecords implements ClientStore {
     const known = this.#rooms.get(name);
     if (known) return known;
     if (!isRoomName(name)) throw new RangeError(`${name} is no room`);
-    const opening = StoredRoomRecord.open(`${this.#dir}/${name}`);
+    const opening = this.#open(`${this.#dir}/${name}`);
     this.#rooms.set(name, opening);
     opening.catch(() => this.#rooms.delete(name));
     return opening;
@@ -296,6 +314,14 @@ export class StoredRoomRecord implements RoomRecord {
     return record;
   }
 
+  /** The same of another program: what it holds is read when it is asked for, and nothing is made or cut. */
+  static async toRead(dir: string): Promise<StoredRoomRecord> {
+    const record = new StoredRoomRecord(dir);
+    const log = await readJson(`${dir}/log`);
+    if (isJsonObject(log)) record.#readLog(log);
+    return record;
+  }
+
   async #open(): Promise<void> {
     const log = await readJson(`${this.#dir}/log`);
     if (isJsonObject(log)) this.#readLog(log);
@@ -357,13 +383,17 @@ export class StoredRoomRecord implements RoomRecord {
   }
 
   async #readLines(): Promise<KeptLine[]> {
+    const texts = await rowsOf(this.#transcript.path); // first: a line that is there has its words
     const words = new Map<number, Bytes>();
     for (const row of await rowsOf(this.#openings.path)) {
       const opening = parseOpening(row);
-      if (opening) words.set(opening.index, opening.envelope);
+      if (!opening) {
+        const mend = `start ${PROGRAM} rooms once, which mends what a crash left`;
+        throw new Failure(EXIT.unavailable, `${this.#openings.path} is damaged; ${mend}`);
+      }
+      words.set(opening.index, opening.envelope);
     }
     const first = this.#base?.size ?? 0;
-    const texts = await rowsOf(this.#transcript.path);
     return texts.map((line, at) => ({ line, envelope: words.get(first + at) ?? null }));
   }
 
@@ -529,7 +559,7 @@ function parseLie(value: Json | undefined): { lie: Lie; reason: string } | undef
 }
 
 async function rowsOf(path: string): Promise<string[]> {
-  return (await Deno.readTextFile(path)).split("\n").slice(0, -1);
+  return (await readTextFile(path)).split("\n").slice(0, -1);
 }
 
 async function readJson(path: string): Promise<Json | undefined> {

@@ -74,6 +74,8 @@ export interface NewCode {
   readonly username: string;
   /** `invitation`: for somebody without an account; `device`: for a further certificate of one. */
   readonly kind: "invitation" | "device";
+  /** The one e-mail address that it lets in, as it is compared; `undefined` for any. */
+  readonly email: string | undefined;
   readonly expiresAt: number;
 }
 

@@ -276,8 +276,8 @@ export class RoomTables implements RoomStore {
   // Codes. One that is used up is gone.
 
   async addCode(code: NewCode): Promise<void> {
-    const { kind, username, expiresAt } = code;
-    const isNew = await this.#insert("codes", { hash: hash(code.hash), username, kind, expires_at: expiresAt });
+    const { kind, username, email = null, expiresAt } = code;
+    const isNew = await this.#insert("codes", { hash: hash(code.hash), username, email, kind, expires_at: expiresAt });
     if (!isNew) throw new Error("there is a code with this secret already");
   }
 
@@ -290,10 +290,12 @@ export class RoomTables implements RoomStore {
   }
 
   async #code(where: string, values: readonly SqlValue[]): Promise<Code | undefined> {
-    const row = await this.#row(`SELECT hash, username, kind, expires_at, issued_to FROM codes WHERE ${where}`, values);
+    const columns = "hash, username, email, kind, expires_at, issued_to";
+    const row = await this.#row(`SELECT ${columns} FROM codes WHERE ${where}`, values);
     return row && {
       hash: hex(row, "hash"),
       username: text(row, "username"),
+      email: row["email"] === null ? undefined : text(row, "email"),
       kind: row["kind"] === "device" ? "device" : "invitation",
       expiresAt: integer(row, "expires_at"),
       issuedTo: row["issued_to"] === null ? undefined : hex(row, "issued_to"),

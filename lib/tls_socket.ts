@@ -1,32 +1,38 @@
 /**
  * TLS of somebody who has nothing but a code: with one CA alone, or, to ask for that CA's certificate, with none.
  *
- *     const link = await connectPinned("chat.example", 5001, { timeout, maxQueued, authority });
+ *     const link = await connectPinned("chat.example", 5001, { timeout, maxQueued, authority, intermediates });
  *
  * `Deno.connectTls` trusts the system's CAs beside those that it is given, and shows nobody the server's certificate.
  * The secret of a code goes to who has a certificate of the code's own CA and to nobody else, so this goes over
- * `node:tls`: the handshake as there, and the certificate then checked again, for this host, up to this CA alone.
+ * `node:tls`: the handshake as there (in Deno 2.6 it trusts the system's CAs too), and the certificate then checked
+ * again, for this host, up to this CA alone.
+ *
+ * Where the server's certificate isn't of the CA itself, that needs the intermediates between the two. `node:tls` of
+ * Deno 2.6 doesn't show those of the handshake, and no `server_hello` has come yet: the secret travels before it. So
+ * they come out of the answer to `ca`, on a connection that proved nothing, and needn't: the handshake has proved the
+ * key of the leaf, and each step from the leaf to the code's CA is a signature that is checked here. Who answers `ca`
+ * with others, or with none, has a certificate refused that is good, and none taken that the CA doesn't vouch for.
  */
 
 import { connect as connectSocket, type TLSSocket } from "node:tls";
 import { type Bytes, concat } from "./bytes.ts";
 import { findPath } from "./certificate_path.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { type ByteStream, Link } from "./transport.ts";
+import { type ByteStream, type ConnectOptions, Link } from "./transport.ts";
 import { canonicalAddress, type Certificate, parseCertificate } from "./x509.ts";
 
 /** How {@link connectPinned} connects. */
-export interface PinnedOptions {
-  /** Milliseconds. */
-  readonly timeout: number;
-  readonly maxQueued: number;
+export interface PinnedOptions extends ConnectOptions {
   /** The one CA that is trusted. Without it anybody may answer: then nothing is said, or believed, that isn't public. */
   readonly authority?: Certificate;
+  /** What may stand between it and the server's certificate, from anywhere. */
+  readonly intermediates?: readonly Certificate[];
 }
 
 /** Connects to a host whose certificate that CA vouches for. Failure (5), or (4) where it doesn't. */
 export async function connectPinned(host: string, port: number, options: PinnedOptions): Promise<Link> {
-  const { timeout, authority, maxQueued } = options;
+  const { timeout, authority, intermediates = [], maxQueued } = options;
   const socket = connectSocket({
     host,
     port,
@@ -35,7 +41,7 @@ export async function connectPinned(host: string, port: number, options: PinnedO
   });
   try {
     await opened(socket, timeout);
-    if (authority) await checkCertificate(socket, host, authority);
+    if (authority) await checkCertificate(socket, intermediates, { host, authority });
     return new Link(new SocketStream(socket), maxQueued);
   } catch (error) {
     socket.destroy();
@@ -57,13 +63,15 @@ async function opened(socket: TLSSocket, timeout: number): Promise<void> {
 }
 
 /** The handshake has proved the key of this certificate; whether it is this CA's, and for this host, is told here. */
-async function checkCertificate(socket: TLSSocket, host: string, authority: Certificate): Promise<void> {
+async function checkCertificate(
+  socket: TLSSocket,
+  intermediates: readonly Certificate[],
+  { host, authority }: { readonly host: string; readonly authority: Certificate },
+): Promise<void> {
   const { raw } = socket.getPeerCertificate();
   if (!socket.authorized || !((raw as unknown) instanceof Uint8Array)) throw new Error("untrusted");
-  const path = await findPath([parseCertificate(new Uint8Array(raw))], { authorities: [authority], revocations: [] }, {
-    purpose: "server",
-    host,
-  });
+  const chain = [parseCertificate(new Uint8Array(raw)), ...intermediates];
+  const path = await findPath(chain, { authorities: [authority], revocations: [] }, { purpose: "server", host });
   const [problem] = path.problems(Date.now(), "current");
   if (problem !== undefined) throw untrusted(problem);
 }
@@ -71,7 +79,7 @@ async function checkCertificate(socket: TLSSocket, host: string, authority: Cert
 function untrusted(problem: string): Failure {
   return new Failure(
     EXIT.refused,
-    `certificate validation failed: ${problem}; nothing was sent; ask who sent you the code`,
+    `certificate validation failed: ${problem}; nothing was sent; ask whoever runs the server`,
   );
 }
 

@@ -123,12 +123,14 @@ export class Link {
   }
 }
 
+/** How long a connection may take to come about, in milliseconds, and how many bytes may wait for the peer to read. */
+export interface ConnectOptions {
+  readonly timeout: number;
+  readonly maxQueued: number;
+}
+
 /** Connects within a time. Failure (5) with what to do where that doesn't work. */
-export async function connect(
-  host: string,
-  port: number,
-  options: { timeout: number; maxQueued: number },
-): Promise<Link> {
+export async function connect(host: string, port: number, options: ConnectOptions): Promise<Link> {
   const signal = AbortSignal.timeout(options.timeout);
   try {
     const conn = await Deno.connect({ hostname: host, port, signal });
@@ -151,7 +153,7 @@ export async function connect(
 export async function connectTls(
   host: string,
   port: number,
-  options: { timeout: number; maxQueued: number; authorities: readonly string[] },
+  options: ConnectOptions & { readonly authorities: readonly string[] },
 ): Promise<Link> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => late.reject(new Error("late")), options.timeout);

@@ -156,6 +156,8 @@ CREATE TABLE codes (
   -- SHA-256 of the secret.
   hash BINARY(32) NOT NULL PRIMARY KEY,
   username VARCHAR(255) NOT NULL,
+  -- The one address that may register with it; NULL: any.
+  email VARCHAR(255),
   -- invitation, device
   kind VARCHAR(16) NOT NULL,
   expires_at BIGINT NOT NULL,
@@ -179,4 +181,4 @@ CREATE TABLE schema_version (
   applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-INSERT INTO schema_version (version) VALUES (1), (2), (3);
+INSERT INTO schema_version (version) VALUES (1), (2), (3), (4);

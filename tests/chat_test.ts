@@ -8,6 +8,7 @@ import { assert } from "./assert.ts";
 import { writeCertificates } from "./certificate_folder.ts";
 import {
   type Ended,
+  freePort,
   program,
   run,
   type RunningServer,
@@ -327,8 +328,9 @@ Deno.test({
 
 // ---- through pipes
 
-Deno.test("chat --json prints one event a line, and the verify command of its last one works", async () => {
-  await using world = await World.create();
+Deno.test("chat --json prints one event a line, over TLS too, and its last one verifies", async () => {
+  const tlsPort = freePort();
+  await using world = await World.create("--tls-port", String(tlsPort));
   const { status, events, stderr } = await world.pipe("ada", "hello\n\n//x\n/status\n/dance\nlast", "--json");
   assert.equal(status, 0, stderr);
   assert.equal(ofType(events, "acknowledged").length, 4, "the empty line too: here every line is one");
@@ -339,6 +341,11 @@ Deno.test("chat --json prints one event a line, and the verify command of its la
   const words = end.verify.split(" ");
   const verified = await run(words.slice(words.indexOf("verify")), { cwd: world.path });
   assert.equal(verified.status, 0, verified.stderr + verified.stdout);
+
+  const overTls = await world.pipe("ada", "hello", "--json", "--tls", "--tls-port", String(tlsPort));
+  assert.equal(overTls.status, 0, overTls.stderr);
+  assert.deepEqual(ofType(overTls.events, "connected").map(({ port, version }) => [port, version]), [[tlsPort, 2]]);
+  assert.equal(ofType(overTls.events, "acknowledged").length, 1);
 });
 
 Deno.test("chat sends three hundred lines from a pipe ahead of their acknowledgements, in order", async () => {
@@ -412,6 +419,9 @@ Deno.test("chat says in one sentence what its command line lacks, with status 2"
     const [args, file, sentence] of [
       [[], "", /--register or --login is needed/],
       [["--login", "--register"], "", /exclude each other/],
+      [["--login", "--tls", "--allow-v1"], "", /--tls and --allow-v1 exclude each other/],
+      [["--login", "--tls-port", "5001"], "", /--tls-port says where, --tls that it be over TLS/],
+      [["--login", "--tls", "--tls-port", "off"], "", /TLS_PORT is off/],
       [["--login"], "", /--email is needed/],
       [["--login", "--email", "ada"], "", /--email "ada" is refused: an e-mail address has [^.]* at most; see/],
       [["--login", "--email", "a@b", "--username", "ada"], "", /--username is for --register/],

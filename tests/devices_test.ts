@@ -5,8 +5,9 @@ import { countingRandom, handClock } from "./fixtures.ts";
 import { MemoryRoomStore } from "./memory_room_store.ts";
 
 const shown = (digit: string) => ({ fingerprint: digit.repeat(64), pem: `certificate ${digit}` });
-const ADA = { userId: 1, username: "user1" };
-const BOB = { userId: 2, username: "user2" };
+const ADA = { userId: 1, username: "user1", email: "user1@example.org" };
+const BOB = { userId: 2, username: "user2", email: "user2@example.org" };
+const INVITATION = { username: "user1", kind: "invitation", email: undefined } as const;
 
 function bench() {
   const store = new MemoryRoomStore();
@@ -33,21 +34,32 @@ async function refusal(run: Promise<unknown>): Promise<string> {
 
 Deno.test("an invitation brings one certificate, which registers its own name and no other, once", async () => {
   const { devices, issued } = bench();
-  const { code } = await devices.makeCode("user1", "invitation", 1_000);
+  const { code } = await devices.makeCode(INVITATION, 1_000);
   assert.equal(await devices.certify(code, "a"), "certificate a");
   assert.deepEqual(issued, ["user1"]);
   assert.equal(await refusal(devices.certify(code, "b")), "auth-failed");
-  assert.equal(await refusal(devices.checkRegistration(shown("a"), "user2")), "auth-failed");
-  assert.equal(await refusal(devices.checkRegistration(shown("a"), "USER1")), "taken");
+  assert.equal(await refusal(devices.checkRegistration(shown("a"), BOB)), "auth-failed");
+  assert.equal(await refusal(devices.checkRegistration(shown("a"), { ...ADA, username: "USER1" })), "taken");
   await devices.bind(shown("a"), ADA);
-  assert.equal(await refusal(devices.checkRegistration(shown("a"), "user1")), "auth-failed");
+  assert.equal(await refusal(devices.checkRegistration(shown("a"), ADA)), "auth-failed");
   assert.equal(await refusal(devices.checkLogin(shown("a"), ADA)), "taken");
   assert.equal(await refusal(devices.checkLogin(shown("a"), BOB)), "auth-failed");
 });
 
+Deno.test("a code for one e-mail address registers and enrols with that one alone; another costs nothing", async () => {
+  const { devices } = bench();
+  const { code } = await devices.makeCode({ ...INVITATION, email: ADA.email }, 1_000);
+  await devices.certify(code, "a");
+  const elsewhere = { ...ADA, email: "other@example.org" };
+  assert.equal(await refusal(devices.checkRegistration(shown("a"), elsewhere)), "auth-failed");
+  assert.equal(await refusal(devices.enrol(shown("a"), elsewhere, code)), "auth-failed");
+  assert.equal(await refusal(devices.checkRegistration(shown("a"), ADA)), "taken");
+  assert.equal(await refusal(devices.enrol(shown("a"), ADA, code)), "taken");
+});
+
 Deno.test("a code that has ended, or was never made, certifies nothing", async () => {
   const { devices, clock } = bench();
-  const { code } = await devices.makeCode("user1", "invitation", 1_000);
+  const { code } = await devices.makeCode(INVITATION, 1_000);
   clock.advance(1_001);
   assert.equal(await refusal(devices.certify(code, "a")), "auth-failed");
   assert.equal(await refusal(devices.certify(new Uint8Array(16), "a")), "auth-failed");
@@ -55,7 +67,7 @@ Deno.test("a code that has ended, or was never made, certifies nothing", async (
 
 Deno.test("a request that can't be signed leaves the code good", async () => {
   const { devices } = bench();
-  const { code } = await devices.makeCode("user1", "invitation", 1_000);
+  const { code } = await devices.makeCode(INVITATION, 1_000);
   assert.equal(await refusal(devices.certify(code, "not a request")), "bad-cert");
   assert.equal(await refusal(devices.certify(code, "a")), "taken");
 });
@@ -63,7 +75,7 @@ Deno.test("a request that can't be signed leaves the code good", async () => {
 Deno.test("a further device enrols with a code of its own account, once", async () => {
   const { devices } = bench();
   await devices.bind(shown("a"), ADA);
-  const { code } = await devices.makeCode("user1", "device", 1_000);
+  const { code } = await devices.makeCode({ ...INVITATION, kind: "device" }, 1_000);
   assert.equal(await refusal(devices.enrol(shown("b"), BOB, code)), "auth-failed");
   assert.equal(await refusal(devices.checkLogin(shown("b"), ADA)), "auth-failed");
   assert.equal(await refusal(devices.enrol(shown("a"), ADA, code)), "auth-failed", "which leaves the code good");

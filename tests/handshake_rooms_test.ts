@@ -2,6 +2,7 @@ import { assert } from "./assert.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import type { Channel } from "../lib/handshake_server.ts";
+import { identities } from "./fixtures.ts";
 import { Pair } from "./pair.ts";
 
 async function refusal(run: () => Promise<unknown>): Promise<string> {
@@ -98,6 +99,7 @@ Deno.test("somebody without a certificate gets the CA's on any port, and one of 
   await asking.run();
   const [event] = asking.clientEvents;
   assert.ok(event?.type === "authority" && event.pem.startsWith("-----BEGIN CERTIFICATE-----"));
+  assert.equal(event.chain, (await identities()).server.pem);
   assert.equal(asking.server.state, "ended");
 
   for (const channel of ["tls", "loopback", "plain"] as const) {

@@ -3,16 +3,20 @@
  */
 
 import { encodeHex } from "../lib/bytes.ts";
-import { parseCodeToken } from "../lib/code_token.ts";
+import { type Authority, createAuthority } from "../lib/ca.ts";
+import { makeIssuer, makePair } from "../lib/ca_folder.ts";
+import { encodeCodeToken, parseCodeToken } from "../lib/code_token.ts";
 import { encodeFrame } from "../lib/frame.ts";
 import { sha256 } from "../lib/hash.ts";
-import { loadIdentity } from "../lib/identity.ts";
+import { loadIdentity, loadIssuer, loadTrust } from "../lib/identity.ts";
 import type { RunningServer } from "../server.ts";
 import { assert } from "./assert.ts";
+import { writeCertificates } from "./certificate_folder.ts";
 import { type Ended, program, run, skipUnless, temporaryFolder } from "./environment.ts";
+import { authority, issuing, key } from "./fixtures.ts";
 import { startMariadb } from "./mariadb.ts";
 import { openTerminal } from "./pty.ts";
-import { certificates, withServer } from "./server.ts";
+import { withServer } from "./server.ts";
 
 let made: Promise<string> | undefined;
 
@@ -27,8 +31,18 @@ function operator(): Promise<string> {
   })();
 }
 
+/** Puts a server's pair below an issuing CA into a CERT_DIR, the issuing CA's certificate behind it. */
+async function certifyServer(dir: string, issuer: Authority): Promise<void> {
+  const files = { certificate: `${dir}/server_cert.pem`, key: `${dir}/server_private_key.pem` };
+  for (const path of Object.values(files)) await Deno.remove(path);
+  const request = { role: "server", name: "localhost", hosts: ["localhost", "127.0.0.1"] } as const;
+  await makePair(dir, issuer, request, { days: 30, bits: 2048, files });
+  await Deno.writeTextFile(files.certificate, issuer.certificate.pem, { append: true });
+}
+
 interface Login {
-  readonly email?: string;
+  /** That of the folder's name where this is left out; none where it is `undefined`. */
+  readonly email?: string | undefined;
   readonly password?: string;
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -65,9 +79,9 @@ class Place {
   join(
     folder: string,
     code: string,
-    { email = `${folder}@example.org`, ...login }: Login = {},
+    login: Login = {},
   ): Promise<Ended> {
-    return this.#asPerson(["join", code], folder, { email, ...login });
+    return this.#asPerson(["join", code], folder, { email: `${folder}@example.org`, ...login });
   }
 
   /** `invite --device`, as whoever has joined in that folder: with the token of before, or with the password. */
@@ -147,6 +161,33 @@ Deno.test("an invitation brings somebody in with nothing but its code, once", as
 
     assertSentence(await place.join("mallory", code), 4, /The code is wrong, was used, or has ended/);
     assertSentence(await place.join("alice", code), 2, /alice\/client_private_key\.pem is there already/);
+    const taken = await place.invite("bob", "--email", "alice@example.org");
+    assertSentence(taken, 2, /alice@example\.org is the address of another account here, alice/);
+  });
+});
+
+Deno.test("a code for an e-mail address registers with that one, unasked, and with no other", async () => {
+  await withPlace(async (place) => {
+    const invited = await place.invite("alice", "--email", "Alice@example.org");
+    const code = assertDone(invited);
+    assert.match(invited.stderr, /who uses it first is alice, with the address alice@example\.org and no other\.\n$/);
+    const token = parseCodeToken(code) ?? assert.fail(code);
+    assert.equal(token.email, "alice@example.org");
+
+    const other = "mallory@example.org";
+    assertSentence(await place.join("alice", code, { email: other }), 2, /is for alice@example\.org, not for mallory@/);
+    assertSentence(
+      await place.join("alice", code, { email: "nobody" }),
+      2,
+      /is for alice@example\.org, not for nobody/,
+    );
+    assert.deepEqual(place.files("alice"), []);
+    const { email: _, ...without } = token; // what a program could do that isn't this one
+    const refused = await place.join("alice", encodeCodeToken(without), { email: other });
+    assertSentence(refused, 4, /The code is for another e-mail address; register with the one it is for/);
+    const joined = await place.join("alice", code, { email: undefined });
+    assertDone(joined);
+    assert.match(joined.stderr, /^You are alice on localhost\..*\nNext: .* --email alice@example\.org /);
   });
 });
 
@@ -156,6 +197,7 @@ Deno.test("a code that was cut or mistyped, has ended, or is of another server's
     for (const wrong of [code.slice(0, -3), `${code.slice(0, -1)}${code.endsWith("A") ? "B" : "A"}`, "hello"]) {
       assertSentence(await place.join("alice", wrong), 2, /this is no whole code: it was cut or mistyped/);
     }
+    assertSentence(await run(["join", code, "localhost"], { cwd: place.dir }), 2, /the code comes last/);
     const ended = await place.code("bob", "--ttl", "1s");
     await new Promise((go) => setTimeout(go, 1_100));
     assertSentence(await place.join("bob", ended), 4, /has ended; ask for another/);
@@ -280,34 +322,83 @@ Deno.test({
 });
 
 Deno.test("a code's secret goes to nobody whom another CA vouches for, one that this machine trusts too", async () => {
-  await withPlace(async (place) => {
-    const other = await certificates();
-    const heard: string[] = [];
-    using listener = Deno.listenTls({
-      hostname: "127.0.0.1",
-      port: 0,
-      cert: Deno.readTextFileSync(`${other}/server_cert.pem`),
-      key: Deno.readTextFileSync(`${other}/server_private_key.pem`),
+  const other = temporaryFolder();
+  try {
+    const certs = `${other.path}/certs`;
+    await writeCertificates(certs);
+    await withPlace(async (place) => {
+      const direct = Deno.readTextFileSync(`${certs}/server_cert.pem`);
+      await assertRefused(place, "alice", { certs, shown: direct });
+      await makeIssuer(certs, await authority(), "Secure Chat issuing CA", { days: 30, bits: 2048 });
+      await certifyServer(certs, await loadIssuer(certs) ?? assert.fail("there is no issuing CA"));
+      const below = Deno.readTextFileSync(`${certs}/server_cert.pem`);
+      await assertRefused(place, "bob", { certs, shown: below });
+      await assertRefused(place, "carol", { certs, shown: Deno.readTextFileSync(`${place.certs}/issuing_cert.pem`) });
     });
-    const authority = Deno.readTextFileSync(`${place.certs}/ca_cert.pem`);
-    const posing = (async () => {
-      for await (const conn of listener) {
-        const buffer = new Uint8Array(4_096);
-        const size = await conn.read(buffer).catch(() => null);
-        if (size !== null) heard.push(new TextDecoder().decode(buffer.subarray(0, size)));
-        await conn.write(encodeFrame({ type: "ca", ca_cert: authority })).catch(() => {});
-        conn.close();
-      }
-    })().catch(() => {});
-    assert.ok("port" in listener.addr);
-    const code = await place.code("alice", "--port", String(listener.addr.port));
-    const ended = await place.join("alice", code, { env: { DENO_CERT: `${other}/ca_cert.pem` } });
-    listener.close();
-    await posing;
-    assertSentence(ended, 4, /certificate validation failed/);
-    assert.deepEqual(heard.map((text) => text.trim()), ['{"type":"ca"}']);
-    assert.deepEqual(place.files("alice").filter((name) => name.endsWith("_cert.pem")), []);
+  } finally {
+    other[Symbol.dispose]();
+  }
+});
+
+/** Somebody with the certificates of that folder, whom the machine trusts, answers to `ca` what the server would. */
+async function assertRefused(
+  place: Place,
+  name: string,
+  { certs, shown }: { readonly certs: string; readonly shown: string },
+): Promise<void> {
+  const heard: string[] = [];
+  using listener = Deno.listenTls({
+    hostname: "127.0.0.1",
+    port: 0,
+    cert: Deno.readTextFileSync(`${certs}/server_cert.pem`),
+    key: Deno.readTextFileSync(`${certs}/server_private_key.pem`),
   });
+  const authority = Deno.readTextFileSync(`${place.certs}/ca_cert.pem`);
+  const posing = (async () => {
+    for await (const conn of listener) {
+      const buffer = new Uint8Array(4_096);
+      const size = await conn.read(buffer).catch(() => null);
+      if (size !== null) heard.push(new TextDecoder().decode(buffer.subarray(0, size)));
+      await conn.write(encodeFrame({ type: "ca", ca_cert: authority, server_cert: shown })).catch(() => {});
+      conn.close();
+    }
+  })().catch(() => {});
+  assert.ok("port" in listener.addr);
+  const code = await place.code(name, "--port", String(listener.addr.port));
+  const ended = await place.join(name, code, { env: { DENO_CERT: `${certs}/ca_cert.pem` } });
+  listener.close();
+  await posing;
+  assertSentence(ended, 4, /certificate validation failed/);
+  assert.deepEqual(heard.map((text) => text.trim()), ['{"type":"ca"}']);
+  assert.deepEqual(place.files(name).filter((file) => file.endsWith("_cert.pem")), []);
+}
+
+Deno.test("a server whose certificate is of an issuing CA is joined, talked on, and gives device codes", async () => {
+  const own = temporaryFolder();
+  try {
+    const certs = `${own.path}/certs`;
+    await Deno.mkdir(certs);
+    for (const { name } of Deno.readDirSync(await operator())) {
+      await Deno.copyFile(`${await operator()}/${name}`, `${certs}/${name}`);
+    }
+    await certifyServer(certs, await loadIssuer(certs) ?? assert.fail("there is no issuing CA"));
+    const [root] = (await loadTrust(certs)).authorities;
+    const namesake = await createAuthority(root?.commonNames[0] ?? "", await key("ca"), issuing);
+    await Deno.writeTextFile(`${certs}/ca_cert.pem`, `${namesake.certificate.pem}${root?.pem}`);
+    await withPlace(async (place) => {
+      const code = await place.code("alice");
+      assert.equal(parseCodeToken(code)?.authority, root?.fingerprint);
+      const joined = await place.join("alice", code);
+      assertDone(joined);
+      assertDone(await place.device("alice", "token"));
+      const next = / rooms (--host localhost .*)\n$/.exec(joined.stderr)?.[1] ?? assert.fail(joined.stderr);
+      const stdin = '{"command":"create","room":"#ops"}\n{"command":"say","room":"#ops","text":"hello"}\n';
+      const rooms = await run(["rooms", "--json", ...next.split(" ")], { cwd: place.dir, stdin });
+      assert.match(assertDone(rooms), /"event":"line".*"text":"hello"/);
+    }, { certs });
+  } finally {
+    own[Symbol.dispose]();
+  }
 });
 
 Deno.test("a running server lets nobody in whose certificate from an invitation was revoked", async () => {
@@ -338,6 +429,11 @@ Deno.test("invite refuses what would make a code that serves nobody, in one sent
     }
     assertSentence(await place.invite("alice", "--port", "70000"), 2, /--port 70000 is not a port/);
     assertSentence(await place.invite("alice", "--host", "a b"), 2, /"a b" is not a host name/);
+    const without = await run(["invite", "alice", "--certs", place.dir], { cwd: place.dir });
+    assertSentence(without, 2, /there is no .*server_cert\.pem: invitations are made on the server's machine/);
+    await Deno.writeTextFile(`${place.dir}/server_cert.pem`, "none");
+    const damaged = await run(["invite", "alice", "--certs", place.dir], { cwd: place.dir });
+    assertSentence(damaged, 2, /server_cert\.pem cannot be used: there is no PEM certificate/);
     const elsewhere = ["--certs", place.certs, "--data", `${place.dir}/nowhere`];
     assertSentence(
       await run(["invite", "alice", ...port, ...elsewhere]),

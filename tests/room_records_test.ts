@@ -5,7 +5,9 @@ import { encodeEnvelope, type Statement } from "../lib/envelope.ts";
 import type { UnsentLine } from "../lib/room_member.ts";
 import { RoomRecords, StoredRoomRecord } from "../lib/room_records.ts";
 import type { Kept } from "../lib/room_view.ts";
+import { encodeOpening } from "../lib/room_receipt.ts";
 import { encodeLine } from "../lib/transcript.ts";
+import { runCommand, skipUnless } from "./environment.ts";
 
 const ORIGIN = `localhost/#ops/${"0".repeat(32)}`;
 
@@ -211,6 +213,48 @@ Deno.test("token, rooms, devices and certificates of a server are there again, f
     await again.close();
     assert.equal(again.dir, `${dir}/rooms/chat.example_5001`);
   });
+});
+
+Deno.test("while a program holds the records, others read the whole rows of a room, and change nothing", async () => {
+  await inFolder(async (dir) => {
+    const records = await RoomRecords.open(dir, "localhost");
+    const record = await records.room("#ops");
+    await record.pin(ORIGIN, "all");
+    const kept = [line(0), line(1), head(2), line(2), { type: "erasure", index: 1 } as const];
+    for (const one of kept) await record.keep(one);
+    const files = ["transcript.txt", "openings.txt", "checkpoints"].map((name) => `${record.dir}/${name}`);
+    for (const path of files) await Deno.writeTextFile(path, "5", { append: true });
+    const before = await Promise.all(files.map((path) => Deno.readTextFile(path)));
+    const reading = await (await RoomRecords.toRead(dir, "localhost")).room("#ops");
+    assert.deepEqual(reading.pinned, { origin: ORIGIN, history: "all" });
+    const { lines } = await reading.read();
+    assert.deepEqual(lines.map(({ envelope }) => envelope === null), [false, true, false]);
+    assert.deepEqual((await reading.checkpoints()).map(({ size }) => size), [2]);
+    assert.deepEqual(await Promise.all(files.map((path) => Deno.readTextFile(path))), before);
+    await Deno.writeTextFile(files[1] ?? "", "\n", { append: true });
+    await assert.rejects(reading.read(), /openings\.txt is damaged; start .* rooms once/);
+    await records.close();
+  });
+});
+
+Deno.test({
+  name: "a line that comes while a room is read is not shown without its words",
+  ...skipUnless("unix"),
+  fn: async () => {
+    await inFolder(async (dir) => {
+      await Deno.writeTextFile(`${dir}/transcript.txt`, `${line(0).line}\n`);
+      await Deno.writeTextFile(`${dir}/line`, `${line(1).line}\n`);
+      await Deno.writeTextFile(`${dir}/words`, encodeOpening({ index: 0, envelope: words("line 0") }));
+      await runCommand("mkfifo", ["openings.txt"], { cwd: dir });
+      // Opening a pipe waits for who reads it: only then the line comes.
+      const coming = runCommand("sh", ["-c", "exec 3>openings.txt; cat line >>transcript.txt; cat words >&3"], {
+        cwd: dir,
+      });
+      const { lines } = await (await StoredRoomRecord.toRead(dir)).read();
+      assert.equal((await coming).status, 0);
+      assert.deepEqual(lines.map(({ envelope }) => envelope === null), [false]);
+    });
+  },
 });
 
 Deno.test("two programs don't write the same records", async () => {

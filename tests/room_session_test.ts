@@ -1,5 +1,7 @@
 import { assert } from "./assert.ts";
 import { readConfig } from "../lib/config.ts";
+import { exportRoom } from "../lib/room_export.ts";
+import { encodeOpening } from "../lib/room_receipt.ts";
 import { RoomRecords } from "../lib/room_records.ts";
 import type { Wire } from "../lib/room_session.ts";
 import { SILENT } from "../lib/log.ts";
@@ -64,6 +66,8 @@ Deno.test("two people talk over TLS, and one of them shows to a stranger what wa
       [3, "text"],
       [5, "redact"],
     ]);
+    const erased = { folder: dir, open: new Set([4]) };
+    await assert.rejects(bob.session.exportRoom("#ops", erased), /the words of line 4 are not here: they were erased/);
     const proved = await ada.session.prove("#ops", 3, dir);
     const one = await verifyLineProof(await Deno.readTextFile(proved.path), trust);
     assert.equal(one.result, "valid");
@@ -76,6 +80,23 @@ Deno.test("two people talk over TLS, and one of them shows to a stranger what wa
     const files = await everyFile(`${dir}/ada`) + await everyFile(`${dir}/bob`);
     assert.ok(!files.includes("a word too much") && !files.includes(btoa("a word too much").slice(0, 16)));
     if (Deno.build.os !== "windows") assert.deepEqual(new Set(await everyMode(`${dir}/ada`)), new Set([0o600]));
+
+    // The files of ada, changed by somebody.
+    const room = `${dir}/ada/rooms/localhost/#ops`;
+    const { chain, ...pair } = await personIdentity("ada");
+    const identity = { ...pair, fingerprint: chain[0]?.fingerprint ?? "" };
+    const show = async (open: "all" | Set<number>) =>
+      await exportRoom(await RoomRecords.toRead(`${dir}/ada`, "localhost"), "#ops", {
+        ...{ identity, open, folder: dir, now: Date.now() },
+      });
+    const others = encodeOpening({ index: 2, envelope: new Uint8Array(40) });
+    await Deno.writeTextFile(`${room}/openings.txt`, others, { append: true });
+    const { openings } = await show("all");
+    assert.deepEqual((await Deno.readTextFile(openings ?? "")).match(/^\d+/gm), ["0", "1", "3", "5"]);
+    await assert.rejects(show(new Set([2])), /the words of line 2 are not here: .* or never came as signed/);
+    const lines = await Deno.readTextFile(`${room}/transcript.txt`);
+    await Deno.writeTextFile(`${room}/transcript.txt`, lines.replace(/^0/, "1"));
+    await assert.rejects(show("all"), /are not those of the signed heads beside them: a file was changed/);
   });
 });
 

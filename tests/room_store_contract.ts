@@ -459,13 +459,14 @@ export function testRoomStore(
   const code = (secret: string, fields: Partial<NewCode> = {}): NewCode => ({
     hash: fingerprint(secret),
     username: "Alice",
+    email: undefined,
     kind: "invitation",
     expiresAt: NOW + 1000,
     ...fields,
   });
 
   test("a code is found until its end, and the certificate that was issued with it leads to it", async (rooms) => {
-    const invitation = code("secret");
+    const invitation = code("secret", { email: "alice@example.org" });
     const device = code("other", { kind: "device", username: "bob", expiresAt: NOW + 50 });
     await rooms.addCode(invitation);
     await rooms.addCode(device);

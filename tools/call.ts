@@ -10,10 +10,12 @@ import { ClientConnection, type ClientEvent, PeerError } from "../lib/handshake_
 import type { SigningIdentity } from "../lib/handshake_server.ts";
 import { connectPinned } from "../lib/tls_socket.ts";
 import type { Link } from "../lib/transport.ts";
-import type { Certificate } from "../lib/x509.ts";
+import { type Certificate, parseCertificates } from "../lib/x509.ts";
 
 /** More than any question has. */
 const MAX_QUEUED = 65_536;
+/** As many as a CERT_DIR may trust. */
+const MAX_AUTHORITIES = 64;
 
 /** Where to call. */
 export interface Place {
@@ -21,6 +23,8 @@ export interface Place {
   readonly port: number;
   /** The CA of the server's certificate; without it anybody may answer. */
   readonly authority?: Certificate;
+  /** What may stand between the two: the chain of {@link askAuthorities}. */
+  readonly intermediates?: readonly Certificate[];
 }
 
 /** Who calls, and how patient they are, in milliseconds. */
@@ -42,21 +46,20 @@ const NOBODY: SigningIdentity = {
 export class Call implements Disposable {
   readonly connection: ClientConnection;
   readonly #link: Link;
-  readonly #place: Place;
+  readonly #host: string;
   readonly #caller: Caller;
 
-  private constructor(connection: ClientConnection, link: Link, place: Place, caller: Caller) {
+  private constructor(connection: ClientConnection, link: Link, host: string, caller: Caller) {
     this.connection = connection;
     this.#link = link;
-    this.#place = place;
+    this.#host = host;
     this.#caller = caller;
   }
 
   /** Connects. */
-  static async open(place: Place, caller: Caller): Promise<Call> {
-    const { host, port, authority } = place;
-    const options = { timeout: caller.handshakeTimeout, maxQueued: MAX_QUEUED };
-    const link = await connectPinned(host, port, authority ? { ...options, authority } : options);
+  static async open({ host, port, ...pin }: Place, caller: Caller): Promise<Call> {
+    const { authority } = pin;
+    const link = await connectPinned(host, port, { timeout: caller.handshakeTimeout, maxQueued: MAX_QUEUED, ...pin });
     const trust: Trust = { authorities: authority ? [authority] : [], revocations: [] };
     const connection = new ClientConnection({
       identity: caller.identity ?? NOBODY,
@@ -68,7 +71,7 @@ export class Call implements Disposable {
       random: (size) => crypto.getRandomValues(new Uint8Array(size)),
       send: (bytes) => link.send(bytes),
     });
-    return new Call(connection, link, place, caller);
+    return new Call(connection, link, host, caller);
   }
 
   /** Connects, and goes as far as the credentials. */
@@ -108,7 +111,7 @@ export class Call implements Disposable {
       const why = isLate ? `did not answer within ${time / 1000} s` : "closed the connection without an answer";
       throw new Failure(EXIT.unavailable, `the server ${why}; try again, or see that the address is right`);
     } catch (error) {
-      throw error instanceof PeerError ? error : failureOf(error, this.#place.host);
+      throw error instanceof PeerError ? error : failureOf(error, this.#host);
     } finally {
       clearTimeout(timer);
     }
@@ -140,6 +143,20 @@ function isOfType<T extends ClientEvent["type"]>(
   type: T,
 ): event is Extract<ClientEvent, { type: T }> {
   return event.type === type;
+}
+
+/** The CAs that a server says, and its certificate with intermediates, over a connection that proves nothing. */
+export async function askAuthorities(
+  { host, port }: Place,
+  caller: Caller,
+): Promise<{ readonly authorities: readonly Certificate[]; readonly chain: readonly Certificate[] }> {
+  using call = await Call.open({ host, port }, caller);
+  call.connection.askAuthority();
+  const { pem, chain } = await call.expect("authority");
+  return {
+    authorities: parseCertificates(pem, MAX_AUTHORITIES),
+    chain: chain === "" ? [] : parseCertificates(chain),
+  };
 }
 
 /** What a command ends with for what went wrong in a call. */

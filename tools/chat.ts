@@ -33,6 +33,7 @@ import {
 } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";
 import { askFor, passwordFor, usage } from "./asking.ts";
+import { tlsDialler } from "./tls.ts";
 
 const SPEC = {
   name: "chat",
@@ -41,11 +42,13 @@ const SPEC = {
 
 On a terminal everything that is missing is asked for, the password hidden. Elsewhere each line of standard input is
 sent as a message, and the password comes from the file that SECURECHAT_PASSWORD_FILE names; it is never a flag.
+It is plain TCP, with the protocol's own encryption alone; --tls puts TLS around it, at the server's TLS_PORT.
 In the chat: /help, /status, /receipt, /quit (or quit, or Ctrl-D); //x sends the text /x.
 
 Examples:
   securechat chat
   securechat chat --host chat.example.org --port 5000 --login --email ada@example.org
+  securechat chat --host chat.example.org --tls
   echo hello | SECURECHAT_PASSWORD_FILE=password.txt securechat chat --login --email ada@example.org --json
 
 Exit status: 0 ended with the server's receipt, verified; 1 that receipt is wrong or missing; 2 usage; 4 refused, by
@@ -61,6 +64,7 @@ either side; 5 the server can't be reached, is gone, or doesn't answer.`,
       describe:
         "take a server of protocol version 1, which doesn't prove who it is: somebody in the middle may pose as it",
     },
+    tls: { type: "boolean", describe: "connect over TLS, to TLS_PORT: version 2 alone" },
     json: { type: "boolean", describe: "print one JSON event a line; read lines from standard input" },
   },
 } as const;
@@ -71,6 +75,12 @@ type Options = ReturnType<typeof parseCommand<typeof SPEC.options>>["options"];
 export async function run(args: string[]): Promise<ExitStatus> {
   const { options, flags } = parseCommand(args, SPEC);
   const config = readConfig("chat", flags);
+  const { tls, "allow-v1": allowV1 } = options;
+  if (tls && allowV1) {
+    throw usage("chat", "--tls and --allow-v1 exclude each other: over TLS version 2 alone is spoken");
+  }
+  if (!tls && flags["tls-port"] !== undefined) throw usage("chat", "--tls-port says where, --tls that it be over TLS");
+  const where = tls ? tlsDialler("chat", config) : { port: config.SERVER_PORT };
   const identity = await loadIdentity(config.CERT_DIR, "client", {
     passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE,
   });
@@ -82,11 +92,11 @@ export async function run(args: string[]): Promise<ExitStatus> {
   try {
     return await chat({
       host: config.SERVER_HOST,
-      port: config.SERVER_PORT,
+      ...where,
       identity,
       trust: () => loadTrust(config.CERT_DIR),
       account,
-      allowV1: options["allow-v1"],
+      allowV1,
       handshakeTimeout: config.HANDSHAKE_TIMEOUT * 1000,
       answerTimeout: config.ANSWER_TIMEOUT * 1000,
       warnDays: config.CERT_WARN_DAYS,

@@ -9,6 +9,7 @@
 
 import { parseCommand } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
+import { shellWord } from "../lib/files.ts";
 import type { ShownEvent } from "../lib/room_text.ts";
 import { wantsColour, write } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";
@@ -129,7 +130,7 @@ interface Doing {
 
 /** Runs a command: what it prints. A Failure with its own words where its status isn't the expected one. */
 async function command(folder: string, args: readonly string[], doing: Doing = {}): Promise<string> {
-  const { told = args.join(" "), input = "", env = {}, status = EXIT.done } = doing;
+  const { told = args.map(shellWord).join(" "), input = "", env = {}, status = EXIT.done } = doing;
   tell(`$ securechat ${told}`);
   const child = start(folder, args, env);
   const writer = child.stdin.getWriter();
@@ -319,7 +320,7 @@ function isText(text: string): (event: ShownEvent) => boolean {
 async function exportRoom(folder: string, how: "closed" | "open"): Promise<string[]> {
   await Deno.mkdir(`${folder}/${how}`);
   const args = ["export", ROOM, `--${how}`, "--out", how];
-  const told = args.join(" ");
+  const told = args.map(shellWord).join(" ");
   const text = await command(folder, [...args, "--json", "--host", "localhost", ...filesOf("bob")], { told });
   const { receipt, transcript, openings } = JSON.parse(text);
   return [receipt, transcript, ...(openings === null ? [] : ["--openings", openings])];

@@ -24,9 +24,9 @@ const SPEC = {
   summary: "write a room's transcript, its receipt and openings, for others to verify",
   usage: `securechat export [FLAGS] ROOM
 
-The lines come from this client's files, so nothing is asked of the server. Without --from and --to these are all lines
-that a signed head covers. Without --closed or --only all words are shown; a closed export says who spoke when, and no
-word. ROOM is #NAME, or @alice,@bob for a conversation of two.
+The lines come from this client's files, while "rooms" is running or not, so nothing is asked of the server. Without
+--from and --to these are all lines that a signed head covers. Without --closed or --only all words are shown; closed,
+the files say who spoke when, and no word. ROOM is #NAME, or @alice,@bob for a conversation of two.
 
 Examples:
   securechat export '#ops'
@@ -36,7 +36,7 @@ Examples:
 Exit status: 0 written; 2 usage, or no such line is here; 5 no signed head covers the lines yet, or a file can't be
 written.`,
   settings: "export",
-  positionals: { min: 1, max: 1, names: "ROOM" },
+  positionals: { min: 1, max: 1, names: "ROOM ('#ops', in quotes)" },
   options: {
     from: { type: "string", value: "INDEX", describe: "the first line" },
     to: { type: "string", value: "INDEX", describe: "the line after the last" },
@@ -96,12 +96,8 @@ export async function fromRecords<T>(
   const { chain, pem, key } = await loadIdentity(config.CERT_DIR, "client", {
     passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE,
   });
-  const records = await RoomRecords.open(config.TRANSCRIPT_DIR, config.SERVER_HOST);
-  try {
-    return await work({ records, room, identity: { fingerprint: chain[0]?.fingerprint ?? "", pem, key } });
-  } finally {
-    await records.close();
-  }
+  const records = await RoomRecords.toRead(config.TRANSCRIPT_DIR, config.SERVER_HOST);
+  return await work({ records, room, identity: { fingerprint: chain[0]?.fingerprint ?? "", pem, key } });
 }
 
 function roomOf(name: string): string | undefined {
@@ -113,7 +109,7 @@ function roomOf(name: string): string | undefined {
 /** The index that a flag or an argument says. */
 export function indexOf(command: string, what: string, text: string): number {
   if (/^[0-9]{1,15}$/.test(text)) return Number(text);
-  throw usage(command, `${what} ${text} is not an index: a number from 0 is wanted`);
+  throw usage(command, `${what} "${text}" is not an index: a number from 0 is wanted`);
 }
 
 function indexes(flag: string, text: string): number[] {

@@ -9,18 +9,18 @@ import { instant } from "../lib/ca_folder.ts";
 import { type CommandSpec, type Config, databaseOf, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { Devices, INVITATION_LIFE } from "../lib/devices.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
-import { exists, readTextFile, shellWord } from "../lib/files.ts";
+import { exists, shellWord } from "../lib/files.ts";
 import { PeerError } from "../lib/handshake_client.ts";
-import { loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";
+import { loadChain, loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";
 import { encodeJson } from "../lib/json.ts";
-import { isUsername, normaliseEmail } from "../lib/names.ts";
+import { isUsername, normaliseEmail, usernameKey } from "../lib/names.ts";
 import { RoomRecords } from "../lib/room_records.ts";
 import { printable } from "../lib/text.ts";
-import type { Trust } from "../lib/certificate_path.ts";
-import { type Certificate, parseCertificates } from "../lib/x509.ts";
-import { openStore, tlsPort } from "../server.ts";
+import { findPath, type Trust } from "../lib/certificate_path.ts";
+import type { Certificate } from "../lib/x509.ts";
+import { type OpenStore, openStore, tlsPort } from "../server.ts";
 import { askFor, passwordFor, usage } from "./asking.ts";
-import { Call, type Caller, failureOf, type Place } from "./call.ts";
+import { askAuthorities, Call, type Caller, failureOf, type Place } from "./call.ts";
 import { hostOf, JSON_FLAG } from "./making.ts";
 
 const OPTIONS = {
@@ -29,7 +29,11 @@ const OPTIONS = {
     type: "boolean",
     describe: "ask the server for a code for a further device of one's own, good for 15 minutes",
   },
-  email: { type: "string", value: "ADDRESS", describe: "with --device: e-mail address of one's account" },
+  email: {
+    type: "string",
+    value: "ADDRESS",
+    describe: "the one e-mail address that NAME may register with; with --device: that of one's account",
+  },
   host: {
     type: "string",
     value: "HOST",
@@ -42,7 +46,8 @@ const OPTIONS = {
 const SPEC = {
   name: "invite",
   summary: "make the code that brings somebody in",
-  usage: `securechat invite NAME [--ttl TIME] [--host HOST] [--port PORT] [--certs DIR] [--data DIR] [--db URL]
+  usage: `securechat invite NAME [--email ADDRESS] [--ttl TIME] [--host HOST] [--port PORT] [--certs DIR] [--data DIR]
+                       [--db URL]
 securechat invite --device [--email ADDRESS] [--host HOST] [--port PORT] [--certs DIR]
 
 The first runs on the server's machine, while the server runs or not, with the server's settings. The code, one line on
@@ -51,7 +56,8 @@ securechat join HOST CODE. The second is run by who is in already, for another d
 
 Examples:
   securechat invite alice
-  securechat invite alice --ttl 7d --host chat.example.org --port 5001
+  securechat invite alice --email alice@example.org --ttl 7d
+  securechat invite alice --host chat.example.org --port 5001
   securechat invite --device --host chat.example.org --email alice@example.org`,
   options: OPTIONS,
   settings: "invite",
@@ -69,13 +75,14 @@ export async function run(args: string[]): Promise<ExitStatus> {
     ? await askDeviceCode(options, config, readConfig("chat", flags))
     : await makeInvitation(name, options, config);
   const code = encodeCodeToken(token);
-  const { host, port, authority, kind } = token;
+  const { host, port, authority, kind, email = null } = token;
   const until = instant(expires);
-  console.log(options.json ? encodeJson({ username, kind, code, host, port, authority, expires: until }) : code);
+  console.log(options.json ? encodeJson({ username, email, kind, code, host, port, authority, expires: until }) : code);
+  const address = email === null ? "" : `, with the address ${printable(email)} and no other`;
   console.error(
     (kind === "device" ? "On the other device:" : `To be sent to ${username}:`) +
       `\n  securechat join ${host} ${code}\nIt serves once, until ${until}, and is as secret as a password: ` +
-      `who uses it first is ${username}.`,
+      `who uses it first is ${username}${address}.`,
   );
   return EXIT.done;
 }
@@ -93,9 +100,7 @@ interface Made {
 const MAX_NAME = 56;
 
 async function makeInvitation(username: string, options: Options, config: Config): Promise<Made> {
-  if (options.device || options.email !== undefined) {
-    throw usage("invite", "NAME is for an invitation, --device and --email are for a further device of one's own");
-  }
+  if (options.device) throw usage("invite", "NAME is for an invitation, --device for a further device of one's own");
   if (!isUsername(username) || username.length > MAX_NAME) {
     throw usage(
       "invite",
@@ -104,20 +109,23 @@ async function makeInvitation(username: string, options: Options, config: Config
       }" is no username: it has 1 to ${MAX_NAME} ASCII letters, digits, dots, underscores or hyphens`,
     );
   }
+  const email = options.email === undefined ? undefined : await emailOf(options.email);
   const life = lifeOf(options.ttl);
   const where = await placeOf(options, config);
   await mustIssue(config);
   await mustBeServers(config);
   const store = await openStore(config);
   try {
+    if (email !== undefined) await mustBeFree(store, email, username);
     const devices = new Devices({
       store: store.rooms,
       issue: () => Promise.resolve(undefined),
       now: Date.now,
       random: (size) => crypto.getRandomValues(new Uint8Array(size)),
     });
-    const { code, expires } = await devices.makeCode(username, "invitation", life);
-    return { username, token: { ...where, kind: "invitation", secret: code }, expires };
+    const { code, expires } = await devices.makeCode({ username, kind: "invitation", email }, life);
+    const token = { ...where, kind: "invitation" as const, secret: code };
+    return { username, token: email === undefined ? token : { ...token, email }, expires };
   } finally {
     await store.close();
   }
@@ -144,7 +152,7 @@ async function placeOf(options: Options, config: Config): Promise<Pick<CodeToken
   const host = options.host === undefined
     ? names.find((name) => name !== "localhost") ?? "localhost"
     : hostOf(options.host);
-  const authority = authorityOf(chain, trust);
+  const authority = await authorityOf(chain, trust);
   if (!authority) {
     throw new Failure(
       EXIT.usage,
@@ -155,18 +163,19 @@ async function placeOf(options: Options, config: Config): Promise<Pick<CodeToken
 }
 
 async function serverIn(dir: string): Promise<{ chain: readonly Certificate[]; trust: Trust }> {
-  const trust = await loadTrust(dir);
   const path = pathIn(dir, "server_cert.pem");
-  const pem = await readTextFile(
+  const chain = await loadChain(
     path,
     `there is no ${path}: invitations are made on the server's machine; name its folder with --certs`,
   );
-  return { chain: parseCertificates(pem), trust };
+  return { chain, trust: await loadTrust(dir) };
 }
 
-/** The CA that a chain ends in. */
-function authorityOf(chain: readonly Certificate[], { authorities }: Trust): Certificate | undefined {
-  return authorities.find(({ subjectName }) => subjectName === chain.at(-1)?.issuerName);
+/** The CA to which the signatures of a chain lead. */
+async function authorityOf(chain: readonly Certificate[], trust: Trust): Promise<Certificate | undefined> {
+  const path = await findPath(chain, trust, { purpose: "server" });
+  const end = path.certificates(Date.now(), "current").at(-1);
+  return trust.authorities.find(({ fingerprint }) => fingerprint === end?.fingerprint);
 }
 
 function portOf({ port }: Options, config: Config): number {
@@ -207,6 +216,13 @@ async function mustBeServers(config: Config): Promise<void> {
   );
 }
 
+/** An address that is somebody else's would register nobody. */
+async function mustBeFree(store: OpenStore, email: string, username: string): Promise<void> {
+  const user = await store.findUser(email);
+  if (!user || usernameKey(user.username) === usernameKey(username)) return;
+  throw new Failure(EXIT.usage, `${email} is the address of another account here, ${user.username}; name another`);
+}
+
 // ---- for a further device
 
 async function askDeviceCode(options: Options, config: Config, chat: Config): Promise<Made> {
@@ -215,16 +231,19 @@ async function askDeviceCode(options: Options, config: Config, chat: Config): Pr
   }
   const dir = config.CERT_DIR;
   const identity = await loadIdentity(dir, "client", { passphraseFile: chat.SECURECHAT_KEY_PASSPHRASE_FILE });
-  const { authorities: [authority] } = await loadTrust(dir);
-  if (!authority) throw new RangeError("ca_cert.pem has a CA");
+  const trust = await loadTrust(dir);
   const host = options.host === undefined ? chat.SERVER_HOST : hostOf(options.host);
-  const place = { host, port: portOf(options, config), authority };
+  const port = portOf(options, config);
   const caller = {
     identity,
     handshakeTimeout: chat.HANDSHAKE_TIMEOUT * 1000,
     answerTimeout: chat.ANSWER_TIMEOUT * 1000,
   };
   try {
+    const { chain: intermediates } = await askAuthorities({ host, port }, caller);
+    const authority = await authorityOf(intermediates, trust) ?? trust.authorities[0];
+    if (!authority) throw new RangeError("ca_cert.pem has a CA");
+    const place = { host, port, authority, intermediates };
     const known = options.email === undefined ? await RoomRecords.tokenOf(chat.TRANSCRIPT_DIR, host) : undefined;
     const session = known && await resume(place, caller, known);
     const { call, username } = session ?? await logIn(place, caller, { email: options.email, chat });
@@ -233,7 +252,7 @@ async function askDeviceCode(options: Options, config: Config, chat: Config): Pr
     const { frame } = await call.expect("frame");
     if (frame.type !== "code") throw new Failure(EXIT.refused, "the server answered with something else than a code");
     await call.quit();
-    const token = { host, port: place.port, authority: authority.fingerprint, kind: "device" as const };
+    const token = { host, port, authority: authority.fingerprint, kind: "device" as const };
     return { username, token: { ...token, secret: frame.code }, expires: frame.expires };
   } catch (error) {
     throw failureOf(error, host);
@@ -259,13 +278,17 @@ async function resume(place: Place, caller: Caller, token: Bytes): Promise<Sessi
   }
 }
 
+function emailOf(given: string | undefined): Promise<string> {
+  return askFor("invite", { prompt: "E-mail: ", flag: "--email", given, parse: normaliseEmail });
+}
+
 /** With the password, asked before the connection is made: a server waits for nobody. */
 async function logIn(
   place: Place,
   caller: Caller,
   { email: given, chat }: { email: string | undefined; chat: Config },
 ): Promise<Session> {
-  const email = await askFor("invite", { prompt: "E-mail: ", flag: "--email", given, parse: normaliseEmail });
+  const email = await emailOf(given);
   const password = await passwordFor("invite", chat.SECURECHAT_PASSWORD_FILE, false);
   const call = await Call.openSession(place, caller);
   try {

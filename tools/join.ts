@@ -24,13 +24,14 @@ import { isUsername, normaliseEmail } from "../lib/names.ts";
 import { encodePrivateKey, publicKeyOf } from "../lib/private_key.ts";
 import { RoomRecords } from "../lib/room_records.ts";
 import { isTerminal } from "../lib/terminal.ts";
+import { printable } from "../lib/text.ts";
 import { type Certificate, parseCertificates } from "../lib/x509.ts";
 import { askFor, passwordFor } from "./asking.ts";
-import { Call, type Caller, failureOf, type Place } from "./call.ts";
+import { askAuthorities, Call, type Caller, failureOf, type Place } from "./call.ts";
 import { hostOf } from "./making.ts";
 
 const OPTIONS = {
-  email: { type: "string", value: "ADDRESS", describe: "e-mail address of the account" },
+  email: { type: "string", value: "ADDRESS", describe: "e-mail address of the account, where the code says none" },
   "no-chat": { type: "boolean", describe: "end when the account is there; without a terminal that is so in any case" },
 } as const;
 
@@ -42,8 +43,8 @@ const SPEC = {
 Checks that the server is the one that the code is of, makes a key on this machine, which it never leaves, has its
 certificate issued, and registers the name that the code was made for; or, with a code of "invite --device", adds this
 device to the account. HOST is needed only where the server has another name here than in the code. What was cut off goes
-on when the same command is run again. The password comes from the file that SECURECHAT_PASSWORD_FILE names, or is asked
-for.
+on when the same command is run again. The e-mail address is that of the code, where it was made for one. The password
+comes from the file that SECURECHAT_PASSWORD_FILE names, or is asked for.
 
 Examples:
   securechat join chat.example.org securechat-1.q6urq…
@@ -62,10 +63,17 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const config = readConfig("join", flags);
   const code = parseCodeToken(positionals.at(-1) ?? "");
   if (!code) {
+    const isFirst = positionals.length > 1 && parseCodeToken(positionals[0] ?? "") !== undefined;
     throw new Failure(
       EXIT.usage,
-      "this is no whole code: it was cut or mistyped; copy it again, all of it: it begins with securechat-1 and a dot",
+      isFirst
+        ? "the code comes last: securechat join HOST CODE"
+        : "this is no whole code: it was cut or mistyped; copy it again, all of it: it begins with securechat-1.",
     );
+  }
+  const isOther = options.email !== undefined && normaliseEmail(options.email) !== code.email;
+  if (code.email !== undefined && isOther) {
+    throw new Failure(EXIT.usage, `the code is for ${code.email}, not for ${options.email}; leave --email out`);
   }
   const host = positionals[1] === undefined ? code.host : hostOf(positionals[0] ?? "");
   const joining = await Joining.open(config, code, host);
@@ -74,9 +82,12 @@ export async function run(args: string[]): Promise<ExitStatus> {
     const email = await askFor("join", {
       prompt: "E-mail: ",
       flag: "--email",
-      given: options.email,
+      given: code.email ?? options.email,
       parse: normaliseEmail,
     });
+    if (code.email !== undefined && isTerminal()) {
+      console.error(`The code is for the e-mail address ${printable(email)}.`);
+    }
     const password = await passwordFor("join", config.SECURECHAT_PASSWORD_FILE, code.kind === "invitation");
     const leaf = await joining.certify();
     const welcome = await joining.enter({ email, password });
@@ -138,6 +149,7 @@ class Joining {
   /** Whether the certificate is there from an earlier run with this code. */
   readonly #goesOn: boolean;
   #authority: Certificate | undefined;
+  #intermediates: readonly Certificate[] = [];
 
   private constructor(config: Config, code: CodeToken, { host, goesOn }: { host: string; goesOn: boolean }) {
     this.#dir = config.CERT_DIR;
@@ -171,11 +183,9 @@ class Joining {
   /** Asks for the CA's certificate, over a connection that proves nothing, and compares it with the code. */
   async checkAuthority(): Promise<void> {
     const { host, port } = this.#place;
-    using call = await Call.open(this.#place, this.#caller);
-    call.connection.askAuthority();
-    const { pem } = await call.expect("authority");
-    const shown = parseCertificates(pem, MAX_AUTHORITIES);
+    const { authorities: shown, chain } = await askAuthorities(this.#place, this.#caller);
     this.#authority = shown.find(({ fingerprint }) => fingerprint === this.#code.authority);
+    this.#intermediates = chain;
     if (!this.#authority) {
       throw new Failure(
         EXIT.refused,
@@ -286,12 +296,9 @@ class Joining {
   }
 
   #trusted(): Place {
-    return { ...this.#place, authority: this.#known() };
+    return { ...this.#place, authority: this.#known(), intermediates: this.#intermediates };
   }
 }
-
-/** As many as a CERT_DIR may trust. */
-const MAX_AUTHORITIES = 64;
 
 function markIn(dir: string): string {
   return `${dir}/joining`;

@@ -19,8 +19,8 @@ const SPEC = {
   summary: "write one line of a room with all that proves it into one file",
   usage: `securechat prove [FLAGS] ROOM INDEX
 
-The line comes from this client's files, so nothing is asked of the server. INDEX is the number that stands before it in
-the room.
+The line comes from this client's files, while "rooms" is running or not, so nothing is asked of the server. INDEX is
+the number that stands before it in the room.
 
 Examples:
   securechat prove '#ops' 41
@@ -29,7 +29,7 @@ Examples:
 Exit status: 0 written; 2 usage, or no such line is here; 5 no signed head covers the line yet, or the file can't be
 written.`,
   settings: "export",
-  positionals: { min: 2, max: 2, names: "ROOM or INDEX" },
+  positionals: { min: 2, max: 2, names: "ROOM ('#ops', in quotes) or INDEX" },
   options: {
     closed: { type: "boolean", describe: "leave its words out" },
     out: { type: "string", value: "DIR", describe: "where the file goes; the current folder without it" },

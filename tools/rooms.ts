@@ -44,8 +44,9 @@ import {
   watchSize,
   write,
 } from "../lib/terminal.ts";
-import { connect, connectTls } from "../lib/transport.ts";
+import { connect } from "../lib/transport.ts";
 import { askFor, passwordFor, usage } from "./asking.ts";
+import { tlsDialler } from "./tls.ts";
 
 const SPEC = {
   name: "rooms",
@@ -108,17 +109,14 @@ function roomOf(text: string): string {
 const LOOPBACK = /^(?:localhost|127\.[0-9.]+|::1)$/;
 
 function dialler(config: Config, isPlain: boolean): () => Promise<Wire> {
-  const { SERVER_HOST: host, TLS_PORT: tlsPort, SERVER_PORT: port } = config;
-  const options = { timeout: config.HANDSHAKE_TIMEOUT * 1000, maxQueued: MAX_QUEUED };
-  if (isPlain) {
-    if (!LOOPBACK.test(host)) throw usage("rooms", "--plaintext is for a server on this machine alone");
-    return () => connect(host, port, options);
+  const { SERVER_HOST: host, SERVER_PORT: port } = config;
+  const how = { timeout: config.HANDSHAKE_TIMEOUT * 1000, maxQueued: MAX_QUEUED };
+  if (!isPlain) {
+    const { dial } = tlsDialler("rooms", config);
+    return () => dial(how);
   }
-  if (tlsPort === "off") throw usage("rooms", "TLS_PORT is off, and rooms need TLS");
-  return async () => {
-    const authorities = (await loadTrust(config.CERT_DIR)).authorities.map(({ pem }) => pem);
-    return await connectTls(host, tlsPort ?? port + 1, { ...options, authorities });
-  };
+  if (!LOOPBACK.test(host)) throw usage("rooms", "--plaintext is for a server on this machine alone");
+  return () => connect(host, port, how);
 }
 
 // ---- how it is shown
