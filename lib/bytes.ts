@@ -6,8 +6,6 @@
  * The types of time and randomness stand here too: below layer 5 nothing reads a clock or draws a number by itself.
  */
 
-import { Buffer } from "node:buffer";
-
 /** Bytes over a plain ArrayBuffer, as WebCrypto takes them. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -18,11 +16,16 @@ export type Clock = () => number;
 export type Random = (size: number) => Bytes;
 
 const utf8Encoder = new TextEncoder();
+const scratch = new Uint8Array(8_192);
 const utf8Decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** UTF-8 of a text; a lone surrogate becomes U+FFFD, so ask `isWellFormed` first where that matters. */
 export function encodeUtf8(text: string): Bytes {
-  return utf8Encoder.encode(text);
+  if (3 * text.length > scratch.length) return utf8Encoder.encode(text);
+  const { written } = utf8Encoder.encodeInto(text, scratch); // in a third of the time
+  const bytes = scratch.slice(0, written);
+  scratch.fill(0, 0, written); // it may be a secret
+  return bytes;
 }
 
 /** The text, a byte order mark kept as a character; `undefined` for what is not UTF-8. */
@@ -36,31 +39,27 @@ export function parseUtf8(bytes: Uint8Array): string | undefined {
 
 /** Base64 with padding. */
 export function encodeBase64(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
+  return bytes.toBase64();
 }
 
 /** The bytes, where `text` is exactly their base64. */
 export function parseBase64(text: string): Bytes | undefined {
-  if (text.length % 4 !== 0) return undefined;
-  let decoded: Buffer;
   try {
-    decoded = Buffer.from(text, "base64");
+    const bytes = Uint8Array.fromBase64(text, { lastChunkHandling: "strict" });
+    return text.length === 4 * Math.ceil(bytes.length / 3) ? bytes : undefined; // it passes over white space
   } catch {
-    return undefined; // Deno 2.6.10 throws for some texts, such as AAAAA===
+    return undefined;
   }
-  // Buffer skips what it doesn't know; writing the bytes again shows whether anything was skipped.
-  if (decoded.toString("base64") !== text) return undefined;
-  return new Uint8Array(decoded);
 }
 
 /** Lower-case hex. */
 export function encodeHex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
+  return bytes.toHex();
 }
 
 /** The bytes, where `text` is exactly their lower-case hex. */
 export function parseHex(text: string): Bytes | undefined {
-  return /^(?:[0-9a-f]{2})*$/.test(text) ? new Uint8Array(Buffer.from(text, "hex")) : undefined;
+  return /^(?:[0-9a-f]{2})*$/.test(text) ? Uint8Array.fromHex(text) : undefined;
 }
 
 /** One after the other. */
@@ -85,10 +84,17 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 /** An integer from 0 to 2^53 - 1 as 8 bytes, big-endian. */
 export function uint64(value: number): Bytes {
   const bytes = new Uint8Array(8);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, Math.floor(value / 2 ** 32));
-  view.setUint32(4, value % 2 ** 32);
+  writeUint64(bytes, 0, value);
   return bytes;
+}
+
+/** Writes an integer from 0 to 2^53 - 1 as 8 bytes, big-endian. */
+export function writeUint64(bytes: Uint8Array, at: number, value: number): void {
+  const [high, low] = [Math.floor(value / 2 ** 32), value % 2 ** 32];
+  for (let i = 0; i < 4; i++) {
+    bytes[at + i] = high >>> (24 - 8 * i);
+    bytes[at + 4 + i] = low >>> (24 - 8 * i);
+  }
 }
 
 /** The unsigned big-endian integer that the bytes spell. */
@@ -100,5 +106,5 @@ export function parseInteger(bytes: Uint8Array): bigint {
 export function encodeInteger(value: bigint, size: number): Bytes {
   const hex = value.toString(16);
   if (value < 0n || hex.length > 2 * size) throw new RangeError(`the integer does not fit into ${size} bytes`);
-  return new Uint8Array(Buffer.from(hex.padStart(2 * size, "0"), "hex"));
+  return Uint8Array.fromHex(hex.padStart(2 * size, "0"));
 }

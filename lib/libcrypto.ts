@@ -99,7 +99,9 @@ interface Modulus {
 
 class Libcrypto implements Engine {
   readonly #lib: Symbols;
+  // What the library writes to is moved out of the runtime's heap, which costs more than the copy for a caller.
   readonly #scratch = new Uint8Array(SCRATCH_SIZE);
+  readonly #hash = new Uint8Array(HASH_SIZE);
   /** The keys that are ready, by whose they are, in the order of their last use. */
   readonly #ready = new Map<Verify, NativeKey>();
   /** By their hex; there are two groups. */
@@ -124,10 +126,9 @@ class Libcrypto implements Engine {
       input.set(part, at);
       at += part.length;
     }
-    const hash = new Uint8Array(HASH_SIZE);
-    this.#lib.SHA256(input, BigInt(size), hash);
+    this.#lib.SHA256(input, BigInt(size), this.#hash);
     input.fill(0, 0, size); // what was hashed may be a secret
-    return hash;
+    return this.#hash.slice();
   }
 
   verifier(modulus: bigint, salt: number): Verify {
@@ -192,14 +193,15 @@ class Libcrypto implements Engine {
       if (lib.EVP_DecryptInit_ex(this.#cipher, lib.EVP_aes_128_cbc(), null, null, null) !== 1) throw failed();
     }
     const [cipher, length] = [this.#cipher, this.#length];
-    const plaintext = new Uint8Array(ciphertext.length);
+    const plaintext = ciphertext.length <= SCRATCH_SIZE ? this.#scratch : new Uint8Array(ciphertext.length);
     const isOpen = lib.EVP_DecryptInit_ex(cipher, null, null, plain(key), plain(iv)) === 1 &&
       lib.EVP_DecryptUpdate(cipher, plaintext, length, plain(ciphertext), ciphertext.length) === 1;
     if (!isOpen) throw failed();
     const end = length[0] ?? 0;
-    if (lib.EVP_DecryptFinal_ex(cipher, plaintext.subarray(end), length) === 1) {
-      return plaintext.slice(0, end + (length[0] ?? 0));
-    }
+    const isPadded = lib.EVP_DecryptFinal_ex(cipher, plaintext.subarray(end), length) === 1;
+    const opened = plaintext.slice(0, end + (length[0] ?? 0));
+    plaintext.fill(0, 0, ciphertext.length);
+    if (isPadded) return opened;
     lib.ERR_clear_error();
     return undefined;
   }

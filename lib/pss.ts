@@ -43,6 +43,8 @@ function encodedLength(modulusBits: number): number {
 /** An RSA public key with exponent 65537. */
 export class VerifyingKey {
   readonly #modulus: bigint;
+  /** The same, in as many bytes as a signature has. */
+  readonly #bytes: Bytes;
   readonly #bits: number;
   readonly #salt: number;
   readonly #engine: Verify | undefined;
@@ -51,22 +53,21 @@ export class VerifyingKey {
   constructor(modulus: bigint, salt?: number) {
     this.#modulus = modulus;
     this.#bits = modulus.toString(2).length;
+    this.#bytes = encodeInteger(modulus, Math.ceil(this.#bits / 8));
     this.#salt = salt ?? saltLength(this.#bits);
     this.#engine = engine()?.verifier(modulus, this.#salt);
   }
 
   /** The length that a signature must have, in bytes. */
   get signatureLength(): number {
-    return Math.ceil(this.#bits / 8);
+    return this.#bytes.length;
   }
 
   /** Whether the signature over `data` is good. */
   verify(signature: Uint8Array, data: Uint8Array): boolean {
-    if (signature.length !== this.signatureLength) return false;
-    const s = parseInteger(signature);
-    if (s >= this.#modulus) return false;
+    if (signature.length !== this.signatureLength || !isBelow(signature, this.#bytes)) return false;
     if (this.#engine) return this.#engine(signature, sha256(data));
-    const message = this.#power(s);
+    const message = this.#power(parseInteger(signature));
     const length = encodedLength(this.#bits);
     if (message >> BigInt(8 * length) !== 0n) return false;
     return this.#encodingHolds(encodeInteger(message, length), sha256(data));
@@ -96,6 +97,12 @@ export class VerifyingKey {
     const expected = sha256(ZEROS, messageHash, block.subarray(saltStart));
     return expected.every((byte, i) => byte === hash[i]);
   }
+}
+
+/** Whether a big-endian integer is less than another of as many bytes. */
+function isBelow(value: Uint8Array, bound: Uint8Array): boolean {
+  const at = value.findIndex((byte, i) => byte !== bound[i]);
+  return at >= 0 && (value[at] ?? 0) < (bound[at] ?? 0);
 }
 
 const ZEROS = new Uint8Array(8);

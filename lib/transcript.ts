@@ -10,7 +10,7 @@
  */
 
 import { hasBodyForm } from "./aes_cbc.ts";
-import { type Bytes, concat, encodeBase64, encodeHex, encodeUtf8, parseBase64, uint64 } from "./bytes.ts";
+import { type Bytes, encodeBase64, encodeHex, encodeUtf8, parseBase64, writeUint64 } from "./bytes.ts";
 import { RunningHash } from "./hash.ts";
 
 /** One accepted message. */
@@ -46,7 +46,11 @@ export function parseLine(text: string): TranscriptLine | undefined {
 
 /** What the signature of a message or a line is over: seqno and ts as 8 bytes big-endian, then the body (section 6). */
 export function messageInput(seqno: number, ts: number, body: Uint8Array): Bytes {
-  return concat(uint64(seqno), uint64(ts), body);
+  const input = new Uint8Array(16 + body.length);
+  writeUint64(input, 0, seqno);
+  writeUint64(input, 8, ts);
+  input.set(body, 16);
+  return input;
 }
 
 const LF = encodeUtf8("\n");
