@@ -34,7 +34,7 @@ import { Link, listen, listenTls } from "./lib/transport.ts";
 import { parseCertificates } from "./lib/x509.ts";
 import { findPath, type Trust } from "./lib/certificate_path.ts";
 
-/** How often rows that wait for the database are tried again, in milliseconds. */
+/** How often rows that wait for the database are tried again, and renewed certificates and closed logs looked for, in milliseconds. */
 const DRAIN_INTERVAL = 1_000;
 /** How often tokens and codes that have ended are dropped: an hour, in milliseconds. */
 const SWEEP_INTERVAL = 3_600_000;
@@ -269,6 +269,7 @@ class Server implements RunningServer {
   readonly #accepting: Promise<void>;
   #acceptingTls: Promise<void>;
   #takingUp: Promise<void> | undefined;
+  #dropping: Promise<void> | undefined;
   #sweepAt = 0;
   #stopping: Promise<void> | undefined;
 
@@ -284,6 +285,7 @@ class Server implements RunningServer {
       void this.#drain();
       void this.#sweep();
       this.#takingUp ??= this.#takeUpCertificate().finally(() => this.#takingUp = undefined);
+      this.#dropping ??= this.#dropClosedLogs().finally(() => this.#dropping = undefined);
     }, DRAIN_INTERVAL);
     this.tlsPort = tls && portOf(tls);
     this.#accepting = this.#accept(plain);
@@ -316,6 +318,18 @@ class Server implements RunningServer {
       await this.#shared.store.rooms.dropExpired(now());
     } catch (error) {
       this.#shared.log.warn("ended tokens and codes could not be dropped", { reason: messageOf(error) });
+    }
+  }
+
+  /** Logs that `securechat room close` has closed. */
+  async #dropClosedLogs(): Promise<void> {
+    const { hub, log } = this.#shared;
+    try {
+      for (const origin of await hub.dropClosed()) log.warn("a room's log was closed", { origin });
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) {
+        log.error("closed logs can't be looked for", { reason: messageOf(error) });
+      }
     }
   }
 
@@ -384,6 +398,7 @@ class Server implements RunningServer {
     await Promise.all([this.#accepting, this.#acceptingTls]);
     deadlines.stop();
     await hub.settled();
+    await this.#dropping;
     this.#timers.stop();
     await this.#drain();
     spool.close();
