@@ -673,9 +673,7 @@ const OBJECTIONS = {
 const READ_ONLY = "the room is read-only until the log is closed with: securechat room close";
 
 /** What members read of one that was closed. */
-const CLOSED =
-  "The server's operator has closed this room's log. Its lines stay good as evidence; who joins now begins " +
-  "a new log.";
+const CLOSED = "The server's operator has closed this room's log: it takes no more lines, and stays good as evidence.";
 
 function readOnly(): ProtocolError {
   return new ProtocolError(

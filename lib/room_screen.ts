@@ -216,6 +216,9 @@ export class RoomScreen {
         return this.#change(event.room, event.index, { bad: event.reason, unchecked: false });
       case "erased":
         return this.#change(event.room, event.index, { erased: true, statement: null, text: null });
+      case "forgotten":
+        this.#rooms.delete(event.room); // another log may be joined under this name
+        return this.#note(this.#here, explain(event));
       case "left":
         this.#room(event.room).isConsented = false;
         return this.#note(this.#room(event.room), explain(event), true);
