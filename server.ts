@@ -16,6 +16,7 @@ import { Conversation, messageOf, type Shared } from "./lib/conversation.ts";
 import { Deadlines } from "./lib/deadline.ts";
 import { Devices, type Issue } from "./lib/devices.ts";
 import { EXIT, Failure, ProtocolError } from "./lib/errors.ts";
+import { exists } from "./lib/files.ts";
 import { encodeError } from "./lib/frame.ts";
 import type { SigningIdentity } from "./lib/handshake_server.ts";
 import { Hub } from "./lib/hub.ts";
@@ -223,6 +224,18 @@ export async function openStore(config: Config): Promise<OpenStore> {
   const database = databaseOf(config);
   if (database.kind === "sqlite") return await (await import("./lib/store_sqlite.ts")).openSqliteStore(config.DATA_DIR);
   return await (await import("./lib/store_mysql.ts")).openMysqlStore(database);
+}
+
+/** The database of a server that is there, for who works beside it: a new, empty one would serve nobody. */
+export async function openServersStore(config: Config): Promise<OpenStore> {
+  const path = `${config.DATA_DIR}/securechat.db`;
+  if (databaseOf(config).kind === "sqlite" && !await exists(path)) {
+    throw new Failure(
+      EXIT.usage,
+      `there is no ${path}: name the server's folder with --data, or start the server once: ${PROGRAM} serve`,
+    );
+  }
+  return await openStore(config);
 }
 
 /** Closes the sessions that a crash left open, with what their journals say. */
