@@ -147,12 +147,11 @@ export class RoomClient {
     if (!link || !this.#wanted.has(room)) return;
     try {
       const member = await this.#member(room);
-      if (member.view?.lie) return; // it stays among the rooms, so that the lie is told again, until it is forgotten
       await member.enter(false);
       if (link === this.#link && !member.isIn) this.#want(room, false);
     } catch (error) {
       if (!(error instanceof RequestRefused)) throw error;
-      if (this.#ready.get(room)?.view?.lie) return;
+      if (this.#ready.get(room)?.view?.lie) return; // it stays among the rooms: the lie is told until it is forgotten
       if (link !== this.#link || !this.#link) return; // it comes back with the next session
       if (error.errorType === "server-error") {
         return void this.#options.later(RETRY_AFTER, () => void this.#comeBack(room));

@@ -329,12 +329,15 @@ Deno.test("who has a new certificate signs anew what the old one had not brought
 Deno.test("who is in a room whose log is closed is told, and comes into the next log once the old is forgotten", async () => {
   const { bench, ada, bob } = await pair();
   await ada.rooms.post("#ops", text("the old log"));
+  await ada.rooms.join("@ada,@bob");
   await bench.settle();
   const old = ada.rooms.view("#ops")?.checkpoint;
   await assert.rejects(ada.rooms.forget("#ops"), /The record of #ops is good: .* leave it with \/part/);
   await assert.rejects(ada.rooms.forget("#none"), /There is nothing of #none here/);
   await bob.cut(bench); // he is away when it happens
-  await bench.store.closeLog((await ada.store.room("#ops")).pinned?.origin ?? "", 1);
+  for (const room of ["#ops", "@ada,@bob"]) {
+    await bench.store.closeLog((await ada.store.room(room)).pinned?.origin ?? "", 1);
+  }
   await bench.hub.dropClosed();
   await bench.settle();
   assert.match(ada.of("left")[0]?.reason ?? "", /The server's operator has closed this room's log/);
@@ -342,6 +345,11 @@ Deno.test("who is in a room whose log is closed is told, and comes into the next
   const gone = /The server has the log of this room no more: .* \/forget #ops puts its record aside/;
   await assert.rejects(ada.rooms.post("#ops", text("still here?")), gone);
   await assert.rejects(ada.rooms.join("#ops"), gone);
+  await assert.rejects(
+    ada.rooms.join("@ada,@bob"),
+    /the log of this room no more/,
+    "though a join would begin another",
+  );
   await ada.cut(bench);
   await ada.connect(bench);
   await assert.rejects(ada.rooms.create("#ops", OPEN), /a log of #ops already: .* \/forget #ops comes first/);

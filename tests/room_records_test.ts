@@ -139,14 +139,17 @@ Deno.test("a room's record that is put aside is kept whole beside the new one, h
       const record = await records.room("#ops");
       assert.deepEqual([record.pinned, record.unsent, (await record.read()).lines.length], [undefined, [], 0]);
       await record.pin(ORIGIN, "all");
-      const kept = record.keep(line(0, `log ${n}`)); // it is written before it is moved
+      const kept = record.keep(line(0, `log ${n}`));
+      void record.keep({ type: "lie", lie: "fork", reason: "two logs", heads: [] }); // written before it is moved
       assert.equal(await records.putAside("#ops"), `${records.dir}/#ops~${n}`);
       await kept;
     }
     await records.close();
     for (const n of [1, 2]) {
       const aside = await StoredRoomRecord.open(`${records.dir}/#ops~${n}`);
-      assert.deepEqual((await aside.read()).lines, [{ line: line(0).line, envelope: words(`log ${n}`) }]);
+      const { lines, lie } = await aside.read();
+      assert.deepEqual(lines, [{ line: line(0).line, envelope: words(`log ${n}`) }]);
+      assert.equal(lie?.lie, "fork");
       await aside.close();
     }
   });
