@@ -135,7 +135,10 @@ Deno.test("a database restored from a backup: its room is read-only until it is 
   assert.notEqual((await records.room("#ops")).pinned?.origin, origin);
   await records.close();
   const { stdout } = await place.room("list");
-  assert.match(stdout, /^#ops  4 lines  closed since \S+  localhost\/#ops\/[0-9a-f]{32}\n#ops  4 lines  open {27}/);
+  assert.match(
+    stdout,
+    /^#ops {2}4 lines {2}closed since \S+ {2}localhost\/#ops\/[0-9a-f]{32}\n#ops {2}4 lines {2}open {27}/,
+  );
 });
 
 Deno.test("room says in one sentence what it can't list or close", async () => {
