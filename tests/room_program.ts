@@ -88,6 +88,7 @@ const ENVIRONMENT = { SECURECHAT_PASSWORD_FILE: "password", TERM: "dumb" };
 /** A program whose lines are read as they come. */
 export class Client implements AsyncDisposable {
   readonly lines: string[] = [];
+  readonly #events: ShownEvent[] = [];
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
   readonly #read: Promise<void>;
@@ -113,8 +114,10 @@ export class Client implements AsyncDisposable {
     }
   }
 
-  get events(): ShownEvent[] {
-    return this.lines.map((line) => JSON.parse(line));
+  /** Of a client that speaks JSON. */
+  get events(): readonly ShownEvent[] {
+    for (const line of this.lines.slice(this.#events.length)) this.#events.push(JSON.parse(line));
+    return this.#events;
   }
 
   async type(line: string | object): Promise<void> {
