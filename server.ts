@@ -35,7 +35,7 @@ import { Link, listen, listenTls } from "./lib/transport.ts";
 import { parseCertificates } from "./lib/x509.ts";
 import { findPath, type Trust } from "./lib/certificate_path.ts";
 
-/** How often rows that wait for the database are tried again, and renewed certificates and closed logs looked for, in milliseconds. */
+/** How often waiting audit rows are tried again, and renewed certificates and closed logs looked for: milliseconds. */
 const DRAIN_INTERVAL = 1_000;
 /** How often tokens and codes that have ended are dropped: an hour, in milliseconds. */
 const SWEEP_INTERVAL = 3_600_000;

@@ -3,8 +3,8 @@
  * from then on, and what the verifier says of what it has. Every liar signs with the server's own key what it needs to.
  */
 
-import { encrypt } from "../lib/aes_cbc.ts";
-import { encodeBase64 } from "../lib/bytes.ts";
+import { decrypt, encrypt } from "../lib/aes_cbc.ts";
+import { type Bytes, encodeBase64, parseBase64 } from "../lib/bytes.ts";
 import { isCheckpointSigned, parseCheckpoint, signCheckpoint } from "../lib/checkpoint.ts";
 import { encodeEnvelope } from "../lib/envelope.ts";
 import { isJsonObject, type JsonObject, member, parseJson } from "../lib/json.ts";
@@ -42,7 +42,7 @@ function swapped(at: number, isSigned: boolean): Liar {
 /** A lie, in a room of its own. `at`: the index of ada's "one"; cem's "two" and ada's "three" come after it. */
 interface Case {
   readonly lie: Lie;
-  readonly liar: (at: number, folder: string) => Liar;
+  readonly liar: (at: number, data: string) => Liar;
   /** The texts that were shown before and stay. */
   readonly kept: readonly string[];
   /** What an export shows of them: what a head covers that is of these lines. */
@@ -81,7 +81,12 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   "#changed": {
     lie: "changed line",
-    liar: (at) => (frame) => [posted(frame, at) ? { ...frame, body: encodeBase64(new Uint8Array(64)) } : frame],
+    liar: (at, data) => async (frame, shown) => {
+      if (!posted(frame, at)) return [frame];
+      const key = await roomKey(frame, shown.origin, data);
+      const words = decrypt(key, parseBase64(String(frame.body)) ?? assert.fail()) ?? assert.fail();
+      return [{ ...frame, body: encodeBase64(encrypt(key, new Uint8Array(16), words)) }]; // the same words in other bytes
+    },
     kept: ["before"],
   },
   "#redated": {
@@ -104,8 +109,8 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   "#invented": {
     lie: "invented line",
-    liar: (at, folder) => async (frame, shown) => {
-      if (posted(frame, at)) return [await invented(frame, shown, folder)];
+    liar: (at, data) => async (frame, shown) => {
+      if (posted(frame, at)) return [await invented(frame, shown, data)];
       return [headOf(frame) > at ? await shown.head(headOf(frame)) : frame];
     },
     kept: ["before"],
@@ -124,14 +129,19 @@ const CASES: Readonly<Record<string, Case>> = {
 /** A line of ada's in a room where the server is honest. */
 let elsewhere: WireFrame | undefined;
 
-/** In place of a line another of the same author, made with all that a server has: everything but the author's key. */
-async function invented(frame: WireFrame, shown: ShownLog, data: string): Promise<WireFrame> {
-  const { origin } = shown;
+/** The key under which a line's body is: the server has it. */
+async function roomKey(frame: WireFrame, origin: string, data: string): Promise<Bytes> {
   const store = await openSqliteStore(data);
   const [epoch] = await store.rooms.epochs(origin, frame.epoch as number, 1);
   await store.close();
   const wrap = new AesKeyWrap(await loadRoomKey(data), (size) => new Uint8Array(size));
-  const key = epoch && wrap.unwrap(epoch.wrappedKey, `${origin} epoch ${epoch.epoch}`) || assert.fail();
+  return epoch && wrap.unwrap(epoch.wrappedKey, `${origin} epoch ${epoch.epoch}`) || assert.fail();
+}
+
+/** In place of a line another of the same author, made with all that a server has: everything but the author's key. */
+async function invented(frame: WireFrame, shown: ShownLog, data: string): Promise<WireFrame> {
+  const { origin } = shown;
+  const key = await roomKey(frame, origin, data);
   const { size, root } = parseCheckpoint(await shown.head(frame.index as number)) ?? assert.fail();
   const statement = { kind: "text", text: "I resign" } as const;
   const envelope = encodeEnvelope({ room: "#invented", seen: { size, root }, statement, salt: new Uint8Array(16) });
@@ -271,15 +281,12 @@ Deno.test("a server that lies on the wire is caught by the name of its lie, in t
   for (const [room, { lie, kept }] of cases) {
     assert.deepEqual(lies(bob, room), [lie], room);
     assert.deepEqual(texts(bob, room), kept, room);
-    const [said, asked] = await ask(bob, [{ command: "say", room, text: "really?" }, {
-      command: "history",
-      room,
-      count: 99,
-    }]);
+    const asked = [{ command: "say", room, text: "really?" }, { command: "history", room, count: 99 }];
+    const [said, answer] = await ask(bob, asked);
     assert.match(said ?? "", NOT_TRUSTED, room);
-    assert.equal(asked, "done");
-    const history = ofType(bob, "history").findLast((event) => event.room === room);
-    assert.deepEqual(history?.lines.flatMap(({ kind, text }) => kind === "text" ? [text] : []), kept, room);
+    assert.equal(answer, "done");
+    const history = ofType(bob, "history").at(-1)?.lines ?? [];
+    assert.deepEqual(history.flatMap(({ kind, text }) => kind === "text" ? [text] : []), kept, room);
   }
   assert.deepEqual(await ask(bob, [{ command: "say", room: "#honest", text: "still here" }]), ["done"]);
   await ada.until((person) => person.texts("#honest").includes("still here"));
@@ -294,6 +301,9 @@ Deno.test("a server that lies on the wire is caught by the name of its lie, in t
   }
   const [more] = await ask(bob, [{ command: "export", room: "#swapped", to: at + 2 }]);
   assert.match(more ?? "", /no signed head covers line 5 of #swapped/);
+  await crew.covered(rooms, at + 4);
+  await ask(bob, [{ command: "who", room: "#honest" }, ...cases.map(([room]) => ({ command: "head", room }))]);
+  for (const { room, size } of ofType(bob, "head")) assert.ok(size <= at + 2, `${room} takes no later head`);
   assert.equal(await bob.end(), 0);
 
   front.reform();
