@@ -126,6 +126,7 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   serve: { summary: "run the chat server", load: () => import("./tools/serve.ts") },
   invite: { summary: "make the code that brings somebody in", load: () => import("./tools/invite.ts") },
+  room: { summary: "list the logs of the server's rooms, and close one", load: () => import("./tools/room.ts") },
   join: {
     summary: "come in with a code: make a key, get its certificate, register",
     load: () => import("./tools/join.ts"),

@@ -17,6 +17,7 @@ import { Conversation, messageOf, type Shared } from "./lib/conversation.ts";
 import { Deadlines } from "./lib/deadline.ts";
 import { Devices, type Issue } from "./lib/devices.ts";
 import { EXIT, Failure, ProtocolError } from "./lib/errors.ts";
+import { exists } from "./lib/files.ts";
 import { encodeError } from "./lib/frame.ts";
 import type { SigningIdentity } from "./lib/handshake_server.ts";
 import { Hub } from "./lib/hub.ts";
@@ -35,7 +36,7 @@ import { Link, listen, listenTls, portOf } from "./lib/transport.ts";
 import { parseCertificates } from "./lib/x509.ts";
 import { findPath, type Trust } from "./lib/certificate_path.ts";
 
-/** How often rows that wait for the database are tried again, in milliseconds. */
+/** How often waiting audit rows are tried again, and renewed certificates and closed logs looked for: milliseconds. */
 const DRAIN_INTERVAL = 1_000;
 /** How often tokens and codes that have ended are dropped: an hour, in milliseconds. */
 const SWEEP_INTERVAL = 3_600_000;
@@ -227,6 +228,18 @@ export async function openStore(config: Config): Promise<OpenStore> {
   return await (await import("./lib/store_mysql.ts")).openMysqlStore(database);
 }
 
+/** The database of a server that is there, for who works beside it: a new, empty one would serve nobody. */
+export async function openServersStore(config: Config): Promise<OpenStore> {
+  const path = `${config.DATA_DIR}/securechat.db`;
+  if (databaseOf(config).kind === "sqlite" && !await exists(path)) {
+    throw new Failure(
+      EXIT.usage,
+      `there is no ${path}: name the server's folder with --data, or start the server once: ${PROGRAM} serve`,
+    );
+  }
+  return await openStore(config);
+}
+
 /** Closes the sessions that a crash left open, with what their journals say. */
 async function closeInterrupted({ store, audit, log, journals }: Pick<Shared, "store" | "audit" | "log" | "journals">) {
   const unfinished = await store.unfinishedSessions().catch((error) => {
@@ -267,6 +280,7 @@ class Server implements RunningServer {
   readonly #accepting: Promise<void>;
   #acceptingTls: Promise<void>;
   #takingUp: Promise<void> | undefined;
+  #dropping: Promise<void> | undefined;
   #sweepAt = 0;
   #stopping: Promise<void> | undefined;
 
@@ -282,6 +296,7 @@ class Server implements RunningServer {
       void this.#drain();
       void this.#sweep();
       this.#takingUp ??= this.#takeUpCertificate().finally(() => this.#takingUp = undefined);
+      this.#dropping ??= this.#dropClosedLogs().finally(() => this.#dropping = undefined);
     }, DRAIN_INTERVAL);
     this.tlsPort = tls && portOf(tls);
     this.#accepting = this.#accept(plain);
@@ -314,6 +329,18 @@ class Server implements RunningServer {
       await this.#shared.store.rooms.dropExpired(now());
     } catch (error) {
       this.#shared.log.warn("ended tokens and codes could not be dropped", { reason: messageOf(error) });
+    }
+  }
+
+  /** Logs that `securechat room close` has closed. */
+  async #dropClosedLogs(): Promise<void> {
+    const { hub, log } = this.#shared;
+    try {
+      for (const origin of await hub.dropClosed()) log.warn("a room's log was closed", { origin });
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) {
+        log.error("closed logs can't be looked for", { reason: messageOf(error) });
+      }
     }
   }
 
@@ -382,6 +409,7 @@ class Server implements RunningServer {
     await Promise.all([this.#accepting, this.#acceptingTls]);
     deadlines.stop();
     await hub.settled();
+    await this.#dropping;
     this.#timers.stop();
     await this.#drain();
     spool.close();

@@ -113,7 +113,9 @@ const logLevel: Kind<"debug" | "info" | "warn" | "error"> = {
 };
 
 /** The commands that have settings. */
-export type Command = "init" | "ca" | "cert" | "serve" | "chat" | "verify" | "invite" | "join" | "rooms" | "export";
+export type Command =
+  | ("init" | "ca" | "cert" | "serve" | "chat" | "verify")
+  | ("invite" | "join" | "rooms" | "export" | "room");
 
 interface Setting<T> {
   readonly kind: Kind<T>;
@@ -146,7 +148,7 @@ function open<T>(
 
 const SERVE: readonly Command[] = ["serve"];
 /** Who opens the server's database. */
-const DATABASE: readonly Command[] = ["serve", "invite"];
+const DATABASE: readonly Command[] = ["serve", "invite", "room"];
 
 /** The host, for who connects to it. */
 const THE_SERVER = "host or address of the server; localhost where it is 0.0.0.0 or ::";

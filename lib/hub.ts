@@ -6,7 +6,8 @@
  *     hub.take(session, { type: "post", room: "#ops", … }, id)  → `posted` to every member, or a ProtocolError: refused
  *     hub.leave(session)
  *
- * A conversation of two is a room named by both, which either makes by joining it. What a line may say stands in
+ * A conversation of two is a room named by both, which either makes by joining it. A log that the operator closes, in
+ * another process on the same database, is let go of at the next look at the store. What a line may say stands in
  * `room.ts`; codes, certificates and tokens are `devices.ts`.
  */
 
@@ -73,13 +74,27 @@ export class Hub {
     return all.flatMap((one) => one.status === "fulfilled" && one.value ? [one.value] : []);
   }
 
+  /** Looks whether logs were closed, and lets go of those: the logs' origins. */
+  async dropClosed(): Promise<string[]> {
+    const closed = new Set(await this.#options.store.closedLogs());
+    const dropped: string[] = [];
+    for (const [name, loading] of this.#rooms) {
+      const room = await loading.catch(() => undefined);
+      if (!room || !closed.has(room.origin)) continue;
+      if (this.#rooms.get(name) === loading) this.#rooms.delete(name);
+      await room.close();
+      dropped.push(room.origin);
+    }
+    return dropped;
+  }
+
   /** Does what a session asks. What is thrown refuses it. */
   async take(attendee: Attendee, request: HubRequest, id: Json | undefined): Promise<void> {
     switch (request.type) {
       case "create":
         return await this.#create(attendee, request, id);
       case "join":
-        return await (await this.#room(request.room, attendee)).join(attendee, request.checkpoint, id);
+        return await (await this.#room(request.room, attendee, true)).join(attendee, request.checkpoint, id);
       case "post":
         return await (await this.#room(request.room, attendee)).post(request, attendee, id);
       case "history":
@@ -102,13 +117,13 @@ export class Hub {
     }
   }
 
-  /** A room that is there, and that this session may know of. Throws `no-room`. */
-  async #room(name: string, { username }: Attendee): Promise<Room> {
+  /** A room that is there, or, of two, may begin, and that this session may know of. Throws `no-room`. */
+  async #room(name: string, { username }: Attendee, mayBegin = false): Promise<Room> {
     const direct = partners(name);
     if (direct && !direct.includes(usernameKey(username))) throw noRoom();
     const room = await this.#load(name);
     if (room) return room;
-    if (!direct) throw noRoom();
+    if (!direct || !mayBegin) throw noRoom();
     return await this.#make(name, { history: "all", inviteOnly: true });
   }
 

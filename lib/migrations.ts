@@ -6,6 +6,7 @@
  *                      2 | 2026-01-02 10:00:00     what security and both stores' agreement need
  *                      3 | 2026-01-02 10:00:00     rooms
  *                      4 | 2026-01-02 10:00:00     codes for one e-mail address
+ *                      5 | 2026-01-02 10:00:00     logs that take no lines any more
  *
  * Migration 1 is the seed's own schema with IF NOT EXISTS, so a database that the seed made is one whose version is not
  * yet recorded. Migration 2 converts the text to `utf8mb4_bin` (equal means equal bytes, as in SQLite), widens
@@ -18,6 +19,9 @@
  *
  * Migration 3 adds the tables of rooms (`room_tables.ts`), of devices, codes and session tokens. They hold hashes,
  * fingerprints and bodies as bytes, and times as unix milliseconds (`room_checkpoints.time`: seconds, as it is signed).
+ *
+ * Migration 4 notes of a room since when its log is known not to be the one that it was (`forked_at`), and since when it
+ * is closed (`closed_at`): then its `name` is `/` and its id, so that the room's own is free; its origin stays.
  *
  * MySQL has no transactions around its ALTER, so every statement here may run twice: what a run did before it was cut
  * off is no error in the next (see `store_mysql.ts`). Times are TIMESTAMP as in the seed, whole seconds in UTC; in
@@ -336,6 +340,19 @@ export const MIGRATIONS: readonly Migration[] = [
     version: 4,
     sqlite: ["ALTER TABLE codes ADD COLUMN email VARCHAR(255)"],
     mysql: ["ALTER TABLE codes ADD COLUMN email VARCHAR(255) AFTER username"],
+  },
+  {
+    version: 5,
+    sqlite: [
+      "ALTER TABLE rooms ADD COLUMN forked_at BIGINT",
+      "ALTER TABLE rooms ADD COLUMN closed_at BIGINT",
+      "CREATE INDEX closed_at ON rooms (closed_at)",
+    ],
+    mysql: [
+      "ALTER TABLE rooms ADD COLUMN forked_at BIGINT",
+      "ALTER TABLE rooms ADD COLUMN closed_at BIGINT",
+      "ALTER TABLE rooms ADD KEY closed_at (closed_at)",
+    ],
   },
 ];
 

@@ -7,7 +7,8 @@
  * A line that is refused leaves the log, the sequence and the state as they were. A line that was given its place is
  * told to nobody before it is durable; where the store fails, the room forgets what it had placed, refuses it with
  * `server-error`, and learns from the store what is so. A checkpoint is stored before it is sent, at most one a second
- * and never two roots for one size.
+ * and never two roots for one size. A log that somebody holds a later head of than it has is forked, by what happened to
+ * its database: it takes no lines and gets no heads any more, until the operator closes it.
  *
  * It knows people by their certificate and account ({@link Attendee}), no sockets and no handshakes. Which rooms there
  * are, and conversations of two, is `hub.ts`.
@@ -152,8 +153,9 @@ export class Room {
   readonly #heads = new Map<number, string>();
   /** Whether the store has failed, until what it holds is read again. */
   #isBroken = false;
-  /** Whether somebody holds a checkpoint that this log doesn't extend. */
+  /** Whether somebody holds a checkpoint that this log doesn't extend. The store knows it too. */
   #isForked = false;
+  #isClosed = false;
 
   private constructor(room: StoredRoom, tools: RoomTools) {
     this.name = room.name;
@@ -168,12 +170,16 @@ export class Room {
   static async load(stored: StoredRoom, tools: RoomTools): Promise<Room> {
     const room = new Room(stored, tools);
     await room.#load();
+    if (room.#isForked) tools.alarm(`this log is not the one that it was: ${READ_ONLY}`, room.name);
     return room;
   }
 
   async #load(): Promise<void> {
     const { store, keys } = this.#tools;
-    const { size } = await store.findRoom(this.name) ?? this.#room;
+    const stored = await store.findRoom(this.name);
+    if (stored?.origin !== this.origin) throw new ProtocolError("no-room", CLOSED);
+    const { size } = stored;
+    this.#isForked = stored.forkedAt !== undefined;
     this.#frontier = new Frontier(size, await store.nodes(this.origin, peakPlaces(size)));
     this.#durable = new Frontier(size, this.#frontier.peaks);
     this.#checkpoint = await store.latestCheckpoint(this.origin);
@@ -246,9 +252,10 @@ export class Room {
 
   /** Lets a session in, as far as its `join` line: the older session of the same certificate is closed. */
   async join(attendee: Attendee, theirs: Checkpoint | undefined, id: Json | undefined): Promise<void> {
+    if (theirs) await this.#compare(theirs); // first: what was lost may be how somebody came in
     const objection = this.#state.objectionToJoining(attendee.username, this.#seconds());
     if (objection) throw new ProtocolError(objection, "You may not come into this room: ask to be invited.");
-    if (theirs) await this.#compare(theirs);
+    if (this.#isForked && !this.#standing.has(attendee.fingerprint)) throw readOnly(); // there is no join line to come
     if (this.#durable.size > 0 && this.#checkpoint?.size !== this.#durable.size) await this.#makeCheckpoint();
     const older = this.#attendees.get(attendee.fingerprint);
     if (older && older !== attendee) {
@@ -324,9 +331,21 @@ export class Room {
     const key = await this.#tools.serverKey(theirs.from);
     if (!key || !isCheckpointSigned(this.origin, theirs, key)) return; // nothing that this server ever said
     const signed = theirs.size > this.#durable.size ? undefined : await this.#rootAt(theirs.size);
-    if (signed === theirs.root) return;
+    if (signed === theirs.root || this.#isForked) return;
+    await this.#tools.store.markForked(this.origin, this.#tools.now());
     this.#isForked = true;
-    this.#tools.alarm(`a member holds a checkpoint of size ${theirs.size} that this log doesn't extend`, this.name);
+    const what =
+      `a member holds a checkpoint of ${theirs.size} lines that this log of ${this.#durable.size} doesn't extend`;
+    this.#tools.alarm(`${what}: ${READ_ONLY}`, this.name);
+  }
+
+  /** The operator has closed the log: what stands in it gets its last head, and everybody who is here is told. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.settled();
+    await this.#makeCheckpoint().catch(() => {}); // the store keeps the lines, with a head or without
+    for (const one of this.#attendees.values()) one.answer({ type: "closed", room: this.name, reason: CLOSED });
+    this.#attendees.clear();
   }
 
   // Posting.
@@ -403,12 +422,7 @@ export class Room {
     if (this.#attendees.get(from.fingerprint) !== from) {
       throw new ProtocolError("not-member", "A newer session of this certificate has come into the room.");
     }
-    if (this.#isForked) {
-      throw new ProtocolError(
-        "server-error",
-        "The log is not the one that it was: it takes no lines until it is mended.",
-      );
-    }
+    if (this.#isForked) throw readOnly();
     if (this.#isBroken) {
       throw new ProtocolError("server-error", "The server can't keep lines now; try again in a moment.");
     }
@@ -489,7 +503,7 @@ export class Room {
       await this.#load();
       this.#isBroken = false;
     } catch {
-      this.#tools.later(CHECKPOINT_INTERVAL, () => void this.#reload());
+      if (!this.#isClosed) this.#tools.later(CHECKPOINT_INTERVAL, () => void this.#reload());
     }
   }
 
@@ -576,7 +590,7 @@ export class Room {
   // Checkpoints.
 
   #scheduleCheckpoint(): void {
-    if (this.#checkpointDue) return;
+    if (this.#checkpointDue || this.#isForked) return;
     this.#checkpointDue = true;
     const since = this.#tools.now() - (this.#checkpoint?.time ?? 0) * 1000;
     this.#tools.later(Math.max(0, CHECKPOINT_INTERVAL - Math.max(0, since)), () => {
@@ -606,7 +620,8 @@ export class Room {
   async #signHead(): Promise<void> {
     const { store, signer } = this.#tools;
     const head = { size: this.#durable.size, root: encodeHex(this.#durable.root()) };
-    if (head.size === (this.#checkpoint?.size ?? 0)) return;
+    // Of what was lost there may be another root for this size.
+    if (head.size === (this.#checkpoint?.size ?? 0) || this.#isForked) return;
     const time = Math.max(this.#seconds(), this.#checkpoint?.time ?? 0);
     const checkpoint = await signCheckpoint(this.origin, head, { ...signer(), time });
     await store.addCheckpoint(this.origin, checkpoint);
@@ -705,6 +720,20 @@ const OBJECTIONS = {
   "muted": "You are muted in this room.",
   "not-member": "You are not in this room.",
 } as const;
+
+/** What the operator reads of a log that is forked. */
+const READ_ONLY = "the room is read-only until the log is closed with: securechat room close";
+
+/** What members read of one that was closed. */
+const CLOSED = "The server's operator has closed this room's log: it takes no more lines, and stays good as evidence.";
+
+function readOnly(): ProtocolError {
+  return new ProtocolError(
+    "server-error",
+    "This room is read-only: the server has lost lines of it that members hold. Its operator has to close the log; " +
+      "then a new one can begin.",
+  );
+}
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

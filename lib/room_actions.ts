@@ -117,6 +117,11 @@ export class RoomActions {
   async #answer(asked: RoomCommand, room: string): Promise<void> {
     const [session, show] = [this.#session, this.#show];
     switch (asked.command) {
+      case "forget": {
+        const folder = await session.forget(room);
+        this.#last.delete(room);
+        return show({ event: "forgotten", room, folder });
+      }
       case "who":
         return show({ event: "members", room, members: await session.members(room) });
       case "rooms":

@@ -40,6 +40,8 @@ export interface RoomLink {
 export interface ClientStore {
   /** The record of a room; made where there is none. */
   room(name: string): Promise<RoomRecord>;
+  /** Puts the record of a room out of the way: where it is kept now. */
+  putAside(name: string): Promise<string>;
   /** The rooms that this client was in last. */
   rooms(): Promise<readonly string[]>;
   keepRooms(names: readonly string[]): Promise<void>;
@@ -165,9 +167,10 @@ export class RoomClient {
     try {
       const member = await this.#member(room);
       await member.enter(false);
-      if (link === this.#link && !member.isIn && member.view?.lie === undefined) this.#want(room, false);
+      if (link === this.#link && !member.isIn) this.#want(room, false);
     } catch (error) {
       if (!(error instanceof RequestRefused)) throw error;
+      if (this.#ready.get(room)?.view?.lie) return; // it stays among the rooms: the lie is told until it is forgotten
       if (link !== this.#link || !this.#link) return; // it comes back with the next session
       if (error.errorType === "server-error") {
         return void this.#options.later(RETRY_AFTER, () => void this.#comeBack(room));
@@ -198,7 +201,8 @@ export class RoomClient {
     else if (frame.type === "checkpoint") void member?.view?.takeCheckpoint(frame.checkpoint);
     else if (frame.type === "presence") {
       emit({ event: "presence", room: frame.room, username: frame.username, state: frame.state });
-    } else if (frame.type === "invited") emit({ event: "invited", room: frame.room, from: frame.from });
+    } else if (frame.type === "closed") member?.closed(frame.reason);
+    else if (frame.type === "invited") emit({ event: "invited", room: frame.room, from: frame.from });
     if (typeof id !== "number") return;
     this.#waiting.get(id)?.resolve(frame);
     this.#waiting.delete(id);
@@ -357,9 +361,31 @@ export class RoomClient {
       this.#isHere();
     } catch (error) {
       // A join line that is on its way is gone on with when there is a connection again.
-      if (this.#link || member.unsentCount === 0) this.#want(room, member.isIn);
+      const isKept = member.isIn || member.view?.lie !== undefined;
+      if (this.#link || member.unsentCount === 0) this.#want(room, isKept);
       throw error;
     }
+  }
+
+  /**
+   * Forgets a room whose record can't be gone on with, so that it may be joined as one that was never known: where the
+   * record is kept now, as evidence.
+   */
+  async forget(room: string): Promise<string> {
+    const { store } = this.#options;
+    const [member, record] = [await this.#member(room), await store.room(room)];
+    if (!record.pinned) throw new RequestRefused("no-room", `There is nothing of ${room} here.`);
+    const isCaught = (await record.read()).lie !== undefined;
+    if (!isCaught && !member.isGone) {
+      const what =
+        "only a room in which the server was caught, or whose log is closed, is forgotten; leave it with /part.";
+      throw new RequestRefused("forbidden", `The record of ${room} is good: ${what}`);
+    }
+    member.abandon("Its record is put aside.");
+    await member.settled();
+    this.#members.delete(room);
+    this.#ready.delete(room);
+    return await store.putAside(room);
   }
 
   /** Leaves a room: a line, as everything that others are to know. */

@@ -23,7 +23,7 @@ export type Openings = "all" | "none" | readonly number[];
 
 /** What is asked for. A room is `#ops`, `@alice,@bob`, or `@bob` for the conversation with bob. */
 export type RoomCommand =
-  | { readonly command: "join" | "part" | "who" | "head" | "receipt"; readonly room: string }
+  | { readonly command: "join" | "part" | "forget" | "who" | "head" | "receipt"; readonly room: string }
   | {
     readonly command: "create";
     readonly room: string;
@@ -94,6 +94,8 @@ export type AnswerEvent =
     /** To compare aloud or on paper. */
     readonly code: string;
   }
+  /** The record of a room that could not be gone on with is in that folder now, as evidence. */
+  | { readonly event: "forgotten"; readonly room: string; readonly folder: string }
   | { readonly event: "exported"; readonly files: readonly string[]; readonly verify: string }
   | { readonly event: "notice"; readonly message: string };
 
@@ -104,6 +106,7 @@ export type Parsed = { readonly command: RoomCommand } | { readonly problem: str
 export const TYPED: Readonly<Record<string, readonly [args: string, help: string]>> = {
   join: ["ROOM", "come into a room, or go to it; @bob is the conversation with bob"],
   part: ["[ROOM]", "leave the room"],
+  forget: ["ROOM", "put the record of a room aside that isn't trusted any more, to join what is there now"],
   create: ["ROOM [invite-only] [since-join]", "make a room; since-join: newcomers don't see what was said before"],
   msg: ["NAME TEXT", "say something to one person alone"],
   me: ["TEXT", "say what you do"],
@@ -176,6 +179,7 @@ function fieldsOf(name: string, rest: string, now: number): JsonObject | undefin
   const [first, ...more] = words;
   switch (name) {
     case "join":
+    case "forget":
       return first !== undefined && more.length === 0 ? { room: roomOf(first) } : undefined;
     case "part":
     case "who":
@@ -286,6 +290,7 @@ function read(object: JsonObject): RoomCommand {
   switch (command) {
     case "join":
     case "part":
+    case "forget":
     case "who":
     case "head":
     case "receipt":

@@ -145,6 +145,7 @@ export class RoomMember {
   #visit = 0;
   #isLoaded = false;
   #isIn = false;
+  #isGone = false;
   /** Everything up to now is here, and lines may go. */
   #isLive = false;
   /** A refusal is to be sorted out once nothing is in flight. */
@@ -153,6 +154,8 @@ export class RoomMember {
   #nextSeqno = 0;
   /** How often it was sorted out since a line was accepted. */
   #refusals = 0;
+  /** For what lines wait, as it was told last. */
+  #waitsFor = "";
   /** The smallest index that was shown while the log's beginning isn't known. */
   #first = Infinity;
   #isFillingGap = false;
@@ -175,6 +178,11 @@ export class RoomMember {
   /** How many lines are not known to be accepted. */
   get unsentCount(): number {
     return this.#queue.length;
+  }
+
+  /** Whether the server says that the log which this client knows is not there any more. */
+  get isGone(): boolean {
+    return this.#isGone;
   }
 
   // Coming in.
@@ -214,8 +222,11 @@ export class RoomMember {
   async enter(isAsked: boolean, policy?: RoomPolicy): Promise<void> {
     await this.load();
     const { room, request, emit } = this.#options;
-    if (this.#view?.lie) {
-      throw new RequestRefused("forbidden", "The server was caught in this room; it is not trusted.");
+    if (this.#view?.lie) throw this.#caught();
+    if (this.#isGone) throw this.#gone();
+    if (policy && this.#view) {
+      const way = `/join ${room}; where its log was closed, /forget ${room} comes first.`;
+      throw new RequestRefused("forbidden", `This client has a log of ${room} already: ${way}`);
     }
     const visit = ++this.#visit;
     this.#isLive = false;
@@ -228,11 +239,14 @@ export class RoomMember {
       policy
         ? { type: "create", room, mode: "recorded", history: policy.history, invite_only: policy.inviteOnly }
         : { type: "join", room, ...(checkpoint ? { checkpoint: encodeCheckpoint(checkpoint) } : {}) },
-    );
+    ).catch((error) => {
+      this.#isGone = this.#view !== undefined && error instanceof RequestRefused && error.errorType === "no-room";
+      throw this.#isGone ? this.#gone() : error;
+    });
     const view = this.#view;
     if (joined.type !== "joined" || !view || visit !== this.#visit) return;
     await view.settled();
-    if (view.lie) return;
+    if (view.lie) throw this.#caught();
     const { origin, mode, history, topic, count } = joined;
     emit({ event: "joined", room, origin, mode, history, topic, count });
     if (!joined.standing) {
@@ -245,11 +259,27 @@ export class RoomMember {
     }
     this.#isIn = true;
     await this.#catchUp(count, visit);
-    if (visit !== this.#visit || view.lie) return;
+    if (visit !== this.#visit) return;
+    if (view.lie) throw this.#caught();
     view.caughtUp();
     this.#isLive = true;
     this.#halt = "renumber";
     this.#sortOut();
+  }
+
+  #caught(): RequestRefused {
+    return new RequestRefused("forbidden", `The server was caught in this room; it is not trusted. ${this.#wayOn}`);
+  }
+
+  #gone(): RequestRefused {
+    return new RequestRefused(
+      "no-room",
+      `The server has the log of this room no more: it was closed, or is lost. ${this.#wayOn}`,
+    );
+  }
+
+  get #wayOn(): string {
+    return `/forget ${this.#options.room} puts its record aside, as evidence, and lets you join what is there now.`;
   }
 
   /** The server lets this client in: its answer, before anything that follows it. */
@@ -296,8 +326,21 @@ export class RoomMember {
   offline(): void {
     this.#visit += 1;
     this.#isLive = false;
+    this.#isGone = false; // another server may answer next
     this.#standing.reject(new RequestRefused("timeout", "The connection is gone."));
     for (const item of this.#queue) item.isInFlight = false;
+  }
+
+  /** The server says that the log is closed. */
+  closed(reason: string): void {
+    this.abandon(`${reason} ${this.#wayOn}`);
+    this.#isGone = true;
+  }
+
+  /** Does nothing more in this room; what is unsent is dropped. */
+  abandon(reason: string): void {
+    this.#goOut(reason);
+    this.offline();
   }
 
   #goOut(reason: string): void {
@@ -369,9 +412,8 @@ export class RoomMember {
   /** Writes a line: resolves with its key once it would survive, whether it could be sent yet or not. */
   async post(statement: Statement): Promise<number> {
     const { room, emit, now, nextKey } = this.#options;
-    if (this.#view?.lie) {
-      throw new RequestRefused("forbidden", "The server was caught in this room; it is not trusted.");
-    }
+    if (this.#view?.lie) throw this.#caught();
+    if (this.#isGone) throw this.#gone();
     // What nobody would take is said now, whether there is a connection or not.
     encodeEnvelope({ room, seen: LONGEST_HEAD, statement, salt: new Uint8Array(SALT_SIZE) });
     const item = this.#queueUp({ key: nextKey(), statement, ts: now() });
@@ -492,6 +534,7 @@ export class RoomMember {
       item.isInFlight = false;
     }
     this.#refusals = 0;
+    this.#waitsFor = "";
     this.#standing.resolve();
     this.#sortOut();
     this.#flush();
@@ -514,7 +557,9 @@ export class RoomMember {
       this.#halt = "catch up";
     } else {
       if (errorType === "stale") item.post = undefined;
-      if (this.#halt !== "wait") emit({ event: "waiting", room, count: this.#queue.length, reason });
+      const waitsFor = `${this.#queue.length} ${reason}`;
+      if (waitsFor !== this.#waitsFor) emit({ event: "waiting", room, count: this.#queue.length, reason });
+      this.#waitsFor = waitsFor;
       this.#halt = "wait";
     }
     this.#sortOut();

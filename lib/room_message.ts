@@ -246,6 +246,8 @@ export type RoomFrame =
   }
   | { readonly type: "presence"; readonly room: string; readonly username: string; readonly state: Presence }
   | { readonly type: "invited"; readonly room: string; readonly from: string }
+  /** The operator has closed the log. */
+  | { readonly type: "closed"; readonly room: string; readonly reason: string }
   | { readonly type: "code"; readonly code: Bytes; readonly expires: number }
   | { readonly type: "renewed"; readonly pem: string }
   | { readonly type: "done" }
@@ -283,6 +285,7 @@ export const ROOM_FRAMES = [
   "inclusion",
   "presence",
   "invited",
+  "closed",
   "code",
   "renewed",
   "done",
@@ -365,6 +368,8 @@ function parseFrameByType(type: string, fields: JsonObject): RoomFrame {
       return { type, room: room(fields), username: text(fields, "username"), state: presence(fields) };
     case "invited":
       return { type, room: room(fields), from: text(fields, "from") };
+    case "closed":
+      return { type, room: room(fields), reason: text(fields, "reason") };
     case "code":
       return { type, code: bytes(fields, "code"), expires: count(fields, "expires") };
     case "renewed":

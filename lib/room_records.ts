@@ -15,6 +15,7 @@
  *     #ops/unsent              lines that are not known to be accepted: {"key":7,"ts":…,"statement":…}, signed
  *                              {"key":7,"by":…,"post":…}; {"key":7}: it is accepted, or given up
  *     #ops/lie                 at what the server was caught, with the heads that convict it
+ *     #ops~1/                  the same of a log that was given up: evidence, which nothing here reads
  *
  * Everything is readable by its owner alone. Files grow at their end and are flushed before anybody is told; a torn end
  * is cut off when they are read. An opening is on the disk before its line: a line that is there has its words, unless
@@ -223,6 +224,18 @@ export class RoomRecords implements ClientStore {
     this.#rooms.set(name, opening);
     opening.catch(() => this.#rooms.delete(name));
     return opening;
+  }
+
+  async putAside(name: string): Promise<string> {
+    await (await this.room(name)).close();
+    this.#rooms.delete(name);
+    const from = `${this.#dir}/${name}`;
+    return await guarded(`the room can't be moved away from ${from}`, async () => {
+      let n = 1;
+      while (await exists(`${from}~${n}`)) n += 1; // no room's name has a tilde
+      await Deno.rename(from, `${from}~${n}`);
+      return `${from}~${n}`;
+    });
   }
 
   async rooms(): Promise<readonly string[]> {

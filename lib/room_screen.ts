@@ -234,6 +234,9 @@ export class RoomScreen {
         return this.#change(event.room, event.index, { bad: event.reason, unchecked: false });
       case "erased":
         return this.#change(event.room, event.index, { erased: true, statement: null, text: null });
+      case "forgotten":
+        this.#rooms.delete(event.room); // another log may be joined under this name
+        return this.#note(this.#here, explain(event, this.#username));
       case "left": {
         const room = this.#room(event.room);
         room.isConsented = false;

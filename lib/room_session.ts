@@ -438,6 +438,11 @@ export class RoomSession {
     await this.#rooms.part(room);
   }
 
+  /** Puts the record of a room aside that can't be gone on with: the folder that it is in now. */
+  async forget(room: string): Promise<string> {
+    return await this.#rooms.forget(room);
+  }
+
   /** Says something; resolves with the line's key once it would survive. */
   async say(room: string, text: string): Promise<number> {
     return await this.#rooms.post(room, { kind: "text", text });

@@ -23,9 +23,13 @@ export interface NewRoom {
   readonly createdAt: number;
 }
 
-/** A room and how many lines its log has. */
+/** A room, how many lines its log has, and whether it takes more. */
 export interface StoredRoom extends NewRoom {
   readonly size: number;
+  /** Since when the log is known not to be the one that it was: it takes no lines. */
+  readonly forkedAt?: number;
+  /** Since when the log is closed: it takes no lines, keeps what it has, and its name is free. */
+  readonly closedAt?: number;
 }
 
 /** A line of a log. */
@@ -98,13 +102,23 @@ export interface Token {
 export interface RoomStore {
   /** Makes a room with an empty log; false where the name is taken. */
   createRoom(room: NewRoom): Promise<boolean>;
+  /** The log that has this name now: none that is closed. */
   findRoom(name: string): Promise<StoredRoom | undefined>;
   /** Rooms (no direct conversations) whose names come after `after`, by name. */
   listRooms(after: string, count: number): Promise<readonly StoredRoom[]>;
+  /** Every log, closed ones and those of conversations too, in the order in which they were made. */
+  listLogs(): Promise<readonly StoredRoom[]>;
+  /** Notes that a log is not the one that it was. */
+  markForked(origin: string, at: number): Promise<void>;
+  /** Closes a log, and drops the invitations to it; false where it is closed already. */
+  closeLog(origin: string, at: number): Promise<boolean>;
+  /** The origins of all closed logs. */
+  closedLogs(): Promise<readonly string[]>;
 
   /**
    * Appends lines at the indexes that follow, with the nodes that they complete: all or none. Throws a plain Error where
-   * an index or an (author, seqno) of the log is taken: then the caller's picture of the log is wrong.
+   * an index or an (author, seqno) of the log is taken, or the log takes no lines: then the caller's picture of the log
+   * is wrong.
    */
   appendLines(origin: string, lines: readonly StoredLine[], nodes: readonly TreeNode[]): Promise<void>;
   /** Lines from an index on, in order. */

@@ -6,13 +6,15 @@
  *     room_nodes  7 | level | index | hash                              the tree, its leaves (level 0) too
  *
  * Hashes, fingerprints and bodies are bytes there. A batch of lines goes in together with its nodes and the room's new
- * size, if the size is what the caller thinks: two who append at one index can't both succeed. A body that is erased is
- * overwritten with as many zeros, so that the row stays where it is, neither moved nor copied, and then scrubbed.
+ * size, if the size is what the caller thinks: two who append at one index can't both succeed, and a log that is forked
+ * or closed takes nothing. A closed log gives its name away (`/7` in its place) and keeps its rows. A body that is erased
+ * is overwritten with as many zeros, so that the row stays where it is, neither moved nor copied, and then scrubbed.
  */
 
 import { type Bytes, encodeHex, parseHex } from "./bytes.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { usernameKey } from "./names.ts";
+import { parseOrigin } from "./room_line.ts";
 import type { NodePlace, TreeNode } from "./room_log.ts";
 import type {
   Code,
@@ -61,6 +63,35 @@ export class RoomTables implements RoomStore {
     return (await this.#database.rows(named, [after])).map(roomOf);
   }
 
+  async listLogs(): Promise<readonly StoredRoom[]> {
+    return (await this.#database.rows(`${SELECT_ROOM} ORDER BY id`, [])).map(roomOf);
+  }
+
+  async markForked(origin: string, at: number): Promise<void> {
+    await this.#change("UPDATE rooms SET forked_at = ? WHERE id = ? AND forked_at IS NULL", [
+      at,
+      await this.#log(origin),
+    ]);
+  }
+
+  async closeLog(origin: string, at: number): Promise<boolean> {
+    const log = await this.#log(origin);
+    const changed = await this.#database.write(
+      { sql: "DELETE FROM room_invitations WHERE room = (SELECT name FROM rooms WHERE id = ?)", values: [log] },
+      {
+        sql: "UPDATE rooms SET name = ?, closed_at = ? WHERE id = ? AND closed_at IS NULL",
+        values: [`/${log}`, at, log],
+        mustChange: true,
+      },
+    );
+    return changed !== undefined;
+  }
+
+  async closedLogs(): Promise<readonly string[]> {
+    const rows = await this.#database.rows("SELECT origin FROM rooms WHERE closed_at > 0", []);
+    return rows.map((row) => text(row, "origin"));
+  }
+
   async #log(origin: string): Promise<number> {
     const known = this.#logs.get(origin);
     if (known !== undefined) return known;
@@ -80,14 +111,16 @@ export class RoomTables implements RoomStore {
     const log = await this.#log(origin);
     const changed = await this.#database.write(
       {
-        sql: "UPDATE rooms SET size = size + ? WHERE id = ? AND size = ?",
+        sql: "UPDATE rooms SET size = size + ? WHERE id = ? AND size = ? AND forked_at IS NULL AND closed_at IS NULL",
         values: [lines.length, log, first.index],
         mustChange: true,
       },
       { insert: INSERT_LINES, rows: lines.map((line) => lineValues(log, line)) },
       { insert: INSERT_NODES, rows: nodes.map(({ level, index, hash }) => [log, level, index, hash]) },
     );
-    if (changed === undefined) throw new Error(`another line stands at ${first.index} of ${origin}, or has a seqno`);
+    if (changed === undefined) {
+      throw new Error(`another line stands at ${first.index} of ${origin}, or has a seqno, or the log takes no lines`);
+    }
   }
 
   async linesFrom(origin: string, from: number, count: number): Promise<readonly StoredLine[]> {
@@ -365,7 +398,7 @@ export class RoomTables implements RoomStore {
   }
 }
 
-const SELECT_ROOM = "SELECT name, origin, history, invite_only, created_at, size FROM rooms";
+const SELECT_ROOM = "SELECT name, origin, history, invite_only, created_at, size, forked_at, closed_at FROM rooms";
 
 const LINE_COLUMNS = [
   ...["room_id", "line_index", "author", "seqno", "ts", "epoch", "seen_size", "is_act", "line"],
@@ -381,13 +414,17 @@ function limit(count: number): string {
 }
 
 function roomOf(row: SqlRow): StoredRoom {
+  const origin = text(row, "origin");
+  const [forkedAt, closedAt] = ["forked_at", "closed_at"].map((name) => row[name] === null ? 0 : integer(row, name));
   return {
-    name: text(row, "name"),
-    origin: text(row, "origin"),
+    name: closedAt ? parseOrigin(origin)?.room ?? origin : text(row, "name"),
+    origin,
     history: row["history"] === "all" ? "all" : "since_join",
     inviteOnly: row["invite_only"] !== 0,
     createdAt: integer(row, "created_at"),
     size: integer(row, "size"),
+    ...(forkedAt ? { forkedAt } : {}),
+    ...(closedAt ? { closedAt } : {}),
   };
 }
 

@@ -296,7 +296,10 @@ export function explain(event: Remark, own: string): string[] {
           : "You are here again.",
       ];
     case "lie":
-      return [`WARNING: the server was caught (${event.lie}): ${event.reason} The room is not trusted any more.`];
+      return [
+        `WARNING: the server was caught (${event.lie}): ${event.reason} The room is not trusted any more.`,
+        ...(event.lie === "other log" ? [otherLog(event.room)] : []),
+      ];
     case "dropped":
       return [`Not sent: ${event.reason}`];
     case "waiting":
@@ -337,6 +340,11 @@ export function explain(event: Remark, own: string): string[] {
       return [proofSentence(event)];
     case "head":
       return [`The newest signed head: ${plural(event.size, "line")}, root ${event.root}`, `Its code: ${event.code}`];
+    case "forgotten":
+      return [
+        `What was kept of the room is in ${event.folder}, as evidence. This client knows nothing of it any more: ` +
+        `/join ${event.room} takes whichever log the server shows then.`,
+      ];
     case "exported":
       return [...event.files.map((file) => `Written: ${file}`), `To verify it: ${event.verify}`];
     case "notice":
@@ -366,6 +374,11 @@ function ownDevice({ fingerprint, vouched, mine }: DeviceEvent): string {
       "are in with one that they know."
     : `WARNING: a new certificate of YOURS came in: ${fingerprint}. If it is yours, ${say} says so; if it is not, tell ` +
       "whoever runs the server to revoke it.";
+}
+
+function otherLog(room: string): string {
+  return `If the operator has told you that the old log was closed: /forget ${room} puts your record of it aside, ` +
+    "as evidence, and lets you join the new one.";
 }
 
 function proofSentence({ index, state, by, countersigned, unsent }: AnswerEvent & { event: "proof" }): string {

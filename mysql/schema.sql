@@ -64,6 +64,7 @@ CREATE TABLE server_secrets (
 
 CREATE TABLE rooms (
   id INT AUTO_INCREMENT PRIMARY KEY,
+  -- Of a closed log: / and its id.
   name VARCHAR(131) UNIQUE NOT NULL,
   -- <server name>/<room>/<32 hex digits>
   origin VARCHAR(430) UNIQUE NOT NULL,
@@ -73,7 +74,11 @@ CREATE TABLE rooms (
   -- Unix milliseconds.
   created_at BIGINT NOT NULL,
   -- How many lines its log has.
-  size BIGINT NOT NULL
+  size BIGINT NOT NULL,
+  -- Since when the log is known not to be the one that it was, and since when it is closed: unix milliseconds.
+  forked_at BIGINT,
+  closed_at BIGINT,
+  KEY closed_at (closed_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE room_lines (
@@ -181,4 +186,4 @@ CREATE TABLE schema_version (
   applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-INSERT INTO schema_version (version) VALUES (1), (2), (3), (4);
+INSERT INTO schema_version (version) VALUES (1), (2), (3), (4), (5);

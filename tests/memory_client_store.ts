@@ -50,6 +50,7 @@ export class MemoryRoomRecord implements RoomRecord {
 /** All rooms. */
 export class MemoryClientStore implements ClientStore {
   readonly records = new Map<string, MemoryRoomRecord>();
+  readonly aside: MemoryRoomRecord[] = [];
   readonly certificates = new Map<string, string>();
   readonly pinned: Pin[] = [];
   joined: readonly string[] = [];
@@ -59,6 +60,12 @@ export class MemoryClientStore implements ClientStore {
     const record = this.records.get(name) ?? new MemoryRoomRecord();
     this.records.set(name, record);
     return Promise.resolve(record);
+  }
+  putAside(name: string): Promise<string> {
+    const record = this.records.get(name);
+    this.records.delete(name);
+    if (record) this.aside.push(record);
+    return Promise.resolve(`${name}~${this.aside.length}`);
   }
   rooms(): Promise<readonly string[]> {
     return Promise.resolve(this.joined);

@@ -3,11 +3,21 @@
 import type { Bytes } from "../lib/bytes.ts";
 import type { Checkpoint } from "../lib/checkpoint.ts";
 import type { TreeNode } from "../lib/room_log.ts";
-import type { Code, Device, LastLine, NewCode, NewRoom, RoomStore, StoredLine, Token } from "../lib/room_store.ts";
+import type {
+  Code,
+  Device,
+  LastLine,
+  NewCode,
+  NewRoom,
+  RoomStore,
+  StoredLine,
+  StoredRoom,
+  Token,
+} from "../lib/room_store.ts";
 import { StoreUnavailable } from "../lib/store.ts";
 
 interface Log {
-  readonly room: NewRoom;
+  room: StoredRoom;
   readonly lines: StoredLine[];
   readonly nodes: Map<string, Bytes>;
   readonly checkpoints: Checkpoint[];
@@ -41,7 +51,7 @@ export class MemoryRoomStore implements RoomStore {
 
   createRoom(room: NewRoom): Promise<boolean> {
     if (this.logs.has(room.name)) return Promise.resolve(false);
-    this.logs.set(room.name, { room, lines: [], nodes: new Map(), checkpoints: [], epochs: [] });
+    this.logs.set(room.name, { room: { ...room, size: 0 }, lines: [], nodes: new Map(), checkpoints: [], epochs: [] });
     return Promise.resolve(true);
   }
   findRoom(name: string) {
@@ -59,9 +69,33 @@ export class MemoryRoomStore implements RoomStore {
     );
   }
 
+  listLogs() {
+    return Promise.resolve([...this.logs.values()].map(({ room, lines }) => ({ ...room, size: lines.length })));
+  }
+  markForked(origin: string, at: number) {
+    const log = this.log(origin);
+    log.room = { forkedAt: at, ...log.room };
+    return Promise.resolve();
+  }
+  closeLog(origin: string, at: number) {
+    const log = this.log(origin);
+    const { name, closedAt } = log.room;
+    if (closedAt !== undefined) return Promise.resolve(false);
+    log.room = { ...log.room, closedAt: at };
+    this.logs.delete(name);
+    this.logs.set(`/${origin}`, log);
+    for (const username of this.waiting.keys()) void this.dropInvitation(name, username);
+    return Promise.resolve(true);
+  }
+  closedLogs() {
+    const closed = [...this.logs.values()].filter(({ room }) => room.closedAt !== undefined);
+    return Promise.resolve(closed.map(({ room }) => room.origin));
+  }
+
   async appendLines(origin: string, lines: readonly StoredLine[], nodes: readonly TreeNode[]): Promise<void> {
     await this.beforeCommit();
     const log = this.log(origin);
+    if (log.room.forkedAt !== undefined || log.room.closedAt !== undefined) throw new Error("the log takes no lines");
     for (const [offset, line] of lines.entries()) {
       const isTaken = log.lines.some(({ author, seqno }) => author === line.author && seqno === line.seqno);
       if (line.index !== log.lines.length + offset || isTaken) throw new Error("the index or the seqno is taken");

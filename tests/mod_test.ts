@@ -1,7 +1,7 @@
 import { assert } from "./assert.ts";
 import { program, ROOT, run, runCommand, skipUnless, startServer, temporaryFolder } from "./environment.ts";
 
-const COMMANDS = ["init", "ca", "cert", "serve", "invite", "join", "chat", "verify", "start", "demo"];
+const COMMANDS = ["init", "ca", "cert", "serve", "invite", "room", "join", "chat", "verify", "start", "demo"];
 
 Deno.test("securechat --help names every command on stdout", async () => {
   const { status, stdout, stderr } = await run(["--help"]);

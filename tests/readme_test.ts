@@ -43,9 +43,12 @@ Deno.test("the README has a row for every command, with every flag that isn't a 
   for (const [, name = "", row = ""] of text.matchAll(/^\| `securechat ([a-z]+(?: [a-z]+)?)[^`]*`(.*)$/gm)) {
     rows.set(name, (rows.get(name) ?? "") + row);
   }
-  const parts = ["server", "client", "show", "renew", "revoke", "check"];
+  const parts: Record<string, readonly string[]> = {
+    cert: ["server", "client", "show", "renew", "revoke", "check"],
+    room: ["list", "close"],
+  };
   for (const command of commands) {
-    for (const part of command === "cert" ? parts : [""]) {
+    for (const part of parts[command] ?? [""]) {
       const name = `${command} ${part}`.trim();
       const help = await helpOf(command, ...(part === "" ? [] : [part]));
       const own = help.split("\nSettings, ")[0]?.split("\nFlags:\n")[1] ?? "";

@@ -506,3 +506,84 @@ Deno.test("in a room that has grown too large who is here is known no longer, an
   await bench.settle();
   assert.deepEqual(ada.of("present").map(({ members }) => members.length), [1, PRESENCE_MEMBERS]);
 });
+
+Deno.test("who is in a room whose log is closed is told, and comes into the next log once the old is forgotten", async () => {
+  const { bench, ada, bob } = await pair();
+  await ada.rooms.post("#ops", text("the old log"));
+  await ada.rooms.join("@ada,@bob");
+  await bench.settle();
+  const old = ada.rooms.view("#ops")?.checkpoint;
+  await assert.rejects(ada.rooms.forget("#ops"), /The record of #ops is good: .* leave it with \/part/);
+  await assert.rejects(ada.rooms.forget("#none"), /There is nothing of #none here/);
+  await bob.cut(bench); // he is away when it happens
+  for (const room of ["#ops", "@ada,@bob"]) {
+    await bench.store.closeLog((await ada.store.room(room)).pinned?.origin ?? "", 1);
+  }
+  await bench.hub.dropClosed();
+  await bench.settle();
+  assert.match(ada.of("left")[0]?.reason ?? "", /The server's operator has closed this room's log/);
+  assert.deepEqual(ada.rooms.rooms, []);
+  const gone = /The server has the log of this room no more: .* \/forget #ops puts its record aside/;
+  await assert.rejects(ada.rooms.post("#ops", text("still here?")), gone);
+  await assert.rejects(ada.rooms.join("#ops"), gone);
+  await assert.rejects(
+    ada.rooms.join("@ada,@bob"),
+    /the log of this room no more/,
+    "though a join would begin another",
+  );
+  await ada.cut(bench);
+  await ada.connect(bench);
+  await assert.rejects(ada.rooms.create("#ops", OPEN), /a log of #ops already: .* \/forget #ops comes first/);
+  await assert.rejects(ada.rooms.join("#ops"), gone);
+  assert.equal(await ada.rooms.forget("#ops"), "#ops~1");
+  assert.equal(ada.rooms.view("#ops"), undefined);
+  assert.equal(ada.rooms.unsentCount, 0);
+  await ada.rooms.create("#ops", OPEN);
+  await ada.rooms.post("#ops", text("the new log"));
+  await bench.settle();
+  assert.deepEqual(ada.lies, []);
+  assert.deepEqual(ada.texts("#ops"), ["the old log", "the new log"]);
+  assert.equal(ada.rooms.view("#ops")?.state.roleOf("ada"), "owner");
+
+  await bob.connect(bench);
+  await bench.settle();
+  assert.deepEqual(bob.lies, ["other log"]);
+  await assert.rejects(bob.rooms.join("#ops"), /not trusted.*\/forget #ops puts its record aside, as evidence/);
+  const again = await bench.client("bob", { store: bob.store });
+  bench.clients.splice(bench.clients.indexOf(bob), 1);
+  await bench.settle();
+  assert.deepEqual([again.lies, again.rooms.rooms], [["other log"], ["#ops"]], "told until it is forgotten");
+  assert.equal(await again.rooms.forget("#ops"), "#ops~1");
+  assert.deepEqual(again.rooms.rooms, []);
+  await again.rooms.join("#ops");
+  await bench.settle();
+  assert.deepEqual(again.texts("#ops"), ["the old log", "the new log"]);
+  assert.deepEqual(again.lies, ["other log"], "no other than the old one");
+  const [aside] = again.store.aside;
+  assert.deepEqual((await aside?.read())?.lines.length, 3);
+  assert.deepEqual((await aside?.read())?.checkpoint, old);
+});
+
+Deno.test("a log that is closed while somebody's lines wait drops them, and one who comes in is refused", async () => {
+  const { bench, ada, bob } = await pair();
+  const origin = (await ada.store.room("#ops")).pinned?.origin ?? "";
+  await bench.store.markForked(origin, 1);
+  const again = await RoomBench.create(bench);
+  again.clients.push(ada, bob);
+  for (const client of [ada, bob]) await client.cut(bench);
+  for (const client of [ada, bob]) await client.connect(again);
+  await ada.rooms.post("#ops", text("may I?"));
+  for (let i = 0; i < 4; i++) { // it is tried again and again
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await ada.arrived();
+    for (const run of ada.later.splice(0)) run();
+  }
+  assert.deepEqual(ada.of("waiting").map(({ count }) => count), [1], "told once");
+  assert.match(ada.of("waiting")[0]?.reason ?? "", /This room is read-only: the server has lost lines/);
+  const carol = await again.client("carol");
+  await assert.rejects(carol.rooms.join("#ops"), /read-only/);
+  await bench.store.closeLog(origin, 2);
+  await again.hub.dropClosed();
+  await again.settle();
+  assert.deepEqual([ada.of("dropped").length, ada.rooms.unsentCount, ada.of("left").length], [1, 0, 1]);
+});

@@ -134,6 +134,29 @@ Deno.test("a file that is damaged in its middle is not gone on with", async () =
   });
 });
 
+Deno.test("a room's record that is put aside is kept whole beside the new one, however often", async () => {
+  await inFolder(async (dir) => {
+    const records = await RoomRecords.open(dir, "localhost");
+    for (const n of [1, 2]) {
+      const record = await records.room("#ops");
+      assert.deepEqual([record.pinned, record.unsent, (await record.read()).lines.length], [undefined, [], 0]);
+      await record.pin(ORIGIN, "all");
+      const kept = record.keep(line(0, `log ${n}`));
+      void record.keep({ type: "lie", lie: "fork", reason: "two logs", heads: [] }); // written before it is moved
+      assert.equal(await records.putAside("#ops"), `${records.dir}/#ops~${n}`);
+      await kept;
+    }
+    await records.close();
+    for (const n of [1, 2]) {
+      const aside = await StoredRoomRecord.open(`${records.dir}/#ops~${n}`);
+      const { lines, lie } = await aside.read();
+      assert.deepEqual(lines, [{ line: line(0).line, envelope: words(`log ${n}`) }]);
+      assert.equal(lie?.lie, "fork");
+      await aside.close();
+    }
+  });
+});
+
 Deno.test("erased words are in no file, those of a line that waits for others neither", async () => {
   await inFolder(async (dir) => {
     const path = `${dir}/#ops`;

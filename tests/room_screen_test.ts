@@ -187,6 +187,19 @@ Deno.test("a message full of terminal escapes shows them and changes nothing els
   }
 });
 
+Deno.test("another log names the way on, and a room that is forgotten is shown anew, its old lines gone", () => {
+  const screen = told(screenOf({ columns: 120 }));
+  screen.take({ event: "lie", room: "#ops", lie: "other log", reason: "The server shows another log." });
+  const warned = rowsOf(screen).join(" ").replaceAll(/\s+│?\s*/g, " ");
+  assert.match(warned, /WARNING: the server was caught \(other log\).* \/forget #ops puts your record of it aside/);
+  screen.take({ event: "forgotten", room: "#ops", folder: "kept/#ops~1" });
+  screen.take(line(0, at(23, 9, 6), "eve", "the first of the new log"));
+  const text = rowsOf(screen).join("\n");
+  assert.match(text, /is in kept\/#ops~1, as evidence/);
+  assert.match(text, /eve: the first of the new log/);
+  assert.doesNotMatch(text, /good morning|caught/);
+});
+
 Deno.test("only rows that changed are drawn, and they make one picture of the other", () => {
   const screen = told(screenOf({ colour: true }));
   const first = screen.picture();

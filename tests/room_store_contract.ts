@@ -314,6 +314,72 @@ export function testRoomStore(
     assert.deepEqual(root, frontier.root());
   });
 
+  // Logs that take no lines any more.
+
+  testLog(
+    "a log that is marked as forked takes no lines, and keeps its first mark",
+    async ({ rooms, origin, lines }) => {
+      await rooms.markForked(origin, NOW + 5);
+      await rooms.markForked(origin, NOW + 6);
+      assert.deepEqual(await rooms.findRoom("#ops"), { ...newRoom("#ops"), size: 20, forkedAt: NOW + 5 });
+      await refused(rooms.appendLines(origin, [line(20)], [{ level: 0, index: 20, hash: new Uint8Array(32) }]));
+      assert.deepEqual(await rooms.linesFrom(origin, 0, 100), lines);
+      await refused(rooms.nodes(origin, [{ level: 0, index: 20 }]));
+      assert.deepEqual(await rooms.closedLogs(), []);
+    },
+  );
+
+  testLog("a closed log keeps what it has, takes nothing, and its name and its invitations are gone", async (given) => {
+    const { rooms, origin, lines } = given;
+    const head = { time: 50, size: 20, root: fingerprint("a"), sig: new Uint8Array(256), from: fingerprint("server") };
+    await rooms.addCheckpoint(origin, head);
+    await rooms.createRoom(newRoom("#dev"));
+    for (const room of ["#ops", "#dev"]) await rooms.addInvitation(room, "alice", "bob");
+    await rooms.markForked(origin, NOW + 5);
+    assert.equal(await rooms.closeLog(origin, NOW + 7), true);
+    assert.equal(await rooms.closeLog(origin, NOW + 8), false);
+    assert.equal(await rooms.findRoom("#ops"), undefined);
+    assert.deepEqual((await rooms.listRooms("", 9)).map(({ name }) => name), ["#dev"]);
+    assert.deepEqual(await rooms.invitations("alice"), [{ room: "#dev", from: "bob" }]);
+    assert.deepEqual(await rooms.closedLogs(), [origin]);
+    await refused(rooms.appendLines(origin, [line(20)], [{ level: 0, index: 20, hash: new Uint8Array(32) }]));
+
+    const next = newRoom("#ops", { origin: `chat.example/#ops/${"0".repeat(32)}` });
+    assert.equal(await rooms.createRoom(next), true);
+    await append(rooms, next.origin, new Frontier(), [line(0)]);
+    await rooms.addInvitation("#ops", "alice", "carol");
+    assert.equal(await rooms.closeLog(origin, NOW + 9), false);
+    assert.deepEqual(await rooms.findRoom("#ops"), { ...next, size: 1 });
+    assert.equal((await rooms.invitations("alice")).length, 2, "those to the log that has the name now");
+    assert.deepEqual(await rooms.linesFrom(origin, 0, 100), lines);
+    assert.deepEqual(await rooms.latestCheckpoint(origin), head);
+    assert.deepEqual(await rooms.listLogs(), [
+      { ...newRoom("#ops"), size: 20, forkedAt: NOW + 5, closedAt: NOW + 7 },
+      { ...newRoom("#dev"), size: 0 },
+      { ...next, size: 1 },
+    ]);
+  });
+
+  test("a conversation of two is closed as a room is", async (rooms) => {
+    const direct = newRoom("@alice,@bob");
+    await rooms.createRoom(direct);
+    assert.equal(await rooms.closeLog(direct.origin, NOW + 1), true);
+    assert.equal(await rooms.findRoom(direct.name), undefined);
+    assert.deepEqual(await rooms.listLogs(), [{ ...direct, size: 0, closedAt: NOW + 1 }]);
+    await refused(rooms.closeLog("chat.example/#nowhere/0", NOW));
+  });
+
+  testLog("a log that another server has closed takes no lines", async ({ rooms, origin, lines, fixture }) => {
+    const other = await fixture.second();
+    try {
+      assert.equal(await other.rooms.closeLog(origin, NOW), true);
+      await refused(rooms.appendLines(origin, [line(20)], [{ level: 0, index: 20, hash: new Uint8Array(32) }]));
+      assert.deepEqual(await rooms.linesFrom(origin, 0, 100), lines);
+    } finally {
+      await other.close();
+    }
+  });
+
   // The tree.
 
   testLog("nodes() gives the hashes in the order asked for, one place twice too", async ({ rooms, origin, lines }) => {

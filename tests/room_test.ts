@@ -1,6 +1,6 @@
 import { assert } from "./assert.ts";
 import type { Clock } from "../lib/bytes.ts";
-import { isCheckpointSigned } from "../lib/checkpoint.ts";
+import { isCheckpointSigned, signCheckpoint } from "../lib/checkpoint.ts";
 import type { Statement } from "../lib/envelope.ts";
 import { encodeFrame } from "../lib/frame.ts";
 import { Hub } from "../lib/hub.ts";
@@ -18,6 +18,8 @@ interface Bench {
   /** Runs what was put off, and waits for what was posted. */
   settle(): Promise<void>;
   readonly alarms: string[];
+  /** What was put off and has not been run. */
+  readonly later: readonly (() => void)[];
 }
 
 async function bench(now: Clock = fixedClock, store = new MemoryRoomStore()): Promise<Bench> {
@@ -43,7 +45,7 @@ async function bench(now: Clock = fixedClock, store = new MemoryRoomStore()): Pr
     for (const run of later.splice(0)) run();
     await hub.settled();
   };
-  return { hub, store, settle, alarms };
+  return { hub, store, settle, alarms, later };
 }
 
 /** A room that ada made and both are in. */
@@ -278,22 +280,114 @@ Deno.test("lines that come while a checkpoint is stored are covered by the next,
   assert.deepEqual(sizes.slice(-2), [3, 4]);
 });
 
-Deno.test("a member's checkpoint that goes beyond the log stops the room and tells the operator", async () => {
+/** A server on a database that was restored from a backup of two lines, and the head of five that ada holds. */
+async function restored() {
   const first = await room();
   for (let i = 0; i < 3; i++) await first.ada.say(first.hub, "#ops", `line ${i}`);
   await first.settle();
-  const origin = first.ada.rooms.get("#ops")?.origin ?? "";
-  const newest = await first.store.latestCheckpoint(origin);
-  const log = first.store.log(origin);
-  log.lines.length = 2; // a database restored from a backup
+  const { ada, bob, store } = first;
+  const origin = ada.rooms.get("#ops")?.origin ?? "";
+  const newest = await store.latestCheckpoint(origin);
+  assert.equal(newest?.size, 5);
+  const log = store.log(origin);
+  log.lines.length = 2;
   log.checkpoints.length = 0;
-  const second = await bench(fixedClock, first.store);
-  assert.ok(newest);
-  await first.ada.ask(second.hub, { type: "join", room: "#ops", checkpoint: newest });
-  const known = first.ada.rooms.get("#ops");
-  if (known) known.seqno = 1;
-  assert.equal(await first.ada.say(second.hub, "#ops", "on a fork"), "server-error");
-  assert.equal(second.alarms.length, 1);
+  return { ...await bench(fixedClock, store), ada, bob, origin, newest };
+}
+
+Deno.test("a member's checkpoint that goes beyond the log makes the room read-only, for a server started again too", async () => {
+  const first = await restored();
+  const { ada, bob, store, origin, newest } = first;
+  const second = await bench(fixedClock, store);
+  assert.equal(await ada.ask(first.hub, { type: "join", room: "#ops", checkpoint: newest }), undefined);
+  await first.settle();
+  for (const { hub, alarms, settle } of [first, second]) {
+    assert.equal(await bob.ask(hub, { type: "join", room: "#ops" }), undefined, "whose line stands may read");
+    assert.equal(await bob.ask(hub, { type: "history", room: "#ops", from: 0, count: 9 }), undefined);
+    assert.equal(await bob.say(hub, "#ops", "on a fork"), "server-error");
+    const eve = await Person.create("eve");
+    assert.equal(await eve.ask(hub, { type: "join", room: "#ops" }), "server-error", "who couldn't write a join line");
+    await settle();
+    assert.equal(alarms.length, 1);
+    assert.match(alarms[0] ?? "", /read-only until the log is closed with: securechat room close/);
+  }
+  assert.equal(await store.latestCheckpoint(origin), undefined, "a head of it could be the second for one size");
+  assert.equal(store.log(origin).lines.length, 2);
+});
+
+Deno.test("who is in an invite-only room by a line that was lost shows that it was", async () => {
+  const { hub, ada, newest, store, origin } = await restored();
+  const log = store.log(origin);
+  log.room = { ...log.room, inviteOnly: true };
+  const eve = await Person.create("eve");
+  assert.equal(await eve.ask(hub, { type: "join", room: "#ops", checkpoint: newest }), "forbidden");
+  await ada.ask(hub, { type: "join", room: "#ops" });
+  assert.equal(await ada.say(hub, "#ops", "on a fork"), "server-error");
+});
+
+Deno.test("a checkpoint that this server never signed, or that the log extends, changes nothing", async () => {
+  const { hub, store, settle, alarms, ada, bob } = await room();
+  await settle();
+  const origin = ada.rooms.get("#ops")?.origin ?? "";
+  const { client, server } = await identities();
+  const head = { size: 9, root: "0".repeat(64) };
+  const fingerprint = server.chain[0]?.fingerprint ?? "";
+  const own = await store.latestCheckpoint(origin);
+  assert.ok(own);
+  const checkpoints = [
+    await signCheckpoint(origin, head, { key: client.key, fingerprint, time: 1 }),
+    await signCheckpoint(origin, head, { key: client.key, fingerprint: bob.fingerprint, time: 1 }),
+    await signCheckpoint(`${origin.slice(0, -1)}x`, head, { key: server.key, fingerprint, time: 1 }),
+    { ...own, size: 9 },
+    own,
+  ];
+  for (const checkpoint of checkpoints) {
+    assert.equal(await bob.ask(hub, { type: "join", room: "#ops", checkpoint }), undefined);
+    assert.equal(await bob.say(hub, "#ops", "still open"), undefined);
+    await settle();
+  }
+  assert.deepEqual(alarms, []);
+  assert.equal((await store.findRoom("#ops"))?.forkedAt, undefined);
+});
+
+Deno.test("a log that the operator has closed is let go of at the next look, and its name is free for another", async () => {
+  const { hub, store, settle, later, ada, bob } = await room();
+  await ada.enter(hub, "@ada,@bob");
+  await ada.say(hub, "#ops", "the last line");
+  await hub.settled();
+  const origin = ada.rooms.get("#ops")?.origin ?? "";
+  const direct = ada.rooms.get("@ada,@bob")?.origin ?? "";
+  for (const one of [origin, direct]) await store.closeLog(one, 1);
+  const late = await bob.write("#ops", { kind: "text", text: "too late" });
+  assert.equal(await bob.ask(hub, { type: "post", ...late }, 7), undefined);
+  await hub.settled();
+  assert.deepEqual(bob.heard.at(-1), { type: "error", code: "server-error", id: 7 }, "before anybody has looked");
+  assert.deepEqual((await hub.dropClosed()).toSorted(), [direct, origin].toSorted());
+  assert.deepEqual(await hub.dropClosed(), []);
+  const told = bob.heard.at(-1);
+  assert.ok(told?.type === "closed" && told.room === "#ops" && /operator has closed/.test(told.reason));
+  assert.equal((await store.latestCheckpoint(origin))?.size, 3, "every line got its head");
+  assert.equal(await bob.ask(hub, { type: "post", ...late }), "no-room");
+  assert.equal(await bob.ask(hub, { type: "join", room: "#ops" }), "no-room");
+  for (const type of ["history", "keys"] as const) {
+    assert.equal(
+      await ada.ask(hub, { type, room: "@ada,@bob", from: 0, count: 1 }),
+      "no-room",
+      "reading makes nothing",
+    );
+  }
+  await settle();
+  assert.deepEqual(later, [], "nothing of the old log is tried again");
+
+  assert.equal(await ada.enter(hub, "@ada,@bob"), undefined);
+  const policy = { mode: "recorded", history: "all", inviteOnly: false } as const;
+  assert.equal(await bob.ask(hub, { type: "create", room: "#ops", ...policy }), undefined);
+  assert.equal(await bob.say(hub, "#ops", { kind: "join", username: "bob" }), undefined);
+  await settle();
+  assert.notEqual(bob.rooms.get("#ops")?.origin, origin);
+  assert.notEqual(ada.rooms.get("@ada,@bob")?.origin, direct);
+  assert.equal((await store.findRoom("#ops"))?.size, 1);
+  assert.equal(store.log(origin).lines.length, 3);
 });
 
 Deno.test("what a server has in memory of a room follows from its store", async () => {

@@ -6,7 +6,7 @@
 import type { Bytes } from "../lib/bytes.ts";
 import { type CodeToken, encodeCodeToken } from "../lib/code_token.ts";
 import { instant } from "../lib/ca_folder.ts";
-import { type CommandSpec, type Config, databaseOf, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import { type CommandSpec, type Config, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { Devices, INVITATION_LIFE } from "../lib/devices.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { exists, shellWord } from "../lib/files.ts";
@@ -18,7 +18,7 @@ import { RoomRecords } from "../lib/room_records.ts";
 import { printable } from "../lib/text.ts";
 import { findPath, type Trust } from "../lib/certificate_path.ts";
 import type { Certificate } from "../lib/x509.ts";
-import { type OpenStore, openStore, tlsPort } from "../server.ts";
+import { openServersStore, type OpenStore, tlsPort } from "../server.ts";
 import { askFor, passwordFor, usage } from "./asking.ts";
 import { askAuthorities, Call, type Caller, failureOf, type Place } from "./call.ts";
 import { hostOf, JSON_FLAG } from "./making.ts";
@@ -113,8 +113,7 @@ async function makeInvitation(username: string, options: Options, config: Config
   const life = lifeOf(options.ttl);
   const where = await placeOf(options, config);
   await mustIssue(config);
-  await mustBeServers(config);
-  const store = await openStore(config);
+  const store = await openServersStore(config);
   try {
     if (email !== undefined) await mustBeFree(store, email, username);
     const devices = new Devices({
@@ -203,16 +202,6 @@ async function mustIssue({ CERT_DIR }: Config): Promise<void> {
     EXIT.usage,
     `there is no ${path}, with which the server signs the certificates of who is invited; make one with: ` +
       `${PROGRAM} ca issuing${CERT_DIR === "certs" ? "" : ` --certs ${shellWord(CERT_DIR)}`}`,
-  );
-}
-
-/** A code in a new, empty database would serve nobody. */
-async function mustBeServers(config: Config): Promise<void> {
-  const path = `${config.DATA_DIR}/securechat.db`;
-  if (databaseOf(config).kind !== "sqlite" || await exists(path)) return;
-  throw new Failure(
-    EXIT.usage,
-    `there is no ${path}: name the server's folder with --data, or start the server once: ${PROGRAM} serve`,
   );
 }
 
