@@ -34,9 +34,9 @@ import { type Store, StoreUnavailable } from "./lib/store.ts";
 import { sourceOf } from "./lib/throttle.ts";
 import { Link, listen, listenTls, portOf } from "./lib/transport.ts";
 import { parseCertificates } from "./lib/x509.ts";
-import { findPath, type Trust } from "./lib/certificate_path.ts";
+import { findPath, isRevoked, type Trust } from "./lib/certificate_path.ts";
 
-/** How often waiting audit rows are tried again, and renewed certificates and closed logs looked for: milliseconds. */
+/** How often waiting audit rows are tried again, and renewals, revocations and closed logs looked for: milliseconds. */
 const DRAIN_INTERVAL = 1_000;
 /** How often tokens and codes that have ended are dropped: an hour, in milliseconds. */
 const SWEEP_INTERVAL = 3_600_000;
@@ -95,7 +95,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   });
   const devices = new Devices({ store: store.rooms, issue: await openIssuing(config), now, random });
   const timers = new Timers();
-  const hub = await openHub({ config, log, identity, store, timers });
+  const hub = await openHub({ config, log, identity, trust, store, timers });
   const deadlines = new Deadlines();
   const listener = listen(config.SERVER_HOST, config.SERVER_PORT);
   const tls = openTls(config, watched.current());
@@ -188,7 +188,7 @@ async function openIssuing({ CERT_DIR, SECURECHAT_KEY_PASSPHRASE_FILE }: Config)
 
 /** The rooms of this server: its name, its certificates of all days, and the key that wraps the rooms' keys. */
 async function openHub(
-  { config, log, identity, store, timers }: Pick<Shared, "config" | "log" | "identity" | "store"> & {
+  { config, log, identity, trust, store, timers }: Pick<Shared, "config" | "log" | "identity" | "trust" | "store"> & {
     readonly timers: Timers;
   },
 ): Promise<Hub> {
@@ -208,8 +208,20 @@ async function openHub(
       // Members' certificates are known here too; a server's says that it is one.
       return own?.rsa && own.commonNames[0]?.startsWith("SERVER: ") ? new VerifyingKey(own.rsa.modulus) : undefined;
     },
+    revoked: async (fingerprints) => await revokedAmong(fingerprints, await trust(), store.rooms),
     alarm: (message, room) => log.error(message, { room }),
   });
+}
+
+/** Those of these devices that a revocation list names. */
+async function revokedAmong(fingerprints: readonly string[], trust: Trust, store: RoomStore): Promise<string[]> {
+  const found: string[] = [];
+  if (trust.revocations.every(({ revoked }) => revoked.size === 0)) return found;
+  for (const fingerprint of fingerprints) {
+    const pem = await store.findCertificate(fingerprint);
+    if (pem !== undefined && isRevoked(parseCertificates(pem), trust)) found.push(fingerprint);
+  }
+  return found;
 }
 
 /** Keeps a certificate that signs checkpoints for who asks for it later. */
@@ -281,6 +293,8 @@ class Server implements RunningServer {
   #acceptingTls: Promise<void>;
   #takingUp: Promise<void> | undefined;
   #dropping: Promise<void> | undefined;
+  /** What was last looked through for certificates of open sessions. */
+  #revocations: Trust["revocations"] | undefined;
   #sweepAt = 0;
   #stopping: Promise<void> | undefined;
 
@@ -296,7 +310,7 @@ class Server implements RunningServer {
       void this.#drain();
       void this.#sweep();
       this.#takingUp ??= this.#takeUpCertificate().finally(() => this.#takingUp = undefined);
-      this.#dropping ??= this.#dropClosedLogs().finally(() => this.#dropping = undefined);
+      this.#dropping ??= this.#drop().finally(() => this.#dropping = undefined);
     }, DRAIN_INTERVAL);
     this.tlsPort = tls && portOf(tls);
     this.#accepting = this.#accept(plain);
@@ -329,6 +343,26 @@ class Server implements RunningServer {
       await this.#shared.store.rooms.dropExpired(now());
     } catch (error) {
       this.#shared.log.warn("ended tokens and codes could not be dropped", { reason: messageOf(error) });
+    }
+  }
+
+  async #drop(): Promise<void> {
+    await this.#dropClosedLogs();
+    await this.#dropRevoked();
+  }
+
+  /** Open sessions whose certificate is revoked by now, and what it had in the rooms. */
+  async #dropRevoked(): Promise<void> {
+    const { trust, hub, log } = this.#shared;
+    try {
+      const current = await trust();
+      if (current.revocations === this.#revocations) return;
+      for (const conversation of this.#conversations) await conversation.endIfRevoked(current);
+      await hub.dropRevoked();
+      this.#revocations = current.revocations; // what fails is tried again
+    } catch (error) {
+      if (error instanceof ProtocolError) return; // the list can't be read, which is logged, and nobody is let in
+      log.error("revoked certificates could not be dropped; it is tried again", { reason: messageOf(error) });
     }
   }
 

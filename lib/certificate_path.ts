@@ -46,6 +46,13 @@ export interface PathOptions {
   readonly maxIntermediates?: number;
 }
 
+/** Whether a list of its issuer's names one of these certificates, whatever else is right or wrong with them. */
+export function isRevoked(chain: readonly Certificate[], { revocations }: Pick<Trust, "revocations">): boolean {
+  return chain.some(({ issuerName, serial }) =>
+    revocations.some((list) => list.issuerName === issuerName && list.revoked.has(serial))
+  );
+}
+
 /** The certificates of a chain: more than the wire can carry, and few enough to try every order of them. */
 export const MAX_PATH = 8;
 /** Paths that are tried to their end, and steps on the way: a private CA needs one path. */

@@ -16,7 +16,7 @@
 import type { Account, Accounts, Origin } from "./accounts.ts";
 import type { Audit } from "./audit.ts";
 import { type Bytes, encodeBase64, encodeHex, type Random } from "./bytes.ts";
-import type { Trust } from "./certificate_path.ts";
+import { isRevoked, type Trust } from "./certificate_path.ts";
 import type { Config } from "./config.ts";
 import type { Deadline, Deadlines } from "./deadline.ts";
 import { DEVICE_CODE_LIFE, type Devices } from "./devices.ts";
@@ -36,6 +36,7 @@ import type { Spool } from "./spool.ts";
 import { type AuditEvent, type Store, withoutStore } from "./store.ts";
 import { TranscriptSummary } from "./transcript.ts";
 import type { Link } from "./transport.ts";
+import { parseCertificates } from "./x509.ts";
 
 /** Replies that may wait for the disk on one connection, before it is no longer read. */
 const MAX_REPLIES_DUE = 256;
@@ -127,6 +128,14 @@ export class Conversation {
   async shutDown(): Promise<void> {
     await this.#fail(new ProtocolError("shutdown", "The server is shutting down; connect again later."));
     await this.run();
+  }
+
+  /** Ends the conversation where the client's certificate is revoked by now; whether it did. */
+  async endIfRevoked(trust: Trust): Promise<boolean> {
+    const { clientPem } = this.#connection;
+    if (clientPem === undefined || this.#over || !isRevoked(parseCertificates(clientPem), trust)) return false;
+    await this.#fail(new ProtocolError("bad-cert", "The client certificate was revoked."));
+    return true;
   }
 
   /** Closes at once. */

@@ -74,6 +74,11 @@ export class Hub {
     return all.flatMap((one) => one.status === "fulfilled" && one.value ? [one.value] : []);
   }
 
+  /** Certificates were revoked: they get nothing more in any room. A room that nobody has asked for looks when it is. */
+  async dropRevoked(): Promise<void> {
+    for (const room of await this.#loaded()) await room.dropRevoked();
+  }
+
   /** Looks whether logs were closed, and lets go of those: the logs' origins. */
   async dropClosed(): Promise<string[]> {
     const closed = new Set(await this.#options.store.closedLogs());

@@ -98,6 +98,8 @@ export interface RoomTools {
   readonly turn: () => Promise<void>;
   /** The key of a certificate of this server's, now or in earlier days, by its fingerprint. */
   readonly serverKey: (fingerprint: string) => Promise<VerifyingKey | undefined>;
+  /** Those of these certificates that are revoked. */
+  readonly revoked: (fingerprints: readonly string[]) => Promise<readonly string[]>;
   /** Tells the operator of what should never be. */
   readonly alarm: (message: string, room: string) => void;
   /** Tells somebody of an invitation, now or at the next login. */
@@ -171,6 +173,7 @@ export class Room {
     const room = new Room(stored, tools);
     await room.#load();
     if (room.#isForked) tools.alarm(`this log is not the one that it was: ${READ_ONLY}`, room.name);
+    await room.dropRevoked();
     return room;
   }
 
@@ -573,8 +576,32 @@ export class Room {
     this.#epoch = epoch;
   }
 
-  /** A new key for who is in the room now, so that who is not can't read what comes. */
-  async #rekey(): Promise<void> {
+  /** Takes the certificates that are revoked out of those that get the lines, and their keys out of use. */
+  async dropRevoked(): Promise<void> {
+    const revoked = await this.#tools.revoked([...this.#standing.keys()]);
+    const dropped = revoked.flatMap((device): [string, string][] => {
+      const username = this.#standing.get(device);
+      return username !== undefined && this.#standing.delete(device) ? [[device, username]] : [];
+    });
+    if (dropped.length === 0) return;
+    try {
+      await this.#rekey();
+    } catch (error) {
+      for (const [device, username] of dropped) this.#standing.set(device, username); // to be dropped another time
+      throw error;
+    }
+  }
+
+  #rekeying: Promise<void> = Promise.resolve();
+
+  /** A new key for who is in the room now, so that who is not can't read what comes; one after the other. */
+  #rekey(): Promise<void> {
+    const done = this.#rekeying.then(() => this.#giveKey());
+    this.#rekeying = done.catch(() => {});
+    return done;
+  }
+
+  async #giveKey(): Promise<void> {
     await this.#beginEpoch();
     for (const one of this.#attendees.values()) {
       if (!this.#standing.has(one.fingerprint)) continue;

@@ -66,6 +66,7 @@ export class RoomBench {
         later: (_, run) => bench.later.push(run),
         turn: () => Promise.resolve(),
         serverKey: (one) => Promise.resolve(one === fingerprint ? serverKey : undefined),
+        revoked: () => Promise.resolve([]),
         alarm: (message) => bench.alarms.push(message),
       });
     return new RoomBench(make, store, other?.clock ?? handClock());

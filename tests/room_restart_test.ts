@@ -31,6 +31,7 @@ async function open(folder: string) {
     later: (_, run) => later.push(run),
     turn: () => Promise.resolve(),
     serverKey: (fingerprint) => Promise.resolve(fingerprint === leaf?.fingerprint ? serverKey : undefined),
+    revoked: () => Promise.resolve([]),
     alarm: (message) => alarms.push(message),
   });
   return {

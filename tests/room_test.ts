@@ -22,7 +22,11 @@ interface Bench {
   readonly later: readonly (() => void)[];
 }
 
-async function bench(now: Clock = fixedClock, store = new MemoryRoomStore()): Promise<Bench> {
+async function bench(
+  now: Clock = fixedClock,
+  store = new MemoryRoomStore(),
+  revoked: ReadonlySet<string> = new Set(),
+): Promise<Bench> {
   const { server } = await identities();
   const leaf = server.chain[0];
   const serverKey = new VerifyingKey(leaf?.rsa?.modulus ?? 0n);
@@ -38,6 +42,7 @@ async function bench(now: Clock = fixedClock, store = new MemoryRoomStore()): Pr
     later: (_, run) => later.push(run),
     turn: () => Promise.resolve(),
     serverKey: (fingerprint) => Promise.resolve(fingerprint === leaf?.fingerprint ? serverKey : undefined),
+    revoked: (fingerprints) => Promise.resolve(fingerprints.filter((one) => revoked.has(one))),
     alarm: (message) => alarms.push(message),
   });
   const settle = async () => {
@@ -620,4 +625,36 @@ Deno.test("history leaves in pieces, each when the one before is on its way, and
   const end = bob.heard.at(-1);
   assert(end?.type === "history_end" && end.next < 42, "the page ends before the log");
   assert.deepEqual(bob.posted("#ops"), Array.from({ length: end.next }, (_, i) => i));
+});
+
+Deno.test("a certificate that is revoked gets no more lines, and the key that it has is no longer used", async () => {
+  const revoked = new Set<string>();
+  const { hub, store, settle } = await bench(fixedClock, new MemoryRoomStore(), revoked);
+  const [ada, bob] = await Promise.all(["ada", "bob"].map((name) => Person.create(name)));
+  assert(ada && bob);
+  await ada.ask(hub, { type: "create", room: "#ops", mode: "recorded", history: "all", inviteOnly: false });
+  for (const person of [ada, bob]) {
+    await person.enter(hub, "#ops");
+    await settle();
+  }
+  await hub.dropRevoked();
+  assert.equal(ada.rooms.get("#ops")?.epoch, 1, "nobody is revoked");
+  revoked.add(bob.fingerprint);
+  const addEpoch = store.addEpoch.bind(store);
+  store.addEpoch = () => Promise.reject(new Error("the disk is full"));
+  await assert.rejects(hub.dropRevoked(), /disk is full/);
+  store.addEpoch = addEpoch;
+  await hub.dropRevoked();
+  await hub.dropRevoked();
+  assert.equal(ada.rooms.get("#ops")?.epoch, 2);
+  assert.equal(bob.rooms.get("#ops")?.epoch, 1);
+  const before = bob.posted("#ops").length;
+  assert.equal(await ada.say(hub, "#ops", "without bob"), undefined);
+  await settle();
+  assert.equal(bob.posted("#ops").length, before);
+
+  const next = await bench(fixedClock, store, revoked);
+  const again = await Person.create("ada");
+  await again.ask(next.hub, { type: "join", room: "#ops" });
+  assert.equal(again.rooms.get("#ops")?.epoch, 3, "a server that starts later drops it as well");
 });

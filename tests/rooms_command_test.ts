@@ -1,5 +1,9 @@
+import { encodeHex, encodeUtf8 } from "../lib/bytes.ts";
+import { issueRevocationList } from "../lib/ca.ts";
 import { assert } from "./assert.ts";
 import { program, ROOT, run, skipUnless, startServer } from "./environment.ts";
+import { authority } from "./fixtures.ts";
+import { personIdentity } from "./room_bench.ts";
 import { Client, ofType, World } from "./room_program.ts";
 import { openTmux } from "./tmux.ts";
 
@@ -137,6 +141,76 @@ Deno.test("export and prove write from the client's own files what verify finds 
     "rooms",
     "token",
   ], "who only reads makes nothing");
+});
+
+/** The files of a folder, and of those in it, that hold a text. */
+async function filesWith(dir: string, text: string): Promise<string[]> {
+  // An envelope begins with 9 bytes before a text: in base64 that is a multiple of a group.
+  const wanted = [text, btoa(text).slice(0, -4), encodeHex(encodeUtf8(text))];
+  const found: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(dir)) {
+    const path = `${dir}/${name}`;
+    if (isDirectory) found.push(...await filesWith(path, text));
+    else if (wanted.some((one) => latin1(path).includes(one))) found.push(path);
+  }
+  return found;
+}
+
+function latin1(path: string): string {
+  return Array.from(Deno.readFileSync(path), (byte) => String.fromCharCode(byte)).join("");
+}
+
+Deno.test("words that are erased stand in no file of the server and of no client, and all else verifies; who is revoked is put out", async () => {
+  await using world = await World.create();
+  await using ada = await world.start("ada", "--json");
+  await using bob = await world.start("bob", "--json");
+  const secret = "the password is swordfish";
+  await ada.type({ command: "create", room: "#ops" });
+  await ada.until('"event":"caught_up"');
+  await bob.type({ command: "join", room: "#ops" });
+  await bob.until('"event":"caught_up"');
+  await ada.type({ command: "say", room: "#ops", text: secret });
+  await bob.until(secret);
+  const index = ofType(bob, "line").find(({ text }) => text === secret)?.index ?? 0;
+  await bob.type({ command: "say", room: "#ops", text: "I have read it" });
+  await ada.until("I have read it");
+  for (const name of ["ada", "bob"]) {
+    const found = await filesWith(`${world.path}/${name}/kept`, secret);
+    assert.ok(found.some((path) => path.endsWith("/openings.txt")), "the search finds what is there");
+  }
+  await ada.type({ command: "redact", room: "#ops", index });
+  for (const client of [ada, bob]) {
+    await client.until('"event":"erased"');
+    await client.until((one) => ofType(one, "covered").some(({ size }) => size > index + 2));
+    await client.type({ command: "search", room: "#ops", text: "swordfish" });
+    await client.until('"event":"found"');
+    assert.deepEqual(ofType(client, "found").at(-1)?.lines, []);
+    await client.type({ command: "export", room: "#ops" });
+    await client.until('"event":"exported"');
+    const [receipt = "", transcript = "", openings = ""] = ofType(client, "exported").at(-1)?.files ?? [];
+    const ca = ["--ca", "certs/ca_cert.pem", "--openings", openings];
+    const verdict = await run(["verify", receipt, transcript, ...ca], { cwd: world.path });
+    assert.equal(verdict.status, 0, verdict.stdout + verdict.stderr);
+    assert.match(verdict.stdout, /I have read it/);
+    assert.doesNotMatch(verdict.stdout, /swordfish/);
+  }
+  assert.deepEqual(await filesWith(world.path, secret), []);
+
+  const { chain: [leaf] } = await personIdentity("bob");
+  const now = Date.now();
+  const dates = { now: now - 60_000, nextUpdate: now + 86_400_000, number: 1n };
+  const list = await issueRevocationList(
+    await authority(),
+    [{ serial: leaf?.serial ?? "", date: now - 60_000 }],
+    dates,
+  );
+  await Deno.writeTextFile(`${world.path}/certs/crl.pem`, list);
+  await bob.until("the server says: The client certificate was revoked. (bad-cert)");
+  assert.equal(await bob.end(), 4);
+  await ada.until((client) => ofType(client, "presence").at(-1)?.state === "offline");
+  await ada.type({ command: "say", room: "#ops", text: "without him" });
+  await ada.until("without him");
+  assert.equal(await ada.end(), 0);
 });
 
 Deno.test("a line that is typed while the server is away is kept, and said when it is back", async () => {
