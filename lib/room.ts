@@ -470,9 +470,17 @@ export class Room {
     this.#committing ??= this.#commitAll();
   }
 
+  /** As long as every turn brings more lines, more are coming: a round costs about the same, whatever is in it. */
+  async #gather(): Promise<void> {
+    for (let count = 0; this.#waiting.length > count && count < MAX_ROUND;) {
+      count = this.#waiting.length;
+      await this.#tools.turn();
+    }
+  }
+
   async #commitAll(): Promise<void> {
     while (this.#waiting.length > 0) {
-      await this.#tools.turn();
+      await this.#gather();
       const round = this.#waiting.slice(0, MAX_ROUND); // they stay in the list until they are told of
       try {
         await this.#tools.store.appendLines(
