@@ -4,15 +4,15 @@
  *
  *     #ops            │#ops · deploys on Friday                            3 members, 2 here
  *     ▸#general       │── Monday 23 November 2026 ──
- *      #ops 3         │14:30   bob: hello
- *      @bob 1!        │14:31 ✓ ada: good morning
+ *      #ops 3         │40 14:30   bob: hello
+ *      @bob 1!        │41 14:31 ✓ ada: good morning
  *     ─ ada @ localhost ─ online ─ recorded ─ 1 unsent ─────────────────────────────────────
  *     > what is being ty▮
  *
- * Before a line: `→` is on its way, `·` has its place, `✓` is accepted by a signed head, `?` isn't checked yet, `✗` is not
- * good. A room in the list has its unread lines, and `!` where one of them speaks to you. Everything of others passes
- * `printable`; every row is cut to the width in cells. {@link difference} gives the characters that make one picture of
- * another: rows that are the same are not drawn again.
+ * A line has its index, by which commands name it, and a mark: `→` is on its way, `·` has its place, `✓` is accepted by a
+ * signed head, `?` isn't checked yet, `✗` is not good. A room in the list has its unread lines, and `!` where one of them
+ * speaks to you. Everything of others passes `printable`; every row is cut to the width in cells. {@link difference}
+ * gives the characters that make one picture of another: rows that are the same are not drawn again.
  */
 
 import { type Edit, type Key, LineEditor } from "./line_editor.ts";
@@ -81,6 +81,8 @@ interface RoomPicture {
   present: Map<string, Presence> | undefined;
   unread: number;
   mentioned: boolean;
+  /** The greatest index that was shown. */
+  highest: number;
   /** The first line that is new: what was said before is no news. */
   newFrom: number;
   /** Lines before this are accepted. */
@@ -271,6 +273,7 @@ export class RoomScreen {
     const entry = { line };
     this.#add(room, entry);
     room.byIndex.set(line.index, entry);
+    room.highest = Math.max(room.highest, line.index);
     // What was shown the last time is told again before the session stands.
     if (line.mine || this.#connection !== "online" || line.kind !== "text") return false;
     if (room.name === this.#current && this.#scroll === 0) return this.#calls(room, line);
@@ -543,13 +546,15 @@ export class RoomScreen {
       const code = entry.isLoud === true ? "1;31" : "2";
       return wrap(note, this.#mainWidth, INDENT).map((row) => this.#paint(code, row));
     }
+    const width = Math.max(LEAST_INDEX, String(room.highest).length);
     if (!line) {
-      return this.#saidRows({ when: "  …  ", mark: "→", author: this.#username, text, isAct: false, code: "2" });
+      const when = `${" ".repeat(width)}   …  `;
+      return this.#saidRows({ when, mark: "→", author: this.#username, text, isAct: false, code: "2" });
     }
     const { type, text: said } = saidBy(line);
     const remarks = remarksOn(line);
     return this.#saidRows({
-      when: hourOf(line.ts),
+      when: `${String(line.index).padStart(width)} ${hourOf(line.ts)}`,
       mark: this.#markOf(room, line),
       author: authorOf(line),
       text: said + remarks,
@@ -584,13 +589,15 @@ export class RoomScreen {
 }
 
 const PROMPT = "> ";
+/** Cells for an index, at least: most rooms look alike. */
+const LEAST_INDEX = 2;
 /** How far what follows the first row of a line is put to the right. */
 const INDENT = 8;
 
 function emptyRoom(name: string): RoomPicture {
   return {
     ...{ name, entries: [], byIndex: new Map(), topic: "", members: [], present: undefined },
-    ...{ unread: 0, mentioned: false },
+    ...{ unread: 0, mentioned: false, highest: 0 },
     ...{ newFrom: Infinity, covered: 0, isRecorded: false, isConsented: false },
   };
 }

@@ -82,19 +82,19 @@ const AT_80 = `
                 │        server; each of them can show it to others with proof.
                 │        The line with which you join is your consent.
                 │── Sunday 22 November 2026 ──
-                │23:58   * bob joins, and consents to the record
-                │23:59   bob: The new build is on the staging machines; please
-                │        look at the numbers before it goes anywhere else, the
-                │        ones for the index above all.
+                │ 0 23:58   * bob joins, and consents to the record
+                │ 1 23:59   bob: The new build is on the staging machines;
+                │        please look at the numbers before it goes anywhere
+                │        else, the ones for the index above all.
                 │── Monday 23 November 2026 ──
-                │00:01 ✓ * ada joins, and consents to the record
-                │09:00 ✓ ada: good morning
-                │09:01   eve: two
+                │ 2 00:01 ✓ * ada joins, and consents to the record
+                │ 3 09:00 ✓ ada: good morning
+                │ 4 09:01   eve: two
                 │        lines
-                │09:02 · ada: this has its place
-                │09:03 ✗ eve: not hers (NOT GOOD: Its author's role does not
+                │ 5 09:02 · ada: this has its place
+                │ 6 09:03 ✗ eve: not hers (NOT GOOD: Its author's role does not
                 │        allow it.)
-                │  …   → ada: on its way
+                │     …   → ada: on its way
                 │
                 │
                 │
@@ -109,17 +109,17 @@ const AT_120 = `
  #general 1             │        whoever runs the server; each of them can show it to others with proof. The line with
                         │        which you join is your consent.
                         │── Sunday 22 November 2026 ──
-                        │23:58   * bob joins, and consents to the record
-                        │23:59   bob: The new build is on the staging machines; please look at the numbers before it
+                        │ 0 23:58   * bob joins, and consents to the record
+                        │ 1 23:59   bob: The new build is on the staging machines; please look at the numbers before it
                         │        goes anywhere else, the ones for the index above all.
                         │── Monday 23 November 2026 ──
-                        │00:01 ✓ * ada joins, and consents to the record
-                        │09:00 ✓ ada: good morning
-                        │09:01   eve: two
+                        │ 2 00:01 ✓ * ada joins, and consents to the record
+                        │ 3 09:00 ✓ ada: good morning
+                        │ 4 09:01   eve: two
                         │        lines
-                        │09:02 · ada: this has its place
-                        │09:03 ✗ eve: not hers (NOT GOOD: Its author's role does not allow it.)
-                        │  …   → ada: on its way
+                        │ 5 09:02 · ada: this has its place
+                        │ 6 09:03 ✗ eve: not hers (NOT GOOD: Its author's role does not allow it.)
+                        │     …   → ada: on its way
 ─ ada @ chat.example ─ online ─ recorded ─ 1 unsent ────────────────────────────────────────────────────────────────────
 > what is being typed
 `;
@@ -127,17 +127,17 @@ const AT_120 = `
 /** 44×14: no list of rooms. */
 const AT_44 = `
 #ops · deploys on Friday   3 members, 2 here
-        ones for the index above all.
+        all.
 ── Monday 23 November 2026 ──
-00:01 ✓ * ada joins, and consents to the
+ 2 00:01 ✓ * ada joins, and consents to the
         record
-09:00 ✓ ada: good morning
-09:01   eve: two
+ 3 09:00 ✓ ada: good morning
+ 4 09:01   eve: two
         lines
-09:02 · ada: this has its place
-09:03 ✗ eve: not hers (NOT GOOD: Its
+ 5 09:02 · ada: this has its place
+ 6 09:03 ✗ eve: not hers (NOT GOOD: Its
         author's role does not allow it.)
-  …   → ada: on its way
+     …   → ada: on its way
 ─ ada @ chat.example ─ online ─ recorded ─ …
 > what is being typed
 `;
@@ -243,18 +243,18 @@ Deno.test("a line is shown as what becomes of it: sent, placed, accepted, checke
   const mark = (words: string) => rowsOf(screen).find((row) => row.includes(words))?.split("│")[1];
   screen.take(line(7, at(23, 9, 5), "ada", "on its way"));
   screen.take({ event: "accepted", room: "#ops", key: 9, index: 7 });
-  assert.equal(mark("on its way"), "09:05 · ada: on its way");
+  assert.equal(mark("on its way"), " 7 09:05 · ada: on its way");
   screen.take({ event: "covered", room: "#ops", size: 8, time: 0 });
-  assert.equal(mark("on its way"), "09:05 ✓ ada: on its way");
+  assert.equal(mark("on its way"), " 7 09:05 ✓ ada: on its way");
   screen.take(line(8, at(23, 9, 6), "bob", "quick", { unchecked: true }));
-  assert.equal(mark("quick"), "09:06 ? bob: quick (signature not checked yet)");
+  assert.equal(mark("quick"), " 8 09:06 ? bob: quick (signature not checked yet)");
   screen.take({ event: "checked", room: "#ops", from: 8, to: 9 });
-  assert.equal(mark("quick"), "09:06   bob: quick");
+  assert.equal(mark("quick"), " 8 09:06   bob: quick");
   screen.take({ event: "bad_line", room: "#ops", index: 8, reason: "It is not his." });
-  assert.equal(mark("quick"), "09:06 ✗ bob: quick (NOT GOOD: It is not his.)");
+  assert.equal(mark("quick"), " 8 09:06 ✗ bob: quick (NOT GOOD: It is not his.)");
   screen.take({ event: "erased", room: "#ops", index: 3 });
   assert.equal(mark("good morning"), undefined);
-  assert.equal(mark("09:00"), "09:00 ✓ * ada has erased these words");
+  assert.equal(mark("09:00"), " 3 09:00 ✓ * ada has erased these words");
   screen.take({ event: "sending", room: "#ops", key: 10, kind: "text", text: "never" });
   screen.take({ event: "dropped", room: "#ops", key: 10, error_type: "muted", reason: "You are muted." });
   assert.equal(mark("never"), "Not sent: never (You are muted.)");
@@ -368,12 +368,12 @@ Deno.test("lines by a new certificate are marked in every room until one vouches
   const device = { event: "device", room: "#ops", username: "bob", fingerprint: BOB, mine: false } as const;
   screen.take({ ...device, vouched: false });
   const remark = "(new certificate, nobody vouched for it";
-  assert.equal(mark("unchecked"), `09:05 ? bob: unchecked ${remark}; signature not checked yet)`);
+  assert.equal(mark("unchecked"), ` 8 09:05 ? bob: unchecked ${remark}; signature not checked yet)`);
   screen.enter("#general");
-  assert.equal(mark("hello"), `09:05   bob: hello ${remark})`);
-  assert.equal(mark("for everybody"), `09:04   bob: for everybody ${remark})`);
+  assert.equal(mark("hello"), ` 9 09:05   bob: hello ${remark})`);
+  assert.equal(mark("for everybody"), ` 7 09:04   bob: for everybody ${remark})`);
   screen.take({ ...device, vouched: true });
-  assert.equal(mark("hello"), "09:05   bob: hello");
+  assert.equal(mark("hello"), " 9 09:05   bob: hello");
   screen.take(line(10, at(23, 9, 6), "bob", "as new", { room: "#general", unvouched: true }));
-  assert.equal(mark("as new"), `09:06   bob: as new ${remark})`);
+  assert.equal(mark("as new"), `10 09:06   bob: as new ${remark})`);
 });

@@ -273,14 +273,14 @@ const AT_80 = String.raw`▸#ops           │#ops · deploys on Friday         
                 │        server; each of them can show it to others with proof.
                 │        The line with which you join is your consent.
                 │── DAY ──
-                │HH:MM   * ada joins, and consents to the record
-                │HH:MM   * ada sets the topic: deploys on Friday
-                │HH:MM ✓ * bob joins, and consents to the record
-                │HH:MM ✓ bob: good morning
-                │HH:MM   ada: bob:
+                │ 0 HH:MM   * ada joins, and consents to the record
+                │ 1 HH:MM   * ada sets the topic: deploys on Friday
+                │ 2 HH:MM ✓ * bob joins, and consents to the record
+                │ 3 HH:MM ✓ bob: good morning
+                │ 4 HH:MM   ada: bob:
                 │        \u{1b}[2J\u{1b}[1;1H\u{1b}[31mred\u{7}\u{202e}
                 │There is no such room; create it, or look at the list of rooms.
-                │HH:MM   ada: the second is for bob alone
+                │ 5 HH:MM   ada: the second is for bob alone
                 │
                 │
                 │
@@ -298,13 +298,13 @@ const AT_120 = String
                         │        whoever runs the server; each of them can show it to others with proof. The line with
                         │        which you join is your consent.
                         │── DAY ──
-                        │HH:MM   * ada joins, and consents to the record
-                        │HH:MM   * ada sets the topic: deploys on Friday
-                        │HH:MM ✓ * bob joins, and consents to the record
-                        │HH:MM ✓ bob: good morning
-                        │HH:MM   ada: bob: \u{1b}[2J\u{1b}[1;1H\u{1b}[31mred\u{7}\u{202e}
+                        │ 0 HH:MM   * ada joins, and consents to the record
+                        │ 1 HH:MM   * ada sets the topic: deploys on Friday
+                        │ 2 HH:MM ✓ * bob joins, and consents to the record
+                        │ 3 HH:MM ✓ bob: good morning
+                        │ 4 HH:MM   ada: bob: \u{1b}[2J\u{1b}[1;1H\u{1b}[31mred\u{7}\u{202e}
                         │There is no such room; create it, or look at the list of rooms.
-                        │HH:MM   ada: the second is for bob alone
+                        │ 5 HH:MM   ada: the second is for bob alone
 …
 ─ bob @ localhost ─ online ─ recorded ──────────────────────────────────────────────────────────────────────────────────
 > half a line`;

@@ -282,6 +282,11 @@ interface ProgramOptions {
   readonly rooms: readonly string[];
 }
 
+/** What somebody reads who comes in for the first time. */
+const NOWHERE =
+  "You are in no room yet. /rooms names those that there are, /join #NAME comes into one, /create #NAME " +
+  "makes one, /msg NAME TEXT speaks to one person; /help names the rest.";
+
 /** How often it is looked whether all lines are accepted, in milliseconds. */
 const LOOK = 20;
 
@@ -339,6 +344,7 @@ class Program {
       face.open();
       await this.#entering;
       face.enter(this.#first ?? rooms.find(isRoomName) ?? session.joined.at(-1));
+      if (session.joined.length === 0 && !this.#given.options.json) face.show({ event: "notice", message: NOWHERE });
       await Promise.race([this.#obeyAll(), this.#stopped.promise, session.ended()]);
       return await this.#conclude();
     } finally {
