@@ -165,9 +165,10 @@ Commands:
 ${Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(8)}${summary}`).join("\n")}
 
 Examples:
-  securechat init localhost          certificates into certs/
-  securechat serve                   a server on port 5000
-  securechat chat --host localhost   in a second terminal
+  securechat init chat.example.org   certificates for a server of that name, into certs/
+  securechat serve                   the server
+  securechat invite alice            a code for Alice, who runs: securechat join CODE
+  securechat rooms '#ops'            Alice comes back
 `;
 
 async function run([name, ...args]: readonly string[]): Promise<ExitStatus> {

@@ -14,7 +14,7 @@ import { encodeUtf8 } from "./bytes.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { PROGRAM } from "./config.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { exists, writeAtomically } from "./files.ts";
+import { createPrivateFolder, exists, writeAtomically } from "./files.ts";
 import { encodeJson, type JsonObject } from "./json.ts";
 import type { SigningKey } from "./pss.ts";
 import { leafHash, rangeProof } from "./room_log.ts";
@@ -177,6 +177,7 @@ async function certificates(
 
 /** A path without its ending, of which no file is there yet: `room_ops_20231115_143022`. */
 async function freeName({ folder, now }: ExportOptions, room: string, endings: readonly string[]): Promise<string> {
+  await createPrivateFolder(folder);
   const stamp = new Date(now).toISOString().slice(0, 19).replaceAll(/[-:]/g, "").replace("T", "_");
   const name = `${folder}/room_${room.replaceAll(/[#@]/g, "").replaceAll(",", "_")}_${stamp}`;
   for (let n = 1;; n++) {

@@ -93,7 +93,7 @@ Deno.test("export and prove write from the client's own files what verify finds 
 
   const where = ["--host", "localhost", "--certs", "ada", "--transcripts", "ada/kept", "--json"];
   const options = { cwd: world.path };
-  const closed = await run(["export", "#ops", "--closed", ...where], options); // while the client is running
+  const closed = await run(["export", "#ops", "--closed", "--out", "new/evidence", ...where], options); // while the client is running
   assert.equal(closed.status, 0, closed.stderr);
   assert.equal(await ada.end(), 0);
   await world.server.stop();

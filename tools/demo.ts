@@ -318,7 +318,6 @@ function isText(text: string): (event: ShownEvent) => boolean {
 
 /** What bob's files say of the room: the arguments for `verify`. */
 async function exportRoom(folder: string, how: "closed" | "open"): Promise<string[]> {
-  await Deno.mkdir(`${folder}/${how}`);
   const args = ["export", ROOM, `--${how}`, "--out", how];
   const told = args.map(shellWord).join(" ");
   const text = await command(folder, [...args, "--json", "--host", "localhost", ...filesOf("bob")], { told });

@@ -43,7 +43,7 @@ written.`,
     open: { type: "boolean", describe: "show all words, as is done without this" },
     closed: { type: "boolean", describe: "show no word" },
     only: { type: "string", value: "INDEX,…", describe: "show the words of these lines alone" },
-    out: { type: "string", value: "DIR", describe: "where the files go; the current folder without it" },
+    out: { type: "string", value: "DIR", describe: "where the files go, made if need be; the current one without it" },
     json: { type: "boolean", describe: "name the files as JSON" },
   },
 } as const;

@@ -32,7 +32,7 @@ written.`,
   positionals: { min: 2, max: 2, names: "ROOM ('#ops', in quotes) or INDEX" },
   options: {
     closed: { type: "boolean", describe: "leave its words out" },
-    out: { type: "string", value: "DIR", describe: "where the file goes; the current folder without it" },
+    out: { type: "string", value: "DIR", describe: "where the file goes, made if need be; the current one without it" },
     json: { type: "boolean", describe: "name the file as JSON" },
   },
 } as const;
