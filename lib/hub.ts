@@ -105,7 +105,7 @@ export class Hub {
       case "history":
         return await (await this.#room(request.room, attendee)).history(attendee, request, id);
       case "keys":
-        return (await this.#room(request.room, attendee)).keys(attendee, request.from, id);
+        return await (await this.#room(request.room, attendee)).keys(attendee, request.from, id);
       case "checkpoint":
         return (await this.#room(request.room, attendee)).checkpoint(attendee, id);
       case "members":

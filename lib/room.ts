@@ -16,14 +16,16 @@
 
 import { BLOCK_SIZE, decrypt } from "./aes_cbc.ts";
 import { type Bytes, type Clock, concat, encodeBase64, encodeHex, encodeUtf8, type Random } from "./bytes.ts";
-import { type Checkpoint, encodeCheckpoint, isCheckpointSigned, signCheckpoint } from "./checkpoint.ts";
+import { type Checkpoint, encodeCheckpoint, isCheckpointSigned } from "./checkpoint.ts";
 import { type Envelope, parseEnvelope } from "./envelope.ts";
 import { ProtocolError } from "./errors.ts";
 import { encodeFrame } from "./frame.ts";
 import type { Json, JsonObject } from "./json.ts";
 import { partners, usernameKey } from "./names.ts";
 import type { SigningKey, VerifyingKey } from "./pss.ts";
-import { EMPTY_ROOT, Frontier, leafHash, type NodePlace, peakPlaces, type TreeNode } from "./room_log.ts";
+import { Frontier, leafHash, type NodePlace, peakPlaces, type TreeNode } from "./room_log.ts";
+import { type KeyWrap, RoomEpochs } from "./room_epochs.ts";
+import { RoomHeads } from "./room_heads.ts";
 import { isCarriedBy, isOfLog, isOpenedBy, logHash } from "./room_line.ts";
 import {
   encodePosted,
@@ -39,21 +41,20 @@ import { encodeLine, messageInput } from "./transcript.ts";
 
 /** How far ahead of the server's clock a line's time may lie, in milliseconds (rooms.md section 6). */
 const MAX_AHEAD = 300_000;
-/** How far apart a room's checkpoints are at least, in milliseconds. */
-const CHECKPOINT_INTERVAL = 1_000;
+/** How long a store that failed has, before it is tried again, in milliseconds. */
+const RETRY_AFTER = 1_000;
 /** History leaves in pieces of some such size, the next when one is written: well below what may be queued for a member. */
 const PIECE_BYTES = 65_536;
 /** A page of history ends after so many bytes: other requests of that member wait for it. */
 const PAGE_BYTES = 262_144;
+/** Keys in one answer. */
+const KEYS_IN_PAGE = 100;
 /** Lines that are read from the store at once. */
 const PIECE_LINES = 64;
 /** Lines in one transaction: what a database takes in one go, and in the time that a call to it has. */
 const MAX_ROUND = 256;
 /** Lines that wait for the store, before posts are refused as too many. */
 const MAX_WAITING = 4_096;
-const EPOCH_KEY_SIZE = 16;
-/** Signed heads that are kept at hand: a minute of a busy room. */
-const RECENT_HEADS = 64;
 
 /** A frame with its fields. */
 export type Outgoing = { readonly type: string } & Readonly<Record<string, unknown>>;
@@ -75,13 +76,6 @@ export interface Attendee {
   refuse(error: ProtocolError, id?: Json): void;
   /** Ends the session. */
   end(error: ProtocolError): void;
-}
-
-/** Wraps epoch keys for the store. */
-export interface KeyWrap {
-  wrap(key: Bytes, context: string): Bytes;
-  /** The key; `undefined` where it was wrapped by another key file, or for another context. */
-  unwrap(wrapped: Bytes, context: string): Bytes | undefined;
 }
 
 /** What rooms work with. */
@@ -134,13 +128,10 @@ export class Room {
   #state: RoomState;
   #frontier = new Frontier();
   readonly #authors = new Map<string, Author>();
-  /** Keys by epoch; the newest is the current one. */
-  readonly #epochs = new Map<number, Bytes>();
-  #epoch = 0;
+  #epochs: RoomEpochs;
+  readonly #heads: RoomHeads;
   /** What is durable, and told. */
   #durable = new Frontier();
-  #checkpoint: Checkpoint | undefined;
-  #checkpointDue = false;
   readonly #waiting: Placed[] = [];
   #committing: Promise<void> | undefined;
   /** Sessions that have asked to come in, by certificate. */
@@ -151,26 +142,35 @@ export class Room {
   readonly #told = new Map<string, Presence>();
   /** Certificates whose join line is durable, and their accounts: who gets the lines. */
   readonly #standing = new Map<string, string>();
-  /** Roots that were signed of late, by size: what `seen` mostly names. */
-  readonly #heads = new Map<number, string>();
   /** Whether the store has failed, until what it holds is read again. */
   #isBroken = false;
   /** Whether somebody holds a checkpoint that this log doesn't extend. The store knows it too. */
   #isForked = false;
   #isClosed = false;
 
-  private constructor(room: StoredRoom, tools: RoomTools) {
+  private constructor(room: StoredRoom, tools: RoomTools, epochs: RoomEpochs) {
     this.name = room.name;
     this.origin = room.origin;
     this.#room = room;
     this.#tools = tools;
+    this.#epochs = epochs;
+    this.#heads = new RoomHeads({
+      ...{ ...tools, origin: room.origin },
+      head: () => {
+        return this.#isForked ? undefined : { size: this.#durable.size, root: encodeHex(this.#durable.root()) };
+      },
+      tell: (checkpoint) => {
+        this.#tell(encodeFrame({ type: "checkpoint", room: this.name, ...encodeCheckpoint(checkpoint) }));
+      },
+      failed: (error) => tools.alarm(`no checkpoint could be stored: ${messageOf(error)}`, this.name),
+    });
     this.#log = logHash(room.origin);
     this.#state = new RoomState(room.name, room.inviteOnly);
   }
 
   /** A room as the store has it. */
   static async load(stored: StoredRoom, tools: RoomTools): Promise<Room> {
-    const room = new Room(stored, tools);
+    const room = new Room(stored, tools, await RoomEpochs.load({ ...tools, origin: stored.origin }));
     await room.#load();
     if (room.#isForked) tools.alarm(`this log is not the one that it was: ${READ_ONLY}`, room.name);
     await room.dropRevoked();
@@ -178,22 +178,14 @@ export class Room {
   }
 
   async #load(): Promise<void> {
-    const { store, keys } = this.#tools;
+    const { store } = this.#tools;
     const stored = await store.findRoom(this.name);
     if (stored?.origin !== this.origin) throw new ProtocolError("no-room", CLOSED);
     const { size } = stored;
     this.#isForked = stored.forkedAt !== undefined;
     this.#frontier = new Frontier(size, await store.nodes(this.origin, peakPlaces(size)));
     this.#durable = new Frontier(size, this.#frontier.peaks);
-    this.#checkpoint = await store.latestCheckpoint(this.origin);
-    this.#epochs.clear();
-    for (const { epoch, wrappedKey } of await store.epochs(this.origin, 0, Number.MAX_SAFE_INTEGER)) {
-      const key = keys.unwrap(wrappedKey, this.#context(epoch));
-      if (!key) throw new Error(`the key of epoch ${epoch} of ${this.name} can't be unwrapped: is this its key file?`);
-      this.#epochs.set(epoch, key);
-      this.#epoch = epoch;
-    }
-    if (this.#epochs.size === 0) await this.#beginEpoch();
+    this.#heads.restore(await store.latestCheckpoint(this.origin));
     this.#authors.clear();
     for (const { author, seqno, ts, seenSize } of await store.lastLines(this.origin)) {
       this.#authors.set(author, { nextSeqno: seqno + 1, ts, seenSize });
@@ -224,7 +216,7 @@ export class Room {
   }
 
   #openStored({ body, epoch }: StoredLine): Envelope | undefined {
-    const key = this.#epochs.get(epoch);
+    const key = this.#epochs.key(epoch);
     const plaintext = body && key && decrypt(key, body);
     return plaintext ? parseEnvelope(plaintext) : undefined;
   }
@@ -259,7 +251,10 @@ export class Room {
     const objection = this.#state.objectionToJoining(attendee.username, this.#seconds());
     if (objection) throw new ProtocolError(objection, "You may not come into this room: ask to be invited.");
     if (this.#isForked && !this.#standing.has(attendee.fingerprint)) throw readOnly(); // there is no join line to come
-    if (this.#durable.size > 0 && this.#checkpoint?.size !== this.#durable.size) await this.#makeCheckpoint();
+    await this.#heads.make();
+    const isNew = !this.#standing.has(attendee.fingerprint);
+    // Where newcomers don't see what was before, they don't get the key that it is under.
+    if (isNew && this.#room.history === "since_join" && await this.#epochs.beginIfUsed()) this.#giveKey();
     const older = this.#attendees.get(attendee.fingerprint);
     if (older && older !== attendee) {
       this.#drop(older);
@@ -276,11 +271,11 @@ export class Room {
       history: this.#room.history,
       topic: this.#state.topic,
       count: this.#durable.size,
-      checkpoint: this.#checkpoint ? encodeCheckpoint(this.#checkpoint) : null,
+      checkpoint: this.#heads.newest ? encodeCheckpoint(this.#heads.newest) : null,
       frontier: this.#durable.peaks.map(encodeBase64),
       next_seqno: this.#authors.get(attendee.fingerprint)?.nextSeqno ?? 0,
-      epoch: this.#epoch,
-      key: encodeBase64(this.#sealKey(attendee, this.#epoch)),
+      epoch: this.#epochs.current,
+      key: this.#sealKey(attendee, this.#epochs.current),
       // Whether a join line of this certificate stands, so that none is needed.
       standing: this.#standing.has(attendee.fingerprint),
     }, id);
@@ -333,7 +328,7 @@ export class Room {
   async #compare(theirs: Checkpoint): Promise<void> {
     const key = await this.#tools.serverKey(theirs.from);
     if (!key || !isCheckpointSigned(this.origin, theirs, key)) return; // nothing that this server ever said
-    const signed = theirs.size > this.#durable.size ? undefined : await this.#rootAt(theirs.size);
+    const signed = theirs.size > this.#durable.size ? undefined : await this.#heads.rootAt(theirs.size);
     if (signed === theirs.root || this.#isForked) return;
     await this.#tools.store.markForked(this.origin, this.#tools.now());
     this.#isForked = true;
@@ -346,7 +341,7 @@ export class Room {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.settled();
-    await this.#makeCheckpoint().catch(() => {}); // the store keeps the lines, with a head or without
+    await this.#heads.make().catch(() => {}); // the store keeps the lines, with a head or without
     for (const one of this.#attendees.values()) one.answer({ type: "closed", room: this.name, reason: CLOSED });
     this.#attendees.clear();
   }
@@ -365,7 +360,7 @@ export class Room {
     const line = encodeLine({ seqno, ts, body: ct, signature, signer: from.fingerprint });
     if (seqno < this.#author(from.fingerprint).nextSeqno) return await this.#postAgain(line, seqno, from, id);
     const envelope = this.#openPost(post);
-    const root = await this.#rootAt(envelope.seen.size);
+    const root = await this.#heads.rootAt(envelope.seen.size);
     if (root !== envelope.seen.root) {
       throw new ProtocolError("bad-envelope", "`seen` is no head that this server has signed.");
     }
@@ -390,8 +385,8 @@ export class Room {
 
   /** The envelope, once R, C, H and its room hold. Throws `bad-envelope` or `old-epoch`. */
   #openPost({ epoch, ct, body }: PostFields): Envelope {
-    const key = this.#epochs.get(epoch);
-    if (!key || (epoch !== this.#epoch && epoch !== this.#epoch - 1)) {
+    const key = this.#epochs.keyForPost(epoch);
+    if (!key) {
       throw new ProtocolError("old-epoch", "The line is under a key that is no longer used: ask for the room's keys.");
     }
     const plaintext = decrypt(key, body);
@@ -401,12 +396,6 @@ export class Room {
     const envelope = parseEnvelope(plaintext);
     if (envelope.room !== this.name) throw new ProtocolError("bad-envelope", "The envelope names another room.");
     return envelope;
-  }
-
-  /** The root that was signed for a size; `undefined` where none was. */
-  async #rootAt(size: number): Promise<string | undefined> {
-    if (size === 0) return encodeHex(EMPTY_ROOT);
-    return this.#heads.get(size) ?? await this.#tools.store.signedRoot(this.origin, size);
   }
 
   async #checkRedaction(index: number, from: Attendee): Promise<void> {
@@ -466,6 +455,7 @@ export class Room {
     const nodes = this.#frontier.append(leafHash(encodeUtf8(line)));
     this.#authors.set(from.fingerprint, { nextSeqno: post.seqno + 1, ts: post.ts, seenSize: seen.size });
     this.#state.apply(act);
+    this.#epochs.use(post.epoch);
     this.#waiting.push({ line: stored, nodes, posted: this.#posted(stored), act, from, id });
     this.#committing ??= this.#commitAll();
   }
@@ -495,7 +485,7 @@ export class Room {
       this.#waiting.splice(0, round.length);
       this.#publish(round);
       for (const { act } of round) await this.#follow(act);
-      this.#scheduleCheckpoint();
+      this.#heads.due();
     }
     this.#committing = undefined;
   }
@@ -511,10 +501,11 @@ export class Room {
 
   async #reload(): Promise<void> {
     try {
+      this.#epochs = await RoomEpochs.load({ ...this.#tools, origin: this.origin });
       await this.#load();
       this.#isBroken = false;
     } catch {
-      if (!this.#isClosed) this.#tools.later(CHECKPOINT_INTERVAL, () => void this.#reload());
+      if (!this.#isClosed) this.#tools.later(RETRY_AFTER, () => void this.#reload());
     }
   }
 
@@ -554,14 +545,12 @@ export class Room {
       if (statement?.kind === "redact") await store.eraseBody(this.origin, statement.index);
       const out = putOut(act);
       if (out !== undefined) this.#tellPresence(out);
-      const isRekeyed = out !== undefined ||
-        (statement?.kind === "join" && this.#room.history === "since_join");
-      if (isRekeyed) await this.#rekey();
+      if (out !== undefined) await this.#rekey();
     } catch (error) {
       // Without its consequence nothing more is posted: what was put out could read on, what was erased could be read.
       this.#tools.alarm(`a line's consequence could not be stored: ${messageOf(error)}`, this.name);
       this.#isBroken = true;
-      this.#tools.later(CHECKPOINT_INTERVAL, () => void this.#follow(act).then(() => this.#reload()));
+      this.#tools.later(RETRY_AFTER, () => void this.#follow(act).then(() => this.#reload()));
     }
   }
 
@@ -570,19 +559,6 @@ export class Room {
   }
 
   // Keys.
-
-  #context(epoch: number): string {
-    return `${this.origin} epoch ${epoch}`;
-  }
-
-  async #beginEpoch(): Promise<void> {
-    const { store, keys, random } = this.#tools;
-    const key = random(EPOCH_KEY_SIZE);
-    const epoch = this.#epoch + 1;
-    await store.addEpoch(this.origin, epoch, keys.wrap(key, this.#context(epoch)));
-    this.#epochs.set(epoch, key);
-    this.#epoch = epoch;
-  }
 
   /** Takes the certificates that are revoked out of those that get the lines, and their keys out of use. */
   async dropRevoked(): Promise<void> {
@@ -600,71 +576,24 @@ export class Room {
     }
   }
 
-  #rekeying: Promise<void> = Promise.resolve();
-
-  /** A new key for who is in the room now, so that who is not can't read what comes; one after the other. */
-  #rekey(): Promise<void> {
-    const done = this.#rekeying.then(() => this.#giveKey());
-    this.#rekeying = done.catch(() => {});
-    return done;
+  /** A new key for who is in the room now, so that who is not can't read what comes. */
+  async #rekey(): Promise<void> {
+    await this.#epochs.begin();
+    this.#giveKey();
   }
 
-  async #giveKey(): Promise<void> {
-    await this.#beginEpoch();
+  #giveKey(): void {
+    const epoch = this.#epochs.current;
     for (const one of this.#attendees.values()) {
       if (!this.#standing.has(one.fingerprint)) continue;
-      const payload = encodeBase64(this.#sealKey(one, this.#epoch));
-      one.answer({ type: "epoch", room: this.name, epoch: this.#epoch, payload });
+      one.answer({ type: "epoch", room: this.name, epoch, payload: this.#sealKey(one, epoch) });
     }
   }
 
-  #sealKey(attendee: Attendee, epoch: number): Bytes {
-    return attendee.seal({ epoch, key: encodeBase64(this.#epochs.get(epoch) ?? new Uint8Array(BLOCK_SIZE)) });
-  }
-
-  // Checkpoints.
-
-  #scheduleCheckpoint(): void {
-    if (this.#checkpointDue || this.#isForked) return;
-    this.#checkpointDue = true;
-    const since = this.#tools.now() - (this.#checkpoint?.time ?? 0) * 1000;
-    this.#tools.later(Math.max(0, CHECKPOINT_INTERVAL - Math.max(0, since)), () => {
-      this.#makeCheckpoint().then(
-        () => {
-          this.#checkpointDue = false;
-          if (this.#checkpoint?.size !== this.#durable.size) this.#scheduleCheckpoint(); // lines came meanwhile
-        },
-        (error) => {
-          this.#tools.alarm(`no checkpoint could be stored: ${messageOf(error)}`, this.name);
-          this.#checkpointDue = false;
-          this.#tools.later(CHECKPOINT_INTERVAL, () => this.#scheduleCheckpoint());
-        },
-      );
-    });
-  }
-
-  #making: Promise<void> = Promise.resolve();
-
-  /** Signs the durable head, one head after the other; stored, then told. */
-  #makeCheckpoint(): Promise<void> {
-    const made = this.#making.then(() => this.#signHead());
-    this.#making = made.catch(() => {});
-    return made;
-  }
-
-  async #signHead(): Promise<void> {
-    const { store, signer } = this.#tools;
-    const head = { size: this.#durable.size, root: encodeHex(this.#durable.root()) };
-    // Of what was lost there may be another root for this size.
-    if (head.size === (this.#checkpoint?.size ?? 0) || this.#isForked) return;
-    const time = Math.max(this.#seconds(), this.#checkpoint?.time ?? 0);
-    const checkpoint = await signCheckpoint(this.origin, head, { ...signer(), time });
-    await store.addCheckpoint(this.origin, checkpoint);
-    this.#checkpoint = checkpoint;
-    this.#heads.set(head.size, head.root);
-    const [oldest] = this.#heads.keys();
-    if (this.#heads.size > RECENT_HEADS && oldest !== undefined) this.#heads.delete(oldest);
-    this.#tell(encodeFrame({ type: "checkpoint", room: this.name, ...encodeCheckpoint(checkpoint) }));
+  /** Base64 of what one session alone can open. */
+  #sealKey(attendee: Attendee, epoch: number): string {
+    const key = this.#epochs.key(epoch) ?? new Uint8Array(BLOCK_SIZE);
+    return encodeBase64(attendee.seal({ epoch, key: encodeBase64(key) }));
   }
 
   #seconds(): number {
@@ -681,7 +610,7 @@ export class Room {
   ): Promise<void> {
     this.requireJoined(attendee);
     const { store } = this.#tools;
-    const first = Math.max(from, await this.#firstVisible(attendee));
+    const first = Math.max(from, (await this.#begins(attendee)).index);
     const end = Math.min(first + Math.min(count, MAX_PAGE), this.#durable.size);
     let [next, left] = [first, PAGE_BYTES];
     while (next < end && left > 0) {
@@ -701,22 +630,23 @@ export class Room {
     attendee.answer({ type: "history_end", room: this.name, next }, id);
   }
 
-  /** Where history begins for somebody: with the own join line, where newcomers don't see what was before. */
-  async #firstVisible({ fingerprint }: Attendee): Promise<number> {
-    if (this.#room.history === "all") return 0;
+  /** Where a room begins for somebody: with the own join line, where newcomers don't see what was before. */
+  async #begins({ fingerprint }: Attendee): Promise<Pick<StoredLine, "index" | "epoch">> {
+    if (this.#room.history === "all") return { index: 0, epoch: 0 };
     const first = await this.#tools.store.lineBy(this.origin, fingerprint, 0);
-    return first?.index ?? this.#durable.size;
+    return first ?? { index: this.#durable.size, epoch: this.#epochs.current };
   }
 
   /** A page of the epochs' keys. */
-  keys(attendee: Attendee, from: number, id: Json | undefined): void {
+  async keys(attendee: Attendee, from: number, id: Json | undefined): Promise<void> {
     this.requireJoined(attendee);
-    const epochs = [...this.#epochs.keys()].filter((epoch) => epoch >= from);
-    const page = epochs.slice(0, 100);
+    const { epoch } = await this.#begins(attendee);
+    const epochs = this.#epochs.from(Math.max(from, epoch));
+    const page = epochs.slice(0, KEYS_IN_PAGE);
     attendee.answer({
       type: "keys",
       room: this.name,
-      keys: page.map((epoch) => encodeBase64(this.#sealKey(attendee, epoch))),
+      keys: page.map((epoch) => this.#sealKey(attendee, epoch)),
       next: epochs[page.length] ?? null,
     }, id);
   }
@@ -724,8 +654,9 @@ export class Room {
   /** The newest checkpoint. */
   checkpoint(attendee: Attendee, id: Json | undefined): void {
     this.requireJoined(attendee);
-    if (!this.#checkpoint) throw new ProtocolError("no-room", "The room has no checkpoint yet.");
-    attendee.answer({ type: "checkpoint", room: this.name, ...encodeCheckpoint(this.#checkpoint) }, id);
+    const { newest } = this.#heads;
+    if (!newest) throw new ProtocolError("no-room", "The room has no checkpoint yet.");
+    attendee.answer({ type: "checkpoint", room: this.name, ...encodeCheckpoint(newest) }, id);
   }
 
   /** Reads nodes of the tree of what is durable. */
@@ -746,7 +677,7 @@ export class Room {
   /** Resolves when every line that was placed is told of or refused. */
   async settled(): Promise<void> {
     while (this.#committing) await this.#committing;
-    await this.#making;
+    await this.#heads.settled();
   }
 }
 

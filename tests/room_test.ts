@@ -658,3 +658,31 @@ Deno.test("a certificate that is revoked gets no more lines, and the key that it
   await again.ask(next.hub, { type: "join", room: "#ops" });
   assert.equal(again.rooms.get("#ops")?.epoch, 3, "a server that starts later drops it as well");
 });
+
+Deno.test("where history is hidden from newcomers, none gets a key that lines before the joining are under", async () => {
+  const { hub, store, settle } = await bench();
+  const [ada, bob, eve] = await Promise.all(["ada", "bob", "eve"].map((name) => Person.create(name)));
+  assert(ada && bob && eve);
+  await ada.ask(hub, { type: "create", room: "#ops", mode: "recorded", history: "since_join", inviteOnly: false });
+  await ada.say(hub, "#ops", { kind: "join", username: "ada" });
+  await settle();
+  await ada.say(hub, "#ops", "before bob");
+  await settle();
+  const [before] = (await store.linesFrom(ada.rooms.get("#ops")?.origin ?? "", 1, 1)).map(({ epoch }) => epoch);
+  await bob.ask(hub, { type: "join", room: "#ops" });
+  const known = bob.rooms.get("#ops")?.epoch ?? 0;
+  assert(known > (before ?? 0), "the key that he gets is not that of what was said before");
+  assert.equal(ada.rooms.get("#ops")?.epoch, known, "who is in has it, too");
+  await eve.ask(hub, { type: "join", room: "#ops" });
+  await eve.ask(hub, { type: "join", room: "#ops" });
+  assert.equal(eve.rooms.get("#ops")?.epoch, known, "an epoch that no line is of is new enough");
+  await bob.say(hub, "#ops", { kind: "join", username: "bob" });
+  await settle();
+  bob.heard.length = 0;
+  await bob.ask(hub, { type: "keys", room: "#ops", from: 0 });
+  const answer = bob.heard.at(-1);
+  assert(answer?.type === "keys" && answer.keys.length === 1 && answer.next === undefined);
+  await ada.ask(hub, { type: "keys", room: "#ops", from: 0 });
+  const all = ada.heard.at(-1);
+  assert(all?.type === "keys" && all.keys.length === 2);
+});

@@ -1,0 +1,115 @@
+/**
+ * The signed heads of a room's log, as the server makes them (rooms.md section 3): stored before they are told, at most
+ * one a second, times that never go back, and never two roots for one size.
+ *
+ *     line durable → due() → at most a second later: sign, store, tell      what comes meanwhile is under the next
+ *
+ * Heads are made one after the other, whoever asks. Of a log that is not the one it was none is made any more: of what was
+ * lost there may be another for the same size.
+ */
+
+import { type Clock, encodeHex } from "./bytes.ts";
+import { type Checkpoint, type CheckpointSigner, signCheckpoint } from "./checkpoint.ts";
+import type { Head } from "./envelope.ts";
+import { EMPTY_ROOT } from "./room_log.ts";
+import type { RoomStore } from "./room_store.ts";
+
+/** How far apart heads are at least, and how long a store that failed has, in milliseconds. */
+const INTERVAL = 1_000;
+/** Heads that are kept at hand: a minute of a busy room. */
+const RECENT = 64;
+
+/** What heads are made with. */
+export interface HeadOptions {
+  readonly origin: string;
+  readonly store: Pick<RoomStore, "addCheckpoint" | "signedRoot">;
+  /** The server's certificate of this moment. */
+  readonly signer: () => Omit<CheckpointSigner, "time">;
+  readonly now: Clock;
+  /** Runs something later, in milliseconds. */
+  readonly later: (ms: number, run: () => void) => void;
+  /** What of the log is durable; `undefined` where nothing of it is to be signed. */
+  readonly head: () => Head | undefined;
+  /** Tells members of a head that is stored. */
+  readonly tell: (checkpoint: Checkpoint) => void;
+  /** What went wrong. */
+  readonly failed: (error: unknown) => void;
+}
+
+/** The heads of one log. */
+export class RoomHeads {
+  readonly #options: HeadOptions;
+  #newest: Checkpoint | undefined;
+  /** Roots that were signed of late, by size: what `seen` of a line mostly names. */
+  readonly #recent = new Map<number, string>();
+  #isDue = false;
+  #making: Promise<void> = Promise.resolve();
+
+  constructor(options: HeadOptions) {
+    this.#options = options;
+  }
+
+  /** What the store has as the newest. */
+  restore(newest: Checkpoint | undefined): void {
+    this.#newest = newest;
+  }
+
+  /** The newest head that is stored. */
+  get newest(): Checkpoint | undefined {
+    return this.#newest;
+  }
+
+  /** The root that was signed for a size; `undefined` where none was. */
+  async rootAt(size: number): Promise<string | undefined> {
+    const { origin, store } = this.#options;
+    if (size === 0) return encodeHex(EMPTY_ROOT);
+    return this.#recent.get(size) ?? await store.signedRoot(origin, size);
+  }
+
+  /** Lines are durable that no head covers: one is made soon. */
+  due(): void {
+    const { now, later, head, failed } = this.#options;
+    if (this.#isDue || !head()) return;
+    this.#isDue = true;
+    const since = now() - (this.#newest?.time ?? 0) * 1000;
+    later(Math.max(0, INTERVAL - Math.max(0, since)), () => {
+      this.make().then(
+        () => {
+          this.#isDue = false;
+          if (this.#newest?.size !== head()?.size) this.due(); // lines came meanwhile
+        },
+        (error) => {
+          failed(error);
+          this.#isDue = false;
+          later(INTERVAL, () => this.due());
+        },
+      );
+    });
+  }
+
+  /** Makes a head of what is durable now, where there is none. */
+  make(): Promise<void> {
+    const made = this.#making.then(() => this.#make());
+    this.#making = made.catch(() => {});
+    return made;
+  }
+
+  async #make(): Promise<void> {
+    const { origin, store, signer, now, head: headOf, tell } = this.#options;
+    const head = headOf();
+    if (!head || head.size === (this.#newest?.size ?? 0)) return;
+    const time = Math.max(Math.floor(now() / 1000), this.#newest?.time ?? 0);
+    const checkpoint = await signCheckpoint(origin, head, { ...signer(), time });
+    await store.addCheckpoint(origin, checkpoint);
+    this.#newest = checkpoint;
+    this.#recent.set(head.size, head.root);
+    const [oldest] = this.#recent.keys();
+    if (this.#recent.size > RECENT && oldest !== undefined) this.#recent.delete(oldest);
+    tell(checkpoint);
+  }
+
+  /** Resolves when none is being made. */
+  async settled(): Promise<void> {
+    await this.#making;
+  }
+}

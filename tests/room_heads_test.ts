@@ -1,0 +1,107 @@
+import { assert } from "./assert.ts";
+import type { Checkpoint } from "../lib/checkpoint.ts";
+import type { Head } from "../lib/envelope.ts";
+import { RoomHeads } from "../lib/room_heads.ts";
+import { handClock, identities } from "./fixtures.ts";
+import { MemoryRoomStore } from "./memory_room_store.ts";
+
+const ORIGIN = `localhost/#ops/${"0".repeat(32)}`;
+const root = (digit: number) => String(digit).repeat(64);
+
+async function bench() {
+  const { server } = await identities();
+  const store = new MemoryRoomStore();
+  await store.createRoom({ name: "#ops", origin: ORIGIN, history: "all", inviteOnly: false, createdAt: 0 });
+  const clock = handClock();
+  const waits: { readonly ms: number; readonly run: () => void }[] = [];
+  const told: Checkpoint[] = [];
+  const failures: unknown[] = [];
+  const log: { head: Head | undefined } = { head: { size: 1, root: root(1) } };
+  const heads = new RoomHeads({
+    ...{ origin: ORIGIN, store, now: clock.now },
+    signer: () => ({ key: server.key, fingerprint: server.chain[0]?.fingerprint ?? "" }),
+    later: (ms, run) => waits.push({ ms, run }),
+    head: () => log.head,
+    tell: (checkpoint) => told.push(checkpoint),
+    failed: (error) => failures.push(error),
+  });
+  const runNext = async () => {
+    waits.shift()?.run();
+    await new Promise((resolve) => setTimeout(resolve, 20)); // signatures are made elsewhere
+    await heads.settled();
+  };
+  return { heads, store, clock, waits, told, failures, log, runNext };
+}
+
+Deno.test("a head is stored before it is told, and the next comes a second later at the earliest, with all lines till then", async () => {
+  const { heads, store, clock, waits, told, log, runNext } = await bench();
+  const addCheckpoint = store.addCheckpoint.bind(store);
+  store.addCheckpoint = async (origin, checkpoint) => {
+    assert.equal(told.length, checkpoint.size === 1 ? 0 : 1);
+    await addCheckpoint(origin, checkpoint);
+  };
+  heads.due();
+  heads.due();
+  assert.equal(waits.length, 1, "one is enough");
+  await runNext();
+  assert.deepEqual(told.map(({ size }) => size), [1]);
+  assert.equal(heads.newest?.size, 1);
+  clock.advance(300);
+  log.head = { size: 2, root: root(2) };
+  heads.due();
+  assert.equal(waits[0]?.ms, 700);
+  log.head = { size: 5, root: root(5) };
+  await runNext();
+  assert.deepEqual(told.map(({ size }) => size), [1, 5]);
+  assert.equal(await heads.rootAt(5), root(5));
+  assert.equal(await heads.rootAt(2), undefined);
+  assert.equal(await heads.rootAt(0), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+});
+
+Deno.test("lines that come while a head is being made are covered by another, and none is made twice", async () => {
+  const { heads, store, waits, told, log, runNext } = await bench();
+  const addCheckpoint = store.addCheckpoint.bind(store);
+  store.addCheckpoint = async (origin, checkpoint) => {
+    log.head = { size: 2, root: root(2) };
+    await addCheckpoint(origin, checkpoint);
+  };
+  heads.due();
+  await runNext();
+  await runNext();
+  assert.deepEqual(told.map(({ size }) => size), [1, 2]);
+  assert.equal(waits.length, 0);
+  await heads.make();
+  assert.equal(told.length, 2);
+});
+
+Deno.test("times of heads don't go back where the clock does, nor after a restart", async () => {
+  const { heads, clock, told, log } = await bench();
+  await heads.make();
+  clock.advance(-10_000);
+  log.head = { size: 2, root: root(2) };
+  await heads.make();
+  assert.equal(told[1]?.time, told[0]?.time);
+  const other = await bench();
+  other.heads.restore(told[1]);
+  other.clock.advance(-60_000);
+  other.log.head = { size: 3, root: root(3) };
+  await other.heads.make();
+  assert.equal(other.told[0]?.time, told[1]?.time);
+});
+
+Deno.test("a head that can't be stored is told to nobody, and tried again; of a log that is not the one it was none is made", async () => {
+  const { heads, store, waits, told, failures, log, runNext } = await bench();
+  const addCheckpoint = store.addCheckpoint.bind(store);
+  store.addCheckpoint = () => Promise.reject(new Error("full"));
+  heads.due();
+  await runNext();
+  assert.deepEqual([told.length, failures.length, waits.length], [0, 1, 1]);
+  store.addCheckpoint = addCheckpoint;
+  await runNext();
+  await runNext();
+  assert.equal(told.length, 1);
+  log.head = undefined;
+  heads.due();
+  await heads.make();
+  assert.deepEqual([told.length, waits.length], [1, 0]);
+});
