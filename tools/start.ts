@@ -27,7 +27,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
     if (status !== EXIT.done) return status;
   }
   const elsewhere = [SERVER_PORT === 5000 ? "" : ` --port ${SERVER_PORT}`, flags.certs ? ` --certs ${CERT_DIR}` : ""];
-  if (SERVER_PORT !== 0) console.error(`In a second terminal: ${PROGRAM} chat${elsewhere.join("")}`);
+  if (SERVER_PORT !== 0) console.error(`In a second terminal: ${PROGRAM} rooms --register${elsewhere.join("")}`);
   return await (await import("./serve.ts")).run(flags.db === undefined ? ["--db=sqlite", ...args] : args);
 }
 
