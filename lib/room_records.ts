@@ -11,6 +11,7 @@
  *     #ops/log                 {"origin":…,"history":"all"}, and where the lines begin if not at 0
  *     #ops/transcript.txt      the lines, as every transcript
  *     #ops/openings.txt        index<TAB>base64(envelope): the words of those that aren't erased
+ *     #ops/bad                 one {"index":7,"reason":…} a line that was found bad when it came, or when it was covered
  *     #ops/checkpoints         one a line, each checked; {"seen":41}: a line of one's own names that one
  *     #ops/unsent              lines that are not known to be accepted: {"key":7,"ts":…,"statement":…}, signed
  *                              {"key":7,"by":…,"post":…}; {"key":7}: it is accepted, or given up
@@ -18,8 +19,8 @@
  *     #ops~1/                  the same of a log that was given up: evidence, which nothing here reads
  *
  * Everything is readable by its owner alone. Files grow at their end and are flushed before anybody is told; a torn end
- * is cut off when they are read. An opening is on the disk before its line: a line that is there has its words, unless
- * they were erased. Erasing writes the files that held the words anew without them. What is checked is `room_view.ts`.
+ * is cut off when they are read. What is said of a line is on the disk before it: a line that is there has its words,
+ * unless they were erased, and is bad if it was. Erasing writes the files that held the words anew without them. What is checked is `room_view.ts`.
  *
  * An export takes no lock and reads while another program writes: the lines before their words and the heads, so that
  * no line lacks what was there for it, and whole rows alone.
@@ -299,6 +300,7 @@ export class StoredRoomRecord implements RoomRecord {
   #base: { readonly size: number; readonly peaks: readonly Bytes[] } | undefined;
   readonly #transcript: GrowingFile;
   readonly #openings: GrowingFile;
+  readonly #bad: GrowingFile;
   readonly #checkpoints: GrowingFile;
   readonly #unsentRows: GrowingFile;
   readonly #unsent = new Map<number, UnsentLine>();
@@ -313,6 +315,7 @@ export class StoredRoomRecord implements RoomRecord {
     this.#dir = dir;
     this.#transcript = new GrowingFile(`${dir}/transcript.txt`);
     this.#openings = new GrowingFile(`${dir}/openings.txt`);
+    this.#bad = new GrowingFile(`${dir}/bad`);
     this.#checkpoints = new GrowingFile(`${dir}/checkpoints`);
     this.#unsentRows = new GrowingFile(`${dir}/unsent`);
   }
@@ -350,9 +353,15 @@ export class StoredRoomRecord implements RoomRecord {
     });
     if (this.#checkpoints.rows > MAX_STALE_ROWS) await this.#thinHeads();
     await this.#unsentRows.open((row) => parseJson(row), (row) => this.#readUnsent(row));
+    const end = first + texts.length;
+    // Where a crash came between a line and what was said of it before, the line comes again.
     if (words.size > texts.length || this.#openings.rows !== words.size) {
-      // A crash came between the words and their line, which comes again.
-      await this.#openings.replace(openingRows(words, first + texts.length));
+      await this.#openings.replace(openingRows(words, end));
+    }
+    const bad: BadLine[] = [];
+    await this.#bad.open(parseBadRow, (one) => bad.push(one));
+    if (bad.some(({ index }) => index >= end)) {
+      await this.#bad.replace(bad.filter(({ index }) => index < end).map(badRow));
     }
   }
 
@@ -392,7 +401,11 @@ export class StoredRoomRecord implements RoomRecord {
     const lines = this.#lines.length > 0 ? this.#lines : await this.#readLines();
     this.#lines = [];
     const lie = await readJson(`${this.#dir}/lie`);
-    return { base: this.#base, lines, checkpoint: this.#newest, lie: parseLie(lie) };
+    const bad = await exists(this.#bad.path) ? await rowsOf(this.#bad.path) : []; // an export's room may have none
+    return {
+      ...{ base: this.#base, lines, checkpoint: this.#newest, lie: parseLie(lie) },
+      bad: new Map(bad.map(parseBadRow).flatMap((one) => one ? [[one.index, one.reason]] : [])),
+    };
   }
 
   async #readLines(): Promise<KeptLine[]> {
@@ -465,7 +478,7 @@ export class StoredRoomRecord implements RoomRecord {
 
   // Writing.
 
-  /** Words first, then the lines; then what can only be said once these are there. */
+  /** Words first and what is bad, then the lines; then what can only be said once these are there. */
   async #commit(writes: readonly Write[]): Promise<void> {
     const kept = writes.flatMap((write) => write.type === "kept" ? [write.kept] : []);
     const unsent = writes.flatMap((write) => write.type === "unsent" ? write.rows : []);
@@ -475,6 +488,7 @@ export class StoredRoomRecord implements RoomRecord {
     await this.#openings.append(
       lines.flatMap(({ index, envelope }) => envelope ? [encodeOpening({ index, envelope })] : []),
     );
+    await this.#bad.append(kept.flatMap((one) => one.type === "bad" ? [badRow(one)] : []));
     await this.#transcript.append(lines.map(({ line }) => `${line}\n`));
     const heads = kept.flatMap((one) => one.type === "checkpoint" ? [one.checkpoint] : []);
     const seen = new Set(kept.flatMap((one) => one.type === "seen" && !this.#seen.has(one.size) ? [one.size] : []));
@@ -518,7 +532,7 @@ export class StoredRoomRecord implements RoomRecord {
   /** Closes the files, once what is under way is written. */
   async close(): Promise<void> {
     await this.#writes.settled();
-    for (const file of [this.#transcript, this.#openings, this.#checkpoints, this.#unsentRows]) file.close();
+    for (const file of [this.#transcript, this.#openings, this.#bad, this.#checkpoints, this.#unsentRows]) file.close();
   }
 }
 
@@ -534,6 +548,23 @@ function parseHeadRow(row: string): Checkpoint | number | undefined {
   const value = parseJson(row);
   const seen = isJsonObject(value) ? member(value, "seen") : undefined;
   return typeof seen === "number" ? seen : parseCheckpoint(value);
+}
+
+/** What was found of a line. */
+interface BadLine {
+  readonly index: number;
+  readonly reason: string;
+}
+
+function badRow({ index, reason }: BadLine): string {
+  return `${encodeJson({ index, reason })}\n`;
+}
+
+function parseBadRow(row: string): BadLine | undefined {
+  const value = parseJson(row);
+  if (!isJsonObject(value)) return undefined;
+  const [index, reason] = [member(value, "index"), member(value, "reason")];
+  return typeof index === "number" && typeof reason === "string" ? { index, reason } : undefined;
 }
 
 function openingRows(words: ReadonlyMap<number, Bytes>, end: number): string[] {

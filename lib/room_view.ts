@@ -62,6 +62,8 @@ export type Kept =
   | { readonly type: "base"; readonly size: number; readonly peaks: readonly Bytes[] }
   | { readonly type: "line"; readonly index: number; readonly line: string; readonly envelope: Bytes | null }
   | { readonly type: "erasure"; readonly index: number }
+  /** What was found of a line by what may be another later: its author's certificate, and the keys. */
+  | { readonly type: "bad"; readonly index: number; readonly reason: string }
   | { readonly type: "checkpoint"; readonly checkpoint: Checkpoint }
   /** A line of this client's own names the head of that size. */
   | { readonly type: "seen"; readonly size: number }
@@ -84,6 +86,8 @@ export interface KeptRoom {
   readonly base: { readonly size: number; readonly peaks: readonly Bytes[] } | undefined;
   /** From the base on. */
   readonly lines: readonly KeptLine[];
+  /** The indexes of those that were found bad, and why. */
+  readonly bad: ReadonlyMap<number, string>;
   readonly checkpoint: Checkpoint | undefined;
   readonly lie: { readonly lie: Lie; readonly reason: string } | undefined;
 }
@@ -169,6 +173,8 @@ export class RoomView {
   readonly #acts = new Set<number>();
   /** Lines whose words are not shown, and since when, until their author's redaction comes. */
   readonly #wordless = new Map<number, number>();
+  /** What is shown as bad, and why. */
+  readonly #bad = new Map<number, string>();
   readonly #keys = new Map<number, Bytes>();
   /** Whether the server has given every key that it gives. */
   #hasKeys = false;
@@ -196,7 +202,7 @@ export class RoomView {
   }
 
   /** Takes what was kept. Its lines were checked when they came; the last `shown` of them are told again. */
-  restore({ base, lines, checkpoint, lie }: KeptRoom, shown: number): void {
+  restore({ base, lines, bad, checkpoint, lie }: KeptRoom, shown: number): void {
     if (base) this.#tree = new LogTree(base.size, base.peaks);
     const isCovering = checkpoint && checkpoint.size <= (base?.size ?? 0) + lines.length;
     if (isCovering) this.#coverings.push(checkpoint);
@@ -205,13 +211,15 @@ export class RoomView {
       const line = parseLine(text);
       const placed = line && this.#place(this.size, line, text, envelope);
       if (!placed) break;
+      placed.bad ??= bad.get(placed.index);
+      if (placed.bad !== undefined) this.#bad.set(placed.index, placed.bad);
       const statement = placed.bad === undefined ? placed.envelope?.statement : undefined;
       if (statement?.kind === "device") this.#options.pins.vouch(line.signer, statement.fingerprint);
       if (statement?.kind === "join") this.#options.pins.see(line.signer, statement.username);
       recent.push(placed);
       if (recent.length > 2 * shown) recent.splice(0, shown);
     }
-    this.#wordless.clear();
+    for (const index of bad.keys()) this.#wordless.delete(index); // said already
     this.#uncovered = this.#uncovered.filter(({ index }) => index >= (checkpoint?.size ?? 0));
     this.#newest = checkpoint;
     for (const placed of recent.slice(-shown)) this.#options.emit(this.#lineEvent(placed, false));
@@ -290,7 +298,8 @@ export class RoomView {
   describe(index: number, { line: text, envelope: bytes }: KeptLine): LineEvent | undefined {
     const [line, author] = [parseLine(text), this.#authorOf(index)];
     if (!line || !author) return undefined;
-    const { envelope, bad } = readEnvelope(bytes);
+    const { envelope } = readEnvelope(bytes);
+    const bad = this.#bad.get(index);
     const placed = { index, line, text, author, username: author.username, envelope, bytes, bad, isShown: false };
     return this.#lineEvent(placed, false);
   }
@@ -553,6 +562,7 @@ export class RoomView {
     if (!placed.isShown) emit(this.#lineEvent(placed, false));
     else if (placed.bad !== undefined) emit({ event: "bad_line", room, index, reason: placed.bad });
     if (this.#lie && this.#denied !== undefined && index >= this.#denied) return;
+    if (placed.bad !== undefined) this.#keepBad(index, placed.bad);
     keep({ type: "line", index, line: text, envelope: bytes });
     if (placed.bad !== undefined) return;
     if (statement?.kind === "redact") {
@@ -564,6 +574,11 @@ export class RoomView {
       for (const device of trusted) this.#tellDevice(device, author.username ?? "");
     }
     if (statement && this.#isLive && ACTS.has(statement.kind)) this.#tellState();
+  }
+
+  #keepBad(index: number, reason: string): void {
+    this.#bad.set(index, reason);
+    this.#options.keep({ type: "bad", index, reason });
   }
 
   /** A further certificate of somebody's has come in, or is trusted from now on. */
@@ -728,7 +743,10 @@ export class RoomView {
     const reason = known?.asAuthor.problems(time, "offline")[0];
     if (reason === undefined) return;
     const { emit, room } = this.#options;
-    for (const line of lines) if (line.author === author) emit({ event: "bad_line", room, index: line.index, reason });
+    for (const { index } of lines.filter((line) => line.author === author && !this.#bad.has(line.index))) {
+      this.#keepBad(index, reason);
+      emit({ event: "bad_line", room, index, reason });
+    }
   }
 
   // Time.
@@ -756,9 +774,11 @@ export class RoomView {
       this.#markedTo = last + 1;
     }
     for (const [index, since] of this.#wordless) {
-      if (since >= late || this.hasGap) continue;
+      if (since >= late || this.hasGap || !this.#isLive) continue; // the line that erases them may be among the next
       this.#wordless.delete(index);
-      emit({ event: "bad_line", room, index, reason: "Its words are kept back: no line of its author erases them." });
+      const reason = "Its words are kept back: no line of its author erases them.";
+      this.#bad.set(index, reason);
+      emit({ event: "bad_line", room, index, reason });
     }
   }
 

@@ -56,8 +56,13 @@ export function authority(): Promise<Authority> {
 }
 
 /** A certificate under the CA of {@link identities}, with the key of that name. */
-export async function certificate(keyName: string, request: Omit<Request, "publicKey">): Promise<Certificate> {
-  return await issueCertificate(await authority(), { ...request, publicKey: publicKeyOf(await key(keyName)) }, issuing);
+export async function certificate(
+  keyName: string,
+  request: Omit<Request, "publicKey">,
+  times: Partial<typeof issuing> = {},
+): Promise<Certificate> {
+  const publicKey = publicKeyOf(await key(keyName));
+  return await issueCertificate(await authority(), { ...request, publicKey }, { ...issuing, ...times });
 }
 
 async function identity(keyName: string, request: Omit<Request, "publicKey">): Promise<Identity> {

@@ -23,7 +23,8 @@ export class MemoryRoomRecord implements RoomRecord {
     const base = this.kept.findLast((one) => one.type === "base");
     const checkpoint = this.kept.findLast((one) => one.type === "checkpoint")?.checkpoint;
     const lie = this.kept.findLast((one) => one.type === "lie");
-    return Promise.resolve({ base, lines: [...this.lines], checkpoint, lie });
+    const bad = new Map(this.kept.flatMap((one) => one.type === "bad" ? [[one.index, one.reason]] : []));
+    return Promise.resolve({ base, lines: [...this.lines], bad, checkpoint, lie });
   }
   keep(kept: Kept): Promise<void> {
     this.kept.push(kept);

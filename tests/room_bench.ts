@@ -29,6 +29,8 @@ export type Tamper = (frame: WireFrame) => readonly WireFrame[] | Promise<readon
 export interface ClientOptions {
   readonly store?: MemoryClientStore;
   readonly device?: string;
+  /** When their certificate ends, in unix milliseconds. */
+  readonly ends?: number;
   readonly signatures?: Signatures;
 }
 
@@ -124,10 +126,10 @@ export class BenchClient {
   static async create(
     bench: RoomBench,
     username: string,
-    { store = new MemoryClientStore(), device = "", signatures }: ClientOptions,
+    { store = new MemoryClientStore(), device = "", ends, signatures }: ClientOptions,
   ): Promise<BenchClient> {
     const { trust } = await identities();
-    const { chain: [leaf], pem, key } = await personIdentity(username, device);
+    const { chain: [leaf], pem, key } = await personIdentity(username, device, ends);
     const fingerprint = leaf?.fingerprint ?? "";
     const identity = { fingerprint, pem, key };
     const make = (client: BenchClient) =>
@@ -202,16 +204,17 @@ export class BenchClient {
 
 const people = new Map<string, Promise<Identity>>();
 
-/** Somebody's certificate, the same each time; `device`: another of the same person. */
-export function personIdentity(username: string, device = ""): Promise<Identity> {
+/** Somebody's certificate, the same each time; `device`: another of the same person; `ends`: in unix milliseconds. */
+export function personIdentity(username: string, device = "", ends?: number): Promise<Identity> {
   const name = `person ${username} ${device}`;
-  const known = people.get(name) ?? makeIdentity(name, username);
+  const known = people.get(name) ?? makeIdentity(name, username, ends);
   people.set(name, known);
   return known;
 }
 
-async function makeIdentity(name: string, username: string): Promise<Identity> {
-  const leaf = await certificate(name, { role: "client", name: username });
+async function makeIdentity(name: string, username: string, ends?: number): Promise<Identity> {
+  const times = ends === undefined ? {} : { now: ends - 30 * 86_400_000, days: 30 };
+  const leaf = await certificate(name, { role: "client", name: username }, times);
   return { chain: [leaf], pem: leaf.pem, key: await importSigningKey(await key(name)) };
 }
 

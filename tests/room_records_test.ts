@@ -121,6 +121,23 @@ Deno.test("words whose line a crash kept from the disk are cut off, and come aga
   });
 });
 
+Deno.test("what was found of a line stays, and goes with a line that a crash kept from the disk", async () => {
+  await inFolder(async (dir) => {
+    const path = `${dir}/#ops`;
+    const record = await StoredRoomRecord.open(path);
+    await record.pin(ORIGIN, "all");
+    for (const index of [0, 1]) await record.keep({ type: "bad", index, reason: `${index} is not good` });
+    await record.keep(line(0));
+    assert.deepEqual([...(await record.read()).bad.keys()], [0, 1]);
+    await record.close();
+    const again = await StoredRoomRecord.open(path);
+    assert.deepEqual([...(await again.read()).bad], [[0, "0 is not good"]]);
+    await again.close();
+    await Deno.remove(`${path}/bad`);
+    assert.deepEqual((await (await StoredRoomRecord.toRead(path)).read()).bad, new Map());
+  });
+});
+
 Deno.test("a file that is damaged in its middle is not gone on with", async () => {
   await inFolder(async (dir) => {
     const path = `${dir}/#ops`;

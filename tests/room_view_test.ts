@@ -2,13 +2,13 @@ import { assert } from "./assert.ts";
 import { encrypt } from "../lib/aes_cbc.ts";
 import { encodeBase64, encodeHex, parseBase64 } from "../lib/bytes.ts";
 import { createAuthority, issueCertificate } from "../lib/ca.ts";
-import { encodeEnvelope } from "../lib/envelope.ts";
+import { encodeEnvelope, type Statement } from "../lib/envelope.ts";
 import { publicKeyOf } from "../lib/private_key.ts";
-import { importSigningKey } from "../lib/pss.ts";
+import { importSigningKey, type SigningKey } from "../lib/pss.ts";
 import { EMPTY_ROOT } from "../lib/room_log.ts";
 import { logHash, signRoomLine } from "../lib/room_line.ts";
-import { issuing, key } from "./fixtures.ts";
-import { type BenchClient, personIdentity, RoomBench, type Tamper, type WireFrame } from "./room_bench.ts";
+import { issuing, key, NOW } from "./fixtures.ts";
+import { BenchClient, personIdentity, RoomBench, type Tamper, type WireFrame } from "./room_bench.ts";
 
 const text = (words: string) => ({ kind: "text", text: words } as const);
 
@@ -202,26 +202,69 @@ Deno.test("a line that a server which has the room's key makes up for an author 
   await caught(made, "invented line");
 });
 
+/** Shows a room's member a line that somebody has signed and that is in no log of the server. */
+async function slip(
+  { rooms, store }: BenchClient,
+  author: { readonly fingerprint: string; readonly key: SigningKey },
+  statement: Statement,
+): Promise<void> {
+  const [view, record] = [rooms.view("#ops"), await store.room("#ops")];
+  assert.ok(view?.epoch && record.pinned);
+  const envelope = encodeEnvelope({ room: "#ops", seen: view.seen, statement, salt: new Uint8Array(16) });
+  const body = encrypt(view.epoch.key, new Uint8Array(16), envelope);
+  const line = await signRoomLine({ log: logHash(record.pinned.origin), envelope, body }, {
+    ...author,
+    seqno: 0,
+    ts: 5,
+  });
+  view.take({
+    ...{ room: "#ops", index: view.size, epoch: view.epoch.epoch, from: author.fingerprint, seqno: 0, ts: 5 },
+    ...{ ct: line.body, sig: line.signature, body },
+  });
+}
+
 Deno.test("an author whom no CA has signed is made up", async () => {
   const mallory = await mallorys();
   const made = await scene((frame) => [frame]);
   await made.bench.store.keepCertificate(mallory.fingerprint, mallory.pem);
-  const view = made.bob.rooms.view("#ops");
-  const seen = view?.seen ?? { size: 0, root: "" };
-  const record = await made.bob.store.room("#ops");
-  const epoch = view?.epoch;
-  assert.ok(epoch && record.pinned);
-  const statement = { kind: "join", username: "mallory" } as const;
-  const envelope = encodeEnvelope({ room: "#ops", seen, statement, salt: new Uint8Array(16) });
-  const body = encrypt(epoch.key, new Uint8Array(16), envelope);
-  const author = { key: mallory.key, fingerprint: mallory.fingerprint, seqno: 0, ts: 5 };
-  const line = await signRoomLine({ log: logHash(record.pinned.origin), envelope, body }, author);
-  view?.take({
-    ...{ room: "#ops", index: 2, epoch: epoch.epoch, from: mallory.fingerprint, seqno: 0, ts: 5 },
-    ...{ ct: line.body, sig: line.signature, body },
-  });
+  await slip(made.bob, mallory, { kind: "join", username: "mallory" });
   await made.bench.settle();
   assert.deepEqual(made.bob.lies, ["invented line"]);
+});
+
+Deno.test("a line whose author's certificate had ended is bad, and is after a restart", async () => {
+  const { bench, bob } = await scene((frame) => [frame]);
+  const { chain: [leaf], pem, key } = await personIdentity("eve", "old", NOW - 1);
+  const eve = { fingerprint: leaf?.fingerprint ?? "", key };
+  await bench.store.keepCertificate(eve.fingerprint, pem);
+  await slip(bob, eve, { kind: "join", username: "eve" });
+  await bench.settle();
+  const reason = bob.lines("#ops").at(-1)?.bad;
+  assert.match(reason ?? "", /expired/);
+  assert.deepEqual(bob.lies, []);
+  await bob.cut(bench);
+  const again = await BenchClient.create(bench, "bob", { store: bob.store });
+  await again.rooms.restore();
+  assert.deepEqual(again.lines("#ops").map(({ bad }) => bad), [null, null, reason]);
+});
+
+Deno.test("a line is bad whose author's certificate had ended when it was covered, and is after a restart", async () => {
+  let isHidden = true;
+  const { bench, bob } = await scene((frame) => isHidden && frame.type === "checkpoint" ? [] : [frame]);
+  const eve = await bench.client("eve", { device: "ending", ends: bench.clock.now() + 60_000 });
+  await eve.rooms.join("#ops");
+  await bench.settle();
+  assert.equal(bob.lines("#ops").at(-1)?.bad, null);
+  isHidden = false;
+  bench.clock.advance(90_000);
+  await bob.rooms.post("#ops", text("covered with hers"));
+  await bench.settle();
+  const [ended, ...more] = bob.of("bad_line");
+  assert.match(ended?.reason ?? "", /expired/);
+  assert.deepEqual([ended?.index, more], [2, []]);
+  await bob.cut(bench);
+  const again = await bench.client("bob", { store: bob.store });
+  assert.deepEqual(again.lines("#ops").map(({ bad }) => bad), [null, null, ended?.reason, null]);
 });
 
 Deno.test("a vouch in a line that is not good counts for nothing, after a restart neither", async () => {
@@ -240,18 +283,8 @@ Deno.test("a vouch in a line that is not good counts for nothing, after a restar
   await ada.rooms.post("#dev", { kind: "device", fingerprint: phone.fingerprint });
   await bench.settle();
   // Phone is known, but is not in #ops.
-  const [view, record] = [bob.rooms.view("#ops"), await bob.store.room("#ops")];
-  assert.ok(view?.epoch && record.pinned);
-  const statement = { kind: "device", fingerprint: thief.fingerprint } as const;
-  const envelope = encodeEnvelope({ room: "#ops", seen: view.seen, statement, salt: new Uint8Array(16) });
-  const body = encrypt(view.epoch.key, new Uint8Array(16), envelope);
   const { key } = await personIdentity("ada", "phone");
-  const author = { key, fingerprint: phone.fingerprint, seqno: 0, ts: 5 };
-  const line = await signRoomLine({ log: logHash(record.pinned.origin), envelope, body }, author);
-  view.take({
-    ...{ room: "#ops", index: 2, epoch: view.epoch.epoch, from: phone.fingerprint, seqno: 0, ts: 5 },
-    ...{ ct: line.body, sig: line.signature, body },
-  });
+  await slip(bob, { fingerprint: phone.fingerprint, key }, { kind: "device", fingerprint: thief.fingerprint });
   await bench.settle();
   assert.equal(bob.lines("#ops").at(-1)?.bad, "Its author was not in the room.");
   const standings = ["first", "vouched", "new"];
@@ -343,4 +376,9 @@ Deno.test("words that nobody erased and that are not shown are marked", async ()
   made.bench.clock.advance(31_000);
   made.bob.rooms.tick();
   assert.deepEqual(made.bob.of("bad_line").map(({ index }) => index), [2]);
+  await made.bob.cut(made.bench);
+  const again = await made.bench.client("bob", { store: made.bob.store });
+  made.bench.clock.advance(31_000);
+  again.rooms.tick();
+  assert.deepEqual(again.of("bad_line").map(({ index }) => index), [2], "after a restart too");
 });
