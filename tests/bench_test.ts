@@ -15,7 +15,7 @@ Deno.test({
     const { status, stdout, stderr } = await runCommand(
       Deno.execPath(),
       ["run", "--quiet", "--no-prompt", "-A", `${ROOT}/tools/bench.ts`, ...sizes],
-      { env: { SECURECHAT_SHARED: "/nonexistent" } },
+      { env: { SECURECHAT_SHARED: "/nonexistent", SECURECHAT_PEER_PYTHON: "/nonexistent" } },
     );
     assert.equal(status, 0, stderr);
     assert.match(stderr, /peer isn't here/);

@@ -165,12 +165,9 @@ function program(binary: string | undefined, isWithoutFfi: boolean): Contestant[
 }
 
 async function peer(): Promise<Contestant[]> {
-  const isThere = await new Deno.Command(PYTHON, {
-    args: ["-c", "import cryptography"],
-    stdout: "null",
-    stderr: "null",
-  })
-    .output().then(({ success }) => success, () => false);
+  const asked = { args: ["-c", "import cryptography"], stdout: "null", stderr: "null" } as const;
+  const ask = async () => (await new Deno.Command(PYTHON, asked).output()).success; // throws where there is no Python
+  const isThere = await ask().catch(() => false);
   if (!isThere || !await Deno.stat(`${PEER}/server.py`).then(() => true, () => false)) {
     console.error("The Python peer isn't here (../shared/peer, SECURECHAT_PEER_PYTHON): our own figures alone.");
     return [];
