@@ -23,7 +23,8 @@ const NAME = "libcrypto.so.3";
 const POINTER = { parameters: [], result: "pointer" } as const;
 
 const SYMBOLS = {
-  SHA256: { parameters: ["buffer", "usize", "buffer"], result: "pointer" },
+  EVP_MD_fetch: { parameters: ["pointer", "buffer", "pointer"], result: "pointer" },
+  EVP_Digest: { parameters: ["buffer", "usize", "buffer", "pointer", "pointer", "pointer"], result: "i32" },
   EVP_sha256: POINTER,
   d2i_PublicKey: { parameters: ["i32", "pointer", "buffer", "i64"], result: "pointer" },
   d2i_AutoPrivateKey: { parameters: ["pointer", "buffer", "i64"], result: "pointer" },
@@ -102,6 +103,8 @@ class Libcrypto implements Engine {
   // What the library writes to is moved out of the runtime's heap, which costs more than the copy for a caller.
   readonly #scratch = new Uint8Array(SCRATCH_SIZE);
   readonly #hash = new Uint8Array(HASH_SIZE);
+  /** Looked up once: SHA256() of the library looks it up each time, which takes longer than to hash a short input. */
+  readonly #sha256: Deno.PointerObject;
   /** The keys that are ready, by whose they are, in the order of their last use. */
   readonly #ready = new Map<Verify, NativeKey>();
   /** By their hex; there are two groups. */
@@ -115,6 +118,7 @@ class Libcrypto implements Engine {
 
   constructor(lib: Symbols) {
     this.#lib = lib;
+    this.#sha256 = must(lib.EVP_MD_fetch(null, encodeUtf8("SHA256\0"), null));
   }
 
   sha256(parts: readonly Uint8Array[]): Bytes {
@@ -126,7 +130,7 @@ class Libcrypto implements Engine {
       input.set(part, at);
       at += part.length;
     }
-    this.#lib.SHA256(input, BigInt(size), this.#hash);
+    if (this.#lib.EVP_Digest(input, BigInt(size), this.#hash, null, this.#sha256, null) !== 1) throw failed();
     input.fill(0, 0, size); // what was hashed may be a secret
     return this.#hash.slice();
   }
