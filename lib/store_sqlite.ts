@@ -41,6 +41,15 @@ export const SQLITE_FILE = "securechat.db";
 /** Rows of one INSERT, where there are so many: a row costs half as much then. */
 const ROWS_AT_ONCE = 16;
 
+const PRAGMAS = [
+  "journal_mode = WAL",
+  "synchronous = FULL",
+  "foreign_keys = ON",
+  // What is erased is overwritten, and stood in no temporary file: an INSERT of many rows would keep its way back there.
+  "secure_delete = ON",
+  "temp_store = MEMORY",
+];
+
 /** How long a statement waits for another process that is writing; one write takes milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
 
@@ -84,7 +93,7 @@ export async function openSqliteStore(dataDir: string, busyTimeout = BUSY_TIMEOU
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(path, { timeout: busyTimeout });
-    for (const pragma of ["journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"]) {
+    for (const pragma of PRAGMAS) {
       database.prepare(`PRAGMA ${pragma}`).get();
     }
     migrate(database);
