@@ -165,7 +165,7 @@ function program(binary: string | undefined, isWithoutFfi: boolean): Contestant[
 }
 
 async function peer(): Promise<Contestant[]> {
-  const asked = { args: ["-c", "import cryptography"], stdout: "null", stderr: "null" } as const;
+  const asked: Deno.CommandOptions = { args: ["-c", "import cryptography"], stdout: "null", stderr: "null" };
   const ask = async () => (await new Deno.Command(PYTHON, asked).output()).success; // throws where there is no Python
   const isThere = await ask().catch(() => false);
   if (!isThere || !await Deno.stat(`${PEER}/server.py`).then(() => true, () => false)) {
