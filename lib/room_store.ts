@@ -3,7 +3,7 @@
  * Beside `store.ts`, and implemented by the same stores; one contract test is passed by both.
  *
  * A log is named by its origin. Its lines, and the hash of every perfect subtree that they complete, are written in one
- * transaction: so a head, an inclusion proof and a consistency proof read a logarithmic number of nodes. (origin, index)
+ * transaction (a leaf is the line's own hash, and written as the line alone): so a head, an inclusion proof and a consistency proof read a logarithmic number of nodes. (origin, index)
  * and (origin, author, seqno) are unique keys, whatever a program believes. Fingerprints, hashes and roots in hex are
  * lower-case; usernames are compared with ASCII letters lower-cased; times are unix milliseconds unless they say seconds.
  */
@@ -128,7 +128,7 @@ export interface RoomStore {
   /** The last line of each author. */
   lastLines(origin: string): Promise<readonly LastLine[]>;
   lineBy(origin: string, author: string, seqno: number): Promise<StoredLine | undefined>;
-  /** The hashes of nodes, in the order asked for; a plain Error where one is missing. One query, however many. */
+  /** The hashes of nodes, in the order asked for; a plain Error where one is missing. Two queries at most. */
   nodes(origin: string, places: readonly NodePlace[]): Promise<readonly Bytes[]>;
   /** Erases the body of a line: from the table and from what the database keeps of freed pages, as far as it can. */
   eraseBody(origin: string, index: number): Promise<void>;

@@ -3,7 +3,7 @@
  *
  *     rooms       7 | #ops | chat.example/#ops/8f14… | 42 lines         the one place where an origin is spelled out
  *     room_lines  7 | 41 | author | seqno | … | line | body             unique: (room, index), (room, author, seqno)
- *     room_nodes  7 | level | index | hash                              the tree, its leaves (level 0) too
+ *     room_nodes  7 | level | index | hash                              the tree above its leaves, which are the lines'
  *
  * Hashes, fingerprints and bodies are bytes there. A batch of lines goes in together with its nodes and the room's new
  * size, if the size is what the caller thinks: two who append at one index can't both succeed, and a log that is forked
@@ -11,11 +11,11 @@
  * is overwritten with as many zeros, so that the row stays where it is, neither moved nor copied, and then scrubbed.
  */
 
-import { type Bytes, encodeHex, parseHex } from "./bytes.ts";
+import { type Bytes, encodeHex, encodeUtf8, parseHex } from "./bytes.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { usernameKey } from "./names.ts";
 import { parseOrigin } from "./room_line.ts";
-import type { NodePlace, TreeNode } from "./room_log.ts";
+import { leafHash, type NodePlace, type TreeNode } from "./room_log.ts";
 import type {
   Code,
   Device,
@@ -116,7 +116,10 @@ export class RoomTables implements RoomStore {
         mustChange: true,
       },
       { insert: INSERT_LINES, rows: lines.map((line) => lineValues(log, line)) },
-      { insert: INSERT_NODES, rows: nodes.map(({ level, index, hash }) => [log, level, index, hash]) },
+      {
+        insert: INSERT_NODES,
+        rows: nodes.filter(isKept).map(({ level, index, hash }) => [log, level, index, hash]),
+      },
     );
     if (changed === undefined) {
       throw new Error(`another line stands at ${first.index} of ${origin}, or has a seqno, or the log takes no lines`);
@@ -162,20 +165,34 @@ export class RoomTables implements RoomStore {
   }
 
   async nodes(origin: string, places: readonly NodePlace[]): Promise<readonly Bytes[]> {
-    if (places.length === 0) return [];
     const log = await this.#log(origin);
-    // With the whole key in each term, both databases look the rows up one by one.
-    const rows = await this.#database.rows(
-      `SELECT level, node_index, hash FROM room_nodes
-        WHERE ${places.map(() => "(room_id = ? AND level = ? AND node_index = ?)").join(" OR ")}`,
-      places.flatMap(({ level, index }) => [log, level, index]),
+    const kept = places.filter(isKept);
+    const nodes = await this.#rowsOf(
+      "SELECT level, node_index, hash FROM room_nodes",
+      ["room_id", "level", "node_index"],
+      kept.map(({ level, index }) => [log, level, index]),
     );
-    const found = new Map(rows.map((row) => [`${row["level"]} ${row["node_index"]}`, bytes(row, "hash")]));
+    const lines = await this.#rowsOf(
+      "SELECT line_index, line FROM room_lines",
+      ["room_id", "line_index"],
+      places.filter((place) => !isKept(place)).map(({ index }) => [log, index]),
+    );
+    const found = new Map([
+      ...nodes.map((row) => [`${row["level"]} ${row["node_index"]}`, bytes(row, "hash")] as const),
+      ...lines.map((row) => [`0 ${row["line_index"]}`, leafHash(encodeUtf8(text(row, "line")))] as const),
+    ]);
     return places.map(({ level, index }) => {
       const node = found.get(`${level} ${index}`);
       if (!node) throw new Error(`the tree of ${origin} has no node ${index} of level ${level}`);
       return node;
     });
+  }
+
+  /** The rows of these keys. With the whole key in each term, both databases look them up one by one. */
+  async #rowsOf(select: string, columns: readonly string[], keys: readonly number[][]): Promise<readonly SqlRow[]> {
+    if (keys.length === 0) return [];
+    const term = `(${columns.map((column) => `${column} = ?`).join(" AND ")})`;
+    return await this.#database.rows(`${select} WHERE ${keys.map(() => term).join(" OR ")}`, keys.flat());
   }
 
   async eraseBody(origin: string, index: number): Promise<void> {
@@ -407,6 +424,11 @@ const LINE_COLUMNS = [
 
 const INSERT_LINES = `INSERT INTO room_lines (${LINE_COLUMNS.join(", ")})`;
 const INSERT_NODES = "INSERT INTO room_nodes (room_id, level, node_index, hash)";
+
+/** A leaf is the hash of its line, which has a row already. */
+function isKept({ level }: NodePlace): boolean {
+  return level > 0;
+}
 
 /** In the statement itself: not every database takes a `?` there. */
 function limit(count: number): string {

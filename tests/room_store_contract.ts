@@ -254,7 +254,7 @@ export function testRoomStore(
       const appended = await Promise.allSettled(
         count(8).map((at) => {
           const batch = count(3, 20).map((index) => line(index, { author: fingerprint(`${at}`), seqno: index - 20 }));
-          const nodes = batch.map(({ index }) => ({ level: 0, index, hash: new Uint8Array(32).fill(at) }));
+          const nodes = batch.map(({ index }) => ({ level: 1, index: index - 10, hash: new Uint8Array(32).fill(at) }));
           return (at % 2 === 0 ? rooms : other.rooms).appendLines(origin, batch, nodes);
         }),
       );
@@ -265,7 +265,7 @@ export function testRoomStore(
       }
       const lines = await rooms.linesFrom(origin, 20, 100);
       assert.deepEqual(lines.map(({ author }) => author), count(3).map(() => fingerprint(`${winner}`)));
-      assert.deepEqual(await rooms.nodes(origin, [{ level: 0, index: 22 }]), [new Uint8Array(32).fill(winner)]);
+      assert.deepEqual(await rooms.nodes(origin, [{ level: 1, index: 12 }]), [new Uint8Array(32).fill(winner)]);
       assert.equal((await rooms.findRoom("#ops"))?.size, 23);
     } finally {
       await other.close();
