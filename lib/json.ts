@@ -31,6 +31,7 @@ const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON;
 
 /** What begins a number other than plain digits below 2^53: a sign, or digits up to a dot, an exponent or a sixteenth. */
 const ODD = /\s*(?:-|[0-9]+[.eE]|[0-9]{16})/y;
+const QUOTE = 0x22;
 /** With no more of these a text is nested no deeper, and nothing that walks through its value exhausts the stack. */
 const FEW_BRACKETS = 500;
 
@@ -42,9 +43,10 @@ function isPlain(text: string): boolean {
   let brackets = 0;
   for (const mark of [":", ",", "[", "{"]) {
     for (let at = text.indexOf(mark); at >= 0; at = text.indexOf(mark, at + 1)) {
-      if (mark === "[" || mark === "{") brackets += 1;
+      if ((mark === "[" || mark === "{") && ++brackets > FEW_BRACKETS) return false;
+      if (text.charCodeAt(at + 1) === QUOTE) continue; // a string, which most values are
       ODD.lastIndex = at + 1;
-      if (brackets > FEW_BRACKETS || ODD.test(text)) return false;
+      if (ODD.test(text)) return false;
     }
   }
   ODD.lastIndex = 0;
