@@ -13,7 +13,7 @@
  * `BN_mod_exp_mont_consttime`.
  */
 
-import { type Bytes, encodeHex, encodeInteger, encodeUtf8, parseHex, parseInteger } from "./bytes.ts";
+import { type Bytes, encodeHex, encodeInteger, encodeUtf8, freshBytes, parseHex, parseInteger } from "./bytes.ts";
 import { encodeCount, encodeDer, TAG } from "./der.ts";
 import type { Engine, Verify } from "./engine.ts";
 
@@ -132,7 +132,9 @@ class Libcrypto implements Engine {
     }
     if (this.#lib.EVP_Digest(input, BigInt(size), this.#hash, null, this.#sha256, null) !== 1) throw failed();
     input.fill(0, 0, size); // what was hashed may be a secret
-    return this.#hash.slice();
+    const hash = freshBytes(HASH_SIZE);
+    hash.set(this.#hash);
+    return hash;
   }
 
   verifier(modulus: bigint, salt: number): Verify {
@@ -203,7 +205,8 @@ class Libcrypto implements Engine {
     if (!isOpen) throw failed();
     const end = length[0] ?? 0;
     const isPadded = lib.EVP_DecryptFinal_ex(cipher, plaintext.subarray(end), length) === 1;
-    const opened = plaintext.slice(0, end + (length[0] ?? 0));
+    const opened = freshBytes(end + (length[0] ?? 0));
+    opened.set(plaintext.subarray(0, opened.length));
     plaintext.fill(0, 0, ciphertext.length);
     if (isPadded) return opened;
     lib.ERR_clear_error();

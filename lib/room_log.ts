@@ -88,7 +88,7 @@ export class Frontier {
       node = { level: node.level + 1, index: (node.index - 1) / 2, hash };
       complete.push(node);
     }
-    this.#peaks.push(node.hash);
+    this.#peaks.push(node.hash.slice()); // kept for long
     this.#size += 1;
     return complete;
   }

@@ -312,7 +312,7 @@ export class RoomView {
 
   /** A key of the room. */
   takeKey(epoch: number, key: Bytes): void {
-    this.#keys.set(epoch, key);
+    this.#keys.set(epoch, key.slice()); // kept for long
     this.#drain();
   }
 

@@ -8,7 +8,7 @@
  * No step depends on the data but by its value: there is no table to look up in and no branch on a bit of it.
  */
 
-import type { Bytes } from "./bytes.ts";
+import { type Bytes, freshBytes } from "./bytes.ts";
 
 const BLOCK_SIZE = 64;
 /** 1 KiB: up to here this is faster; a stored hash or a signed line's input never has more. */
@@ -50,7 +50,7 @@ export function shortSha256(parts: readonly Uint8Array[]): Bytes {
   state.set(INITIAL);
   for (let at = 0; at < end; at += BLOCK_SIZE) compress(at);
   message.fill(0, 0, end); // what was hashed may be a secret
-  const digest = new Uint8Array(32);
+  const digest = freshBytes(32);
   for (let i = 0; i < 32; i++) digest[i] = (state[i >> 2] ?? 0) >>> (24 - 8 * (i & 3));
   return digest;
 }

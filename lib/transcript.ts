@@ -10,7 +10,7 @@
  */
 
 import { hasBodyForm } from "./aes_cbc.ts";
-import { type Bytes, encodeBase64, encodeHex, encodeUtf8, parseBase64, writeUint64 } from "./bytes.ts";
+import { type Bytes, encodeBase64, encodeHex, encodeUtf8, freshBytes, parseBase64, writeUint64 } from "./bytes.ts";
 import { RunningHash } from "./hash.ts";
 
 /** One accepted message. */
@@ -46,7 +46,7 @@ export function parseLine(text: string): TranscriptLine | undefined {
 
 /** What the signature of a message or a line is over: seqno and ts as 8 bytes big-endian, then the body (section 6). */
 export function messageInput(seqno: number, ts: number, body: Uint8Array): Bytes {
-  const input = new Uint8Array(16 + body.length);
+  const input = freshBytes(16 + body.length);
   writeUint64(input, 0, seqno);
   writeUint64(input, 8, ts);
   input.set(body, 16);

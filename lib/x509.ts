@@ -220,7 +220,7 @@ function readPem(pem: string, label: string, max: number, maxBytes: number): Byt
     if (after?.trim() !== "" || block.split("-----END").length !== 2) {
       throw new ProtocolError("bad-cert", `a ${kind} is cut short, or there is other text beside it`);
     }
-    const der = parseBase64(body.replace(/[ \t\r\n]+/g, ""));
+    const der = parseBase64(body.replace(/[ \t\r\n]+/g, ""))?.slice(); // kept for long
     if (der === undefined || der.length === 0) throw new ProtocolError("bad-cert", `a ${kind} is not in base64`);
     if (der.length > maxBytes) throw new ProtocolError("bad-cert", `a ${kind} has more than ${maxBytes} bytes`);
     return der;

@@ -6,6 +6,7 @@ import {
   encodeInteger,
   encodeUtf8,
   equalBytes,
+  freshBytes,
   parseBase64,
   parseHex,
   parseInteger,
@@ -119,4 +120,22 @@ Deno.test("concat() makes a copy of all parts in their order", () => {
   const whole = concat(part, new Uint8Array(), Uint8Array.of(2, 3));
   part[0] = 9;
   assert.deepEqual(whole, Uint8Array.of(1, 2, 3));
+});
+
+Deno.test("freshBytes() are zeros of that length that nobody else has, in a buffer of their own where they are long", () => {
+  const sizes = Array.from({ length: 300 }, (_, i) => (i * 97) % 2_049);
+  const all = sizes.map((size, i) => {
+    const bytes = freshBytes(size);
+    assert.deepEqual(bytes, new Uint8Array(size));
+    return bytes.fill(i % 251 + 1);
+  });
+  for (const [i, bytes] of all.entries()) assert(bytes.every((byte) => byte === i % 251 + 1), `${i}`);
+  for (const size of [2_049, 100_000]) assert.equal(freshBytes(size).buffer.byteLength, size);
+});
+
+Deno.test("parseUtf8() takes the replacement character where it was written, and not in place of what is no UTF-8", () => {
+  const [written, wrong] = [encodeUtf8("a\ufffdb"), Uint8Array.of(0x61, 0xff, 0x62)];
+  assert.equal(parseUtf8(written), "a\ufffdb");
+  assert.equal(parseUtf8(wrong), undefined);
+  assert.equal(parseUtf8(concat(written, wrong)), undefined);
 });

@@ -139,6 +139,14 @@ Deno.test("a Frontier goes on from its peaks, read from a store", async () => {
   }
 });
 
+Deno.test("what a Frontier keeps for as long as a room is kept has no buffer with others", () => {
+  const frontier = new Frontier();
+  for (let at = 0; at < 100; at++) {
+    frontier.append(leaf(at));
+    for (const peak of frontier.peaks) assert.equal(peak.buffer.byteLength, 32);
+  }
+});
+
 Deno.test("every inclusion proof holds at its place, and nowhere else", async () => {
   for (let size = 1; size <= MOST; size++) {
     for (let index = 0; index < size; index++) {
