@@ -115,7 +115,7 @@ test("a batch of which a statement fails is taken back", async (server) => {
   await server.sql(`GRANT INSERT ON ${address.name}.room_lines TO ${address.user}@'%';`);
   const store = await openMysqlStore(address); // rights are asked for where a connection begins
   const { rooms } = store;
-  await assert.rejects(append(rooms, ROOM.origin, new Frontier(), [line(0)]), StoreUnavailable);
+  await assert.rejects(append(rooms, ROOM.origin, new Frontier(), [line(0), line(1)]), StoreUnavailable);
   assert.deepEqual(await rooms.linesFrom(ROOM.origin, 0, 9), []);
   assert.equal((await rooms.findRoom("#ops"))?.size, 0);
   await store.close();
