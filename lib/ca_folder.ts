@@ -5,8 +5,9 @@
  *     5f1c0b9e4a7d22d08c3a6b51e0f4978d client 2027-11-23T02:05:32Z 9f86d081884c7d65… CN=CLIENT: ada
  *
  * (serial number, role, last second, fingerprint, subject). That list is for people; what is revoked stands in `crl.pem`
- * and `issuing_crl.pem`, and in `revoked.txt`, should one of them be lost. A certificate is never written over, except by its own renewal, which keeps the old one: `server_cert.pem` becomes
- * `server.old_cert.pem`, and its key, where that changes too, `server.old_private_key.pem`.
+ * and `issuing_crl.pem`, and in `revoked.txt`, should one of them be lost. A certificate is never written over, except by
+ * its own renewal, which keeps the old one: `server_cert.pem` becomes `server.old_cert.pem`, and its key, where that
+ * changes too, `server.old_private_key.pem`.
  */
 
 import { dirname } from "node:path";
@@ -23,7 +24,15 @@ import {
   type Request,
 } from "./ca.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { createPrivateFolder, exists, readPrivateFile, readTextFile, shellWord, writeAtomically } from "./files.ts";
+import {
+  createPrivateFolder,
+  exists,
+  keepOld,
+  readPrivateFile,
+  readTextFile,
+  shellWord,
+  writeAtomically,
+} from "./files.ts";
 import {
   loadAuthority,
   loadIssuer,
@@ -199,13 +208,6 @@ export async function renew(
   await writeAtomically(files.certificate, chain, { replace: true });
   await remember(dir, made);
   return made;
-}
-
-async function keepOld(path: string, mode: number): Promise<void> {
-  await writeAtomically(path.replace(/((?:_cert|_private_key)?\.[a-z]+)?$/, ".old$1"), await readTextFile(path), {
-    mode,
-    replace: true,
-  });
 }
 
 /** Whose certificate it is, by its name or its only purpose. */

@@ -284,7 +284,7 @@ export const SETTINGS = {
     describe: "size of the audit rows kept on disk while the database is away; then new connections are refused",
   }),
   CERT_WARN_DAYS: fixed(integer(0, 3650, "DAYS"), "30", {
-    commands: ["serve", "chat", "rooms"],
+    commands: ["serve", "chat"],
     describe: "days before its end from which a certificate is warned about",
   }),
   SECURECHAT_PASSWORD_FILE: open(path("FILE"), {

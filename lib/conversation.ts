@@ -352,6 +352,17 @@ export class Conversation {
     };
   }
 
+  /** The next certificate of the account, and what its first session goes on with. */
+  async #renew(csr: string, id: Json | undefined): Promise<void> {
+    const { devices } = this.#shared;
+    const { account } = this.#device();
+    if (!account) throw new Error("there is no session with rooms");
+    const renewed = await devices.renew(csr, account);
+    const token = encodeBase64(await devices.makeToken(renewed, account));
+    const payload = this.#connection.seal({ username: account.username, session_token: token });
+    this.#connection.answer({ type: "renewed", pem: renewed.pem, payload: encodeBase64(payload) }, id);
+  }
+
   async #answerRequest(request: RoomRequest, id: Json | undefined): Promise<void> {
     const { devices, hub } = this.#shared;
     const { account, shown } = this.#device();
@@ -367,7 +378,7 @@ export class Conversation {
           return this.#connection.answer({ type: "code", code: encodeBase64(code), expires }, id);
         }
         case "renew":
-          return this.#connection.answer({ type: "renewed", pem: await devices.renew(request.csr, account) }, id);
+          return await this.#renew(request.csr, id);
         case "logout":
           await devices.logout(shown.fingerprint);
           return this.#connection.answer({ type: "done" }, id);

@@ -136,7 +136,7 @@ export class Devices {
   }
 
   /** A token for a session that begins. */
-  async makeToken({ fingerprint }: ShownCertificate, { userId }: BindingAccount): Promise<Bytes> {
+  async makeToken({ fingerprint }: Pick<ShownCertificate, "fingerprint">, { userId }: BindingAccount): Promise<Bytes> {
     const { store, now, random } = this.#options;
     const token = random(TOKEN_SIZE);
     await store.addToken({ hash: hashOf(token), userId, fingerprint, expiresAt: now() + TOKEN_LIFE });
@@ -149,14 +149,14 @@ export class Devices {
   }
 
   /** A new certificate for a new key of the same account, bound at once. Throws `bad-cert`. */
-  async renew(csr: string, account: BindingAccount): Promise<string> {
+  async renew(csr: string, account: BindingAccount): Promise<ShownCertificate> {
     const { store, issue, now } = this.#options;
     const issued = await issue(csr, account.username);
     if (!issued) {
       throw new ProtocolError("bad-cert", "The certificate request can't be signed: it isn't one for an RSA key.");
     }
     if (!await store.bindDevice({ ...issued, userId: account.userId }, now())) throw notYours();
-    return issued.pem;
+    return issued;
   }
 }
 

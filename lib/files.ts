@@ -78,6 +78,14 @@ export async function lockFile(file: Deno.FsFile, wait: number): Promise<boolean
   return locked;
 }
 
+/** Copies a file that is about to be replaced: `server_cert.pem` to `server.old_cert.pem`. */
+export async function keepOld(path: string, mode: number): Promise<void> {
+  await writeAtomically(path.replace(/((?:_cert|_private_key)?\.[a-z]+)?$/, ".old$1"), await readTextFile(path), {
+    mode,
+    replace: true,
+  });
+}
+
 /** Whether there is something of that name. */
 export async function exists(path: string): Promise<boolean> {
   return await Deno.lstat(path).then(() => true, () => false);

@@ -3,7 +3,7 @@
  *
  *     ca_cert.pem      ca_private_key.pem        crl.pem
  *     server_cert.pem  server_private_key.pem
- *     client_cert.pem  client_private_key.pem
+ *     client_cert.pem  client_private_key.pem    client.next_… and client.old_…: see renewal.ts
  *
  * A `…_cert.pem` holds the certificate first and then its intermediates; `ca_cert.pem` holds the CAs that are trusted,
  * one or several. `crl.pem`, and `issuing_crl.pem` of the issuing CA, are used where they are there. A running server
@@ -19,7 +19,7 @@ import type { Authority } from "./ca.ts";
 import type { Trust } from "./certificate_path.ts";
 import { PROGRAM } from "./config.ts";
 import { EXIT, Failure, ProtocolError } from "./errors.ts";
-import { readPrivateFile, readTextFile, shellWord } from "./files.ts";
+import { exists, keepOld, readPrivateFile, readTextFile, shellWord } from "./files.ts";
 import type { Log } from "./log.ts";
 import { decodePrivateKey, isProtected, publicKeyOf } from "./private_key.ts";
 import { encodePem } from "./der.ts";
@@ -55,7 +55,10 @@ export interface PassphraseOptions {
 const MAX_AUTHORITIES = 64;
 
 /** The path of a certificate, a key or the revocation list in CERT_DIR. */
-export function pathIn(dir: string, file: `${Role}_cert.pem` | `${Role}_private_key.pem` | CrlFile): string {
+export function pathIn(
+  dir: string,
+  file: `${Role | `client.${"next" | "old"}`}_${"cert" | "private_key"}.pem` | CrlFile,
+): string {
   return `${dir.replace(/(?<=.)\/+$/, "")}/${file}`;
 }
 
@@ -65,8 +68,38 @@ export async function loadIdentity(
   role: "server" | "client",
   options: PassphraseOptions = {},
 ): Promise<Identity> {
+  if (role === "client") await finishRenewal(dir);
   const { chain, key } = await loadPair(dir, role, options);
   return { chain, pem: chain.map(({ pem }) => pem).join(""), key: await importSigningKey(key) };
+}
+
+/** Where the next pair of a client lies until it is in its place. */
+export function nextIn(dir: string): { readonly certificate: string; readonly key: string } {
+  return { certificate: pathIn(dir, "client.next_cert.pem"), key: pathIn(dir, "client.next_private_key.pem") };
+}
+
+/** Puts the next pair of a client in the place of the old one, where its certificate is there; a crash is gone on from. */
+export async function finishRenewal(dir: string): Promise<void> {
+  const next = nextIn(dir);
+  if (!await exists(next.certificate)) return;
+  const certificate = pathIn(dir, "client_cert.pem");
+  if (await exists(next.key)) {
+    const key = pathIn(dir, "client_private_key.pem");
+    await keepOld(certificate, 0o644);
+    await keepOld(key, 0o600);
+    await Deno.rename(next.key, key);
+  }
+  await Deno.rename(next.certificate, certificate);
+}
+
+/** The fingerprint of the certificate that a client's has replaced; `undefined` where it is the first. */
+export async function replacedBy({ chain: [leaf] }: Identity, dir: string): Promise<string | undefined> {
+  const path = pathIn(dir, "client.old_cert.pem");
+  if (!await exists(path)) return undefined;
+  const [old] = await loadChain(path, "");
+  return old && old.commonNames[0] === leaf?.commonNames[0] && old.fingerprint !== leaf?.fingerprint
+    ? old.fingerprint
+    : undefined;
 }
 
 /** The CA of CERT_DIR with its key, for issuing. */
@@ -109,6 +142,15 @@ export async function loadKey(path: string, options: PassphraseOptions = {}, abs
     if (error instanceof Failure) throw new Failure(error.status, `${path} cannot be used: ${error.message}`);
     throw error;
   }
+}
+
+/** The passphrase of a client's key, asked for once where there is one; `undefined` where it has none. */
+export async function clientPassphrase(dir: string, options: PassphraseOptions): Promise<string | undefined> {
+  await finishRenewal(dir);
+  const path = pathIn(dir, "client_private_key.pem");
+  return isProtected(await readPrivateFile(path, missing(dir, path, "client")))
+    ? await passphraseFor(path, options)
+    : undefined;
 }
 
 /** The passphrase for a key: given, out of a file, or asked for. */

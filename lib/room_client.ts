@@ -53,12 +53,18 @@ export interface ClientStore {
   keepPin(pin: Pin): Promise<void>;
 }
 
+/** A client's certificate, its PEM with intermediates, and its key. */
+export interface OwnCertificate {
+  readonly fingerprint: string;
+  readonly pem: string;
+  readonly key: SigningKey;
+  /** The fingerprint of the certificate that this one has replaced. */
+  readonly was?: string | undefined;
+}
+
 /** What {@link RoomClient} works with. */
 export interface RoomClientOptions {
-  /** This client's certificate, its PEM with intermediates, and its key. */
-  readonly identity: { readonly fingerprint: string; readonly pem: string; readonly key: SigningKey };
-  /** The fingerprint of the certificate that this one has replaced. */
-  readonly was?: string;
+  readonly identity: OwnCertificate;
   readonly trust: () => Promise<Trust>;
   readonly store: ClientStore;
   readonly emit: (event: RoomEvent) => void;
@@ -90,6 +96,7 @@ export interface Refusal {
 /** The rooms of a client. */
 export class RoomClient {
   readonly #options: RoomClientOptions;
+  #own: OwnCertificate;
   readonly #members = new Map<string, Promise<RoomMember>>();
   /** Those of {@link #members} that are there, for frames, which can't wait. */
   readonly #ready = new Map<string, RoomMember>();
@@ -110,6 +117,12 @@ export class RoomClient {
 
   constructor(options: RoomClientOptions) {
     this.#options = options;
+    this.#own = options.identity;
+  }
+
+  /** Goes on with another certificate of the account, while there is no session and nothing is unsent. */
+  become(own: OwnCertificate): void {
+    this.#own = own;
   }
 
   /** Whether there is a session. */
@@ -246,7 +259,8 @@ export class RoomClient {
   }
 
   async #makeMember(room: string): Promise<RoomMember> {
-    const { identity, was, trust, store, now, random, later, signatures } = this.#options;
+    const { trust, store, now, random, later, signatures } = this.#options;
+    const own = () => this.#own;
     const record = await store.room(room);
     for (const { key } of record.unsent) this.#nextKey = Math.max(this.#nextKey, key + 1);
     const emit = (event: RoomEvent) => {
@@ -258,9 +272,17 @@ export class RoomClient {
       if (event.event === "state") void this.#askPresent(room, event.members.length);
     };
     const member = new RoomMember({
-      ...{ room, own: identity.fingerprint, key: identity.key, trust, emit, now, random, later, record },
+      get own() {
+        return own().fingerprint;
+      },
+      get key() {
+        return own().key;
+      },
+      get was() {
+        return own().was;
+      },
+      ...{ room, trust, emit, now, random, later, record },
       ...(signatures ? { signatures } : {}),
-      ...(was === undefined ? {} : { was }),
       pins: await (this.#pins ??= this.#readPins()),
       ask: {
         certificate: (fingerprint) => this.certificate(fingerprint),
@@ -317,12 +339,12 @@ export class RoomClient {
   }
 
   async #askCertificate(fingerprint: string): Promise<string | undefined> {
-    const { store, identity } = this.#options;
+    const { store } = this.#options;
     const kept = await store.certificate(fingerprint);
     if (kept !== undefined) return kept;
-    if (fingerprint === identity.fingerprint) { // kept as well: under a later one, its lines are to be shown too
-      await store.keepCertificate(fingerprint, identity.pem);
-      return identity.pem;
+    if (fingerprint === this.#own.fingerprint) { // kept as well: under a later one, its lines are to be shown too
+      await store.keepCertificate(fingerprint, this.#own.pem);
+      return this.#own.pem;
     }
     const answer = await unlessRefused(this.request({ type: "certificate", fingerprint }));
     if (answer?.type !== "certificate" || answer.fingerprint !== fingerprint) return undefined;

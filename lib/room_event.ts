@@ -136,6 +136,8 @@ export type RoomEvent =
   /** This client has told the others, or tells them with the next session, that nobody is here, or is again. */
   | { readonly event: "away"; readonly away: boolean }
   | { readonly event: "invited"; readonly room: string; readonly from: string }
+  /** This client's certificate was renewed; the session begins again with the new one, good until (unix seconds). */
+  | { readonly event: "renewed"; readonly fingerprint: string; readonly not_after: number }
   | { readonly event: "warning"; readonly message: string };
 
 /** Members and rooms, and whether somebody is here, as the server's frames have them. */

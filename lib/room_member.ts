@@ -101,7 +101,7 @@ export interface RoomMemberOptions
   readonly key: SigningKey;
   readonly username: () => string;
   /** The fingerprint of the certificate that this client's has replaced. */
-  readonly was?: string;
+  readonly was?: string | undefined;
   readonly record: RoomRecord;
   /** Asks the server; rejects with {@link RequestRefused}, or where there is no connection. */
   readonly request: (frame: { readonly type: string } & Readonly<Record<string, unknown>>) => Promise<RoomFrame>;
@@ -314,9 +314,13 @@ export class RoomMember {
   }
 
   #makeView(origin: string, history: HistoryPolicy): RoomView {
-    const { room, own, trust, pins, ask, emit, now, signatures } = this.#options;
+    const { room, trust, pins, ask, emit, now, signatures } = this.#options;
+    const own = () => this.#options.own;
     return this.#view = new RoomView({
-      ...{ room, origin, history, own, trust, pins, ask, emit, now },
+      get own() { // it changes when the certificate is renewed
+        return own();
+      },
+      ...{ room, origin, history, trust, pins, ask, emit, now },
       ...(signatures ? { signatures } : {}),
       keep: (kept) => this.#keep(kept),
     });

@@ -249,7 +249,7 @@ export type RoomFrame =
   /** The operator has closed the log. */
   | { readonly type: "closed"; readonly room: string; readonly reason: string }
   | { readonly type: "code"; readonly code: Bytes; readonly expires: number }
-  | { readonly type: "renewed"; readonly pem: string }
+  | { readonly type: "renewed"; readonly pem: string; readonly payload: Bytes }
   | { readonly type: "done" }
   | { readonly type: "pong" };
 
@@ -373,7 +373,7 @@ function parseFrameByType(type: string, fields: JsonObject): RoomFrame {
     case "code":
       return { type, code: bytes(fields, "code"), expires: count(fields, "expires") };
     case "renewed":
-      return { type, pem: text(fields, "pem") };
+      return { type, pem: text(fields, "pem"), payload: bytes(fields, "payload") };
     case "done":
     case "pong":
       return { type };

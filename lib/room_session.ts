@@ -22,10 +22,12 @@ import { EXIT, Failure, ProtocolError } from "./errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "./handshake_client.ts";
 import type { SigningIdentity } from "./handshake_server.ts";
 import type { SignedLine } from "./line_signature.ts";
+import { parseWelcome } from "./message.ts";
 import { directRoom } from "./names.ts";
 import type { Standing } from "./pins.ts";
 import { Backoff, type BackoffOptions, Pause } from "./reconnect.ts";
-import { notIn, RoomClient } from "./room_client.ts";
+import { isDue, type Renewal } from "./renewal.ts";
+import { notIn, type OwnCertificate, RoomClient } from "./room_client.ts";
 import type { LineEvent, ListedRoom, Member, RoomEvent } from "./room_event.ts";
 import { type ExportOptions, exportRoom, proveLine, type RoomExport } from "./room_export.ts";
 import { RequestRefused, type RoomPolicy } from "./room_member.ts";
@@ -65,6 +67,11 @@ const LINGER = 500;
 /** With so many signatures to check at once, the connection is looked at first. */
 const MANY = 16;
 
+/** How often it is looked whether the certificate ends soon, in milliseconds. */
+const RENEW_EVERY = 3_600_000;
+/** How often and how many times it is looked whether all lines are sent. */
+const [SENT_LOOK, SENT_LOOKS] = [50, 600];
+
 /** What a session uses unless told otherwise. */
 export const SESSION_TIMES: SessionTimes = {
   handshake: 10_000,
@@ -82,7 +89,9 @@ export interface RoomSessionOptions {
   readonly host: string;
   readonly identity: SigningIdentity;
   /** The fingerprint of the certificate that this one has replaced. */
-  readonly was?: string;
+  readonly was?: string | undefined;
+  /** Where the next certificate is made and kept; without it nothing is renewed. */
+  readonly renewal?: Pick<Renewal, "request" | "check" | "finish">;
   readonly trust: () => Promise<Trust>;
   readonly records: RoomRecords;
   /** Asked where no token is good; `undefined`: there are none, and that's the end. */
@@ -126,6 +135,11 @@ export interface KnownDevice {
 /** A client for rooms. */
 export class RoomSession {
   readonly #options: RoomSessionOptions;
+  #identity: SigningIdentity;
+  /** The certificate that the next session shows. */
+  #renewed: SigningIdentity | undefined;
+  /** When it is looked whether the certificate ends soon, unix ms. */
+  #renewAt = 0;
   readonly #times: SessionTimes;
   readonly #rooms: RoomClient;
   readonly #pause = new Pause();
@@ -142,13 +156,13 @@ export class RoomSession {
   constructor(options: RoomSessionOptions) {
     const { identity, was, trust, records, emit, now, random, signatures } = options;
     this.#options = options;
+    this.#identity = identity;
     this.#times = { ...SESSION_TIMES, ...options.times };
     this.#rooms = new RoomClient({
-      identity: { fingerprint: identity.chain[0]?.fingerprint ?? "", pem: identity.pem, key: identity.key },
+      identity: { ...ownOf(identity), was },
       ...{ trust, store: records, emit, now, random },
       later: (ms, run) => this.#later(ms, run),
       signatures: signatures ?? { check: (batch) => this.#checkBehind(batch) },
-      ...(was === undefined ? {} : { was }),
     });
   }
 
@@ -218,6 +232,7 @@ export class RoomSession {
       });
       this.#rooms.offline();
       this.#wire = this.#connection = undefined;
+      this.#takeUpRenewed();
       if (this.#isStopped) return;
       const delay = failure ? null : isImmediate ? 0 : backoff.next();
       this.#options.emit({ event: "offline", reason, retry_in: delay });
@@ -230,14 +245,14 @@ export class RoomSession {
   async #connectOnce(isOnline: () => void): Promise<Ending> {
     let usesToken = false;
     let watch: ReturnType<typeof setInterval> | undefined;
-    const { identity, trust, host, now, random, dial } = this.#options;
+    const { trust, host, now, random, dial } = this.#options;
     try {
       const wire = await dial();
       this.#wire = wire;
       if (this.#isStopped) return { reason: "Stopped." };
       const send = (bytes: Bytes) => wire.send(bytes);
       const connection = new ClientConnection({
-        ...{ identity, trust, host, now, random, send, allowV1: false, rooms: true },
+        ...{ identity: this.#identity, trust, host, now, random, send, allowV1: false, rooms: true },
       });
       this.#connection = connection;
       connection.hello();
@@ -263,6 +278,7 @@ export class RoomSession {
       this.#comeBack(connection, username);
       isOnline();
       await this.#listen();
+      if (this.#renewed) return { reason: "The certificate was renewed.", isImmediate: true };
       return { reason: "The connection to the server is gone." };
     } catch (error) {
       return await this.#endingOf(error, usesToken);
@@ -307,6 +323,7 @@ export class RoomSession {
         this.#rooms.request({ type: "ping" }).catch(() => {});
       }
       this.#rooms.tick();
+      if (now >= this.#renewAt) void this.#renewIfDue();
     }, Math.max(10, Math.min(1_000, ping / 3)));
   }
 
@@ -489,14 +506,21 @@ export class RoomSession {
     }
     if (others.length > 0) throw new RequestRefused("bad-frame", "Two certificates begin so: give all 64 digits.");
     const { fingerprint } = found;
-    if (fingerprint === this.#options.identity.chain[0]?.fingerprint) {
+    if (fingerprint === this.#identity.chain[0]?.fingerprint) {
       const what = "That is the certificate of this client, and none can vouch for itself";
       throw new RequestRefused("bad-frame", `${what}: type it where you are in with one that the others know.`);
     }
+    if (!await this.#vouchFor(fingerprint)) {
+      throw new RequestRefused("not-member", "You are in no room where it could be said.");
+    }
+  }
+
+  /** Says so in the rooms in which something can be said; false where there is none. */
+  async #vouchFor(fingerprint: string): Promise<boolean> {
     const isTrusted = (view: RoomView | undefined) => view !== undefined && view.lie === undefined;
     const rooms = this.joined.filter((room) => isTrusted(this.#rooms.view(room)));
-    if (rooms.length === 0) throw new RequestRefused("not-member", "You are in no room where it could be said.");
     for (const room of rooms) await this.#rooms.post(room, { kind: "device", fingerprint });
+    return rooms.length > 0;
   }
 
   /** Countersigns what was seen. */
@@ -531,11 +555,48 @@ export class RoomSession {
     return { code: answer.code, expires: answer.expires };
   }
 
-  /** A certificate for a new key, before the old one ends: the PEM for a request's. */
-  async renew(csr: string): Promise<string> {
-    const answer = await this.#rooms.request({ type: "renew", csr });
-    if (answer.type !== "renewed") throw new Failure(EXIT.refused, "the server gave no certificate");
-    return answer.pem;
+  /**
+   * Renews the certificate where it ends soon: the old one says in every room that the new one is of the same person, and
+   * once that stands the session is begun again with the new one. What fails leaves the old one in use, for another time.
+   */
+  async #renewIfDue(): Promise<void> {
+    const { renewal, now, emit, records } = this.#options;
+    const [old] = this.#identity.chain;
+    this.#renewAt = now() + RENEW_EVERY;
+    if (!renewal || !old || !isDue(old, now())) return;
+    try {
+      await this.#allSent();
+      const answer = await this.#rooms.request({ type: "renew", csr: await renewal.request() });
+      const opened = answer.type === "renewed" ? this.#connection?.open(answer.payload) : undefined;
+      const welcome = opened && parseWelcome(opened);
+      if (answer.type !== "renewed" || !welcome) throw new Failure(EXIT.refused, "the server gave no certificate");
+      const { fingerprint, notAfter } = await renewal.check(answer.pem, this.username);
+      await this.#vouchFor(fingerprint);
+      await this.#allSent();
+      this.#renewed = await renewal.finish(answer.pem);
+      await records.keepToken(welcome.token);
+      emit({ event: "renewed", fingerprint, not_after: Math.floor(notAfter / 1000) });
+      this.#wire?.close();
+    } catch (error) {
+      const end = `The certificate ends at ${new Date(old.notAfter).toISOString()} and could not be renewed`;
+      emit({ event: "warning", message: `${end}: ${error instanceof Error ? error.message : error}` });
+    }
+  }
+
+  /** Resolves when every line is accepted. Throws where that takes long, or there is no connection. */
+  async #allSent(): Promise<void> {
+    for (let looks = 0; this.#rooms.unsentCount > 0; looks++) {
+      if (looks === SENT_LOOKS || !this.isOnline) throw new Failure(EXIT.unavailable, "lines are unsent still");
+      await new Promise<void>((resolve) => this.#later(SENT_LOOK, resolve));
+    }
+  }
+
+  #takeUpRenewed(): void {
+    const old = this.#identity.chain[0]?.fingerprint;
+    if (!this.#renewed) return;
+    this.#identity = this.#renewed;
+    this.#renewed = undefined;
+    this.#rooms.become({ ...ownOf(this.#identity), was: old });
   }
 
   /** The token serves no more. */
@@ -600,11 +661,14 @@ export class RoomSession {
   }
 
   #asShown(options: Omit<ExportOptions, "identity" | "now">): ExportOptions {
-    const { identity: { chain, pem, key }, now } = this.#options;
-    return { ...options, identity: { fingerprint: chain[0]?.fingerprint ?? "", pem, key }, now: now() };
+    return { ...options, identity: ownOf(this.#identity), now: this.#options.now() };
   }
 }
 
 function isOfType<T extends ClientEvent["type"]>(event: ClientEvent, type: T): event is ClientEvent & { type: T } {
   return event.type === type;
+}
+
+function ownOf({ chain: [leaf], pem, key }: SigningIdentity): OwnCertificate {
+  return { fingerprint: leaf?.fingerprint ?? "", pem, key };
 }

@@ -306,6 +306,10 @@ export function explain(event: Remark, own: string): string[] {
       return [`${plural(event.count, "line")} not sent yet: ${event.reason}`];
     case "invited":
       return [`${event.from} invites you: /join ${event.room}`];
+    case "renewed": {
+      const what = `${event.fingerprint.slice(0, LEAST_FINGERPRINT)}…, good until ${dayOf(event.not_after * 1000)}`;
+      return [`Your certificate ended soon and was renewed: ${what}. The session begins again with it.`];
+    }
     case "warning":
       return [`WARNING: ${event.message}`];
     case "error":

@@ -89,6 +89,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "migrations",
     "reconnect",
     "records",
+    "renewal",
     "revoked",
     "room_actions",
     "room_export",

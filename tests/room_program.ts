@@ -1,5 +1,6 @@
 /** `securechat rooms` as a process, fed by hand and read as it speaks, and a place where a server and people are. */
 
+import { exists } from "../lib/files.ts";
 import { encodePrivateKey } from "../lib/private_key.ts";
 import type { ShownEvent } from "../lib/room_text.ts";
 import { assert } from "./assert.ts";
@@ -34,9 +35,11 @@ export class World implements AsyncDisposable {
     this.server = server;
   }
 
-  static async create(): Promise<World> {
+  /** `prepare` does more to the server's CERT_DIR. */
+  static async create(prepare: (certs: string) => Promise<unknown> = () => Promise.resolve()): Promise<World> {
     const folder = temporaryFolder();
     await writeCertificates(`${folder.path}/certs`);
+    await prepare(`${folder.path}/certs`);
     await Deno.writeTextFile(`${folder.path}/password`, `${PASSWORD}\n`, { mode: 0o600 });
     const tlsPort = String(freePort());
     return new World(folder, tlsPort, await startServer(["--tls-port", tlsPort], { cwd: folder.path }));
@@ -50,17 +53,18 @@ export class World implements AsyncDisposable {
   async args(name: string, ...more: string[]): Promise<string[]> {
     const isNew = !this.#known.has(name);
     this.#known.add(name);
-    if (isNew) await this.#certify(name);
+    if (isNew && !await exists(`${this.path}/${name}`)) await this.certify(name, (await personIdentity(name)).pem);
     const who = isNew ? ["--register", "--username", name, "--email", `${name}@example.org`] : [];
     const where = ["--host", "localhost", "--tls-port", this.tlsPort, "--certs", name, "--transcripts"];
     return ["rooms", ...where, `${name}/kept`, ...who, ...more];
   }
 
-  async #certify(name: string): Promise<void> {
+  /** Gives somebody a certificate, of the key that is made for that name. */
+  async certify(name: string, pem: string): Promise<void> {
     const dir = `${this.path}/${name}`;
     await Deno.mkdir(dir);
     await Deno.writeTextFile(`${dir}/ca_cert.pem`, (await authority()).certificate.pem);
-    await Deno.writeTextFile(`${dir}/client_cert.pem`, (await personIdentity(name)).pem);
+    await Deno.writeTextFile(`${dir}/client_cert.pem`, pem);
     const random = (size: number) => crypto.getRandomValues(new Uint8Array(size));
     const text = await encodePrivateKey(await key(`person ${name} `), undefined, random);
     await Deno.writeTextFile(`${dir}/client_private_key.pem`, text, { mode: 0o600 });

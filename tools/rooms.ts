@@ -15,16 +15,15 @@
  * program once every line is accepted. What happens between is `lib/room_session.ts`.
  */
 
-import { daysLeft } from "../client.ts";
-import { type Config, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import { type Config, parseCommand, readConfig } from "../lib/config.ts";
 import { useEngine } from "../lib/engine.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
-import { shellWord } from "../lib/files.ts";
 import { KeyReader } from "../lib/line_editor.ts";
-import { type Identity, loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";
+import { clientPassphrase, type Identity, loadIdentity, loadTrust, replacedBy } from "../lib/identity.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
 import { openLibcrypto } from "../lib/libcrypto.ts";
 import { isRoomName, isUsername, normaliseEmail } from "../lib/names.ts";
+import { Renewal } from "../lib/renewal.ts";
 import { RoomActions } from "../lib/room_actions.ts";
 import { parseRoomCommand, parseTyped, type RoomCommand } from "../lib/room_command.ts";
 import { RoomRecords } from "../lib/room_records.ts";
@@ -89,12 +88,12 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const rooms = positionals.map(roomOf);
   if (options.json && options.plain) throw usage("rooms", "--json and --plain exclude each other");
   const dial = dialler(config, options.plaintext);
-  const identity = await loadIdentity(config.CERT_DIR, "client", {
-    passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE,
-  });
+  const passphrase = await clientPassphrase(config.CERT_DIR, { passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE });
+  const identity = await loadIdentity(config.CERT_DIR, "client", { passphrase });
   await loadTrust(config.CERT_DIR); // before anything is asked: what is missing is missing now
   const records = await RoomRecords.open(config.TRANSCRIPT_DIR, config.SERVER_HOST);
-  const program = new Program({ config, options, identity, records, dial, rooms });
+  const was = await replacedBy(identity, config.CERT_DIR);
+  const program = new Program({ config, options, identity, was, passphrase, records, dial, rooms });
   return await program.run();
 }
 
@@ -276,6 +275,9 @@ interface ProgramOptions {
   readonly config: Config;
   readonly options: Options;
   readonly identity: Identity;
+  /** The certificate that it has replaced. */
+  readonly was: string | undefined;
+  readonly passphrase: string | undefined;
   readonly records: RoomRecords;
   readonly dial: () => Promise<Wire>;
   /** Rooms to come into. */
@@ -307,7 +309,7 @@ class Program {
 
   constructor(given: ProgramOptions) {
     this.#given = given;
-    const { config, options, identity, records, dial } = given;
+    const { config, options, identity, was, passphrase, records, dial } = given;
     const leave = () => this.#stopped.resolve();
     this.#face = options.json
       ? jsonFace(leave)
@@ -315,13 +317,14 @@ class Program {
       ? plainFace(leave)
       : drawnFace(config.SERVER_HOST, () => this.#session.unsentCount, leave);
     this.#due = new Set(given.rooms);
+    const trust = () => loadTrust(config.CERT_DIR);
+    const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
     this.#session = new RoomSession({
-      ...{ dial, identity, records, host: config.SERVER_HOST },
-      trust: () => loadTrust(config.CERT_DIR),
+      ...{ dial, identity, was, records, trust, random, host: config.SERVER_HOST },
+      renewal: new Renewal({ dir: config.CERT_DIR, passphrase, trust, random }),
       credentials: () => this.#logIn(),
       emit: (event) => this.#take(event),
       now: Date.now,
-      random: (length) => crypto.getRandomValues(new Uint8Array(length)),
       times: { handshake: config.HANDSHAKE_TIMEOUT * 1000 },
     });
     this.#actions = new RoomActions({
@@ -335,7 +338,6 @@ class Program {
     const { rooms, config } = this.#given;
     const [session, face] = [this.#session, this.#face];
     using _signals = new StopSignals(() => this.#stopped.resolve());
-    this.#warnOfOwnEnd();
     try {
       if (await this.#needsLogIn()) await this.#logIn(); // asked before the connection: a server waits for nobody
       if (isTerminal()) write(`Connecting to ${config.SERVER_HOST} …\n`, Deno.stderr);
@@ -428,14 +430,5 @@ class Program {
     return username === undefined
       ? { type: "login", email, password }
       : { type: "register", email, username, password };
-  }
-
-  #warnOfOwnEnd(): void {
-    const { identity: { chain: [leaf] }, config } = this.#given;
-    const days = leaf ? daysLeft(leaf, Date.now()) : 0;
-    if (days >= config.CERT_WARN_DAYS) return;
-    const when = days < 0 ? "has expired" : `expires in ${days} days`;
-    const renew = `${PROGRAM} cert renew ${shellWord(pathIn(config.CERT_DIR, "client_cert.pem"))}`;
-    this.#face.show({ event: "warning", message: `The client certificate ${when}; run: ${renew}` });
   }
 }
