@@ -630,11 +630,18 @@ export class Room {
     attendee.answer({ type: "history_end", room: this.name, next }, id);
   }
 
-  /** Where a room begins for somebody: with the own join line, where newcomers don't see what was before. */
-  async #begins({ fingerprint }: Attendee): Promise<Pick<StoredLine, "index" | "epoch">> {
+  /**
+   * Where a room begins for somebody, where newcomers don't see what was before: with the first join line of any of the
+   * account's certificates, since one that was renewed is the same person's.
+   */
+  async #begins({ fingerprint, username }: Attendee): Promise<Pick<StoredLine, "index" | "epoch">> {
     if (this.#room.history === "all") return { index: 0, epoch: 0 };
-    const first = await this.#tools.store.lineBy(this.origin, fingerprint, 0);
-    return first ?? { index: this.#durable.size, epoch: this.#epochs.current };
+    let begin: Pick<StoredLine, "index" | "epoch"> = { index: this.#durable.size, epoch: this.#epochs.current };
+    for (const device of [fingerprint, ...this.#state.devicesOf(username)]) {
+      const first = await this.#tools.store.lineBy(this.origin, device, 0);
+      if (first && first.index < begin.index) begin = first;
+    }
+    return begin;
   }
 
   /** A page of the epochs' keys. */

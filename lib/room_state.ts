@@ -83,6 +83,12 @@ export class RoomState {
     return key === undefined ? undefined : this.#people.get(key)?.username;
   }
 
+  /** The certificates of an account whose join lines stand. */
+  devicesOf(username: string): string[] {
+    const key = usernameKey(username);
+    return [...this.#devices].flatMap(([device, of]) => of === key ? [device] : []);
+  }
+
   isMember(username: string): boolean {
     return this.#people.get(usernameKey(username))?.isMember ?? false;
   }

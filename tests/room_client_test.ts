@@ -397,6 +397,22 @@ Deno.test("who has a new certificate signs anew what the old one had not brought
   assert.deepEqual([...ada.lies, ...renewed.lies], []);
 });
 
+Deno.test("where newcomers don't see what was before, a new certificate of a member sees what the old one would have", async () => {
+  const { bench, ada, bob } = await pair({ history: "since_join", inviteOnly: false });
+  await ada.rooms.post("#ops", text("one"));
+  await bench.settle();
+  await bob.cut(bench);
+  bench.clients.splice(bench.clients.indexOf(bob), 1);
+  for (const words of ["two", "three"]) await ada.rooms.post("#ops", text(words));
+  await bench.settle();
+  const renewed = await bench.client("bob", { store: bob.store, device: "renewed" });
+  await bench.settle();
+  await ada.rooms.post("#ops", text("four"));
+  await bench.settle();
+  assert.deepEqual(renewed.texts("#ops"), ["one", "two", "three", "four"]);
+  assert.deepEqual([...ada.lies, ...renewed.lies], []);
+});
+
 /** Who is here, as a client was told it: by what it asked once, and by what came since. */
 function present(client: BenchClient, room = "#ops"): Record<string, string> {
   const asked = client.events.findLastIndex((event) => event.event === "present" && event.room === room);
