@@ -98,8 +98,8 @@ export class Client implements AsyncDisposable {
   readonly #read: Promise<void>;
   #changed = Promise.withResolvers<void>();
 
-  constructor([command = "", ...args]: readonly string[], cwd: string) {
-    const env = cleanEnvironment(ENVIRONMENT);
+  constructor([command = "", ...args]: readonly string[], cwd: string, more: Readonly<Record<string, string>> = {}) {
+    const env = cleanEnvironment({ ...ENVIRONMENT, ...more });
     const pipes = { stdin: "piped", stdout: "piped", stderr: "inherit" } as const;
     this.#child = new Deno.Command(command, { args, cwd, env, clearEnv: true, ...pipes }).spawn();
     this.#input = this.#child.stdin.getWriter();

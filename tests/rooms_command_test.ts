@@ -1,8 +1,9 @@
 import { encodeHex, encodeUtf8 } from "../lib/bytes.ts";
-import { issueRevocationList } from "../lib/ca.ts";
+import { createAuthority, issueCertificate, issueRevocationList } from "../lib/ca.ts";
+import { encodePrivateKey, publicKeyOf } from "../lib/private_key.ts";
 import { assert } from "./assert.ts";
 import { program, ROOT, run, skipUnless, startServer } from "./environment.ts";
-import { authority } from "./fixtures.ts";
+import { authority, key } from "./fixtures.ts";
 import { personIdentity } from "./room_bench.ts";
 import { Client, ofType, World } from "./room_program.ts";
 import { openTmux } from "./tmux.ts";
@@ -351,4 +352,29 @@ Deno.test({
     await bob.type("C-u", "/quit", "Enter");
     assert.match(await bob.shows("ended"), /^Connecting to localhost …\nended 0$/m);
   },
+});
+
+Deno.test("rooms takes no certificate of a CA that the machine trusts and CERT_DIR doesn't", async () => {
+  await using world = await World.create();
+  const random = (size: number) => crypto.getRandomValues(new Uint8Array(size));
+  const foreign = await createAuthority("A public CA", await key("a public CA"), { now: Date.now(), random, days: 30 });
+  const publicKey = publicKeyOf(await key("another server"));
+  const request = { role: "server", name: "localhost", hosts: ["localhost"], publicKey } as const;
+  const leaf = await issueCertificate(foreign, request, { now: Date.now(), random, days: 30 });
+  await Deno.writeTextFile(`${world.path}/public.pem`, foreign.certificate.pem);
+  const listener = Deno.listenTls({
+    ...{ hostname: "127.0.0.1", port: 0, cert: leaf.pem },
+    key: await encodePrivateKey(await key("another server"), undefined, random),
+  });
+  const accepted = listener.accept().then(async (conn) => {
+    await assert.rejects(conn.handshake());
+    conn.close();
+  });
+  world.tlsPort = String("port" in listener.addr ? listener.addr.port : 0);
+  const trusting = { DENO_TLS_CA_STORE: "system", SSL_CERT_FILE: "public.pem", DENO_CERT: "public.pem" };
+  const { command, args } = program(...await world.args("ada", "--plain"));
+  await using ada = new Client([command, ...args], world.path, trusting);
+  await ada.until("its certificate isn't one that this client trusts for that name");
+  await accepted;
+  listener.close();
 });

@@ -15,9 +15,16 @@ export function tlsDialler(
 ): { readonly port: number; readonly dial: (options: ConnectOptions) => Promise<Link> } {
   const { SERVER_HOST: host, SERVER_PORT, TLS_PORT = SERVER_PORT + 1, CERT_DIR } = config;
   if (TLS_PORT === "off") throw usage(command, "TLS_PORT is off, and this needs TLS: name the server's port for it");
+  trustNobodyElse();
   const dial = async (options: ConnectOptions) => {
     const authorities = (await loadTrust(CERT_DIR)).authorities.map(({ pem }) => pem);
     return await connectTls(host, TLS_PORT, { ...options, authorities });
   };
   return { port: TLS_PORT, dial };
+}
+
+/** The runtime would trust public CAs beside ours, and those of the system: which ones, it reads here at the first use. */
+function trustNobodyElse(): void {
+  Deno.env.set("DENO_TLS_CA_STORE", "");
+  Deno.env.delete("DENO_CERT");
 }
