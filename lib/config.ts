@@ -336,6 +336,13 @@ export function readConfig(command: Command, flags: SettingFlags = {}, sources: 
   return values as Config;
 }
 
+/** Whether somebody has said what a setting is: a flag, the environment or `.env`. */
+export function isSet(name: SettingName, flags: SettingFlags, sources: Sources = surroundings()): boolean {
+  const file = parseEnvFile(sources.file ?? "");
+  const setting = settingEntries().find(([other]) => other === name)?.[1];
+  return setting !== undefined && find(name, setting, { flags, sources, file }) !== undefined;
+}
+
 /** Where the accounts are kept, out of DB_URL or the five settings of the seed. */
 export type Database =
   | { readonly kind: "sqlite" }

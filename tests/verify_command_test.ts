@@ -55,7 +55,7 @@ Deno.test("verify --json prints one object with the same verdict", async () => {
   assert.match(verdict.trust.authorities[0].fingerprint, /^[0-9a-f]{64}$/);
 });
 
-Deno.test("verify takes ca_cert.pem beside the receipt, then the one in CERT_DIR, and is undecided without both", async () => {
+Deno.test("verify takes ca_cert.pem in the CERT_DIR that is named, else the one beside the receipt, and says so", async () => {
   using folder = temporaryFolder();
   const { path } = folder;
   for (const file of ["receipt.json", "transcript.txt"]) {
@@ -74,8 +74,17 @@ Deno.test("verify takes ca_cert.pem beside the receipt, then the one in CERT_DIR
   }
 
   await Deno.copyFile(`${session.folder}/ca.pem`, `${path}/ca_cert.pem`);
-  const beside = await run(args, { cwd: path, env: { CERT_DIR: "trusted" } });
+  const beside = await run(args, { cwd: path });
   assert.deepEqual([beside.status, JSON.parse(beside.stdout).trust.ca], [0, "./ca_cert.pem"]);
+  const told = await run(args.slice(0, -1), { cwd: path });
+  assert.match(told.stdout, /^The CA's certificate lay beside the receipt: it counts if its SHA-256 above is the one/m);
+
+  // Whoever names what is trusted is not answered with what came along with the evidence.
+  await Deno.mkdir(`${path}/other`);
+  for (const [ca, wanted] of [["trusted", 0], ["other", 3]] as const) {
+    const { status, stdout } = await run([...args, "--certs", ca], { cwd: path });
+    assert.deepEqual([status, JSON.parse(stdout).trust.ca], [wanted, wanted === 0 ? "trusted/ca_cert.pem" : null]);
+  }
 });
 
 Deno.test("verify names what it can't read in one sentence, and ends with 2", async () => {

@@ -11,7 +11,7 @@
  * `ca_cert.pem` that it finds; a transcript of any size is read in pieces.
  */
 
-import { parseCommand, readConfig } from "../lib/config.ts";
+import { isSet, parseCommand, readConfig, type SettingFlags } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
 import { isKnownKind } from "../lib/envelope.ts";
 import { exists, explain, readTextFile } from "../lib/files.ts";
@@ -40,7 +40,7 @@ const SPEC = {
 securechat verify LINE_PROOF [FLAGS]
 
 Says of each check whether it passed, failed or was not made, and then one sentence. Without --ca it takes ca_cert.pem
-beside the receipt, then in CERT_DIR, and prints which. Certificates are judged as of the receipt and of each line; in a
+in the CERT_DIR that is named; where none is, beside the receipt, then in certs; and prints which. Certificates are judged as of the receipt and of each line; in a
 room, as of the checkpoint that covers the line. The words themselves are not shown by a session's transcript, which
 holds ciphertext, and by a room's only where --openings has them, or a line proof.
 
@@ -83,11 +83,11 @@ const CHUNK_BYTES = 262_144;
 export async function run(args: string[]): Promise<ExitStatus> {
   const { options, positionals: [receiptPath = "", transcriptPath], flags } = parseCommand(args, SPEC);
   const at = options.at === undefined ? undefined : parseMoment(options.at);
-  const certDir = options.ca === undefined ? readConfig("verify", flags).CERT_DIR : undefined;
+  const found = options.ca === undefined ? authoritiesFor(receiptPath, flags) : [];
   const colour = wantsColour() && Deno.stdout.isTerminal();
   await surrender();
 
-  const caPath = options.ca ?? await findAuthority(receiptPath, certDir);
+  const caPath = options.ca ?? await firstOf(found);
   const authorities = caPath === undefined ? [] : await readCertificates(caPath, MAX_AUTHORITIES);
   const revocations = await Promise.all(options.crl.map((path) => readPem(path, parseRevocationList)));
   const certificates = await Promise.all(options.cert.map((path) => readCertificates(path)));
@@ -114,7 +114,14 @@ export async function run(args: string[]): Promise<ExitStatus> {
     authorities: authorities.map(({ subject, fingerprint }) => ({ subject, fingerprint })),
   };
   if (options.json) write(`${encodeJson({ ...verdict, trust })}\n`);
-  else write(report(verdict, { authorities, caPath, colour }));
+  else {write(
+      report(verdict, {
+        authorities,
+        caPath,
+        colour,
+        isBeside: caPath !== undefined && caPath === found[0] && found.length > 1,
+      }),
+    );}
   return { valid: EXIT.done, invalid: EXIT.no, undecided: EXIT.undecided }[verdict.result];
 }
 
@@ -161,12 +168,19 @@ function parseMoment(text: string): number {
 
 // ---- files
 
-async function findAuthority(receiptPath: string, certDir: string | undefined): Promise<string | undefined> {
-  const beside = receiptPath.slice(0, Math.max(receiptPath.lastIndexOf("/"), receiptPath.lastIndexOf("\\")) + 1) || ".";
-  for (const dir of [beside, ...(certDir === undefined ? [] : [certDir])]) {
-    const path = pathIn(dir, "ca_cert.pem");
-    if (await exists(path)) return path;
-  }
+/** Where the CA may be: beside the evidence only where nobody has said what is trusted. */
+function authoritiesFor(receiptPath: string, flags: SettingFlags): string[] {
+  const named = pathIn(readConfig("verify", flags).CERT_DIR, "ca_cert.pem");
+  return isSet("CERT_DIR", flags) ? [named] : [authorityBeside(receiptPath), named];
+}
+
+function authorityBeside(path: string): string {
+  const folder = path.slice(0, Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1) || ".";
+  return pathIn(folder, "ca_cert.pem");
+}
+
+async function firstOf(paths: readonly string[]): Promise<string | undefined> {
+  for (const path of paths) if (await exists(path)) return path;
   return undefined;
 }
 
@@ -219,8 +233,13 @@ async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
 interface Found {
   readonly caPath: string | undefined;
   readonly authorities: readonly Certificate[];
+  /** Whether they came with what they are to vouch for. */
+  readonly isBeside: boolean;
   readonly colour: boolean;
 }
+
+const BESIDE =
+  "The CA's certificate lay beside the receipt: it counts if its SHA-256 above is the one that the CA's owner gives.";
 
 const MARKS = {
   passed: ["32", "passed     "],
@@ -228,7 +247,7 @@ const MARKS = {
   "not checked": ["33", "not checked"],
 } as const;
 
-function report(verdict: Verdict | RoomVerdict, { caPath, authorities, colour }: Found): string {
+function report(verdict: Verdict | RoomVerdict, { caPath, authorities, isBeside, colour }: Found): string {
   const paint = (code: string, text: string) => colour ? `\u001b[${code}m${text}\u001b[0m` : text;
   const lines = caPath === undefined
     ? ["CA  none: there is no ca_cert.pem beside the receipt or in CERT_DIR; name one with --ca"]
@@ -243,7 +262,8 @@ function report(verdict: Verdict | RoomVerdict, { caPath, authorities, colour }:
   if ("opened" in verdict) lines.push(...verdict.opened.map(openedLine));
   const code =
     MARKS[verdict.result === "valid" ? "passed" : verdict.result === "invalid" ? "failed" : "not checked"][0];
-  return [...lines, "", paint(code, verdict.sentence), ...verdict.notes, ""].join("\n");
+  const notes = isBeside ? [...verdict.notes, BESIDE] : verdict.notes;
+  return [...lines, "", paint(code, verdict.sentence), ...notes, ""].join("\n");
 }
 
 function details({ reasons, expected, found }: Check): string[] {
