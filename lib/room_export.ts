@@ -6,8 +6,9 @@
  *     verify → "securechat verify room_ops_20231115_143022.json room_ops_20231115_143022.txt --openings …"
  *
  * No server is needed and none is asked: the lines, the heads that cover them and the certificates are on the disk since
- * they were checked. Earlier heads, one a day, go with a long export, so that certificates which have ended since are
- * judged in their own time. Whether an export holds is the question of `verify_room.ts`.
+ * they were checked. The head is the first that covers all that is shown; earlier ones go with it, one a day and one
+ * before the end of each certificate, so that those which have ended since are judged in their own time. Whether an export
+ * holds is the question of `verify_room.ts`.
  */
 
 import { encodeUtf8 } from "./bytes.ts";
@@ -24,6 +25,7 @@ import { type RoomRecords, verifyCommand } from "./room_records.ts";
 import { LogTree } from "./room_tree.ts";
 import type { KeptLine } from "./room_view.ts";
 import { parseLine } from "./transcript.ts";
+import { parseCertificates } from "./x509.ts";
 
 /** A day in seconds. */
 const DAY = 86_400;
@@ -100,8 +102,8 @@ async function show(records: RoomRecords, room: string, options: ExportOptions):
     const what = `the lines in ${record.dir} are not those of the signed heads beside them: a file was changed`;
     throw new Failure(EXIT.unavailable, `${what}; move the folder away, and the room is taken from the server again`);
   }
-  const head = heads.at(-1);
-  const { from = first, to = head?.size ?? first } = options;
+  const { from = first, to = heads.at(-1)?.size ?? first } = options;
+  const head = heads.find(({ size }) => size >= to);
   const missing = from < first || from >= tree.size ? from : to > tree.size ? to - 1 : undefined;
   if (missing !== undefined) {
     const here = `the lines ${first} to ${tree.size - 1} are here, and not line ${missing}: choose among these`;
@@ -110,13 +112,16 @@ async function show(records: RoomRecords, room: string, options: ExportOptions):
   if (options.to !== undefined && from >= to) {
     throw new Failure(EXIT.usage, `there is no line from ${from} to before ${to}: the end is the line after the last`);
   }
-  if (!head || head.size < to || from >= to) {
+  if (!head || from >= to) {
     const what = `no signed head covers line ${Math.max(from, to - 1)} of ${room} yet`;
     throw new Failure(EXIT.unavailable, `${what}; go online and try again in some seconds`);
   }
   const part = lines.slice(from - first, to - first);
-  const earlier = oneADay(heads.filter(({ size }) => size > from && size <= to), head);
   const { identity, now } = options;
+  const pemOf = (fingerprint: string) => certificate(records, fingerprint, identity);
+  const authors = await pemsOf(part.map(({ line }) => parseLine(line)?.signer ?? ""), pemOf);
+  const earlier = earlierHeads(heads.filter(({ size }) => size > from && size < to), head, [...authors.values()]);
+  const signers = await pemsOf([...earlier, head].map((one) => one.from), pemOf);
   const receipt = await makeRoomReceipt({
     role: "client",
     ...identity,
@@ -126,17 +131,20 @@ async function show(records: RoomRecords, room: string, options: ExportOptions):
     checkpoint: head,
     ...(earlier.length > 0 ? { checkpoints: earlier } : {}),
     proof: await rangeProof({ from, to }, head.size, tree.read),
-    pems: await certificates(records, part, [...earlier, head], identity),
+    pems: [...new Map([...authors, ...signers]).values()],
     createdAt: now,
   });
   return { lines: part.map(({ line }) => line), openings: openingsOf(part, from, options.open), receipt };
 }
 
-/** The last head of each day before the main one, sizes rising. */
-function oneADay(heads: readonly Checkpoint[], main: Checkpoint): Checkpoint[] {
-  const days = new Map<number, Checkpoint>();
-  for (const head of heads) if (head.size < main.size) days.set(Math.floor(head.time / DAY), head);
-  return [...days.values()].filter(({ size }, at, all) => size > (all[at - 1]?.size ?? 0));
+/** Of the heads before the main one the last of each day, and the last before the end of each author's certificate. */
+function earlierHeads(heads: readonly Checkpoint[], main: Checkpoint, pems: readonly string[]): Checkpoint[] {
+  const days = new Map(heads.map((head) => [Math.floor(head.time / DAY), head]));
+  const ends = pems.map((pem) => Math.min(...parseCertificates(pem).map(({ notAfter }) => notAfter)))
+    .filter((end) => end < main.time * 1000)
+    .map((end) => heads.findLast(({ time }) => time * 1000 <= end));
+  const needed = new Set([...days.values(), ...ends]);
+  return heads.filter((head, at) => needed.has(head) && head.size > (heads[at - 1]?.size ?? 0));
 }
 
 /** The words that are to be shown. Failure (2) where a line that is named isn't among these, or has none here. */
@@ -157,22 +165,24 @@ function openingsOf(lines: readonly KeptLine[], from: number, open: ExportOption
   });
 }
 
-async function certificates(
+/** The certificates of these fingerprints, each once. */
+async function pemsOf(
+  fingerprints: readonly string[],
+  pemOf: (fingerprint: string) => Promise<string>,
+): Promise<Map<string, string>> {
+  const found = [...new Set(fingerprints)].map(async (fingerprint) => [fingerprint, await pemOf(fingerprint)] as const);
+  return new Map(await Promise.all(found));
+}
+
+async function certificate(
   records: RoomRecords,
-  lines: readonly KeptLine[],
-  heads: readonly Checkpoint[],
+  fingerprint: string,
   own: { readonly fingerprint: string; readonly pem: string },
-): Promise<string[]> {
-  const wanted = new Set([
-    ...lines.map(({ line }) => parseLine(line)?.signer ?? ""),
-    ...heads.map((head) => head.from),
-  ]);
-  return await Promise.all([...wanted].map(async (fingerprint) => {
-    const pem = fingerprint === own.fingerprint ? own.pem : await records.certificate(fingerprint);
-    if (pem !== undefined) return pem;
-    const mend = "where it was your own, name its folder with --certs, else go online in the room once";
-    throw new Failure(EXIT.unavailable, `the certificate ${fingerprint} is not at hand; ${mend}`);
-  }));
+): Promise<string> {
+  const pem = fingerprint === own.fingerprint ? own.pem : await records.certificate(fingerprint);
+  if (pem !== undefined) return pem;
+  const mend = "where it was your own, name its folder with --certs, else go online in the room once";
+  throw new Failure(EXIT.unavailable, `the certificate ${fingerprint} is not at hand; ${mend}`);
 }
 
 /** A path without its ending, of which no file is there yet: `room_ops_20231115_143022`. */

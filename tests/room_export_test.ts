@@ -1,0 +1,98 @@
+import { type ExportOptions, exportRoom, proveLine } from "../lib/room_export.ts";
+import type { ClientStore } from "../lib/room_client.ts";
+import { RoomRecords } from "../lib/room_records.ts";
+import { verifyLineProof, verifyRoom } from "../lib/verify_room.ts";
+import { assert } from "./assert.ts";
+import { temporaryFolder } from "./environment.ts";
+import { identities } from "./fixtures.ts";
+import type { MemoryClientStore } from "./memory_client_store.ts";
+import { personIdentity, RoomBench } from "./room_bench.ts";
+
+const HOUR = 3_600_000;
+const text = (words: string) => ({ kind: "text", text: words } as const);
+
+/** A room's records on the disk, what an export of them is made with, and what a stranger finds of it. */
+async function bobs(bench: RoomBench) {
+  const folder = temporaryFolder();
+  const records = await RoomRecords.open(folder.path, "localhost");
+  const store: ClientStore = records;
+  const bob = await bench.client("bob", { store: store as MemoryClientStore });
+  const { trust } = await identities();
+  const { pem, key, chain: [leaf] } = await personIdentity("bob");
+  const options = (): ExportOptions => ({
+    identity: { pem, key, fingerprint: leaf?.fingerprint ?? "" },
+    now: bench.clock.now(),
+    folder: folder.path,
+    open: "all",
+  });
+  const lines = async (path: string) => (await Deno.readTextFile(path)).split("\n").slice(0, -1);
+  return {
+    bob,
+    async exported(range: { from?: number; to?: number } = {}) {
+      const { receipt, transcript, openings } = await exportRoom(records, "#ops", { ...options(), ...range });
+      const text = await Deno.readTextFile(receipt);
+      const shown = { receipt: text, lines: await lines(transcript), openings: await lines(openings ?? "") };
+      return { receipt: JSON.parse(text), verdict: await verifyRoom(shown, trust) };
+    },
+    async proved(index: number) {
+      const { path } = await proveLine(records, "#ops", index, options());
+      return await verifyLineProof(await Deno.readTextFile(path), trust);
+    },
+    async [Symbol.asyncDispose]() {
+      await records.close();
+      folder[Symbol.dispose]();
+    },
+  };
+}
+
+Deno.test("lines hold whose author's certificate has ended since, in an export and alone", async () => {
+  const bench = await RoomBench.create();
+  await using made = await bobs(bench);
+  const { bob, exported, proved } = made;
+  await bob.rooms.create("#ops", { history: "all", inviteOnly: false });
+  await bench.settle();
+  const eve = await bench.client("eve", { device: "ending", ends: bench.clock.now() + HOUR });
+  await eve.rooms.join("#ops");
+  await eve.rooms.post("#ops", text("I owe you 100"));
+  await bench.settle();
+  await eve.cut(bench);
+  bench.clock.advance(2 * HOUR); // on the same day
+  for (const words of ["later", "later still"]) {
+    await bob.rooms.post("#ops", text(words));
+    await bench.settle();
+    bench.clock.advance(1_200);
+    await bench.settle();
+  }
+  const { verdict } = await exported();
+  assert.deepEqual([verdict.result, verdict.checks.filter(({ outcome }) => outcome === "failed")], ["valid", []]);
+  const proof = await proved(2);
+  assert.deepEqual([proof.result, proof.opened.map(({ body }) => body)], ["valid", ["I owe you 100"]]);
+});
+
+Deno.test("every part of a room can be shown, under the first head that covers it", async () => {
+  const bench = await RoomBench.create();
+  await using made = await bobs(bench);
+  const { bob, exported } = made;
+  const ada = await bench.client("ada");
+  await ada.rooms.create("#ops", { history: "since_join", inviteOnly: false });
+  await ada.rooms.post("#ops", text("before"));
+  await bench.settle();
+  await bob.rooms.join("#ops");
+  for (const words of ["one", "two", "three"]) {
+    await ada.rooms.post("#ops", text(words));
+    await bench.settle();
+    bench.clock.advance(1_200);
+    await bench.settle();
+  }
+  const view = bob.rooms.view("#ops");
+  const heads = bob.of("covered").map(({ size }) => size);
+  const [first, end] = [view?.base ?? 0, view?.covered ?? 0];
+  assert(end - first >= 3 && heads.length >= 2);
+  for (let from = first; from < end; from++) {
+    for (let to = from + 1; to <= end; to++) {
+      const { receipt, verdict } = await exported({ from, to });
+      assert.equal(verdict.result, "valid", `${from} to ${to}: ${verdict.sentence}`);
+      assert.equal(receipt.checkpoint.size, heads.find((size) => size >= to));
+    }
+  }
+});
