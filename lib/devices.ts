@@ -84,16 +84,21 @@ export class Devices {
     return issued.pem;
   }
 
-  /** Whether a certificate may register so: it is bound to nobody, and was issued for no other name or address. */
+  /**
+   * Whether a certificate may register so: it is bound to nobody, and was issued for no other name or address, with a
+   * code that has not ended.
+   */
   async checkRegistration(
     { fingerprint }: ShownCertificate,
     who: Pick<BindingAccount, "username" | "email">,
   ): Promise<void> {
     const { store, now } = this.#options;
-    const code = await store.codeOf(fingerprint, now());
+    const code = await store.codeOf(fingerprint);
     const isOther = code !== undefined && usernameKey(code.username) !== usernameKey(who.username);
     if (isOther || await store.findDevice(fingerprint)) throw notYours();
-    if (code === undefined || isForAddress(code, who)) return;
+    if (code === undefined) return;
+    if (code.expiresAt <= now()) throw badCode();
+    if (isForAddress(code, who)) return;
     throw new ProtocolError("auth-failed", "The code is for another e-mail address; register with the one it is for.");
   }
 
@@ -101,7 +106,7 @@ export class Devices {
   async bind(shown: ShownCertificate, { userId }: BindingAccount): Promise<void> {
     const { store, now } = this.#options;
     if (!await store.bindDevice({ ...shown, userId }, now())) throw notYours();
-    const code = await store.codeOf(shown.fingerprint, now());
+    const code = await store.codeOf(shown.fingerprint);
     if (code) await store.useCode(code.hash);
   }
 

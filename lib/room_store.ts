@@ -83,7 +83,7 @@ export interface NewCode {
   readonly expiresAt: number;
 }
 
-/** A code that is good, with the certificate that was issued with it, where one was. */
+/** A code that is not used up, with the certificate that was issued with it, where one was. */
 export interface Code extends NewCode {
   readonly issuedTo: string | undefined;
 }
@@ -163,14 +163,14 @@ export interface RoomStore {
   issueWithCode(hash: string, fingerprint: string): Promise<boolean>;
   /** Uses a code up; false where somebody else was first. */
   useCode(hash: string): Promise<boolean>;
-  /** The good code that a certificate was issued with. */
-  codeOf(fingerprint: string, now: number): Promise<Code | undefined>;
+  /** The code that a certificate was issued with, also past its end, until it is used up. */
+  codeOf(fingerprint: string): Promise<Code | undefined>;
 
   addToken(token: Token): Promise<void>;
   findToken(hash: string, now: number): Promise<Token | undefined>;
   /** Drops a certificate's tokens, all but one where that is given. */
   dropTokens(fingerprint: string, exceptHash?: string): Promise<void>;
-  /** Drops tokens and codes past their end. */
+  /** Drops tokens past their end, and codes past theirs with which no certificate was issued. */
   dropExpired(now: number): Promise<void>;
 }
 

@@ -323,7 +323,7 @@ export class RoomTables implements RoomStore {
     return row && text(row, "pem");
   }
 
-  // Codes. One that is used up is gone.
+  // Codes. One that is used up is gone; one that has ended stays while it says whose a certificate is.
 
   async addCode(code: NewCode): Promise<void> {
     const { kind, username, email = null, expiresAt } = code;
@@ -335,8 +335,8 @@ export class RoomTables implements RoomStore {
     return await this.#code("hash = ? AND expires_at > ?", [hash(codeHash), now]);
   }
 
-  async codeOf(fingerprint: string, now: number): Promise<Code | undefined> {
-    return await this.#code("issued_to = ? AND expires_at > ?", [hash(fingerprint), now]);
+  async codeOf(fingerprint: string): Promise<Code | undefined> {
+    return await this.#code("issued_to = ?", [hash(fingerprint)]);
   }
 
   async #code(where: string, values: readonly SqlValue[]): Promise<Code | undefined> {
@@ -395,7 +395,7 @@ export class RoomTables implements RoomStore {
 
   async dropExpired(now: number): Promise<void> {
     await this.#change("DELETE FROM session_tokens WHERE expires_at <= ?", [now]);
-    await this.#change("DELETE FROM codes WHERE expires_at <= ?", [now]);
+    await this.#change("DELETE FROM codes WHERE expires_at <= ? AND issued_to IS NULL", [now]);
   }
 
   async #row(sql: string, values: readonly SqlValue[]): Promise<SqlRow | undefined> {

@@ -65,6 +65,18 @@ Deno.test("a code that has ended, or was never made, certifies nothing", async (
   assert.equal(await refusal(devices.certify(new Uint8Array(16), "a")), "auth-failed");
 });
 
+Deno.test("a certificate whose code has ended registers nobody, whatever was swept away since", async () => {
+  const { store, devices, clock } = bench();
+  const { code } = await devices.makeCode({ ...INVITATION, email: ADA.email }, 1_000);
+  await devices.certify(code, "a");
+  clock.advance(1_000);
+  await store.dropExpired(clock.now());
+  for (const who of [ADA, BOB]) assert.equal(await refusal(devices.checkRegistration(shown("a"), who)), "auth-failed");
+  const next = await devices.makeCode(INVITATION, 1_000);
+  await devices.certify(next.code, "b");
+  assert.equal(await refusal(devices.checkRegistration(shown("b"), ADA)), "taken");
+});
+
 Deno.test("a request that can't be signed leaves the code good", async () => {
   const { devices } = bench();
   const { code } = await devices.makeCode(INVITATION, 1_000);

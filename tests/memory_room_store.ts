@@ -206,9 +206,10 @@ export class MemoryRoomStore implements RoomStore {
     code.isUsed = true;
     return Promise.resolve(true);
   }
-  codeOf(fingerprint: string, now: number) {
-    const code = [...this.codes.values()].find(({ issuedTo }) => issuedTo === fingerprint);
-    return this.findCode(code?.hash ?? "", now);
+  codeOf(fingerprint: string) {
+    return Promise.resolve(
+      [...this.codes.values()].find(({ issuedTo, isUsed }) => issuedTo === fingerprint && !isUsed),
+    );
   }
 
   addToken(token: Token) {
@@ -227,6 +228,9 @@ export class MemoryRoomStore implements RoomStore {
   }
   dropExpired(now: number) {
     for (const [hash, token] of this.tokens) if (token.expiresAt <= now) this.tokens.delete(hash);
+    for (const [hash, { expiresAt, issuedTo }] of this.codes) {
+      if (expiresAt <= now && issuedTo === undefined) this.codes.delete(hash);
+    }
     return Promise.resolve();
   }
 }
