@@ -9,14 +9,17 @@
  */
 
 import { encodeUtf8 } from "./bytes.ts";
+import { printable } from "./text.ts";
 
 /** 254 octets: the longest address that mail can carry (RFC 5321 section 4.5.3.1.3). */
 const MAX_EMAIL_OCTETS = 254;
 
 /** The address as it is compared: trimmed, ASCII letters lower-cased; `undefined` for what is no address. */
 export function normaliseEmail(value: unknown): string | undefined {
-  if (typeof value !== "string" || !value.isWellFormed()) return undefined;
+  if (typeof value !== "string") return undefined;
   const email = value.trim();
+  // What can't be seen makes two addresses look like one, and a database may read a text only up to its NUL.
+  if (printable(email) !== email) return undefined;
   if (!/^[^@]+@[^@]+$/.test(email) || encodeUtf8(email).length > MAX_EMAIL_OCTETS) return undefined;
   return email.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }

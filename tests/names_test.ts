@@ -12,7 +12,10 @@ Deno.test("normaliseEmail() trims, and lower-cases ASCII letters alone", () => {
 Deno.test("normaliseEmail() refuses what is no address", () => {
   const bad = ["", " ", "@", "a@", "@b", " @b", "example.org", "a@b@c", `${"a".repeat(243)}@example.org`];
   const worse = [`${"ä".repeat(125)}@example.org`, "\ud800@example.org", 5, null, undefined, ["a@example.org"]];
-  for (const value of [...bad, ...worse]) assert.equal(normaliseEmail(value), undefined, JSON.stringify(value));
+  const unseen = ["a\0@example.org", "a@example.org\0x", "\u001b[2J@example.org", "a\u0085@example.org", "a\u202e@b.c"];
+  for (const value of [...bad, ...worse, ...unseen]) {
+    assert.equal(normaliseEmail(value), undefined, JSON.stringify(value));
+  }
 });
 
 Deno.test("isUsername() takes 1 to 64 ASCII letters, digits, dots, underscores and hyphens", () => {
