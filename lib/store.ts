@@ -9,6 +9,7 @@
 
 import type { Bytes } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
+import { printable } from "./text.ts";
 
 /** An account. `passwordRecord` is the slow hash with its parameters (`password.ts`), or the seed's 64 hex digits. */
 export interface User {
@@ -75,10 +76,13 @@ export function formatTimestamp(time: number): string {
   return new Date(time).toISOString().slice(0, 19).replace("T", " ");
 }
 
-/** The row with its texts cut to what the columns take: a row about something overlong must not fail for that. */
+/**
+ * The row with its texts cut to what the columns take, since a row about something overlong must not fail for that, and
+ * made fit for the terminal on which the log is read: some are a stranger's.
+ */
 export function fitAuditRow(row: AuditRow): AuditRow {
   const fit = (name: string, text: string | undefined, size: number) =>
-    text === undefined ? {} : { [name]: [...text.toWellFormed()].slice(0, size).join("") };
+    text === undefined ? {} : { [name]: [...printable(text)].slice(0, size).join("") };
   return {
     ...row,
     ...fit("email", row.email, 255),

@@ -241,6 +241,13 @@ export function testStore(name: string, openFixture: OpenFixture, options: TestO
     ]);
   });
 
+  test("an audit row has nothing in it that works on a terminal", async ({ store, query }) => {
+    const row = { event: "login_failure", email: "\u001b]0;owned\u0007@b.c", reason: "a\0b\u202e\ud800" } as const;
+    await store.addAudit([{ ...row, occurredAt: NOW }]);
+    const [{ email, reason } = {}] = await query("SELECT email, reason FROM audit_log");
+    for (const text of [email, reason]) assert.match(String(text), /^[ -~]+u\{[ -~]+$/);
+  });
+
   test("an audit row whose key is there already is not written again", async ({ store, query }) => {
     const row = (reason: string, key: string) => ({ event: "stale", reason, occurredAt: NOW, key } as const);
     await store.addAudit([row("first", "1".repeat(32)), row("second", "2".repeat(32))]);
