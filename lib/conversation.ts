@@ -355,9 +355,9 @@ export class Conversation {
   /** The next certificate of the account, and what its first session goes on with. */
   async #renew(csr: string, id: Json | undefined): Promise<void> {
     const { devices } = this.#shared;
-    const { account } = this.#device();
+    const { account, shown } = this.#device();
     if (!account) throw new Error("there is no session with rooms");
-    const renewed = await devices.renew(csr, account);
+    const renewed = await devices.renew(csr, account, shown);
     const token = encodeBase64(await devices.makeToken(renewed, account));
     const payload = this.#connection.seal({ username: account.username, session_token: token });
     this.#connection.answer({ type: "renewed", pem: renewed.pem, payload: encodeBase64(payload) }, id);

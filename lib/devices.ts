@@ -5,6 +5,8 @@
  *     invitation   the operator makes a code for a name → a certificate is issued with it → it registers that name,
  *                  where the operator said so with one e-mail address alone
  *     device       somebody in a session makes a code → a further certificate is issued → it enrols with the password
+ *     renewal      a certificate that ends soon is followed by another of its account; one that was stolen, and will be
+ *                  revoked, leaves few behind
  *     token        every session gets a new one; it resumes for 24 hours, until the one after it is first used
  *
  * Codes and tokens are stored as hashes. Whatever is wrong with one is `auth-failed` in the same words. Passwords are
@@ -17,6 +19,8 @@ import { sha256 } from "./hash.ts";
 import { CODE_SIZE, TOKEN_SIZE } from "./message.ts";
 import { usernameKey } from "./names.ts";
 import type { Code, Device, NewCode, RoomStore } from "./room_store.ts";
+import { Throttle } from "./throttle.ts";
+import { parseCertificates } from "./x509.ts";
 
 const HOUR = 3_600_000;
 /** How long an invitation serves, unless the operator says otherwise. */
@@ -25,6 +29,13 @@ export const INVITATION_LIFE = 24 * HOUR;
 export const DEVICE_CODE_LIFE = HOUR / 4;
 /** How long nobody types a password again. */
 export const TOKEN_LIFE = 24 * HOUR;
+/**
+ * A certificate can be renewed when so long of its life is left, or the last third where that is shorter: a day more than
+ * the 30 after which clients ask, by clocks of their own.
+ */
+export const RENEWAL_TIME = 31 * 24 * HOUR;
+/** A certificate's successors: one, and some whose answers were lost. */
+const MAX_RENEWALS = 5;
 
 /** Signs a certificate request for a username; undefined where the request isn't one that may be signed. */
 export type Issue = (csr: string, username: string) => Promise<{ pem: string; fingerprint: string } | undefined>;
@@ -53,9 +64,11 @@ export interface BindingAccount {
 /** The devices of a server's accounts. */
 export class Devices {
   readonly #options: DevicesOptions;
+  readonly #renewals: Throttle;
 
   constructor(options: DevicesOptions) {
     this.#options = options;
+    this.#renewals = new Throttle({ limit: MAX_RENEWALS, window: RENEWAL_TIME }, options.now);
   }
 
   /** Makes a code that serves for so many milliseconds: its secret, and when it ends (unix ms). */
@@ -153,11 +166,26 @@ export class Devices {
     await this.#options.store.dropTokens(fingerprint);
   }
 
-  /** A new certificate for a new key of the same account, bound at once. Throws `bad-cert`. */
-  async renew(csr: string, account: BindingAccount): Promise<ShownCertificate> {
+  /**
+   * A certificate to follow the one that is shown, for a new key of the same account, bound at once. Throws `forbidden`,
+   * `rate-limited` or `bad-cert`.
+   */
+  async renew(csr: string, account: BindingAccount, { fingerprint, pem }: ShownCertificate): Promise<ShownCertificate> {
     const { store, issue, now } = this.#options;
+    const [own] = parseCertificates(pem);
+    if (!own || own.notAfter - now() > Math.min(RENEWAL_TIME, (own.notAfter - own.notBefore) / 3)) {
+      throw new ProtocolError("forbidden", "The certificate can be renewed only when its end is near.");
+    }
+    if (this.#renewals.holds(fingerprint)) {
+      throw new ProtocolError(
+        "rate-limited",
+        "The certificate was renewed too often; use one of those that followed it.",
+      );
+    }
+    this.#renewals.take(fingerprint);
     const issued = await issue(csr, account.username);
     if (!issued) {
+      this.#renewals.giveBack(fingerprint);
       throw new ProtocolError("bad-cert", "The certificate request can't be signed: it isn't one for an RSA key.");
     }
     if (!await store.bindDevice({ ...issued, userId: account.userId }, now())) throw notYours();

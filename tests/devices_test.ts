@@ -1,7 +1,7 @@
 import { assert } from "./assert.ts";
 import { Devices } from "../lib/devices.ts";
 import { ProtocolError } from "../lib/errors.ts";
-import { countingRandom, handClock } from "./fixtures.ts";
+import { certificate, countingRandom, handClock } from "./fixtures.ts";
 import { MemoryRoomStore } from "./memory_room_store.ts";
 
 const shown = (digit: string) => ({ fingerprint: digit.repeat(64), pem: `certificate ${digit}` });
@@ -121,12 +121,48 @@ Deno.test("a token resumes its own certificate's session for a day, until the ne
   assert.equal(await refusal(devices.resume(shown("a"), third)), "auth-failed");
 });
 
-Deno.test("a logout ends every token of the certificate, and a renewed certificate is the same account's", async () => {
+Deno.test("a logout ends every token of the certificate", async () => {
   const { devices } = bench();
   await devices.bind(shown("a"), ADA);
   const token = await devices.makeToken(shown("a"), ADA);
   await devices.logout(shown("a").fingerprint);
   assert.equal(await refusal(devices.resume(shown("a"), token)), "auth-failed");
-  assert.equal((await devices.renew("d", ADA)).pem, "certificate d");
+});
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+/** A certificate that is shown, good for so many days from now. */
+async function shownFor(days: number, now: number) {
+  const { fingerprint, pem } = await certificate("client", { role: "client", name: "user1" }, { now, days });
+  return { fingerprint, pem };
+}
+
+Deno.test("a certificate is renewed in the last 31 days of its life, and its successor is the same account's", async () => {
+  const { devices, clock } = bench();
+  const own = await shownFor(365, clock.now());
+  clock.advance(334 * DAY - 1_000);
+  assert.equal(await refusal(devices.renew("d", ADA, own)), "forbidden");
+  clock.advance(1_000);
+  assert.equal((await devices.renew("d", ADA, own)).pem, "certificate d");
   assert.equal(await refusal(devices.checkLogin(shown("d"), ADA)), "taken");
+});
+
+Deno.test("a certificate with a short life is renewed in the last third of it", async () => {
+  const { devices, clock } = bench();
+  const own = await shownFor(30, clock.now());
+  clock.advance(20 * DAY - HOUR);
+  assert.equal(await refusal(devices.renew("d", ADA, own)), "forbidden");
+  clock.advance(HOUR);
+  assert.equal(await refusal(devices.renew("d", ADA, own)), "taken");
+});
+
+Deno.test("a certificate has five successors and no more; a request that can't be signed is none", async () => {
+  const { devices, clock, issued } = bench();
+  const own = await shownFor(3, clock.now());
+  clock.advance(2 * DAY);
+  for (let i = 0; i < 9; i++) assert.equal(await refusal(devices.renew("not a request", ADA, own)), "bad-cert");
+  const all = await Promise.all([..."abcdefgh"].map((csr) => refusal(devices.renew(csr, ADA, own))));
+  assert.deepEqual(all, [...Array(5).fill("taken"), ...Array(3).fill("rate-limited")]);
+  assert.equal(issued.length, 9 + 5);
 });
