@@ -9,8 +9,8 @@
  * flush goes onto the queue of replies, which has a bound: past it the loop reads on only when the disk has caught up. A
  * line whose flush fails is never acknowledged, and its session ends.
  *
- * Every session leaves a journal; one that was quit, or had messages, the server's receipt over it; and one whose client
- * sent a good receipt, that as well.
+ * A session that was quit, or had messages, leaves its journal and the server's receipt over it; one whose client sent a
+ * good receipt, that as well; any other leaves no file.
  */
 
 import type { Account, Accounts, Origin } from "./accounts.ts";
@@ -25,7 +25,7 @@ import { writeAtomically } from "./files.ts";
 import { type Channel, ServerConnection, type ServerEvent, type SigningIdentity } from "./handshake_server.ts";
 import { sha256 } from "./hash.ts";
 import type { Hub } from "./hub.ts";
-import { type CreateJournalFile, Journal } from "./journal.ts";
+import { type CreateJournalFile, Journal, removeEmptyJournal } from "./journal.ts";
 import { encodeJson, type Json, type JsonObject } from "./json.ts";
 import type { Log } from "./log.ts";
 import type { Credentials } from "./message.ts";
@@ -98,6 +98,8 @@ export class Conversation {
   #told = false;
   /** Whether a line could not be made durable: then only the next start can say what the session came to. */
   #spoilt = false;
+  /** Whether a receipt over the journal lies beside it. */
+  #hasReceipt = false;
   #running: Promise<void> | undefined;
 
   /** `channel`: what the link runs over. */
@@ -440,6 +442,7 @@ export class Conversation {
   }
 
   async #keep(kind: "receipt" | "client_receipt", receipt: JsonObject): Promise<void> {
+    this.#hasReceipt = true;
     const path = `${this.#shared.journals}/${this.#openSession().tokenHash}.${kind}.json`;
     await writeAtomically(path, `${encodeJson(receipt)}\n`, { mode: 0o600, replace: true });
   }
@@ -499,6 +502,8 @@ export class Conversation {
       messageCount: summary?.count ?? 0,
       transcriptHash: (summary ?? new TranscriptSummary()).hash(),
     });
+    // Not before: a session that a crash leaves open is closed by its journal, an empty one too.
+    if (!this.#hasReceipt) await removeEmptyJournal(this.#shared.journals, session.tokenHash);
     this.#shared.log.info("session closed", { ...this.#who(), messages: summary?.count ?? 0 });
   }
 }

@@ -11,7 +11,8 @@
  * and every later append is rejected, and the session must end without acknowledging.
  *
  * {@link recoverJournals} brings the files of sessions that a crash left open back to whole lines. It cuts only the end
- * of a file; a journal damaged further in is left as it is, and said to be. Nothing here is ever deleted.
+ * of a file; a journal damaged further in is left as it is, and said to be. No line is ever deleted: {@link
+ * removeEmptyJournal} removes what has none.
  */
 
 import { encodeUtf8 } from "./bytes.ts";
@@ -91,6 +92,16 @@ export class Journal {
     } catch (cause) {
       throw this.#failure = new Error("the journal cannot be written", { cause });
     }
+  }
+}
+
+/** Removes the journal of a session that is closed, where nothing stands in it; any other stays. */
+export async function removeEmptyJournal(dir: string, session: string): Promise<void> {
+  const path = journalPath(dir, session);
+  try {
+    if ((await Deno.stat(path)).size === 0) await Deno.remove(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 

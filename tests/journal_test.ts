@@ -1,7 +1,7 @@
 import { assert } from "./assert.ts";
 import { ROOT, runCommand, skipUnless, temporaryFolder } from "./environment.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
-import { Journal, type JournalFile, journalPath, recoverJournals } from "../lib/journal.ts";
+import { Journal, type JournalFile, journalPath, recoverJournals, removeEmptyJournal } from "../lib/journal.ts";
 import { encodeLine, TranscriptSummary } from "../lib/transcript.ts";
 
 const SESSION = "5e".repeat(32);
@@ -238,6 +238,18 @@ Deno.test("a session without a journal has said nothing", async () => {
     cut: 0,
     damaged: false,
   }]);
+});
+
+Deno.test("removeEmptyJournal() removes a journal in which nothing stands, and no other", async () => {
+  using folder = temporaryFolder();
+  const path = journalPath(folder.path, SESSION);
+  await (await Journal.open(folder.path, SESSION)).close();
+  await removeEmptyJournal(folder.path, SESSION);
+  await assert.rejects(Deno.stat(path), Deno.errors.NotFound);
+  await removeEmptyJournal(folder.path, SESSION); // of a session that has none
+  await Deno.writeTextFile(path, "\n");
+  await removeEmptyJournal(folder.path, SESSION);
+  assert.equal(await Deno.readTextFile(path), "\n");
 });
 
 Deno.test("lines of every length come whole out of the reader's buffer", async () => {

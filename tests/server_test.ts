@@ -95,6 +95,25 @@ Deno.test("a session leaves its journal, both receipts, and its row in the datab
   });
 });
 
+Deno.test("a session in which nothing was said and nobody quit leaves no file, and one that is open has its journal", async () => {
+  await withServer({}, async (server, dir) => {
+    const count = () => [...Deno.readDirSync(`${dir}/data/journals`)].length;
+    const client = await Client.inSession(server);
+    assert.equal(count(), 1);
+    client.close();
+    await eventually(() => Promise.resolve(assert.equal(count(), 0)));
+    const quitting = await Client.inSession(server);
+    await quitting.connection.quit();
+    await quitting.expect("receipt");
+    assert.equal(await quitting.next(), "end");
+    await server.stop();
+    assert.equal(count(), 2, "the receipt and the empty journal that it is of");
+    using database = new DatabaseSync(`${dir}/data/securechat.db`);
+    const open = database.prepare("SELECT COUNT(*) AS count FROM sessions WHERE ended_at IS NULL").get();
+    assert.equal(open?.["count"], 0);
+  });
+});
+
 Deno.test("a stopped server tells open sessions, and leaves their receipts on its disk", async () => {
   await withServer({}, async (server, dir) => {
     const client = await Client.inSession(server);
