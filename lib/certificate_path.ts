@@ -234,6 +234,8 @@ function keyProblem({ rsa, curve, keyKind }: Certificate, options: PathOptions):
   if (rsa.bits < 2048 || rsa.bits > 4096) return `has an RSA key of ${rsa.bits} bits, not of 2048 to 4096`;
   if (rsa.bits % 8 !== 0) return `has an RSA key of ${rsa.bits} bits, which are not whole octets`;
   if (rsa.exponent !== 65537n) return "has an RSA key whose exponent is not 65537";
+  // RFC 8017 section 3.1: primes are odd. OpenSSL verifies nothing with such a key, and BigInt would.
+  if (rsa.modulus % 2n === 0n) return "has an RSA key whose modulus is even";
   return undefined;
 }
 

@@ -73,6 +73,15 @@ Deno.test("a CA whose time is over, or whose key is another's, issues nothing", 
   );
 });
 
+Deno.test("a key with an even modulus gets no certificate", async () => {
+  const publicKey = publicKeyOf(await key("client")).slice();
+  publicKey[publicKey.length - 6]! -= 1; // behind the modulus stands the exponent: 02 03 01 00 01
+  await assert.rejects(
+    issueCertificate(await authority(), { role: "client", name: "ada", publicKey }, { ...issuing, now: NOW, days: 1 }),
+    /modulus is even/,
+  );
+});
+
 Deno.test("keys are made in the sizes that are taken, with the exponent 65537", async () => {
   for (const bits of KEY_BITS.slice(0, 2)) {
     const ca = await createAuthority("Sized", await generateKey(bits), issuing);

@@ -258,6 +258,13 @@ Deno.test("a tampered certificate is refused", async () => {
   );
 });
 
+Deno.test("a certificate whose key has an even modulus is refused", async () => {
+  const { server: { chain: [leaf] } } = await identities();
+  assert.ok(leaf?.rsa);
+  const even = { ...leaf, rsa: { ...leaf.rsa, modulus: leaf.rsa.modulus - 1n } };
+  assert.match((await problems([even]))[0] ?? "", /has an RSA key whose modulus is even$/);
+});
+
 Deno.test("findPath() tells every reason, not the first alone", async () => {
   const { client: { chain } } = await identities();
   const [leaf] = chain as [Certificate];
