@@ -1,19 +1,20 @@
 /**
- * The log of a server: one line an event, in a file and on stderr. The file is rotated by size: `server.log.1` is the
- * newest of the old ones. The one door to LogTape, which picks by level and hands on what a sink throws.
+ * The log of a server: one line an event, in a file and on stderr. The one door to LogTape, which rotates the file by
+ * size (`server.log.1` is the newest of the old ones) and picks by level.
  *
  *     2026-11-23T01:23:45.678Z INFO login succeeded user=ada address=127.0.0.1:40312
  *
  * Fields follow the message as `name=value`; a value that holds a blank, a quote or an equals sign stands in double
  * quotes with JSON's escapes. Control characters never reach the file or the terminal: they are written as `\u{1b}`.
  *
- * Every line is handed to the system as it comes, so that a `kill -9` loses none. A log that can't be opened ends the start with one sentence; one that fails later is reported on
+ * Every line is handed to the system as it comes, so that a `kill -9` loses none but those of the moment in which the
+ * disk is flushed. A log that can't be opened ends the start with one sentence; one that fails later is reported on
  * stderr, and the server goes on. What may be logged is for those who log: never a password, a key, a token or a
  * message's text.
  */
 
-import { configure, dispose, getLogger, type LogRecord, type Sink } from "@logtape/logtape";
-import { encodeUtf8 } from "./bytes.ts";
+import { getRotatingFileSink } from "@logtape/file";
+import { configure, dispose, getLogger, type LogRecord } from "@logtape/logtape";
 import { EXIT, Failure } from "./errors.ts";
 import { printable } from "./text.ts";
 
@@ -51,13 +52,22 @@ const CATEGORY = "securechat";
  * whole, so opening a second log closes the first one.
  */
 export async function openLog(options: LogOptions): Promise<Log & { close(): Promise<void> }> {
-  const { level, file, stderr = writeStderr } = options;
+  const { level, file, maxBytes, maxFiles, stderr = writeStderr } = options;
   const toStderr = stderr ?? (() => {});
   try {
+    createPrivately(file);
     await configure({
       reset: true,
       sinks: {
-        file: rotatingFile(options),
+        // No buffer, and a flush that doesn't block: a line is written at once, or after the flush that is under way.
+        file: getRotatingFileSink(file, {
+          maxSize: maxBytes,
+          maxFiles,
+          bufferSize: 0,
+          flushInterval: 0,
+          nonBlocking: true,
+          formatter: formatLine,
+        }),
         stderr: (record: LogRecord) => toStderr(formatLine(record)),
         trouble: ({ properties: { error } }: LogRecord) =>
           toStderr(`securechat: the log file ${printable(file)} cannot be written (${reasonOf(error)})\n`),
@@ -94,36 +104,11 @@ function formatLine({ timestamp, level, properties: { text, fields } }: LogRecor
   return `${printable(words.join(" "))}\n`;
 }
 
-/** Writes to files that are their owner's alone, as their folder is where it was missing; LogTape's are for all to read. */
-function rotatingFile({ file, maxBytes, maxFiles }: LogOptions): Sink & Disposable {
+/** Makes the folder and the file, both for the owner alone, where they are missing: LogTape would make them readable by all. */
+function createPrivately(file: string): void {
   const folder = file.replace(/[^/\\]*$/, "");
   if (folder !== "") Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const open = () => Deno.openSync(file, { append: true, create: true, mode: 0o600 });
-  let out = open();
-  let size = out.statSync().size;
-  const write = (record: LogRecord) => {
-    let line = encodeUtf8(formatLine(record));
-    if (size + line.length > maxBytes) {
-      size = 0; // first: where this fails the old file goes on, and the old ones aren't pushed out at every line
-      for (let age = maxFiles - 1; age > 0; age--) rename(`${file}.${age}`, `${file}.${age + 1}`);
-      rename(file, `${file}.1`);
-      const next = open();
-      out.close();
-      out = next;
-    }
-    size += line.length;
-    while (line.length > 0) line = line.subarray(out.writeSync(line));
-  };
-  return Object.assign(write, { [Symbol.dispose]: () => out.close() });
-}
-
-/** Renames a file that may be missing. */
-function rename(from: string, to: string): void {
-  try {
-    Deno.renameSync(from, to);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  Deno.openSync(file, { append: true, create: true, mode: 0o600 }).close();
 }
 
 function writeStderr(line: string): void {

@@ -121,6 +121,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   "@peculiar/x509": ["lib/ca.ts"],
   "reflect-metadata": ["lib/ca.ts"],
   "@logtape/logtape": ["lib/log.ts"],
+  "@logtape/file": ["lib/log.ts"],
   "esbuild": ["tools/compile.ts"],
   "fast-check": [],
 };

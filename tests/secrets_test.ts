@@ -15,7 +15,7 @@ import { encodePrivateKey } from "../lib/private_key.ts";
 import { parseLine } from "../lib/transcript.ts";
 import { connect } from "../lib/transport.ts";
 import { writeCertificates } from "./certificate_folder.ts";
-import { run, startServer, temporaryFolder } from "./environment.ts";
+import { run, skipUnless, startServer, temporaryFolder } from "./environment.ts";
 import { identities, key } from "./fixtures.ts";
 import { findSecrets, type Secrets } from "./secrets.ts";
 import { Client } from "./server.ts";
@@ -211,4 +211,27 @@ Deno.test("a server that can't start says so without the password of the databas
     const secrets = { ...MARKED, "in the URL": encodeURIComponent(MARKED["database password"]) };
     assert.deepEqual(findSecrets(encodeUtf8(stdout + stderr), secrets), [], stderr);
   }
+});
+
+Deno.test({
+  name: "every file that a server makes is its owner's alone, those of a rotated log too",
+  ...skipUnless("unix"),
+  fn: async () => {
+    using folder = temporaryFolder();
+    await writeCertificates(`${folder.path}/certs`);
+    const env = { DB_URL: "sqlite", LOG_FILE: "server.log", LOG_MAX_BYTES: "4096", LOG_LEVEL: "debug" };
+    await using server = await startServer([], { cwd: folder.path, env });
+    for (let visit = 0; visit < 40; visit++) {
+      const conn = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+      await conn.write(encodeUtf8("nothing that makes sense\n"));
+      while (await conn.read(new Uint8Array(4096)) !== null);
+      conn.close();
+    }
+    assert.equal((await server.stop()).status, 0);
+    const made = [...files(folder.path)].filter((file) => !file.includes("/certs/"));
+    for (const part of ["/server.log", "/server.log.1", "/securechat.db"]) {
+      assert(made.some((file) => file.endsWith(part)), `${part} is missing among ${made}`);
+    }
+    for (const file of made) assert.equal((Deno.statSync(file).mode ?? 0) & 0o077, 0, file);
+  },
 });

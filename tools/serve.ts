@@ -33,6 +33,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
   await offerCertificates(config.CERT_DIR);
   returnLargeBlocks(); // before the first password is hashed
   useEngine(openLibcrypto());
+  if (Deno.build.os !== "windows") Deno.umask(0o077); // LogTape's new files, after a rotation, have no mode of their own
   const log = await openLog({
     level: config.LOG_LEVEL,
     file: config.LOG_FILE,
