@@ -157,6 +157,7 @@ export class RoomState {
       }
       case "part":
         this.#remove(username);
+        this.#person(username).isInvited = true; // who goes may come back
         return;
       case "kick":
         this.#expel(statement.username);
@@ -168,9 +169,11 @@ export class RoomState {
       case "mute":
         this.#person(statement.username).mutedUntil = statement.until ?? Infinity;
         return;
-      case "invite":
-        this.#person(statement.username).isInvited = true;
+      case "invite": {
+        const person = this.#person(statement.username);
+        person.isInvited = !person.isMember; // a member's would outlive a kick
         return;
+      }
       case "role":
         this.#person(statement.username).role = statement.role;
         return;
@@ -187,9 +190,11 @@ export class RoomState {
     return known;
   }
 
-  /** As {@link #remove}, and a role is gone with it. */
+  /** As {@link #remove}; role and invitation are gone with it. */
   #expel(username: string): void {
-    this.#person(username).role = "member";
+    const person = this.#person(username);
+    person.role = "member";
+    person.isInvited = false;
     this.#remove(username);
   }
 

@@ -215,6 +215,31 @@ Deno.test("an invite-only room takes who was invited, and the invitation waits f
   assert.equal(await bob.enter(hub, "#ops"), undefined);
 });
 
+Deno.test("who parts from an invite-only room may come back, who is kicked needs another invitation", async () => {
+  const { hub, settle, ada, bob } = await room({ inviteOnly: true });
+  const say = async (person: Person, statement: Statement) => {
+    assert.equal(await person.say(hub, "#ops", statement), undefined);
+    await settle();
+  };
+  await say(ada, { kind: "invite", username: "bob" });
+  assert.equal(await bob.enter(hub, "#ops"), undefined);
+  await settle();
+  await say(ada, { kind: "invite", username: "bob" });
+  await say(ada, { kind: "kick", username: "bob" });
+  assert.equal(await bob.ask(hub, { type: "join", room: "#ops" }), "forbidden", "invited as a member, then kicked");
+  await say(ada, { kind: "invite", username: "bob" });
+  await say(ada, { kind: "kick", username: "bob" });
+  assert.equal(await bob.ask(hub, { type: "join", room: "#ops" }), "forbidden", "invited, then kicked before he came");
+  await say(ada, { kind: "invite", username: "bob" });
+  assert.equal(await bob.enter(hub, "#ops"), undefined);
+  await settle();
+  for (const person of [bob, ada]) {
+    await say(person, { kind: "part" });
+    assert.equal(await person.enter(hub, "#ops"), undefined);
+    await settle();
+  }
+});
+
 Deno.test("a conversation of two is made by either, told to the other, and closed to everybody else", async () => {
   const { hub, settle, ada, bob } = await room();
   const eve = await Person.create("eve");
