@@ -149,7 +149,7 @@ export class Devices {
     if (!found || !device || found.fingerprint !== fingerprint || device.userId !== found.userId) {
       throw new ProtocolError("auth-failed", "The session can't be resumed; log in again.");
     }
-    await store.dropTokens(fingerprint, found.hash);
+    await store.dropTokens(fingerprint, found);
     return device;
   }
 

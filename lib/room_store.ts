@@ -168,8 +168,8 @@ export interface RoomStore {
 
   addToken(token: Token): Promise<void>;
   findToken(hash: string, now: number): Promise<Token | undefined>;
-  /** Drops a certificate's tokens, all but one where that is given. */
-  dropTokens(fingerprint: string, exceptHash?: string): Promise<void>;
+  /** Drops a certificate's tokens; where one is given, those that were made before it. */
+  dropTokens(fingerprint: string, before?: Token): Promise<void>;
   /** Drops tokens past their end, and codes past theirs with which no certificate was issued. */
   dropExpired(now: number): Promise<void>;
 }

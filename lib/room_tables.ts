@@ -388,9 +388,13 @@ export class RoomTables implements RoomStore {
     };
   }
 
-  async dropTokens(fingerprint: string, exceptHash?: string): Promise<void> {
-    const kept = exceptHash === undefined ? new Uint8Array(0) : hash(exceptHash);
-    await this.#change("DELETE FROM session_tokens WHERE fingerprint = ? AND hash <> ?", [hash(fingerprint), kept]);
+  async dropTokens(fingerprint: string, before?: Token): Promise<void> {
+    const all = "DELETE FROM session_tokens WHERE fingerprint = ?";
+    if (!before) await this.#change(all, [hash(fingerprint)]);
+    else {
+      const values = [hash(fingerprint), before.expiresAt, hash(before.hash)]; // all of them live equally long
+      await this.#change(`${all} AND expires_at <= ? AND hash <> ?`, values);
+    }
   }
 
   async dropExpired(now: number): Promise<void> {

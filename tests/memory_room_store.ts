@@ -220,9 +220,10 @@ export class MemoryRoomStore implements RoomStore {
     const token = this.tokens.get(hash);
     return Promise.resolve(token && token.expiresAt > now ? token : undefined);
   }
-  dropTokens(fingerprint: string, exceptHash?: string) {
+  dropTokens(fingerprint: string, before?: Token) {
     for (const [hash, token] of this.tokens) {
-      if (token.fingerprint === fingerprint && hash !== exceptHash) this.tokens.delete(hash);
+      const isOlder = !before || (token.expiresAt <= before.expiresAt && hash !== before.hash);
+      if (token.fingerprint === fingerprint && isOlder) this.tokens.delete(hash);
     }
     return Promise.resolve();
   }

@@ -576,14 +576,11 @@ export function testRoomStore(
   });
 
   test(
-    "a token is found until its end, and dropped with its certificate's others but one",
+    "a token is found until its end, and dropped with its certificate's, all or those before one",
     async (rooms, { store }) => {
       const userId = await addUser(store, "alice");
-      const token = (secret: string, author = ALICE) => ({
-        hash: fingerprint(secret),
-        userId,
-        fingerprint: author,
-        expiresAt: NOW + 50,
+      const token = (secret: string, author = ALICE, expiresAt = NOW + 50) => ({
+        ...{ hash: fingerprint(secret), userId, fingerprint: author, expiresAt },
       });
       const held = async () => {
         const found = ["1", "2", "3", "4"].map(async (
@@ -591,12 +588,15 @@ export function testRoomStore(
         ) => [secret, await rooms.findToken(fingerprint(secret), NOW)]);
         return (await Promise.all(found)).flatMap(([secret, one]) => one === undefined ? [] : [secret]);
       };
-      for (const one of [token("1"), token("2"), token("3"), token("4", BOB)]) await rooms.addToken(one);
+      const later = token("3", ALICE, NOW + 51);
+      for (const one of [token("1"), token("2"), later, token("4", BOB)]) await rooms.addToken(one);
       await refused(rooms.addToken(token("1")));
       assert.deepEqual(await rooms.findToken(fingerprint("1"), NOW + 49), token("1"));
       assert.equal(await rooms.findToken(fingerprint("1"), NOW + 50), undefined);
-      await rooms.dropTokens(ALICE, fingerprint("2"));
-      assert.deepEqual(await held(), ["2", "4"]);
+      await rooms.dropTokens(ALICE, token("2"));
+      assert.deepEqual(await held(), ["2", "3", "4"]);
+      await rooms.dropTokens(ALICE, later);
+      assert.deepEqual(await held(), ["3", "4"]);
       await rooms.dropTokens(ALICE);
       assert.deepEqual(await held(), ["4"]);
     },
