@@ -56,11 +56,14 @@ const LOCK_WAIT = 2_000;
 /** A file of lines that grows at its end. */
 class GrowingFile {
   readonly path: string;
+  #isOpen = false;
   #file: Deno.FsFile | undefined;
   /** How many rows it has. */
   rows = 0;
   /** How many bytes of them are on the disk. */
   #size = 0;
+  /** Whether there may be a part of a row behind them. */
+  #isTorn = false;
 
   constructor(path: string) {
     this.path = path;
@@ -84,44 +87,62 @@ class GrowingFile {
     await file.seek(0, Deno.SeekMode.End);
     this.#file = file;
     this.#size = size;
+    this.#isOpen = true;
   }
 
-  /** Resolves once the rows, each with its LF, are on the disk. */
+  /** The file, at the end of its whole rows. */
+  async #ready(): Promise<Deno.FsFile> {
+    if (!this.#isOpen) throw new Failure(EXIT.unavailable, `${this.path} is closed`);
+    if (!this.#file) {
+      this.#file = await Deno.open(this.path, { write: true, append: true });
+      this.#size = (await this.#file.stat()).size;
+    }
+    if (this.#isTorn) {
+      await this.#file.truncate(this.#size);
+      await this.#file.seek(0, Deno.SeekMode.End);
+      this.#isTorn = false;
+    }
+    return this.#file;
+  }
+
+  /** Resolves once the rows, each with its LF, are on the disk; where that fails none of them is. */
   async append(rows: readonly string[]): Promise<void> {
-    const file = this.#file;
-    if (!file || rows.length === 0) return;
+    if (rows.length === 0) return;
+    const file = await this.#ready();
     const bytes = encodeUtf8(rows.join(""));
     try {
+      this.#isTorn = true;
       for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
       await file.syncData();
+      this.#isTorn = false;
       this.rows += rows.length;
       this.#size += bytes.length;
     } catch (error) {
-      await file.truncate(this.#size).catch(() => {});
-      await file.seek(0, Deno.SeekMode.End).catch(() => {});
+      await this.#ready().catch(() => {}); // else before the next rows
       throw error;
     }
   }
 
   /** Takes all rows out. A crash may bring them back. */
   async clear(): Promise<void> {
-    await this.#file?.truncate(0);
-    await this.#file?.seek(0, Deno.SeekMode.Start);
+    await this.#ready();
     this.rows = this.#size = 0;
+    this.#isTorn = true;
+    await this.#ready();
   }
 
-  /** Puts other rows in the place of all. */
+  /** Puts other rows in the place of all; where that fails they are there still, and it goes on behind them. */
   async replace(rows: readonly string[]): Promise<void> {
-    this.close();
+    (await this.#ready()).close(); // on Windows an open file isn't replaced
+    this.#file = undefined;
     await writeAtomically(this.path, rows.join(""), { mode: 0o600, replace: true });
-    this.#file = await Deno.open(this.path, { write: true, append: true });
     this.rows = rows.length;
-    this.#size = (await this.#file.stat()).size;
   }
 
   close(): void {
     this.#file?.close();
     this.#file = undefined;
+    this.#isOpen = false;
   }
 }
 

@@ -44,6 +44,9 @@ function unsent(key: number, text: string, seqno?: number): UnsentLine {
   return { key, ts: 5, statement: { kind: "text", text }, post, ...(post ? { by: "a".repeat(64) } : {}) };
 }
 
+/** What the system says where the disk is full. */
+const full = () => Promise.reject(new Error("No space left on device (os error 28)"));
+
 Deno.test("what was kept of a room is there again, in its order", async () => {
   await inFolder(async (dir) => {
     const record = await StoredRoomRecord.open(`${dir}/#ops`);
@@ -192,6 +195,30 @@ Deno.test("erased words are in no file, those of a line that waits for others ne
     }
     const again = await StoredRoomRecord.open(path);
     assert.deepEqual(again.unsent.map(({ key }) => key), [2]);
+    await again.close();
+  });
+});
+
+Deno.test("a file that could not be written anew is gone on with", async () => {
+  await inFolder(async (dir) => {
+    const record = await StoredRoomRecord.open(`${dir}/#ops`);
+    await record.pin(ORIGIN, "all");
+    await record.putUnsent(unsent(1, "waits"));
+    await record.keep(line(0));
+    const { rename } = Deno;
+    try {
+      Deno.rename = full;
+      await assert.rejects(record.keep({ type: "erasure", index: 0 }), /openings\.txt cannot be written/);
+    } finally {
+      Deno.rename = rename;
+    }
+    await record.keep(line(1));
+    await record.putUnsent(unsent(2, "waits too"));
+    await record.close();
+    await assert.rejects(record.keep(line(2)), /openings\.txt is closed/);
+    const again = await StoredRoomRecord.open(`${dir}/#ops`);
+    assert.deepEqual((await again.read()).lines[1], { line: line(1).line, envelope: words("line 1") });
+    assert.deepEqual(again.unsent.map(({ key }) => key), [1, 2]);
     await again.close();
   });
 });
