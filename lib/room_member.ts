@@ -73,7 +73,10 @@ export interface UnsentLine {
   readonly by?: string;
 }
 
-/** What is on the disk of one room. Writes are done in the order of the calls; each resolves once it would survive. */
+/**
+ * What is on the disk of one room. Writes are done in the order of the calls; each resolves once it would survive. One
+ * that rejects is still to be done, before any later one, however often it takes.
+ */
 export interface RoomRecord {
   /** The log that this room is; `undefined` before it was first joined. */
   readonly pinned: { readonly origin: string; readonly history: HistoryPolicy } | undefined;
@@ -85,6 +88,8 @@ export interface RoomRecord {
   /** Adds a line, or takes the place of the one with its key. */
   putUnsent(line: UnsentLine): Promise<void>;
   removeUnsent(key: number): Promise<void>;
+  /** Resolves when nothing is to be done any more of what was rejected. */
+  written(): Promise<void>;
 }
 
 /** A room's policy, when it is made. */
@@ -141,6 +146,8 @@ export class RoomMember {
   #work: Promise<unknown> = Promise.resolve();
   /** Writes that are under way. */
   #writing: Promise<unknown> = Promise.resolve();
+  /** Whether it was told that the disk does not take what is written. */
+  #isLate = false;
   /** Counts the times that this client came in: what belongs to an earlier one is over. */
   #visit = 0;
   #isLoaded = false;
@@ -490,12 +497,11 @@ export class RoomMember {
   #store(item: Queued): Promise<void> {
     const { key, statement, ts, post } = item;
     item.isStored = false;
-    item.stored = this.#write(this.#options.record.putUnsent({ key, statement, ts, post, by: this.#options.own })).then(
-      () => {
-        item.isStored = item.post === post;
-        this.#flush();
-      },
-    );
+    item.stored = this.#options.record.putUnsent({ key, statement, ts, post, by: this.#options.own });
+    void this.#write(item.stored).then(() => {
+      item.isStored = item.post === post;
+      this.#flush();
+    });
     return item.stored;
   }
 
@@ -623,7 +629,7 @@ export class RoomMember {
     const written = this.#write(this.#options.record.keep(kept));
     if (kept.type !== "line") return;
     const item = this.#queue.find(({ line }) => line === kept.line);
-    if (item) void written.then(() => this.#accept(item, kept.index)).catch(() => {});
+    if (item) void written.then(() => this.#accept(item, kept.index));
   }
 
   /** A line is in the transcript on the disk: nothing more has to be done for it. */
@@ -635,13 +641,17 @@ export class RoomMember {
     emit({ event: "accepted", room, key: item.key, index });
   }
 
-  #write<T>(write: Promise<T>): Promise<T> {
+  /** Resolves once it would survive: where the disk does not take it now, that is told once, and may take long. */
+  #write(write: Promise<void>): Promise<void> {
+    const { room, emit, record } = this.#options;
     this.#writing = Promise.allSettled([this.#writing, write]);
-    write.catch((error) => {
+    return write.catch(async (error) => {
       const message = error instanceof Error ? error.message : String(error);
-      this.#options.emit({ event: "warning", message: `What ${this.#options.room} shows can't be kept: ${message}` });
+      if (!this.#isLate) emit({ event: "warning", message: `What ${room} shows can't be kept for now: ${message}` });
+      this.#isLate = true;
+      await record.written();
+      this.#isLate = false;
     });
-    return write;
   }
 
   /** Resolves when nothing is being done: for an orderly end. */

@@ -22,6 +22,9 @@
  * is cut off when they are read. What is said of a line is on the disk before it: a line that is there has its words,
  * unless they were erased, and is bad if it was. Erasing writes the files that held the words anew without them. What is checked is `room_view.ts`.
  *
+ * What the disk does not take stays due, and is written before anything later: a file has no hole, and where there is
+ * room again nothing is lacking. Until the program ends it is tried again every few seconds.
+ *
  * An export takes no lock and reads while another program writes: the lines before their words and the heads, so that
  * no line lacks what was there for it, and whole rows alone.
  */
@@ -31,7 +34,7 @@ import { type Checkpoint, encodeCheckpoint, parseCheckpoint } from "./checkpoint
 import { PROGRAM } from "./config.ts";
 import type { Statement } from "./envelope.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { createPrivateFolder, exists, lockFile, readTextFile, shellWord, writeAtomically } from "./files.ts";
+import { createPrivateFolder, exists, explain, lockFile, readTextFile, shellWord, writeAtomically } from "./files.ts";
 import { GroupCommit } from "./group_commit.ts";
 import { encodeJson, isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson } from "./json.ts";
 import { recoverLines } from "./line_file.ts";
@@ -52,6 +55,8 @@ const DAY = 86_400;
 
 /** How long to wait for another program that uses the same records, in milliseconds. */
 const LOCK_WAIT = 2_000;
+/** When to try again what the disk did not take, in milliseconds. */
+const RETRY_AFTER = 2_000;
 
 /** A file of lines that grows at its end. */
 class GrowingFile {
@@ -60,6 +65,8 @@ class GrowingFile {
   #file: Deno.FsFile | undefined;
   /** How many rows it has. */
   rows = 0;
+  /** Rows that are to be written, in their order: they stay until the disk has taken them. */
+  readonly due: string[] = [];
   /** How many bytes of them are on the disk. */
   #size = 0;
   /** Whether there may be a part of a row behind them. */
@@ -121,6 +128,12 @@ class GrowingFile {
       await this.#ready().catch(() => {}); // else before the next rows
       throw error;
     }
+  }
+
+  /** Resolves once what is due is on the disk. */
+  async flush(): Promise<void> {
+    await this.append(this.due);
+    this.due.length = 0;
   }
 
   /** Takes all rows out. A crash may bring them back. */
@@ -311,6 +324,7 @@ export class RoomRecords implements ClientStore {
 
 /** What waits to be written. */
 type Write =
+  | { readonly type: "log" }
   | { readonly type: "kept"; readonly kept: Kept }
   | { readonly type: "unsent"; readonly rows: readonly string[] };
 
@@ -330,6 +344,16 @@ export class StoredRoomRecord implements RoomRecord {
   #newest: Checkpoint | undefined;
   /** The sizes of the heads that lines of one's own name. */
   readonly #seen = new Set<number>();
+  // What is due and no row of a file.
+  #isLogDue = false;
+  readonly #erasures = new Set<number>();
+  #lie: (Kept & { readonly type: "lie" }) | undefined;
+  /** Whether the file of unsent lines is to be written anew. */
+  #isUnsentStale = false;
+  /** Settled when nothing is due any more; there while something is that the disk did not take. */
+  #late: PromiseWithResolvers<void> | undefined;
+  #again: ReturnType<typeof setTimeout> | undefined;
+  #isClosed = false;
   readonly #writes = new GroupCommit<Write>((writes) => this.#commit(writes));
 
   private constructor(dir: string) {
@@ -405,9 +429,9 @@ export class StoredRoomRecord implements RoomRecord {
     return this.#dir;
   }
 
-  async pin(origin: string, history: HistoryPolicy): Promise<void> {
+  pin(origin: string, history: HistoryPolicy): Promise<void> {
     this.#pinned = { origin, history };
-    await this.#writeLog();
+    return this.#writes.add({ type: "log" });
   }
 
   async #writeLog(): Promise<void> {
@@ -452,6 +476,10 @@ export class StoredRoomRecord implements RoomRecord {
 
   keep(kept: Kept): Promise<void> {
     return this.#writes.add({ type: "kept", kept });
+  }
+
+  written(): Promise<void> {
+    return this.#late?.promise ?? Promise.resolve();
   }
 
   // Unsent lines.
@@ -499,31 +527,75 @@ export class StoredRoomRecord implements RoomRecord {
 
   // Writing.
 
-  /** Words first and what is bad, then the lines; then what can only be said once these are there. */
   async #commit(writes: readonly Write[]): Promise<void> {
-    const kept = writes.flatMap((write) => write.type === "kept" ? [write.kept] : []);
-    const unsent = writes.flatMap((write) => write.type === "unsent" ? write.rows : []);
-    const lines = kept.flatMap((one) => one.type === "line" ? [one] : []);
-    for (const one of kept) if (one.type === "base") this.#base = { size: one.size, peaks: one.peaks };
-    if (kept.some(({ type }) => type === "base")) await this.#writeLog();
-    await this.#openings.append(
-      lines.flatMap(({ index, envelope }) => envelope ? [encodeOpening({ index, envelope })] : []),
-    );
-    await this.#bad.append(kept.flatMap((one) => one.type === "bad" ? [badRow(one)] : []));
-    await this.#transcript.append(lines.map(({ line }) => `${line}\n`));
-    const heads = kept.flatMap((one) => one.type === "checkpoint" ? [one.checkpoint] : []);
-    const seen = new Set(kept.flatMap((one) => one.type === "seen" && !this.#seen.has(one.size) ? [one.size] : []));
-    for (const size of seen) this.#seen.add(size);
-    await this.#checkpoints.append([...heads.map(headRow), ...[...seen].map(seenRow)]);
-    this.#newest = heads.at(-1) ?? this.#newest;
-    const erased = kept.flatMap((one) => one.type === "erasure" ? [one.index] : []);
-    if (erased.length > 0) await this.#erase(new Set(erased));
-    await this.#writeUnsent(unsent, erased.length > 0);
-    for (const one of kept) {
-      if (one.type !== "lie") continue;
-      const lie = { lie: one.lie, reason: one.reason, heads: one.heads.map(encodeCheckpoint) };
-      await writeAtomically(`${this.#dir}/lie`, encodeJson(lie), { mode: 0o600, replace: true });
+    for (const write of writes) {
+      if (write.type === "kept") this.#owe(write.kept);
+      else if (write.type === "log") this.#isLogDue = true;
     }
+    clearTimeout(this.#again);
+    const unsent = writes.flatMap((write) => write.type === "unsent" ? write.rows : []);
+    try {
+      await this.#writeDue();
+      await this.#writeUnsent(unsent);
+      this.#late?.resolve();
+      this.#late = undefined;
+    } catch (error) {
+      if (unsent.length > 0) this.#isUnsentStale = true;
+      this.#late ??= Promise.withResolvers();
+      if (!this.#isClosed) this.#again = setTimeout(() => this.#tryAgain(), RETRY_AFTER);
+      const why = explain(error, this.#dir, "written");
+      await guarded(`the room can't be kept in ${this.#dir}`, () => Promise.reject(why));
+    }
+  }
+
+  #owe(kept: Kept): void {
+    switch (kept.type) {
+      case "base":
+        this.#base = { size: kept.size, peaks: kept.peaks };
+        this.#isLogDue = true;
+        break;
+      case "line":
+        if (kept.envelope) this.#openings.due.push(encodeOpening({ index: kept.index, envelope: kept.envelope }));
+        this.#transcript.due.push(`${kept.line}\n`);
+        break;
+      case "bad":
+        this.#bad.due.push(badRow(kept));
+        break;
+      case "checkpoint":
+        this.#newest = kept.checkpoint;
+        this.#checkpoints.due.push(headRow(kept.checkpoint));
+        break;
+      case "seen":
+        if (!this.#seen.has(kept.size)) this.#checkpoints.due.push(seenRow(kept.size));
+        this.#seen.add(kept.size);
+        break;
+      case "erasure":
+        this.#erasures.add(kept.index);
+        break;
+      case "lie":
+        this.#lie = kept;
+    }
+  }
+
+  /** Words first and what is bad, then the lines; then what can only be said once these are there. */
+  async #writeDue(): Promise<void> {
+    if (this.#isLogDue) await this.#writeLog();
+    this.#isLogDue = false;
+    for (const file of [this.#openings, this.#bad, this.#transcript, this.#checkpoints]) await file.flush();
+    if (this.#erasures.size > 0) {
+      await this.#erase(this.#erasures);
+      this.#erasures.clear();
+      this.#isUnsentStale = true; // there may be words of the same lines
+    }
+    if (!this.#lie) return;
+    const { lie, reason, heads } = this.#lie;
+    const text = encodeJson({ lie, reason, heads: heads.map(encodeCheckpoint) });
+    await writeAtomically(`${this.#dir}/lie`, text, { mode: 0o600, replace: true });
+    this.#lie = undefined;
+  }
+
+  #tryAgain(): Promise<void> {
+    return this.#writes.add({ type: "unsent", rows: [] }).catch(() => {}); // it was told when it failed first
   }
 
   /** A busy room has a head every second: few of them are of use later. */
@@ -542,17 +614,23 @@ export class StoredRoomRecord implements RoomRecord {
   }
 
   /** What is accepted leaves no trace here once nothing else waits. */
-  async #writeUnsent(rows: readonly string[], isErasing: boolean): Promise<void> {
-    if (rows.length === 0 && !isErasing) return;
-    const isStale = this.#unsentRows.rows + rows.length > MAX_STALE_ROWS + 2 * this.#unsent.size;
-    if (isErasing || isStale) await this.#unsentRows.replace(this.#unsentAsRows());
-    else if (this.#unsent.size === 0) await this.#unsentRows.clear();
-    else await this.#unsentRows.append(rows);
+  async #writeUnsent(rows: readonly string[]): Promise<void> {
+    const isLong = this.#unsentRows.rows + rows.length > MAX_STALE_ROWS + 2 * this.#unsent.size;
+    if (this.#isUnsentStale || (isLong && rows.length > 0)) {
+      await this.#unsentRows.replace(this.#unsentAsRows());
+      this.#isUnsentStale = false;
+    } else if (rows.length > 0) {
+      if (this.#unsent.size === 0) await this.#unsentRows.clear();
+      else await this.#unsentRows.append(rows);
+    }
   }
 
-  /** Closes the files, once what is under way is written. */
+  /** Closes the files, once what is under way is written; what the disk did not take is tried once more. */
   async close(): Promise<void> {
     await this.#writes.settled();
+    if (this.#late) await this.#tryAgain();
+    this.#isClosed = true;
+    clearTimeout(this.#again);
     for (const file of [this.#transcript, this.#openings, this.#bad, this.#checkpoints, this.#unsentRows]) file.close();
   }
 }

@@ -46,6 +46,9 @@ export class MemoryRoomRecord implements RoomRecord {
     this.#unsent.delete(key);
     return Promise.resolve();
   }
+  written(): Promise<void> {
+    return Promise.resolve();
+  }
 }
 
 /** All rooms. */

@@ -11,7 +11,7 @@ import type { Identity } from "../lib/identity.ts";
 import { encodeJson, type Json, type JsonObject, parseJson } from "../lib/json.ts";
 import { importSigningKey, VerifyingKey } from "../lib/pss.ts";
 import type { Attendee, Outgoing } from "../lib/room.ts";
-import { RoomClient } from "../lib/room_client.ts";
+import { type ClientStore, RoomClient } from "../lib/room_client.ts";
 import type { LineEvent, RoomEvent } from "../lib/room_event.ts";
 import { parseRequest, parseRoomFrame } from "../lib/room_message.ts";
 import type { Signatures } from "../lib/room_view.ts";
@@ -28,6 +28,8 @@ export type Tamper = (frame: WireFrame) => readonly WireFrame[] | Promise<readon
 /** What a client may have of its own. */
 export interface ClientOptions {
   readonly store?: MemoryClientStore;
+  /** Records that are used in its place. */
+  readonly records?: ClientStore;
   readonly device?: string;
   /** When their certificate ends, in unix milliseconds. */
   readonly ends?: number;
@@ -126,7 +128,7 @@ export class BenchClient {
   static async create(
     bench: RoomBench,
     username: string,
-    { store = new MemoryClientStore(), device = "", ends, signatures }: ClientOptions,
+    { store = new MemoryClientStore(), records = store, device = "", ends, signatures }: ClientOptions,
   ): Promise<BenchClient> {
     const { trust } = await identities();
     const { chain: [leaf], pem, key } = await personIdentity(username, device, ends);
@@ -136,7 +138,7 @@ export class BenchClient {
       new RoomClient({
         identity,
         trust: () => Promise.resolve(trust),
-        store,
+        store: records,
         emit: (event) => client.events.push(event),
         now: bench.clock.now,
         random: countingRandom(),

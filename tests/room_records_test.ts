@@ -223,6 +223,56 @@ Deno.test("a file that could not be written anew is gone on with", async () => {
   });
 });
 
+Deno.test("what the disk did not take is written before anything later: nothing is missing or doubled", async () => {
+  const kept: readonly Kept[] = [
+    ...[line(0), { type: "bad", index: 1, reason: "not good" } as const, line(1), head(2), line(2)],
+    ...[{ type: "seen", size: 2 } as const, { type: "erasure", index: 0 } as const, line(3), head(4)],
+  ];
+  const { write } = Deno.FsFile.prototype;
+  const writeAll = async (record: StoredRoomRecord) => {
+    const failed: boolean[] = [];
+    const note = (written: Promise<void>) => written.then(() => failed.push(false), () => failed.push(true));
+    await note(record.pin(ORIGIN, "all"));
+    for (const one of kept) await note(record.keep(one));
+    await note(record.putUnsent(unsent(7, "seven")));
+    await note(record.removeUnsent(7));
+    await note(record.putUnsent(unsent(8, "eight")));
+    return failed.filter((is) => is).length;
+  };
+  // The writes from `from` on fail: one or three of them, or all up to the end, and each leaves half of what it wrote.
+  for (const count of [1, 3, Infinity]) {
+    for (let from = 0, failed = 1; failed > 0; from++) {
+      await inFolder(async (dir) => {
+        const record = await StoredRoomRecord.open(`${dir}/#ops`);
+        let at = -1;
+        try {
+          Deno.FsFile.prototype.write = async function (bytes) {
+            at += 1;
+            if (at < from || at >= from + count) return await write.call(this, bytes);
+            await write.call(this, bytes.subarray(0, bytes.length / 2));
+            return await full();
+          };
+          failed = await writeAll(record);
+        } finally {
+          Deno.FsFile.prototype.write = write;
+        }
+        await record.close();
+        assert.deepEqual((await Deno.readTextFile(`${dir}/#ops/openings.txt`)).match(/^\d+/gm), ["1", "2", "3"]);
+        const again = await StoredRoomRecord.open(`${dir}/#ops`);
+        const { lines, bad, checkpoint } = await again.read();
+        const what = `${count} from ${from}`;
+        assert.deepEqual(lines.map((one) => one.line), [0, 1, 2, 3].map((index) => line(index).line), what);
+        assert.deepEqual(lines.map(({ envelope }) => envelope === null), [true, false, false, false], what);
+        assert.deepEqual([...bad], [[1, "not good"]], what);
+        assert.deepEqual((await again.checkpoints()).map(({ size }) => size), [2, 4], what);
+        assert.deepEqual([again.pinned?.origin, checkpoint?.size], [ORIGIN, 4], what);
+        assert.deepEqual(again.unsent, [unsent(8, "eight")], what);
+        await again.close();
+      });
+    }
+  }
+});
+
 Deno.test("of many heads are left those that own lines name, the last of each day and the newest", async () => {
   await inFolder(async (dir) => {
     const path = `${dir}/#ops`;
