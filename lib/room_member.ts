@@ -437,7 +437,7 @@ export class RoomMember {
       });
       await (item.post ? item.stored : this.#store(item));
     } catch (error) {
-      this.#queue = this.#queue.filter((other) => other !== item);
+      this.#drop(item, "not-kept", error instanceof Error ? error.message : String(error));
       throw error;
     }
     this.#flush();

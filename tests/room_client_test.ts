@@ -1,4 +1,5 @@
 import { assert } from "./assert.ts";
+import { Failure } from "../lib/errors.ts";
 import { ONE_BY_ONE } from "../lib/line_signature.ts";
 import { PRESENCE_MEMBERS } from "../lib/room_message.ts";
 import { RoomRecords, type StoredRoomRecord } from "../lib/room_records.ts";
@@ -661,4 +662,27 @@ Deno.test("where the disk is full a client goes on, says so once, and keeps all 
   for (const client of [ada, again]) {
     assert.deepEqual([client.texts("#ops"), client.lies], [["on its way", "one", "two", "three"], []]);
   }
+});
+
+Deno.test("a line that the disk did not take is refused with a sentence, and said at no later time", async () => {
+  const { bench, ada } = await pair();
+  const again = await onDisk({
+    bench,
+    test: async (carol, whileFull) => {
+      const posts = () => Promise.all(["one", "two"].map((word) => carol.rooms.post("#ops", text(word))));
+      await whileFull(() =>
+        assert.rejects(posts(), (error) => error instanceof Failure && /disk is full/.test(error.message))
+      );
+      await carol.cut(bench);
+      await whileFull(() => assert.rejects(posts(), /disk is full/));
+      await carol.connect(bench);
+      await carol.rooms.post("#ops", text("three"));
+      await bench.settle();
+      assert.deepEqual([carol.rooms.unsentCount, carol.of("sending").length, carol.of("dropped").length], [0, 5, 4]);
+      await carol.rooms.post("#ops", { kind: "redact", index: 3 }); // what is unsent is written anew
+      await bench.settle();
+    },
+  });
+  assert.equal(again.rooms.unsentCount, 0);
+  assert.deepEqual([ada.lines("#ops").length, ada.of("erased").map(({ index }) => index), ada.lies], [5, [3], []]);
 });
