@@ -15,6 +15,7 @@
 import type { Bytes, Clock, Random } from "./bytes.ts";
 import type { Trust } from "./certificate_path.ts";
 import type { Statement } from "./envelope.ts";
+import { ProtocolError } from "./errors.ts";
 import type { Json } from "./json.ts";
 import { partners, usernameKey } from "./names.ts";
 import { type Pin, Pins, type Standing } from "./pins.ts";
@@ -23,6 +24,7 @@ import type { ListedRoom, Member, RoomEvent } from "./room_event.ts";
 import { postFrame, RequestRefused, RoomMember, type RoomPolicy, type RoomRecord } from "./room_member.ts";
 import { PRESENCE_MEMBERS, type RoomFrame } from "./room_message.ts";
 import type { RoomView, Signatures } from "./room_view.ts";
+import { parseCertificates } from "./x509.ts";
 
 /** How long it takes until a room is come into again that the server could not open, in milliseconds. */
 const RETRY_AFTER = 2_000;
@@ -339,17 +341,19 @@ export class RoomClient {
   }
 
   async #askCertificate(fingerprint: string): Promise<string | undefined> {
-    const { store } = this.#options;
+    const { store, emit } = this.#options;
     const kept = await store.certificate(fingerprint);
-    if (kept !== undefined) return kept;
-    if (fingerprint === this.#own.fingerprint) { // kept as well: under a later one, its lines are to be shown too
-      await store.keepCertificate(fingerprint, this.#own.pem);
-      return this.#own.pem;
+    if (kept !== undefined && isCertificate(kept, fingerprint)) return kept;
+    let { pem } = this.#own; // kept as well: under a later one, its lines are to be shown too
+    if (fingerprint !== this.#own.fingerprint) {
+      const answer = await unlessRefused(this.request({ type: "certificate", fingerprint }));
+      if (answer?.type !== "certificate" || !isCertificate(answer.pem, fingerprint)) return undefined;
+      pem = answer.pem;
     }
-    const answer = await unlessRefused(this.request({ type: "certificate", fingerprint }));
-    if (answer?.type !== "certificate" || answer.fingerprint !== fingerprint) return undefined;
-    await store.keepCertificate(fingerprint, answer.pem);
-    return answer.pem;
+    await store.keepCertificate(fingerprint, pem).catch(() => {
+      emit({ event: "warning", message: "A certificate could not be noted on the disk." });
+    });
+    return pem;
   }
 
   #want(room: string, isWanted: boolean): void {
@@ -515,6 +519,16 @@ export function notIn(): RequestRefused {
 
 function notConnected(): RequestRefused {
   return new RequestRefused("timeout", "There is no connection to the server now.");
+}
+
+/** Whether a text is that certificate, with whatever stands behind it. */
+function isCertificate(pem: string, fingerprint: string): boolean {
+  try {
+    return parseCertificates(pem)[0]?.fingerprint === fingerprint;
+  } catch (error) {
+    if (error instanceof ProtocolError) return false;
+    throw error;
+  }
 }
 
 /** The answer; `undefined` where the server refuses. Rejects where there is no connection. */

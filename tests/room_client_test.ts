@@ -5,7 +5,7 @@ import { PRESENCE_MEMBERS } from "../lib/room_message.ts";
 import { RoomRecords, type StoredRoomRecord } from "../lib/room_records.ts";
 import { MemoryClientStore } from "./memory_client_store.ts";
 import { Person } from "./people.ts";
-import { BenchClient, RoomBench, type Tamper } from "./room_bench.ts";
+import { BenchClient, personIdentity, RoomBench, type Tamper } from "./room_bench.ts";
 
 const OPEN = { history: "all", inviteOnly: false } as const;
 
@@ -685,4 +685,38 @@ Deno.test("a line that the disk did not take is refused with a sentence, and sai
   });
   assert.equal(again.rooms.unsentCount, 0);
   assert.deepEqual([ada.lines("#ops").length, ada.of("erased").map(({ index }) => index), ada.lies], [5, [3], []]);
+});
+
+Deno.test("a certificate that is not the one that was asked for is not kept, and asked for again", async () => {
+  const bench = await RoomBench.create();
+  const ada = await bench.client("ada");
+  await ada.rooms.create("#ops", OPEN);
+  const { pem: wrong } = await personIdentity("mallory");
+  const tamper: Tamper = (
+    frame,
+  ) => [frame.type === "certificate" && frame.fingerprint === ada.fingerprint ? { ...frame, pem: wrong } : frame];
+  const bob = await bench.client("bob", { tamper });
+  await bob.rooms.join("#ops");
+  await bench.settle();
+  assert.match(bob.lines("#ops")[0]?.bad ?? "", /no certificate of its author/);
+  assert.equal(bob.store.certificates.get(ada.fingerprint), undefined);
+  await bob.cut(bench);
+  bob.store.certificates.set(ada.fingerprint, wrong); // as it was kept once
+  await bob.connect(bench);
+  await ada.rooms.post("#ops", text("hello"));
+  await bench.settle();
+  assert.deepEqual([bob.lines("#ops").at(-1)?.bad, bob.lies], [null, []]);
+  assert.equal(bob.store.certificates.get(ada.fingerprint), ada.pem);
+});
+
+Deno.test("a certificate that can't be kept is used all the same, and that is told", async () => {
+  const { bench, ada, bob } = await pair();
+  bob.store.keepCertificate = () => Promise.reject(new Error("full"));
+  const carol = await bench.client("carol");
+  await carol.rooms.join("#ops");
+  await carol.rooms.post("#ops", text("hello"));
+  await ada.rooms.post("#ops", text("hello carol"));
+  await bench.settle();
+  assert.deepEqual(bob.texts("#ops"), ["hello", "hello carol"]);
+  assert.deepEqual(bob.of("warning").map(({ message }) => message), ["A certificate could not be noted on the disk."]);
 });
