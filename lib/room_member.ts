@@ -386,7 +386,7 @@ export class RoomMember {
       const page: RoomFrame = await request({ type: "keys", room, from });
       if (page.type !== "keys") return;
       for (const key of page.keys) this.takeKey(key);
-      from = page.next;
+      from = page.next !== undefined && page.next > from ? page.next : undefined;
     }
     this.#view?.tookAllKeys();
   }

@@ -720,3 +720,19 @@ Deno.test("a certificate that can't be kept is used all the same, and that is to
   assert.deepEqual(bob.texts("#ops"), ["hello", "hello carol"]);
   assert.deepEqual(bob.of("warning").map(({ message }) => message), ["A certificate could not be noted on the disk."]);
 });
+
+Deno.test("a list of keys that says to go on where it began is not asked for again", async () => {
+  const bench = await RoomBench.create();
+  const ada = await bench.client("ada");
+  await ada.rooms.create("#ops", OPEN);
+  let answers = 0;
+  const tamper: Tamper = (frame) => {
+    if (frame.type === "keys") answers += 1;
+    return [frame.type === "keys" && answers < 100 ? { ...frame, next: 0 } : frame];
+  };
+  const bob = await bench.client("bob", { tamper });
+  await bob.rooms.join("#ops");
+  await bench.settle();
+  assert.ok(answers < 5, `asked ${answers} times`);
+  assert.equal(bob.lines("#ops").length, 2);
+});
