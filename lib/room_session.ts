@@ -132,6 +132,12 @@ export interface KnownDevice {
   readonly standing: Standing;
 }
 
+/** A time by two clocks: one may be set back, the other stands still while the computer sleeps. */
+interface Moment {
+  readonly wall: number;
+  readonly steady: number;
+}
+
 /** A client for rooms. */
 export class RoomSession {
   readonly #options: RoomSessionOptions;
@@ -150,7 +156,7 @@ export class RoomSession {
   #isStopped = false;
   /** Whether a session has stood since the program began. */
   #wasOnline = false;
-  #heardAt = 0;
+  #heardAt: Moment = { wall: 0, steady: 0 };
   #running: Promise<void> | undefined;
 
   constructor(options: RoomSessionOptions) {
@@ -314,17 +320,21 @@ export class RoomSession {
   /** Asks whether the server is there, and closes where it says nothing: also after the computer has slept. */
   #watch(): ReturnType<typeof setInterval> {
     const { ping, silent } = this.#times;
-    let askedAt = this.#options.now();
+    let askedAt = this.#moment();
     return setInterval(() => {
-      const now = this.#options.now();
-      if (now - this.#heardAt > silent) this.#wire?.close();
-      else if (now - askedAt >= ping) {
+      const now = this.#moment();
+      if (between(this.#heardAt, now) > silent) this.#wire?.close();
+      else if (between(askedAt, now) >= ping) {
         askedAt = now;
         this.#rooms.request({ type: "ping" }).catch(() => {});
       }
       this.#rooms.tick();
-      if (now >= this.#renewAt) void this.#renewIfDue();
+      if (now.wall >= this.#renewAt) void this.#renewIfDue();
     }, Math.max(10, Math.min(1_000, ping / 3)));
+  }
+
+  #moment(): Moment {
+    return { wall: this.#options.now(), steady: performance.now() };
   }
 
   async #listen(): Promise<void> {
@@ -342,7 +352,7 @@ export class RoomSession {
       if (event) return event;
       const chunk = await this.#wire?.read();
       if (!chunk) return undefined;
-      this.#heardAt = this.#options.now();
+      this.#heardAt = this.#moment();
       this.#connection?.receive(chunk);
     }
   }
@@ -663,6 +673,11 @@ export class RoomSession {
   #asShown(options: Omit<ExportOptions, "identity" | "now">): ExportOptions {
     return { ...options, identity: ownOf(this.#identity), now: this.#options.now() };
   }
+}
+
+/** Milliseconds from one to the other, by the clock that says more. */
+function between(from: Moment, to: Moment): number {
+  return Math.max(to.wall - from.wall, to.steady - from.steady);
 }
 
 function isOfType<T extends ClientEvent["type"]>(event: ClientEvent, type: T): event is ClientEvent & { type: T } {

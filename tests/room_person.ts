@@ -1,7 +1,7 @@
 /** People with clients for rooms on real sockets: what they are told, and records of their own. */
 
 import { assert } from "./assert.ts";
-import type { Bytes } from "../lib/bytes.ts";
+import type { Bytes, Clock } from "../lib/bytes.ts";
 import type { LineEvent, RoomEvent } from "../lib/room_event.ts";
 import { RoomRecords } from "../lib/room_records.ts";
 import { type Credentials, RoomSession, type SessionTimes, type Wire } from "../lib/room_session.ts";
@@ -27,12 +27,13 @@ export class Person {
 
   static async create(
     username: string,
-    { dir, dial, times = {}, device }: {
+    { dir, dial, times = {}, device, now = Date.now }: {
       dir: string;
       dial: () => Promise<Wire>;
       times?: Partial<SessionTimes>;
       /** A further one, and the code with which it comes in. */
       device?: { readonly name: string; readonly code: Bytes };
+      now?: Clock;
     },
   ): Promise<Person> {
     const { trust } = await identities();
@@ -56,7 +57,7 @@ export class Person {
           person.#changed.resolve();
           person.#changed = Promise.withResolvers();
         },
-        now: () => Date.now(),
+        now,
         random: (size) => crypto.getRandomValues(new Uint8Array(size)),
         times: { least: 20, most: 200, ...times },
       });
