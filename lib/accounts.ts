@@ -10,7 +10,8 @@
  *
  * Failures are counted for names that have no account, too, else a lock would tell. A source that failed too often is
  * told `rate-limited` and costs no more work. Every decision leaves an audit row with the reason that the answer keeps
- * to itself; with the database away the answer is `server-error`, and nothing counts as a failure.
+ * to itself; with the database away the answer is `server-error`, and nothing counts as a failure. A source that goes on
+ * all the same, or shows bad certificates without end, leaves one row that says so, and no more.
  *
  * What a payload's fields must be is `message.ts`; how records are made is `password.ts`; sessions are the server's.
  */
@@ -25,6 +26,8 @@ import { sourceOf, Throttle } from "./throttle.ts";
 /** The longest that a failed login waits for its answer: clients give up on a silent server after some time. */
 const MAX_DELAY = 5000;
 const HOUR = 3_600_000;
+/** Refusals of a source that leave audit rows, in the time of a lock: even many people behind one address have fewer. */
+const MAX_REFUSALS = 300;
 /** The stored secret behind the salts of addresses that have no account. */
 const SALT_SECRET = "salt";
 const SALT_SIZE = 16;
@@ -86,6 +89,7 @@ export class Accounts {
   readonly #accountFailures: Throttle;
   readonly #sourceFailures: Throttle;
   readonly #registrations: Throttle;
+  readonly #refusals: Throttle;
   /** Stands in for the record of an address that has no account. */
   readonly #noRecord: string;
   #saltKey: Bytes | undefined;
@@ -97,6 +101,7 @@ export class Accounts {
     this.#accountFailures = new Throttle({ limit: limits.loginFailuresPerAccount, ...failures }, now);
     this.#sourceFailures = new Throttle({ limit: limits.loginFailuresPerAddress, ...failures }, now);
     this.#registrations = new Throttle({ limit: limits.registrationsPerHour, window: HOUR }, now);
+    this.#refusals = new Throttle({ limit: MAX_REFUSALS, window: limits.lock }, now);
     this.#noRecord = unmatchableRecord(passwords.work);
   }
 
@@ -106,7 +111,9 @@ export class Accounts {
     const { email, username, salt, pwd } = request;
     const source = sourceOf(request.address);
     if (this.#registrations.holds(source)) {
-      await this.#audit("registration_failure", request, "too many registrations from this address");
+      if (await this.countRefusal(request)) {
+        await this.#audit("registration_failure", request, "too many registrations from this address");
+      }
       throw new ProtocolError("rate-limited", "Too many registrations came from your address; try again in an hour.");
     }
     this.#registrations.take(source); // before the work, so that many at once are counted, too
@@ -179,6 +186,19 @@ export class Accounts {
     if (this.#sourceFailures.holds(sourceOf(request.address))) throw await this.#heldSource(request);
   }
 
+  /**
+   * Counts a refusal that is no failed login: a bad certificate, a try while a source is held. Whether it leaves an audit
+   * row: a source that is refused without end must not fill the database.
+   */
+  async countRefusal(request: Origin): Promise<boolean> {
+    const source = sourceOf(request.address);
+    if (this.#refusals.holds(source)) return false;
+    if (this.#refusals.take(source) === MAX_REFUSALS) {
+      await this.#audit("address_limited", request, "too many refusals; further ones leave no row for some minutes");
+    }
+    return true;
+  }
+
   /** The salt to log in with: the account's, or one that only this server can tell from it. Throws `server-error`. */
   async salt(email: string): Promise<Bytes> {
     try {
@@ -189,7 +209,9 @@ export class Accounts {
   }
 
   async #heldSource(request: Origin & { readonly email?: string }): Promise<ProtocolError> {
-    await this.#audit("login_failure", request, "too many failed logins from this address");
+    if (await this.countRefusal(request)) {
+      await this.#audit("login_failure", request, "too many failed logins from this address");
+    }
     return new ProtocolError("rate-limited", "Too many logins failed from your address; try again later.");
   }
 

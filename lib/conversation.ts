@@ -462,7 +462,10 @@ export class Conversation {
     await this.#replying;
     const event = AUDITED[answer.code];
     try {
-      if (event) await this.#audit(event, answer.message);
+      const { clientFingerprint = "" } = this.#connection;
+      const origin = { address: this.#link.address, clientFingerprint };
+      const leavesRow = event && (this.#session || await this.#shared.accounts.countRefusal(origin));
+      if (leavesRow) await this.#audit(event, answer.message);
     } catch (failure) {
       this.#shared.log.error("an audit row could not be kept", { ...this.#who(), reason: messageOf(failure) });
     }

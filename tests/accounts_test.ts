@@ -196,6 +196,21 @@ Deno.test("a source that failed too often is told rate-limited without any work;
   await accounts.login(good);
 });
 
+Deno.test("a source that is refused without end leaves one row that says so, and no more for the time of a lock", async () => {
+  const { accounts, rows, clock } = bench({ loginFailuresPerAddress: 1 });
+  await refusal(accounts.login(unknown));
+  rows.length = 0;
+  for (let tries = 0; tries < 400; tries++) assert.match(await refusal(accounts.login(good)), /^rate-limited: /);
+  assert.equal(rows.length, 301);
+  assert.deepEqual(rows.filter(({ event }) => event !== "login_failure").map(({ event }) => event), [
+    "address_limited",
+  ]);
+  assert.equal(await accounts.countRefusal({ ...origin, address: `::ffff:${origin.address}` }), false);
+  assert.equal(await accounts.countRefusal({ ...origin, address: "192.0.2.2" }), true);
+  clock.time += LIMITS.lock;
+  assert.equal(await accounts.countRefusal(origin), true);
+});
+
 Deno.test("registrations are counted for each source and hour, those that were refused too", async () => {
   const { accounts, clock } = bench({ registrationsPerHour: 2 });
   await accounts.register({ ...ADA, ...origin });

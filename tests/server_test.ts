@@ -141,6 +141,28 @@ Deno.test("connections beyond the limits, in all and for one address, are told b
   }
 });
 
+Deno.test("an address that shows bad certificates without end leaves no more audit rows, and is served", async () => {
+  await withServer({}, async (server, dir) => {
+    const inside = await Client.inSession(server);
+    const refused = async () => {
+      const client = await Client.open(server);
+      client.sendRaw(encodeUtf8(`{"type":"hello","client_cert":"none","nonce":"AAAAAAAAAAAAAAAAAAAAAA=="}\n`));
+      return await client.expectError();
+    };
+    for (let tries = 0; tries < 320; tries++) assert.equal(await refused(), "bad-cert");
+    await inside.connection.sendText("who is in stays in");
+    await inside.expect("acknowledged");
+    await server.stop();
+    using database = new DatabaseSync(`${dir}/data/securechat.db`);
+    const rows = database.prepare("SELECT event_type, COUNT(*) AS n FROM audit_log GROUP BY 1 ORDER BY 1").all();
+    assert.deepEqual(rows.map(({ event_type, n }) => `${event_type} ${n}`), [
+      "address_limited 1",
+      "cert_invalid 300",
+      "registration 1",
+    ]);
+  });
+});
+
 Deno.test("a handshake that takes too long and a session that is silent for too long are told timeout", async () => {
   await withServer({ HANDSHAKE_TIMEOUT: "1", CONNECTION_TIMEOUT: "1" }, async (server) => {
     const silent = await Client.open(server);
