@@ -325,7 +325,7 @@ export class RoomClient {
   async #proof(
     question: { readonly type: "inclusion" | "consistency"; readonly room: string } & Readonly<Record<string, unknown>>,
   ): Promise<readonly Bytes[] | undefined> {
-    const answer = await unlessRefused(this.request(question));
+    const answer = await unlessRefused(this.request(question), "forbidden");
     return answer?.type === question.type && "hashes" in answer ? answer.hashes : undefined;
   }
 
@@ -346,7 +346,7 @@ export class RoomClient {
     if (kept !== undefined && isCertificate(kept, fingerprint)) return kept;
     let { pem } = this.#own; // kept as well: under a later one, its lines are to be shown too
     if (fingerprint !== this.#own.fingerprint) {
-      const answer = await unlessRefused(this.request({ type: "certificate", fingerprint }));
+      const answer = await unlessRefused(this.request({ type: "certificate", fingerprint }), "no-room");
       if (answer?.type !== "certificate" || !isCertificate(answer.pem, fingerprint)) return undefined;
       pem = answer.pem;
     }
@@ -531,12 +531,12 @@ function isCertificate(pem: string, fingerprint: string): boolean {
   }
 }
 
-/** The answer; `undefined` where the server refuses. Rejects where there is no connection. */
-async function unlessRefused(asked: Promise<RoomFrame>): Promise<RoomFrame | undefined> {
+/** The answer; `undefined` where the server says by that refusal that it has none. Any other means: not now. */
+async function unlessRefused(asked: Promise<RoomFrame>, errorType: string): Promise<RoomFrame | undefined> {
   try {
     return await asked;
   } catch (error) {
-    if (error instanceof RequestRefused && error.errorType !== "timeout") return undefined;
+    if (error instanceof RequestRefused && error.errorType === errorType) return undefined;
     throw error;
   }
 }

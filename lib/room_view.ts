@@ -185,6 +185,8 @@ export class RoomView {
   #finishing: Promise<void> | undefined;
   #heads: Promise<void> = Promise.resolve();
   #newest: Checkpoint | undefined;
+  /** A head whose signer's certificate could not be had, until another comes. */
+  #unjudged: Checkpoint | undefined;
   /** Signed heads of lines that are not all here yet. */
   #unproved: Checkpoint[] = [];
   readonly #coverings: { readonly size: number; readonly time: number }[] = [];
@@ -487,6 +489,8 @@ export class RoomView {
 
   /** Goes on with what waited for an answer of the server. */
   wake(): void {
+    this.#heads = this.#heads.then(() => this.#unjudged && this.#takeHead(this.#unjudged)).catch(() => {});
+    this.#prove();
     this.#finish();
   }
 
@@ -660,8 +664,11 @@ export class RoomView {
   async #takeHead(checkpoint: Checkpoint): Promise<void> {
     const { size, root, time } = checkpoint;
     const known = this.#newest;
+    this.#unjudged = undefined;
     if (this.#lie || (known?.size === size && known.root === root && known.time === time)) return;
+    this.#unjudged = checkpoint;
     const problem = await this.#signerProblem(checkpoint);
+    this.#unjudged = undefined;
     const newest = this.#newest;
     if (problem !== undefined) {
       const reason = `The server's head of ${size} lines is not one of this log's server: ${problem}`;
@@ -704,7 +711,8 @@ export class RoomView {
       this.#unproved.shift();
       if (head.size < tree.base) {
         const size = tree.size;
-        this.#heads = this.#heads.then(() => this.#proveBefore(head, size, tree)).catch(() => {});
+        const proving = this.#heads.then(() => this.#proveBefore(head, size, tree));
+        this.#heads = proving.catch(() => void this.#unproved.unshift(head));
         continue;
       }
       if (tree.rootAt(head.size) !== head.root) {
@@ -763,8 +771,9 @@ export class RoomView {
     emit({ event: "state", room, topic: this.#state.topic, members: this.#state.members });
   }
 
-  /** To be called every few seconds: marks what has waited too long for a checkpoint, or for a redaction. */
+  /** To be called every few seconds: asks again, and marks what waits too long for a checkpoint, or for a redaction. */
   tick(): void {
+    this.wake();
     if (this.#lie) return;
     const { emit, room, now } = this.#options;
     const late = now() - COVER_WITHIN;

@@ -1,5 +1,5 @@
 import { assert } from "./assert.ts";
-import { Failure } from "../lib/errors.ts";
+import { Failure, ProtocolError } from "../lib/errors.ts";
 import { ONE_BY_ONE } from "../lib/line_signature.ts";
 import { PRESENCE_MEMBERS } from "../lib/room_message.ts";
 import { RoomRecords, type StoredRoomRecord } from "../lib/room_records.ts";
@@ -21,6 +21,24 @@ async function pair(policy: { history: "all" | "since_join"; inviteOnly: boolean
 }
 
 const text = (words: string) => ({ kind: "text", text: words } as const);
+
+/** The server refuses the next request of that type that fits, once; how often it was asked that. */
+function refuseNext(
+  { session }: BenchClient,
+  type: string,
+  code: ConstructorParameters<typeof ProtocolError>[0] = "server-error",
+  fits: (frame: Readonly<Record<string, unknown>>) => boolean = () => true,
+): () => number {
+  assert.ok(session);
+  const request = session.request.bind(session);
+  let asked = 0;
+  session.request = (frame) => {
+    const isMeant = frame.type === type && fits(frame);
+    if (isMeant && asked++ === 0) session.refuse(new ProtocolError(code, "not now"), frame.id as number);
+    else request(frame);
+  };
+  return () => asked;
+}
 
 Deno.test("what is said in a room is shown to everybody in one order, checked, and covered by a signed head", async () => {
   const { bench, ada, bob } = await pair();
@@ -735,4 +753,31 @@ Deno.test("a list of keys that says to go on where it began is not asked for aga
   await bench.settle();
   assert.ok(answers < 5, `asked ${answers} times`);
   assert.equal(bob.lines("#ops").length, 2);
+});
+
+Deno.test("what the server can't answer for a moment is asked again, and convicts nobody", async () => {
+  for (const asked of ["author's certificate", "server's certificate", "inclusion", "consistency"] as const) {
+    const bench = await RoomBench.create();
+    const ada = await bench.client("ada");
+    const isShort = asked === "inclusion" || asked === "consistency";
+    await ada.rooms.create("#ops", { history: isShort ? "since_join" : "all", inviteOnly: false });
+    await ada.rooms.post("#ops", text("one"));
+    await bench.settle();
+    let between: Promise<unknown> | undefined; // a line after the head of joining, and before the first that is shown
+    const tamper: Tamper = async (frame) => {
+      if (frame.type === "joined") await (between ??= ada.rooms.post("#ops", text("two")));
+      return frame.type === "checkpoint" && asked === "server's certificate" ? [] : [frame]; // no other is to be judged
+    };
+    const bob = await bench.client("bob", { tamper });
+    const times = refuseNext(bob, isShort ? asked : "certificate", "server-error", ({ fingerprint }) => {
+      return isShort || (fingerprint === ada.fingerprint) === (asked === "author's certificate");
+    });
+    await bob.rooms.join("#ops").catch(() => bob.rooms.join("#ops"));
+    await bench.settle();
+    bob.rooms.tick();
+    await bench.settle();
+    assert.deepEqual(bob.lies, [], asked);
+    assert.deepEqual(bob.lines("#ops").map(({ bad }) => bad), isShort ? [null] : [null, null, null, null], asked);
+    assert.deepEqual([bob.rooms.view("#ops")?.covered, times()], [asked === "server's certificate" ? 2 : 4, 2], asked);
+  }
 });
