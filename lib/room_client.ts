@@ -182,11 +182,10 @@ export class RoomClient {
     try {
       const member = await this.#member(room);
       await member.enter(false);
-      if (link === this.#link && !member.isIn) this.#want(room, false);
     } catch (error) {
       if (!(error instanceof RequestRefused)) throw error;
       if (this.#ready.get(room)?.view?.lie) return; // it stays among the rooms: the lie is told until it is forgotten
-      if (link !== this.#link || !this.#link) return; // it comes back with the next session
+      if (link !== this.#link || !this.#wanted.has(room)) return; // it comes back with the next session, or is left
       if (error.errorType === "server-error") {
         return void this.#options.later(RETRY_AFTER, () => void this.#comeBack(room));
       }
@@ -370,25 +369,24 @@ export class RoomClient {
   async create(room: string, policy: RoomPolicy): Promise<void> {
     const member = await this.#member(room);
     if (member.isIn) throw new RequestRefused("forbidden", "You are in that room already.");
-    this.#want(room, true);
     await this.#entering(room, member, policy);
   }
 
   /** Comes into a room, or begins a direct conversation. */
   async join(room: string): Promise<void> {
-    const member = await this.#member(room);
-    this.#want(room, true);
-    await this.#entering(room, member);
+    await this.#entering(room, await this.#member(room));
   }
 
   async #entering(room: string, member: RoomMember, policy?: RoomPolicy): Promise<void> {
+    const isNew = !this.#wanted.has(room);
+    this.#want(room, true);
     try {
       await member.enter(true, policy);
       this.#isHere();
     } catch (error) {
-      // A join line that is on its way is gone on with when there is a connection again.
-      const isKept = member.isIn || member.view?.lie !== undefined;
-      if (this.#link || member.unsentCount === 0) this.#want(room, isKept);
+      // Into a room that was wanted before this client comes back; a join line that is on its way is gone on with.
+      const isKept = member.isIn || member.view?.lie !== undefined || (!this.#link && member.unsentCount > 0);
+      if (isNew) this.#want(room, isKept);
       throw error;
     }
   }

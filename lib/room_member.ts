@@ -150,6 +150,9 @@ export class RoomMember {
   #isLate = false;
   /** Counts the times that this client came in: what belongs to an earlier one is over. */
   #visit = 0;
+  /** The coming in that is under way, and whether somebody wants it. */
+  #entering: Promise<void> | undefined;
+  #isAsked = false;
   #isLoaded = false;
   #isIn = false;
   #isGone = false;
@@ -225,8 +228,27 @@ export class RoomMember {
     }
   }
 
-  /** Comes in: resolves when all lines up to now are here. `isAsked`: somebody wants to; else a join line must stand. */
+  /**
+   * Comes in: resolves when all lines up to now are here. `isAsked`: somebody wants to; else a join line must stand.
+   * Whoever asks while it is under way waits for the same.
+   */
   async enter(isAsked: boolean, policy?: RoomPolicy): Promise<void> {
+    if (policy) await this.#entering?.catch(() => {});
+    if (this.#isLive && !isAsked) return; // a try that was put off, after another has come in
+    this.#isAsked ||= isAsked;
+    const entering = this.#entering ??= this.#comeIn(policy);
+    await entering.finally(() => {
+      if (this.#entering === entering) this.#endEntering();
+    });
+  }
+
+  #endEntering(): void {
+    this.#entering = undefined;
+    this.#isAsked = false;
+  }
+
+  async #comeIn(policy: RoomPolicy | undefined): Promise<void> {
+    const visit = ++this.#visit;
     await this.load();
     const { room, request, emit } = this.#options;
     if (this.#view?.lie) throw this.#caught();
@@ -235,10 +257,8 @@ export class RoomMember {
       const way = `/join ${room}; where its log was closed, /forget ${room} comes first.`;
       throw new RequestRefused("forbidden", `This client has a log of ${room} already: ${way}`);
     }
-    const visit = ++this.#visit;
     this.#isLive = false;
     this.#halt = undefined;
-    this.#standing.reject(new RequestRefused("timeout", "It was begun again."));
     this.#standing = Promise.withResolvers();
     this.#standing.promise.catch(() => {});
     const checkpoint = this.#view?.checkpoint;
@@ -251,7 +271,7 @@ export class RoomMember {
       throw this.#isGone ? this.#gone() : error;
     });
     const view = this.#view;
-    if (joined.type !== "joined" || !view || visit !== this.#visit) return;
+    if (joined.type !== "joined" || !view || visit !== this.#visit) throw connectionGone();
     await view.settled();
     if (view.lie) throw this.#caught();
     const { origin, mode, history, topic, count } = joined;
@@ -260,13 +280,13 @@ export class RoomMember {
       const waits = this.#queue.some(({ statement }) => statement.kind === "join");
       // A certificate that was never here is a new one of a member; one that was has been put out.
       const isNew = view.own === undefined && view.state.isMember(this.#options.username());
-      if (!isAsked && !waits && !isNew) return this.#goOut("You are not in this room any more.");
+      if (!this.#isAsked && !waits && !isNew) return this.#goOut("You are not in this room any more.");
       await this.#do(() => this.#sendJoin(joined, waits));
       await this.#standing.promise;
     }
     this.#isIn = true;
     await this.#catchUp(count, visit);
-    if (visit !== this.#visit) return;
+    if (visit !== this.#visit) throw connectionGone();
     if (view.lie) throw this.#caught();
     view.caughtUp();
     this.#isLive = true;
@@ -338,7 +358,8 @@ export class RoomMember {
     this.#visit += 1;
     this.#isLive = false;
     this.#isGone = false; // another server may answer next
-    this.#standing.reject(new RequestRefused("timeout", "The connection is gone."));
+    this.#endEntering();
+    this.#standing.reject(connectionGone());
     for (const item of this.#queue) item.isInFlight = false;
   }
 
@@ -358,6 +379,7 @@ export class RoomMember {
     const { emit, room } = this.#options;
     this.#isIn = false;
     this.#isLive = false;
+    this.#endEntering(); // who wants to be in again begins anew
     emit({ event: "left", room, reason });
     for (const item of this.#queue.filter(({ index }) => index === undefined)) this.#drop(item, "not-member", reason);
   }
@@ -660,6 +682,10 @@ export class RoomMember {
     await this.#work;
     await this.#writing;
   }
+}
+
+function connectionGone(): RequestRefused {
+  return new RequestRefused("timeout", "The connection is gone.");
 }
 
 function parseKey(value: Json | undefined): { epoch: number; key: Bytes } | undefined {

@@ -393,6 +393,48 @@ Deno.test("a join that is cut off is gone on with", async () => {
   }
 });
 
+Deno.test("who joins a room while the client comes back to it is in it, put out meanwhile or not", async () => {
+  for (const isOut of [false, true]) {
+    for (const turns of [0, 4, 8, 16, 32]) {
+      const { bench, ada, bob } = await pair();
+      await bob.cut(bench);
+      bench.clients.splice(bench.clients.indexOf(bob), 1);
+      if (isOut) await ada.rooms.post("#ops", { kind: "kick", username: "bob" });
+      await bench.settle();
+      const again = await BenchClient.create(bench, "bob", { store: bob.store });
+      await again.rooms.restore();
+      const connecting = again.connect(bench);
+      while (!again.rooms.isOnline) await Promise.resolve();
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+      await Promise.all([again.rooms.join("#ops"), connecting]);
+      await bench.settle();
+      const what = `${isOut ? "out, " : ""}after ${turns} turns`;
+      assert.deepEqual([again.rooms.rooms, bob.store.joined], [["#ops"], ["#ops"]], what);
+      await again.rooms.post("#ops", text("here I am"));
+      await bench.settle();
+      assert.deepEqual(ada.texts("#ops"), ["here I am"], what);
+      assert.deepEqual(again.lies, []);
+    }
+  }
+});
+
+Deno.test("a room that the server can't open for a moment is come back into, whoever asks for it meanwhile", async () => {
+  const { bench, bob } = await pair();
+  await bob.cut(bench);
+  bench.clients.splice(bench.clients.indexOf(bob), 1);
+  const again = await BenchClient.create(bench, "bob", { store: bob.store });
+  await again.rooms.restore();
+  await assert.rejects(again.rooms.join("#ops"), /no connection/);
+  const connecting = again.connect(bench);
+  while (!again.rooms.isOnline) await Promise.resolve();
+  refuseNext(again, "join");
+  await assert.rejects(again.rooms.join("#ops"), /not now/);
+  await connecting;
+  await bench.settle();
+  assert.deepEqual([again.rooms.rooms, bob.store.joined], [["#ops"], ["#ops"]]);
+  assert.deepEqual([again.of("left").length, again.of("caught_up").length], [0, 1]);
+});
+
 Deno.test("a text that no line can hold is refused at once, online or not, and holds nothing up", async () => {
   const { bench, ada, bob } = await pair();
   await assert.rejects(ada.rooms.post("#ops", text("x".repeat(16_000))), /more than 16000 octets/);

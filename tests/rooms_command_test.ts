@@ -79,8 +79,9 @@ Deno.test("rooms goes on with the last session's token: in the same rooms, and w
   );
   assert.equal(first.status, 0, first.stderr);
   await Deno.remove(`${world.path}/password`);
-  const second = await world.run("ada", "two\n/history\n", "--plain");
+  const second = await world.run("ada", "/join #ops\ntwo\n/history\n", "--plain");
   assert.equal(second.status, 0, second.stderr);
+  assert.equal(await Deno.readTextFile(`${world.path}/ada/kept/rooms/localhost/rooms`), '["#ops"]');
   assert.match(second.stdout, /^\[#ops 1\] \d\d:\d\d ada: one$/m);
   assert.match(second.stdout, /^\[#ops 2\] \d\d:\d\d ada: two$/m);
 });
