@@ -28,6 +28,8 @@ import { parseCertificates } from "./x509.ts";
 
 /** How long it takes until a room is come into again that the server could not open, in milliseconds. */
 const RETRY_AFTER = 2_000;
+/** Refusals of coming in, or of the join line, after which it is tried again. */
+const NOT_NOW: ReadonlySet<string> = new Set(["server-error", "stale", "old-epoch", "replay"]);
 
 /** A session with rooms, as far as this needs one. */
 export interface RoomLink {
@@ -186,12 +188,14 @@ export class RoomClient {
       if (!(error instanceof RequestRefused)) throw error;
       if (this.#ready.get(room)?.view?.lie) return; // it stays among the rooms: the lie is told until it is forgotten
       if (link !== this.#link || !this.#wanted.has(room)) return; // it comes back with the next session, or is left
-      if (error.errorType === "server-error") {
-        return void this.#options.later(RETRY_AFTER, () => void this.#comeBack(room));
-      }
+      if (NOT_NOW.has(error.errorType)) return this.#comeBackLater(room);
       this.#options.emit({ event: "left", room, reason: error.message });
       this.#want(room, false);
     }
+  }
+
+  #comeBackLater(room: string): void {
+    this.#options.later(RETRY_AFTER, () => void this.#comeBack(room));
   }
 
   /** The session is over. */
@@ -385,8 +389,9 @@ export class RoomClient {
       this.#isHere();
     } catch (error) {
       // Into a room that was wanted before this client comes back; a join line that is on its way is gone on with.
-      const isKept = member.isIn || member.view?.lie !== undefined || (!this.#link && member.unsentCount > 0);
+      const isKept = member.isIn || member.isJoining || member.view?.lie !== undefined;
       if (isNew) this.#want(room, isKept);
+      if (error instanceof RequestRefused && NOT_NOW.has(error.errorType)) this.#comeBackLater(room);
       throw error;
     }
   }

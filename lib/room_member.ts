@@ -155,6 +155,8 @@ export class RoomMember {
   #isAsked = false;
   #isLoaded = false;
   #isIn = false;
+  /** Whether somebody was told into what the join line that waits leads. */
+  #isTold = false;
   #isGone = false;
   /** Everything up to now is here, and lines may go. */
   #isLive = false;
@@ -183,6 +185,11 @@ export class RoomMember {
   /** Whether this client's join line stands. */
   get isIn(): boolean {
     return this.#isIn;
+  }
+
+  /** Whether a join line of this client's waits, or is on its way. */
+  get isJoining(): boolean {
+    return this.#queue.some(({ statement }) => statement.kind === "join");
   }
 
   /** How many lines are not known to be accepted. */
@@ -275,9 +282,10 @@ export class RoomMember {
     await view.settled();
     if (view.lie) throw this.#caught();
     const { origin, mode, history, topic, count } = joined;
-    emit({ event: "joined", room, origin, mode, history, topic, count });
+    const waits = this.isJoining;
+    if (!waits || !this.#isTold) emit({ event: "joined", room, origin, mode, history, topic, count });
+    this.#isTold = true;
     if (!joined.standing) {
-      const waits = this.#queue.some(({ statement }) => statement.kind === "join");
       // A certificate that was never here is a new one of a member; one that was has been put out.
       const isNew = view.own === undefined && view.state.isMember(this.#options.username());
       if (!this.#isAsked && !waits && !isNew) return this.#goOut("You are not in this room any more.");
@@ -578,6 +586,7 @@ export class RoomMember {
     const item = this.#queue.find((one) => one.key === key);
     if (!item || item.index !== undefined) return;
     item.isInFlight = false;
+    if (item.statement.kind === "join") this.#standing.reject(new RequestRefused(errorType, reason));
     if (FINAL.has(errorType)) {
       this.#drop(item, errorType, reason);
       this.#halt = this.#halt === "catch up" || this.#halt === "wait" ? this.#halt : "renumber";
@@ -602,7 +611,6 @@ export class RoomMember {
     this.#queue = this.#queue.filter((other) => other !== item);
     this.#write(record.removeUnsent(item.key));
     emit({ event: "dropped", room, key: item.key, error_type: errorType, reason });
-    if (item.statement.kind === "join") this.#standing.reject(new RequestRefused(errorType, reason));
   }
 
   /** Once nothing is in flight: numbers and signs anew what can't be accepted as it is, and sends. */

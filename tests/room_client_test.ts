@@ -435,6 +435,32 @@ Deno.test("a room that the server can't open for a moment is come back into, who
   assert.deepEqual([again.of("left").length, again.of("caught_up").length], [0, 1]);
 });
 
+Deno.test("a join line that is refused for now is told so, and stands a little later, ahead of what was said since", async () => {
+  for (const code of ["server-error", "stale", "old-epoch"] as const) {
+    const { bench, ada, bob } = await pair();
+    const carol = await bench.client("carol");
+    refuseNext(carol, "post", code);
+    await assert.rejects(carol.rooms.join("#ops"), /not now/);
+    await bob.cut(bench);
+    bench.clients.splice(bench.clients.indexOf(bob), 1);
+    const renewed = await BenchClient.create(bench, "bob", { store: bob.store, device: "renewed" }); // joins by itself
+    await renewed.rooms.restore();
+    const connecting = renewed.connect(bench);
+    while (!renewed.rooms.isOnline) await Promise.resolve();
+    refuseNext(renewed, "post", code);
+    for (const client of [carol, renewed]) await client.rooms.post("#ops", text("here I am"));
+    await connecting;
+    await bench.settle();
+    for (const client of [carol, renewed]) {
+      assert.deepEqual(client.rooms.rooms, ["#ops"], code);
+      const theirs = ada.lines("#ops").filter(({ from }) => from === client.fingerprint).map(({ kind }) => kind);
+      assert.deepEqual(theirs, ["join", "text"], code);
+      const told = (["joined", "caught_up", "left"] as const).map((type) => client.of(type).length);
+      assert.deepEqual(told, [1, 1, 0], code);
+    }
+  }
+});
+
 Deno.test("a text that no line can hold is refused at once, online or not, and holds nothing up", async () => {
   const { bench, ada, bob } = await pair();
   await assert.rejects(ada.rooms.post("#ops", text("x".repeat(16_000))), /more than 16000 octets/);
