@@ -127,7 +127,7 @@ interface Queued {
   readonly statement: Statement;
   readonly ts: number;
   post: PostFields | undefined;
-  /** The transcript's line, once signed. */
+  /** The transcript's line, once signed; without a post it is to be signed anew, but may stand in the log as it was. */
   line: string | undefined;
   /** Whether the disk has it as it is, and when it will. */
   isStored: boolean;
@@ -223,7 +223,7 @@ export class RoomMember {
         isInFlight: false,
         index: undefined,
       },
-      line: post && this.#lineOf(post),
+      line: post && lineOf(post, by ?? this.#options.own),
     }));
     if (!pinned || !kept) return;
     const view = this.#makeView(pinned.origin, pinned.history);
@@ -432,7 +432,8 @@ export class RoomMember {
   take(posted: PostedFields): void {
     const view = this.#view;
     if (!view) return;
-    if (posted.from === this.#options.own) this.#notice(posted);
+    const isOwn = posted.from === this.#options.own;
+    if (isOwn || this.#queue.some(({ line, post }) => line && !post)) this.#notice(posted, isOwn);
     if (view.base === undefined) this.#first = Math.min(this.#first, posted.index);
     view.take(posted);
     if (this.#isLive && (view.hasGap || view.lacksKey)) this.#fillGap();
@@ -495,7 +496,7 @@ export class RoomMember {
     let due = joined.nextSeqno;
     for (const item of this.#queue) {
       if (isOld(item)) continue;
-      if (item.post?.seqno !== due) item.post = undefined;
+      if (item.post && item.post.seqno !== due) item.post = item.line = undefined;
       due += 1;
     }
     this.#nextSeqno = joined.nextSeqno;
@@ -564,15 +565,15 @@ export class RoomMember {
     return done;
   }
 
-  /** A line of this client's own stands in the log. */
-  #notice(posted: PostedFields): void {
-    const { ct: body, sig: signature, from: signer, seqno, ts } = posted;
-    const line = encodeLine({ seqno, ts, body, signature, signer });
+  /** A line stands in the log that is this client's own, or was under the certificate that it had before. */
+  #notice(posted: PostedFields, isOwn: boolean): void {
+    const line = lineOf(posted, posted.from);
     const item = this.#queue.find((one) => one.line === line);
     if (item) {
       item.index = posted.index;
       item.isInFlight = false;
     }
+    if (!isOwn) return;
     this.#refusals = 0;
     this.#waitsFor = "";
     this.#standing.resolve();
@@ -594,10 +595,10 @@ export class RoomMember {
       // Behind a line that was refused it is only out of turn; else something else has its place.
       this.#halt ??= "catch up";
     } else if (errorType === "old-epoch") {
-      item.post = undefined;
+      item.post = item.line = undefined;
       this.#halt = "catch up";
     } else {
-      if (errorType === "stale") item.post = undefined;
+      if (errorType === "stale") item.post = item.line = undefined;
       const waitsFor = `${this.#queue.length} ${reason}`;
       if (waitsFor !== this.#waitsFor) emit({ event: "waiting", room, count: this.#queue.length, reason });
       this.#waitsFor = waitsFor;
@@ -649,10 +650,6 @@ export class RoomMember {
     this.#flush();
   }
 
-  #lineOf({ seqno, ts, ct: body, sig: signature }: PostFields): string {
-    return encodeLine({ seqno, ts, body, signature, signer: this.#options.own });
-  }
-
   // Keeping.
 
   #keep(kept: Kept): void {
@@ -690,6 +687,11 @@ export class RoomMember {
     await this.#work;
     await this.#writing;
   }
+}
+
+/** The transcript's line. */
+function lineOf({ seqno, ts, ct: body, sig: signature }: Omit<PostFields, "body">, signer: string): string {
+  return encodeLine({ seqno, ts, body, signature, signer });
 }
 
 function connectionGone(): RequestRefused {

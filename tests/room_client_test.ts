@@ -501,6 +501,30 @@ Deno.test("where newcomers don't see what was before, a new certificate of a mem
   assert.deepEqual([...ada.lies, ...renewed.lies], []);
 });
 
+Deno.test("what the old certificate had brought in is not said again under a new one, where nobody heard of it either", async () => {
+  for (const isWritten of [false, true]) {
+    const { bench, ada, bob } = await pair();
+    const record = await bob.store.room("#ops");
+    const { removeUnsent } = record;
+    if (isWritten) record.removeUnsent = () => Promise.resolve(); // killed before it could be noted
+    else if (bob.session) bob.session.framesLeft = 1; // the post arrives, and no answer does
+    await bob.rooms.post("#ops", text("pay 100"));
+    await bench.settle();
+    await bob.cut(bench);
+    await bob.rooms.post("#ops", text("to carol"));
+    record.removeUnsent = removeUnsent;
+    bench.clients.splice(bench.clients.indexOf(bob), 1);
+    assert.equal(record.unsent.length, 2);
+    const renewed = await bench.client("bob", { store: bob.store, device: "renewed" });
+    await bench.settle();
+    await renewed.rooms.post("#ops", text("as I said"));
+    await bench.settle();
+    assert.deepEqual(ada.texts("#ops"), ["pay 100", "to carol", "as I said"]);
+    assert.deepEqual([renewed.rooms.unsentCount, record.unsent.length], [0, 0]);
+    assert.deepEqual([...ada.lies, ...renewed.lies], []);
+  }
+});
+
 /** Who is here, as a client was told it: by what it asked once, and by what came since. */
 function present(client: BenchClient, room = "#ops"): Record<string, string> {
   const asked = client.events.findLastIndex((event) => event.event === "present" && event.room === room);
