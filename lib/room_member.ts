@@ -510,12 +510,12 @@ export class RoomMember {
   }
 
   async #sign(item: Queued, seqno: number): Promise<void> {
-    const { room, random, key, own, record } = this.#options;
+    const { room, random, key, own, record, now } = this.#options;
     const [view, current, pinned] = [this.#view, this.#view?.epoch, record.pinned?.origin];
     if (!view || !current || pinned === undefined) throw new Error("a line is signed in a room that was joined");
     const envelope = encodeEnvelope({ room, seen: view.seen, statement: item.statement, salt: random(SALT_SIZE) });
     const body = encrypt(current.key, random(BLOCK_SIZE), envelope);
-    const ts = Math.max(item.ts, this.#lastTs());
+    const ts = Math.max(Math.min(item.ts, now()), this.#lastTs()); // a clock that was ahead may be right by now
     const signed = await signRoomLine({ log: logHash(pinned), envelope, body }, { key, fingerprint: own, seqno, ts });
     item.post = { room, epoch: current.epoch, seqno, ts, ct: signed.body, sig: signed.signature, body };
     item.line = encodeLine(signed);
@@ -598,7 +598,9 @@ export class RoomMember {
       item.post = item.line = undefined;
       this.#halt = "catch up";
     } else {
-      if (errorType === "stale") item.post = item.line = undefined;
+      if (errorType === "stale") { // none behind it is earlier, or was accepted
+        for (const late of this.#queue.slice(this.#queue.indexOf(item))) late.post = late.line = undefined;
+      }
       const waitsFor = `${this.#queue.length} ${reason}`;
       if (waitsFor !== this.#waitsFor) emit({ event: "waiting", room, count: this.#queue.length, reason });
       this.#waitsFor = waitsFor;

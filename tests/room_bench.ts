@@ -108,6 +108,8 @@ export class BenchClient {
   readonly username: string;
   readonly fingerprint: string;
   readonly pem: string;
+  /** How far its clock is ahead of the server's, in milliseconds. */
+  ahead = 0;
   readonly #verifying: VerifyingKey;
   #session: BenchSession | undefined;
 
@@ -140,7 +142,7 @@ export class BenchClient {
         trust: () => Promise.resolve(trust),
         store: records,
         emit: (event) => client.events.push(event),
-        now: bench.clock.now,
+        now: () => bench.clock.now() + client.ahead,
         random: countingRandom(),
         later: (_, run) => client.later.push(run),
         ...(signatures ? { signatures } : {}),

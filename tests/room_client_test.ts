@@ -133,6 +133,26 @@ Deno.test("where the server's store fails lines stay unsent, and go when it is b
   assert.equal(ada.rooms.unsentCount, 0);
 });
 
+Deno.test("lines that were written while the clock was ahead go as soon as it is right", async () => {
+  for (const isOnline of [false, true]) {
+    const { bench, ada, bob } = await pair();
+    if (!isOnline) await bob.cut(bench);
+    bob.ahead = 3_600_000;
+    for (const words of ["one", "two", "three"]) await bob.rooms.post("#ops", text(words));
+    for (let i = 0; isOnline && i < 3; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      await bob.arrived();
+    }
+    assert.deepEqual([ada.texts("#ops"), bob.of("waiting").length], [[], isOnline ? 1 : 0]);
+    bob.ahead = 0;
+    if (!isOnline) await bob.connect(bench);
+    await bench.settle();
+    assert.deepEqual(ada.texts("#ops"), ["one", "two", "three"]);
+    assert.equal(bob.rooms.unsentCount, 0);
+    assert.deepEqual([...ada.lies, ...bob.lies], []);
+  }
+});
+
 Deno.test("a line that the room refuses is dropped with a sentence, and those after it are signed anew", async () => {
   const { bench, ada, bob } = await pair();
   const posts = [text("one"), { kind: "kick", username: "ada" } as const, text("two"), text("three")];
