@@ -181,16 +181,15 @@ export class RoomClient {
   async #comeBack(room: string): Promise<void> {
     const link = this.#link;
     if (!link || !this.#wanted.has(room)) return;
+    const member = await this.#member(room);
     try {
-      const member = await this.#member(room);
       await member.enter(false);
     } catch (error) {
       if (!(error instanceof RequestRefused)) throw error;
-      if (this.#ready.get(room)?.view?.lie) return; // it stays among the rooms: the lie is told until it is forgotten
+      if (member.view?.lie) return; // it stays among the rooms: the lie is told until it is forgotten
       if (link !== this.#link || !this.#wanted.has(room)) return; // it comes back with the next session, or is left
       if (NOT_NOW.has(error.errorType)) return this.#comeBackLater(room);
-      this.#options.emit({ event: "left", room, reason: error.message });
-      this.#want(room, false);
+      member.goOut(error.message);
     }
   }
 

@@ -119,7 +119,7 @@ export type RoomEvent =
     readonly text: string | null;
   }
   | { readonly event: "accepted"; readonly room: string; readonly key: number; readonly index: number }
-  /** It will not be sent again. */
+  /** It will not be sent again; `timeout`: no answer came, and it may stand in the log. */
   | {
     readonly event: "dropped";
     readonly room: string;

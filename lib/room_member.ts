@@ -288,7 +288,9 @@ export class RoomMember {
     if (!joined.standing) {
       // A certificate that was never here is a new one of a member; one that was has been put out.
       const isNew = view.own === undefined && view.state.isMember(this.#options.username());
-      if (!this.#isAsked && !waits && !isNew) return this.#goOut("You are not in this room any more.");
+      if (!this.#isAsked && !waits && !isNew) {
+        return this.goOut("You are not in this room any more.", joined.nextSeqno);
+      }
       await this.#do(() => this.#sendJoin(joined, waits));
       await this.#standing.promise;
     }
@@ -379,17 +381,25 @@ export class RoomMember {
 
   /** Does nothing more in this room; what is unsent is dropped. */
   abandon(reason: string): void {
-    this.#goOut(reason);
+    this.goOut(reason, 0);
     this.offline();
   }
 
-  #goOut(reason: string): void {
+  /**
+   * Is out of the room; what is unsent is dropped. Those of its lines that have a seqno below `taken` may stand in the log,
+   * which nobody who is out is told.
+   */
+  goOut(reason: string, taken = Infinity): void {
     const { emit, room } = this.#options;
     this.#isIn = false;
     this.#isLive = false;
     this.#endEntering(); // who wants to be in again begins anew
     emit({ event: "left", room, reason });
-    for (const item of this.#queue.filter(({ index }) => index === undefined)) this.#drop(item, "not-member", reason);
+    for (const item of this.#queue.filter(({ index }) => index === undefined)) {
+      const mayStand = item.line !== undefined && (item.post?.seqno ?? -1) < taken;
+      if (mayStand) this.#drop(item, "timeout", "No answer came before you were out of the room.");
+      else this.#drop(item, "not-member", reason);
+    }
   }
 
   // Catching up.
@@ -438,7 +448,7 @@ export class RoomMember {
     view.take(posted);
     if (this.#isLive && (view.hasGap || view.lacksKey)) this.#fillGap();
     if (this.#isLive && this.#isIn && !view.lie && !view.state.hasJoined(this.#options.own)) {
-      this.#goOut("You are not in this room any more.");
+      this.goOut("You are not in this room any more.", 0);
     }
   }
 

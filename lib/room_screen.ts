@@ -24,6 +24,7 @@ import {
   authorOf,
   dayOf,
   explain,
+  fateOf,
   hourOf,
   lookalikes,
   lookalikeWarning,
@@ -186,7 +187,7 @@ export class RoomScreen {
         const room = this.#room(event.room);
         const text = room.entries.find(({ key }) => key === event.key)?.text ?? "";
         this.#drop(room, ({ key }) => key === event.key);
-        this.#note(room, [`Not sent: ${text.split("\n")[0]} (${event.reason})`], true);
+        this.#note(room, [`${fateOf(event)}: ${text.split("\n")[0]} (${event.reason})`], true);
         return false;
       }
       case "away":

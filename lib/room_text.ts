@@ -269,6 +269,11 @@ export type Remark = Exclude<
   }
 >;
 
+/** What has become of a line that is dropped. */
+export function fateOf(event: RoomEvent & { event: "dropped" }): string {
+  return event.error_type === "timeout" ? "Perhaps on record" : "Not sent";
+}
+
 /** An event as sentences, for the account `own`. */
 export function explain(event: Remark, own: string): string[] {
   switch (event.event) {
@@ -301,7 +306,7 @@ export function explain(event: Remark, own: string): string[] {
         ...(event.lie === "other log" ? [otherLog(event.room)] : []),
       ];
     case "dropped":
-      return [`Not sent: ${event.reason}`];
+      return [`${fateOf(event)}: ${event.reason}`];
     case "waiting":
       return [`${plural(event.count, "line")} not sent yet: ${event.reason}`];
     case "invited":

@@ -184,6 +184,29 @@ Deno.test("who is muted is told so, and who is put out is out, with what was uns
   assert.equal(bob.lines("#ops").at(-1)?.kind, "join");
 });
 
+Deno.test("who is put out while away is told what was not sent, and what may stand in the log", async () => {
+  for (const kind of ["kick", "ban"] as const) {
+    const { bench, ada, bob } = await pair();
+    if (bob.session) bob.session.framesLeft = 1; // the post arrives, and its answer does not
+    await bob.rooms.post("#ops", text("on record"));
+    await bench.settle();
+    await bob.cut(bench);
+    await bob.rooms.post("#ops", text("not yet"));
+    await ada.rooms.post("#ops", { kind, username: "bob" });
+    await bench.settle();
+    await bob.connect(bench);
+    await bench.settle();
+    assert.deepEqual(bob.of("dropped").map(({ error_type }) => error_type), ["timeout", "not-member"], kind);
+    assert.deepEqual([bob.of("left").length, bob.rooms.rooms, bob.rooms.unsentCount], [1, [], 0], kind);
+    assert.deepEqual((await bob.store.room("#ops")).unsent, [], kind);
+    if (kind === "ban") await ada.rooms.post("#ops", { kind, username: "bob", until: 0 });
+    await bench.settle();
+    await bob.rooms.join("#ops");
+    await bench.settle();
+    assert.deepEqual([ada.texts("#ops"), bob.texts("#ops")], [["on record"], ["on record"]], kind);
+  }
+});
+
 Deno.test("lines under a key that is no longer used are signed anew under the new one", async () => {
   const { bench, ada, bob } = await pair();
   const carol = await bench.client("carol");

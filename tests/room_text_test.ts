@@ -64,6 +64,17 @@ Deno.test("a new certificate of one's own account is told as such, with what to 
   assert.match(read({ ...device, username: "bob", vouched: true, mine: false }).join(), /bob .* vouched for\.$/);
 });
 
+Deno.test("of a line that is dropped plain text says whether it may stand in the log", () => {
+  const dropped = { event: "dropped", room: "#ops", key: 7 } as const;
+  assert.deepEqual(
+    read(
+      { ...dropped, error_type: "muted", reason: "You are muted." },
+      { ...dropped, error_type: "timeout", reason: "No answer came." },
+    ),
+    ["[#ops] Not sent: You are muted.", "[#ops] Perhaps on record: No answer came."],
+  );
+});
+
 Deno.test("a line by a certificate that nobody vouched for says so, and whois says of each how it is known", () => {
   const line: LineEvent = {
     ...{ event: "line", room: "#ops", index: 4, from: PHONE, username: "bob", seqno: 1, ts: 1_700_000_000_000 },
