@@ -424,7 +424,7 @@ export class RoomClient {
   /** Writes a line; resolves with its key once it would survive. Throws `bad-envelope` for what nobody would take. */
   async post(room: string, statement: Statement): Promise<number> {
     const member = this.#ready.get(room);
-    if (!member?.view) throw notIn();
+    if (!member?.view || (member.isOut && !member.isGone)) throw notIn();
     const key = await member.post(statement);
     this.#isHere();
     return key;

@@ -7,8 +7,8 @@
  *
  * A line keeps its bytes until it is known to be accepted or refused for good: after a reconnect the same bytes are sent
  * again, and the server answers them as it did. It is signed anew only where it can't be accepted any more as it is: its
- * place was taken, a line before it was refused, its key is too old. Nothing more is sent while a refusal isn't sorted
- * out, so that lines can't overtake each other.
+ * place was taken, a line before it was refused, its key is too old, its time is ahead, its certificate was replaced.
+ * Nothing more is sent while a refusal isn't sorted out, so that lines can't overtake each other.
  *
  * Whether what the room shows is true is `room_view.ts`; requests, certificates and which rooms there are, is
  * `room_client.ts`.
@@ -155,6 +155,7 @@ export class RoomMember {
   #isAsked = false;
   #isLoaded = false;
   #isIn = false;
+  #isOut = false;
   /** Whether somebody was told into what the join line that waits leads. */
   #isTold = false;
   #isGone = false;
@@ -185,6 +186,11 @@ export class RoomMember {
   /** Whether this client's join line stands. */
   get isIn(): boolean {
     return this.#isIn;
+  }
+
+  /** Whether this client was put out, or has left, since it began. */
+  get isOut(): boolean {
+    return this.#isOut;
   }
 
   /** Whether a join line of this client's waits, or is on its way. */
@@ -285,6 +291,7 @@ export class RoomMember {
     const waits = this.isJoining;
     if (!waits || !this.#isTold) emit({ event: "joined", room, origin, mode, history, topic, count });
     this.#isTold = true;
+    this.#isOut = false;
     if (!joined.standing) {
       // A certificate that was never here is a new one of a member; one that was has been put out.
       const isNew = view.own === undefined && view.state.isMember(this.#options.username());
@@ -386,12 +393,13 @@ export class RoomMember {
   }
 
   /**
-   * Is out of the room; what is unsent is dropped. Those of its lines that have a seqno below `taken` may stand in the log,
-   * which nobody who is out is told.
+   * Is out of the room; what is unsent is dropped. Lines that have a seqno below `taken` may stand in the log: who is out
+   * is not told.
    */
   goOut(reason: string, taken = Infinity): void {
     const { emit, room } = this.#options;
     this.#isIn = false;
+    this.#isOut = true;
     this.#isLive = false;
     this.#endEntering(); // who wants to be in again begins anew
     emit({ event: "left", room, reason });

@@ -199,6 +199,7 @@ Deno.test("who is put out while away is told what was not sent, and what may sta
     assert.deepEqual(bob.of("dropped").map(({ error_type }) => error_type), ["timeout", "not-member"], kind);
     assert.deepEqual([bob.of("left").length, bob.rooms.rooms, bob.rooms.unsentCount], [1, [], 0], kind);
     assert.deepEqual((await bob.store.room("#ops")).unsent, [], kind);
+    await assert.rejects(bob.rooms.post("#ops", text("nobody hears it")), /You are not in this room; join it first/);
     if (kind === "ban") await ada.rooms.post("#ops", { kind, username: "bob", until: 0 });
     await bench.settle();
     await bob.rooms.join("#ops");
