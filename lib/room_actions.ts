@@ -14,6 +14,7 @@ import { encodeHex, encodeUtf8 } from "./bytes.ts";
 import type { Json } from "./json.ts";
 import { type AnswerEvent, type Openings, ROOM_HELP, type RoomCommand } from "./room_command.ts";
 import type { RoomEvent } from "./room_event.ts";
+import { partners, usernameKey } from "./names.ts";
 import { notIn } from "./room_client.ts";
 import { RequestRefused } from "./room_member.ts";
 import type { RoomSession } from "./room_session.ts";
@@ -87,6 +88,7 @@ export class RoomActions {
         return direct;
       }
       case "part":
+        this.#mustLeaveAnOwner(room);
         await session.part(room);
         return room === current ? session.joined.findLast((other) => other !== room) ?? null : undefined;
       case "say":
@@ -106,12 +108,31 @@ export class RoomActions {
       case "mute":
         return void await session.mute(room, asked.username, asked.until);
       case "role":
+        if (asked.role !== "owner" && this.#isSelf(asked.username)) this.#mustLeaveAnOwner(room);
         return void await session.role(room, asked.username, asked.role);
       case "redact":
         return void await session.redact(room, asked.index);
       default:
         return void await this.#answer(asked, room);
     }
+  }
+
+  #isSelf(username: string): boolean {
+    return usernameKey(username) === usernameKey(this.#session.username);
+  }
+
+  /** A room whose only owner goes can have no other, ever. */
+  #mustLeaveAnOwner(room: string): void {
+    const others = this.#session.state(room)?.members.filter(({ username }) => !this.#isSelf(username)) ?? [];
+    if (partners(room) || others.length === 0 || others.some(({ role }) => role === "owner")) return;
+    const isOwner = this.#session.state(room)?.members.some(({ username, role }) =>
+      role === "owner" && this.#isSelf(username)
+    );
+    if (!isOwner) return;
+    throw new RequestRefused(
+      "forbidden",
+      "You are the only owner here: make somebody else one first, with /role NAME owner.",
+    );
   }
 
   async #answer(asked: RoomCommand, room: string): Promise<void> {

@@ -164,6 +164,7 @@ export class RoomClient {
   /** Reads which rooms this client was in, and tells what is on the disk of them. */
   async restore(): Promise<void> {
     this.#username = await this.#options.store.account() ?? "";
+    if (this.#username !== "") this.#options.emit({ event: "account", username: this.#username });
     for (const room of await this.#options.store.rooms()) {
       this.#wanted.add(room);
       await (await this.#member(room)).load();

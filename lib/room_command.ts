@@ -230,6 +230,7 @@ function fieldsOf(name: string, rest: string, now: number): JsonObject | undefin
 
 function exportOf(words: readonly string[]): JsonObject | undefined {
   let fields: JsonObject = {};
+  if (words.filter((word) => ["--closed", "--open", "--only"].includes(word)).length > 1) return undefined;
   for (let at = 0; at < words.length; at++) {
     const flag = words[at];
     if (flag === "--closed") fields = { ...fields, open: "none" };

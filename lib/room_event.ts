@@ -67,6 +67,8 @@ export interface LineEvent {
 
 /** Everything that happens. */
 export type RoomEvent =
+  /** Whose rooms these are, before there is a session: what is on the disk is told first. */
+  | { readonly event: "account"; readonly username: string }
   | { readonly event: "online"; readonly username: string; readonly server_fingerprint: string }
   /** `retry_in`: milliseconds; null where nothing more is tried. */
   | { readonly event: "offline"; readonly reason: string; readonly retry_in: number | null }

@@ -164,6 +164,9 @@ export class RoomScreen {
     switch (event.event) {
       case "line":
         return this.#takeLine(event);
+      case "account":
+        this.#username = event.username;
+        return false;
       case "online":
         this.#username = event.username;
         this.#connection = "online";
@@ -201,7 +204,9 @@ export class RoomScreen {
     }
   }
 
-  #takeOther(event: Exclude<ShownEvent, { event: "line" | "online" | "sending" | "accepted" | "away" | "done" }>) {
+  #takeOther(
+    event: Exclude<ShownEvent, { event: "line" | "account" | "online" | "sending" | "accepted" | "away" | "done" }>,
+  ) {
     switch (event.event) {
       case "present":
         this.#room(event.room).present = new Map(

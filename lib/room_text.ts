@@ -175,7 +175,7 @@ export class PlainText {
 
   /** What to print for an event. */
   lines(event: ShownEvent): string[] {
-    if (event.event === "online") this.#username = event.username;
+    if (event.event === "online" || event.event === "account") this.#username = event.username;
     if (event.event === "left") this.#consented.delete(event.room);
     return (event.event === "line" ? this.#line(event) : this.#sentences(event)).map(printable);
   }
@@ -215,6 +215,7 @@ export class PlainText {
       case "presence":
         if (usernameKey(event.username) === usernameKey(this.#username)) return [];
         return [this.#in(event.room, `${event.username} is ${PRESENCE_WORDS[event.state]}.`)];
+      case "account":
       case "checked":
       case "covered":
       case "sending":
@@ -255,6 +256,7 @@ export type Remark = Exclude<
   {
     event:
       | "line"
+      | "account"
       | "online"
       | "joined"
       | "caught_up"

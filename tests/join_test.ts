@@ -91,9 +91,15 @@ class Place {
     return this.#asPerson(["invite", "--device", ...server], folder, who);
   }
 
-  #asPerson(args: string[], folder: string, { email, password, env = {} }: Login) {
+  /** `rooms`, as whoever has joined in that folder, who types this. */
+  says(folder: string, typed: string): Promise<Ended> {
+    const server = ["--host", "localhost", "--tls-port", String(this.server.tlsPort)];
+    return this.#asPerson(["rooms", "--plain", ...server], folder, {}, typed);
+  }
+
+  #asPerson(args: string[], folder: string, { email, password, env = {} }: Login, stdin = "") {
     return run([...args, "--certs", `${this.dir}/${folder}`, ...email === undefined ? [] : ["--email", email]], {
-      cwd: this.dir,
+      ...{ cwd: this.dir, stdin },
       env: { ...this.#password(folder, password), TRANSCRIPT_DIR: `${this.dir}/${folder}.transcripts`, ...env },
     });
   }
@@ -250,6 +256,8 @@ Deno.test("a join that was refused or cut off goes on with the same key and cert
 Deno.test("a code of invite --device brings a further device into the same account, with its password alone", async () => {
   await withPlace(async (place) => {
     assertDone(await place.join("alice", await place.code("alice")));
+    assertDone(await place.join("bob", await place.code("bob")));
+    assertDone(await place.says("bob", "/create dev\n/invite alice\n")); // which every session of hers is told first
     const first = assertDone(await place.device("alice", "password"));
     const invited = await place.device("alice", "token");
     const code = assertDone(invited);

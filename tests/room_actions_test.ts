@@ -102,11 +102,19 @@ Deno.test("every command is done as it is typed and as JSON, in a room and over 
     await desk.ask("/msg bob psst");
     assert.equal(desk.current, "@ada,@bob");
     await desk.ask({ command: "msg", username: "bob", text: "psst" });
+    await bob.session.join("#ops");
+    await ada.until(() => ada.session.state("#ops")?.members.length === 2);
+    for (const asked of ["/part #ops", { command: "role", room, username: "Ada", role: "member" }]) {
+      assert.match(await desk.refused(asked), /^You are the only owner here: make somebody else one first/);
+    }
+    await desk.ask({ command: "role", room, username: "bob", role: "owner" });
+    await ada.until(() => ada.session.state("#ops")?.members.every(({ role }) => role === "owner") ?? false);
     await desk.ask("/part #ops");
     assert.equal(desk.current, "@ada,@bob", "leaving another room moves nobody");
     await desk.ask("/create dev");
     await desk.ask("/part");
     assert.equal(desk.current, "@ada,@bob");
+    await ada.until(() => !ada.session.joined.includes("#dev"));
     await desk.ask({ command: "part", room: "@bob" });
     assert.equal(desk.current, null);
     await ada.until(() => ada.session.joined.length === 0 && ada.texts("@ada,@bob").length === 2);

@@ -54,6 +54,7 @@ Deno.test("what is typed wrongly is never said, but answered by how it is typed"
     ["/msg bob", /\/msg NAME TEXT/],
     ["/ban eve soon", /\/ban NAME \[30m/],
     ["/redact all", /\/redact INDEX/],
+    ["/export --closed --only 4", /\/export \[--from/],
     ["/export --all", /\/export \[--from/],
     ["/role bob king", /A role is owner, moderator or member/],
     ["/join #Ünder", /A room is #/],

@@ -66,8 +66,40 @@ Deno.test("two people talk over TLS, one as JSON and one as plain lines, and wha
   assert.equal(verdict.status, 0, verdict.stdout + verdict.stderr);
   assert.match(verdict.stdout, /good morning/);
   assert.doesNotMatch(verdict.stdout, /hello/);
-  assert.equal(await bob.end(), 0);
+  assert.equal(await bob.end(), 4, "through a pipe, and three times refused");
   assert.equal(await ada.end(), 0);
+});
+
+Deno.test("what comes through a pipe and is not done ends with 4, as does a ROOM that can't be come into", async () => {
+  await using world = await World.create();
+  const nowhere = await world.run("ada", "the backup is done\n", "--plain", "#gone");
+  assert.equal(nowhere.status, 4, nowhere.stdout);
+  assert.match(nowhere.stderr, /^You did not come into #gone\.$/m);
+  const refused = await world.run("ada", "/create ops\n/kick nobody here\nsaid\n", "--plain");
+  assert.equal(refused.status, 4, refused.stdout);
+  assert.match(refused.stderr, /^Not all that was asked for was done: 1 refused\.$/m);
+  const done = await world.run("ada", "said again\n", "--plain", "#ops");
+  assert.equal(done.status, 0, done.stderr);
+  assert.equal((await world.run("ada", "", "--json", "#gone")).status, 4);
+});
+
+Deno.test("a client whose server hangs says what it waits for, and ends at once when it is asked to twice", async () => {
+  await using world = await World.create();
+  await using ada = await world.start("ada", "--json");
+  await ada.type({ command: "create", room: "#ops" });
+  await ada.until('"event":"accepted"');
+  world.server.child.kill("SIGSTOP");
+  try {
+    await ada.type({ command: "say", room: "#ops", text: "into the void" });
+    await ada.until('"event":"done","command":"say"');
+    ada.kill("SIGTERM");
+    await ada.until("Ending, once 1 line of yours went out; Ctrl-C again ends at once.");
+    ada.kill("SIGTERM");
+    await ada.until("1 line of yours could not be sent: kept, and sent when you come back.");
+    assert.equal(await ada.end(), 5);
+  } finally {
+    world.server.child.kill("SIGCONT");
+  }
 });
 
 Deno.test("rooms goes on with the last session's token: in the same rooms, and without the password", async () => {
@@ -222,7 +254,7 @@ Deno.test("a line that is typed while the server is away is kept, and said when 
   const away = await world.run("ada", "from afar\n", "--plain", "#ops");
   assert.equal(away.status, 5, away.stdout + away.stderr);
   assert.match(away.stdout, /You are offline: cannot connect/);
-  assert.match(away.stdout, /1 of your lines could not be sent; they are kept/);
+  assert.match(away.stderr, /1 line of yours could not be sent: kept, and sent when you come back/);
   await using _again = await startServer(["--tls-port", world.tlsPort], { cwd: world.path });
   const back = await world.run("ada", "", "--plain");
   assert.equal(back.status, 0, back.stdout + back.stderr);

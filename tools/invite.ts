@@ -238,7 +238,8 @@ async function askDeviceCode(options: Options, config: Config, chat: Config): Pr
     const { call, username } = session ?? await logIn(place, caller, { email: options.email, chat });
     using _call = call;
     call.connection.request({ type: "code", id: 0 });
-    const { frame } = await call.expect("frame");
+    let { frame, id } = await call.expect("frame");
+    while (id !== 0) ({ frame, id } = await call.expect("frame")); // an invitation that waited, and the like
     if (frame.type !== "code") throw new Failure(EXIT.refused, "the server answered with something else than a code");
     await call.quit();
     const token = { host, port, authority: authority.fingerprint, kind: "device" as const };

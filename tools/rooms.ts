@@ -29,7 +29,7 @@ import { parseRoomCommand, parseTyped, type RoomCommand } from "../lib/room_comm
 import { RoomRecords } from "../lib/room_records.ts";
 import { type Credentials, RoomSession, type Wire } from "../lib/room_session.ts";
 import { difference, type Outcome, RoomScreen } from "../lib/room_screen.ts";
-import { PlainText, type ShownEvent } from "../lib/room_text.ts";
+import { PlainText, plural, type ShownEvent } from "../lib/room_text.ts";
 import {
   canDraw,
   chunks,
@@ -44,6 +44,7 @@ import {
   write,
 } from "../lib/terminal.ts";
 import { connect } from "../lib/transport.ts";
+import { printable } from "../lib/text.ts";
 import { askFor, passwordFor, usage } from "./asking.ts";
 import { tlsDialler } from "./tls.ts";
 
@@ -62,7 +63,8 @@ Examples:
   echo 'the backup is done' | securechat rooms --plain '#ops'
   ./bot | securechat rooms --json '#ops'
 
-Exit status: 0 ended; 2 usage; 4 refused, by either side; 5 not every line could be sent before the end.`,
+Exit status: 0 ended; 2 usage; 4 refused, by either side, or not come into every ROOM, or, of what came through a pipe
+without --json, not all was done; 5 not every line could be sent before the end.`,
   settings: "rooms",
   positionals: { min: 0, max: 100, names: "ROOM" },
   options: {
@@ -289,15 +291,24 @@ const NOWHERE =
   "You are in no room yet. /rooms names those that there are, /join #NAME comes into one, /create #NAME " +
   "makes one, /msg NAME TEXT speaks to one person; /help names the rest.";
 
-/** How often it is looked whether all lines are accepted, in milliseconds. */
-const LOOK = 20;
+/** How often it is looked whether all lines are accepted, and how long nothing may happen, in milliseconds. */
+const [LOOK, QUIET] = [20, 5_000];
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
 
 class Program {
   readonly #given: ProgramOptions;
   readonly #face: Face;
   readonly #session: RoomSession;
   readonly #actions: RoomActions;
+  /** Somebody asked for the end, and for the end at once. */
   readonly #stopped = Promise.withResolvers<void>();
+  readonly #hurried = Promise.withResolvers<void>();
+  #isStopping = false;
+  /** What could not be done, where nobody may be there to see it. */
+  #refusals = 0;
   /** Rooms that the command line names and that this client did not come into yet. */
   readonly #due: Set<string>;
   /** The first of them that it came into. */
@@ -310,7 +321,7 @@ class Program {
   constructor(given: ProgramOptions) {
     this.#given = given;
     const { config, options, identity, was, passphrase, records, dial } = given;
-    const leave = () => this.#stopped.resolve();
+    const leave = () => this.#stop();
     this.#face = options.json
       ? jsonFace(leave)
       : options.plain || !canDraw()
@@ -329,7 +340,7 @@ class Program {
     });
     this.#actions = new RoomActions({
       session: this.#session,
-      show: (event) => this.#face.show(event),
+      show: (event) => this.#answer(event),
       folder: config.TRANSCRIPT_DIR,
     });
   }
@@ -337,9 +348,10 @@ class Program {
   async run(): Promise<ExitStatus> {
     const { rooms, config } = this.#given;
     const [session, face] = [this.#session, this.#face];
-    using _signals = new StopSignals(() => this.#stopped.resolve());
+    let last: string | undefined;
+    if (await this.#needsLogIn()) await this.#logIn(); // asked before the connection: a server waits for nobody
+    using _signals = new StopSignals(() => this.#stop()); // behind the questions, which a signal ends by itself
     try {
-      if (await this.#needsLogIn()) await this.#logIn(); // asked before the connection: a server waits for nobody
       if (isTerminal()) write(`Connecting to ${config.SERVER_HOST} …\n`, Deno.stderr);
       await session.start();
       this.#isBusy = true;
@@ -348,31 +360,59 @@ class Program {
       face.enter(this.#first ?? rooms.find(isRoomName) ?? session.joined.at(-1));
       if (session.joined.length === 0 && !this.#given.options.json) face.show({ event: "notice", message: NOWHERE });
       await Promise.race([this.#obeyAll(), this.#stopped.promise, session.ended()]);
-      return await this.#conclude();
+      const { status, message } = await this.#conclude();
+      if (message !== undefined && this.#given.options.json) face.show({ event: "warning", message });
+      else last = message;
+      return status;
     } finally {
       face.close();
+      if (last !== undefined) console.error(printable(last)); // where a picture was, it is gone with what it said
       await session.stop();
     }
   }
 
-  /** Waits for what is on its way; what stays unsent goes next time. */
-  async #conclude(): Promise<ExitStatus> {
+  /** Twice: at once, whatever is on its way. */
+  #stop(): void {
+    if (this.#isStopping) this.#hurried.resolve();
+    this.#isStopping = true;
+    this.#stopped.resolve();
+  }
+
+  /** Waits for what is on its way, as long as some of it arrives; what stays unsent goes next time. */
+  async #conclude(): Promise<{ readonly status: ExitStatus; readonly message?: string }> {
     const session = this.#session;
-    const late = performance.now() + this.#given.config.ANSWER_TIMEOUT * 1000;
-    while (session.unsentCount > 0 && session.isOnline && performance.now() < late) {
-      await new Promise((resolve) => setTimeout(resolve, LOOK));
+    let [count, late] = [session.unsentCount, performance.now() + QUIET];
+    if (count > 0 && session.isOnline) {
+      const message = `Ending, once ${plural(count, "line")} of yours went out; Ctrl-C again ends at once.`;
+      this.#face.show({ event: "notice", message });
     }
-    const count = session.unsentCount;
-    if (count === 0) return EXIT.done;
-    const message = `${count} of your lines could not be sent; they are kept, and go when you come back.`;
-    this.#face.show({ event: "warning", message });
-    return EXIT.unavailable;
+    while (session.unsentCount > 0 && session.isOnline && performance.now() < late) {
+      if (await Promise.race([this.#hurried.promise.then(() => true), sleep(LOOK)])) break;
+      if (session.unsentCount < count) [count, late] = [session.unsentCount, performance.now() + QUIET];
+    }
+    count = session.unsentCount;
+    if (count > 0) {
+      const message = `${plural(count, "line")} of yours could not be sent: kept, and sent when you come back.`;
+      return { status: EXIT.unavailable, message };
+    }
+    const isScript = !Deno.stdin.isTerminal() && !this.#given.options.json;
+    if (this.#due.size > 0) {
+      return { status: EXIT.refused, message: `You did not come into ${[...this.#due].join(", ")}.` };
+    }
+    if (!isScript || this.#refusals === 0) return { status: EXIT.done };
+    return { status: EXIT.refused, message: `Not all that was asked for was done: ${this.#refusals} refused.` };
   }
 
   #take(event: Parameters<RoomActions["notice"]>[0]): void {
     this.#actions.notice(event);
+    if (event.event === "dropped") this.#refusals += 1;
     this.#face.show(event);
     if (event.event === "online") this.#entering = this.#comeIn();
+  }
+
+  #answer(event: ShownEvent): void {
+    if (event.event === "error") this.#refusals += 1;
+    this.#face.show(event);
   }
 
   /** Into the rooms that the command line names. */
@@ -388,7 +428,7 @@ class Program {
   async #obeyAll(): Promise<void> {
     for await (const asked of this.#face.commands()) {
       const mark = asked.id === undefined ? {} : { id: asked.id };
-      if ("problem" in asked) this.#face.show({ event: "error", command: null, reason: asked.problem, ...mark });
+      if ("problem" in asked) this.#answer({ event: "error", command: null, reason: asked.problem, ...mark });
       else if (asked.command.command === "quit") return;
       else await this.#perform(asked.command, asked.id);
     }
@@ -403,8 +443,7 @@ class Program {
 
   async #needsLogIn(): Promise<boolean> {
     const { options, records } = this.#given;
-    if (options.register) await records.keepToken(undefined);
-    return await records.token() === undefined;
+    return options.register || await records.token() === undefined;
   }
 
   /** Asked once; a new account is an old one from then on. */
@@ -414,7 +453,9 @@ class Program {
     if (known?.type === "register" && this.#session.username !== "") return { ...known, type: "login" };
     const mustAsk = config.SECURECHAT_PASSWORD_FILE === undefined || options.email === undefined;
     if (!known && this.#isBusy && mustAsk) return undefined;
-    return this.#credentials = known ?? await this.#ask();
+    this.#credentials = known ?? await this.#ask();
+    if (!known && options.register) await this.#given.records.keepToken(undefined); // that of another account
+    return this.#credentials;
   }
 
   async #ask(): Promise<Credentials> {
