@@ -27,6 +27,7 @@ import { AesKeyWrap } from "./lib/key_wrap.ts";
 import type { Log } from "./lib/log.ts";
 import { PasswordQueue } from "./lib/password.ts";
 import { VerifyingKey } from "./lib/pss.ts";
+import { type HeadSigner, NOT_GOOD } from "./lib/room_heads.ts";
 import { loadRoomKey } from "./lib/room_key.ts";
 import type { RoomStore } from "./lib/room_store.ts";
 import { Spool } from "./lib/spool.ts";
@@ -71,7 +72,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   const watched = await watchIdentity(config.CERT_DIR, log, { passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE });
   const identity = watched.current;
   const trust = await watchTrust(config.CERT_DIR, log);
-  await checkOwnCertificate({ identity, trust: await trust(), config, log });
+  const signing = { current: await checkOwnCertificate({ identity, trust: await trust(), config, log }) };
   const store = await openStore(config);
   const spool = await Spool.open(config.DATA_DIR, { limit: config.SPOOL_MAX_BYTES });
   const audit = new Audit({ store, spool, random });
@@ -95,7 +96,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   });
   const devices = new Devices({ store: store.rooms, issue: await openIssuing(config), now, random });
   const timers = new Timers();
-  const hub = await openHub({ config, log, identity, trust, store, timers });
+  const hub = await openHub({ config, log, identity, trust, store, timers, signing });
   const deadlines = new Deadlines();
   const listener = listen(config.SERVER_HOST, config.SERVER_PORT);
   const tls = openTls(config, watched.current());
@@ -114,7 +115,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     hub,
     createJournalFile,
   };
-  return new Server(shared, { plain: listener, tls, watched, timers });
+  return new Server(shared, { plain: listener, tls, watched, timers, signing });
 }
 
 /** The listener for TLS, unless it is off. */
@@ -138,24 +139,41 @@ interface Doors {
   readonly tls: Deno.TlsListener | undefined;
   readonly watched: WatchedIdentity;
   readonly timers: Timers;
+  readonly signing: Signing;
+}
+
+/** What signs heads of rooms now. */
+interface Signing {
+  current: HeadSigner;
+}
+
+/** What signs with that certificate: nothing, where every client would refuse it. */
+async function headSigner({ chain, key }: SigningIdentity, trust: Trust) {
+  const path = await findPath(chain, trust, { purpose: "server" });
+  const [problem] = path.problems(now(), "current");
+  const ends = problem === undefined ? path.ends(now(), "current") : 0;
+  return { key, fingerprint: chain[0]?.fingerprint ?? "", ends, problem };
 }
 
 /** A server whose own certificate every client would refuse doesn't start; one that will soon expire says so. */
 async function checkOwnCertificate(
   { identity, trust, config, log }: Pick<Shared, "identity" | "config" | "log"> & { readonly trust: Trust },
-): Promise<void> {
-  const path = await findPath(identity().chain, trust, { purpose: "server" });
-  const [problem] = path.problems(now(), "current");
-  const renew = `${PROGRAM} cert renew ${config.CERT_DIR}/server_cert.pem`;
+): Promise<HeadSigner> {
+  const { problem, ...signer } = await headSigner(identity(), trust);
+  const renew = renewal(config);
   if (problem !== undefined) {
     throw new Failure(
       EXIT.no,
       `certificate validation failed: ${problem}; mend it with: ${renew} (or set this machine's clock, if that is wrong)`,
     );
   }
-  const end = Math.min(...path.certificates(now(), "current").map(({ notAfter }) => notAfter));
-  const days = Math.floor((end - now()) / 86_400_000);
+  const days = Math.floor((signer.ends - now()) / 86_400_000);
   if (days < config.CERT_WARN_DAYS) log.warn(`the server certificate expires in ${days} days; run: ${renew}`);
+  return signer;
+}
+
+function renewal({ CERT_DIR }: Config): string {
+  return `${PROGRAM} cert renew ${CERT_DIR}/server_cert.pem`;
 }
 
 function sleep(ms: number): Promise<void> {
@@ -188,15 +206,15 @@ async function openIssuing({ CERT_DIR, SECURECHAT_KEY_PASSPHRASE_FILE }: Config)
 
 /** The rooms of this server: its name, its certificates of all days, and the key that wraps the rooms' keys. */
 async function openHub(
-  { config, log, identity, trust, store, timers }: Pick<Shared, "config" | "log" | "identity" | "trust" | "store"> & {
-    readonly timers: Timers;
-  },
+  { config, log, identity, trust, store, timers, signing }:
+    & Pick<Shared, "config" | "log" | "identity" | "trust" | "store">
+    & Pick<Doors, "timers" | "signing">,
 ): Promise<Hub> {
   await keepCertificate(store, identity());
   return new Hub({
     store: store.rooms,
     keys: new AesKeyWrap(await loadRoomKey(config.DATA_DIR), random),
-    signer: () => ({ key: identity().key, fingerprint: identity().chain[0]?.fingerprint ?? "" }),
+    signer: () => signing.current,
     serverName: identity().chain[0]?.hostNames?.dnsNames[0] ?? "localhost",
     now,
     random,
@@ -286,6 +304,9 @@ class Server implements RunningServer {
   #tls: Deno.TlsListener | undefined;
   readonly #watched: WatchedIdentity;
   readonly #timers: Timers;
+  readonly #signing: Signing;
+  /** What has signed until it ended, which the operator was told. */
+  #ended: HeadSigner | undefined;
   readonly #conversations = new Set<Conversation>();
   readonly #perSource = new Map<string, number>();
   readonly #drainTimer: ReturnType<typeof setInterval>;
@@ -298,18 +319,20 @@ class Server implements RunningServer {
   #sweepAt = 0;
   #stopping: Promise<void> | undefined;
 
-  constructor(shared: Shared, { plain, tls, watched, timers }: Doors) {
+  constructor(shared: Shared, { plain, tls, watched, timers, signing }: Doors) {
     this.#shared = shared;
     this.#listener = plain;
     this.#tls = tls;
     this.#watched = watched;
     this.#timers = timers;
+    this.#signing = signing;
     this.host = plain.addr.hostname;
     this.port = plain.addr.port;
     this.#drainTimer = setInterval(() => {
       void this.#drain();
       void this.#sweep();
       this.#takingUp ??= this.#takeUpCertificate().finally(() => this.#takingUp = undefined);
+      this.#lookAtEnd();
       this.#dropping ??= this.#drop().finally(() => this.#dropping = undefined);
     }, DRAIN_INTERVAL);
     this.tlsPort = tls && portOf(tls);
@@ -319,10 +342,15 @@ class Server implements RunningServer {
 
   /** A renewed certificate: new conversations show it, and TLS listens anew, as its listener can't change. */
   async #takeUpCertificate(): Promise<void> {
-    const { config, log, store } = this.#shared;
+    const { config, log, store, trust } = this.#shared;
     try {
-      if (await this.#watched.look()) {
-        await keepCertificate(store, this.#watched.current());
+      const hasChanged = await this.#watched.look();
+      const current = this.#watched.current();
+      if (hasChanged || current.chain[0]?.fingerprint !== this.#signing.current.fingerprint) {
+        await keepCertificate(store, current);
+        const { problem, ...signer } = await headSigner(current, await trust());
+        if (problem !== undefined) log.error("every client refuses the new server certificate", { reason: problem });
+        this.#signing.current = signer;
         this.#tls?.close();
         this.#tls = undefined;
         await this.#acceptingTls; // until then the port is taken
@@ -333,6 +361,17 @@ class Server implements RunningServer {
     } catch (error) {
       log.error("the renewed certificate could not be taken up; it is tried again", { reason: messageOf(error) });
     }
+  }
+
+  /** Tells the operator, once, that the server's certificate is no longer good. */
+  #lookAtEnd(): void {
+    const { current } = this.#signing;
+    if (now() < current.ends || this.#ended === current) return;
+    this.#ended = current;
+    const { config, log } = this.#shared;
+    log.error(
+      `the server certificate is no longer good: nobody is let in, and rooms take no lines; ${renewal(config)}`,
+    );
   }
 
   /** Drops tokens and codes that have ended, from time to time. */
@@ -409,6 +448,8 @@ class Server implements RunningServer {
     const here = this.#perSource.get(source) ?? 0;
     const refusal = audit.full
       ? new ProtocolError("server-error", "The server can't keep its records now; try again later.")
+      : now() >= this.#signing.current.ends
+      ? new ProtocolError("server-error", NOT_GOOD)
       : this.#conversations.size >= config.MAX_CONNECTIONS || here >= config.MAX_CONNECTIONS_PER_ADDRESS
       ? new ProtocolError("busy", "There are too many connections; try again later.")
       : undefined;

@@ -58,6 +58,8 @@ export const MAX_PATH = 8;
 /** Paths that are tried to their end, and steps on the way: a private CA needs one path. */
 const MAX_CANDIDATES = 16;
 const MAX_STEPS = 64;
+/** Times are whole seconds, and that of notAfter is the last one in which a certificate is valid. */
+const SECOND = 1000;
 
 /** Searches the paths from the first certificate to a trusted CA and checks what doesn't depend on the time. */
 export async function findPath(
@@ -119,6 +121,11 @@ export class CertificatePath {
   /** Every reason against the certificate at that time (unix ms); none: it is good. */
   problems(at: number, revocation: RevocationMode): string[] {
     return this.#best(at, revocation).problems;
+  }
+
+  /** When that path is over (unix ms): the first of its certificates has ended. */
+  ends(at: number, revocation: RevocationMode): number {
+    return Math.min(...this.certificates(at, revocation).map(({ notAfter }) => notAfter + SECOND));
   }
 
   /** The first path without a problem, or the one with the fewest. */
@@ -340,11 +347,11 @@ function hostsOf({ commonNames, hostNames }: Certificate): string {
   return names.length === 0 ? "it names no host" : `it names ${short(names.join(", "))}`;
 }
 
-/** Item 3. Times are whole seconds, and that of notAfter is the last one in which a certificate is valid. */
+/** Item 3. */
 function dateProblem(certificate: Certificate, at: number): string | undefined {
   const { notBefore, notAfter } = certificate;
   if (at < notBefore) return `is not valid before ${instant(notBefore)}, and the clock says ${instant(at)}`;
-  if (at >= notAfter + 1000) return `expired ${instant(notAfter)}, and the clock says ${instant(at)}`;
+  if (at >= notAfter + SECOND) return `expired ${instant(notAfter)}, and the clock says ${instant(at)}`;
   return undefined;
 }
 

@@ -22,10 +22,10 @@ import { ProtocolError } from "./errors.ts";
 import { encodeFrame } from "./frame.ts";
 import type { Json, JsonObject } from "./json.ts";
 import { partners, usernameKey } from "./names.ts";
-import type { SigningKey, VerifyingKey } from "./pss.ts";
+import type { VerifyingKey } from "./pss.ts";
 import { Frontier, leafHash, type NodePlace, peakPlaces, type TreeNode } from "./room_log.ts";
 import { type KeyWrap, RoomEpochs } from "./room_epochs.ts";
-import { RoomHeads } from "./room_heads.ts";
+import { type HeadSigner, NOT_GOOD, RoomHeads } from "./room_heads.ts";
 import { isCarriedBy, isOfLog, isOpenedBy, logHash } from "./room_line.ts";
 import {
   encodePosted,
@@ -83,7 +83,7 @@ export interface RoomTools {
   readonly store: RoomStore;
   readonly keys: KeyWrap;
   /** Signs checkpoints: the server's certificate of this moment. */
-  readonly signer: () => { readonly key: SigningKey; readonly fingerprint: string };
+  readonly signer: () => HeadSigner;
   readonly now: Clock;
   readonly random: Random;
   /** Runs something later, in milliseconds. */
@@ -415,6 +415,7 @@ export class Room {
       throw new ProtocolError("not-member", "A newer session of this certificate has come into the room.");
     }
     if (this.#isForked) throw readOnly();
+    if (now >= this.#tools.signer().ends) throw new ProtocolError("server-error", NOT_GOOD); // no head could cover it
     if (this.#isBroken) {
       throw new ProtocolError("server-error", "The server can't keep lines now; try again in a moment.");
     }

@@ -5,12 +5,14 @@
  *     line durable → due() → at most a second later: sign, store, tell      what comes meanwhile is under the next
  *
  * Heads are made one after the other, whoever asks. Of a log that is not the one it was none is made any more: of what was
- * lost there may be another for the same size.
+ * lost there may be another for the same size. When the server's certificate has ended none is made until there is
+ * another.
  */
 
 import { type Clock, encodeHex } from "./bytes.ts";
 import { type Checkpoint, type CheckpointSigner, signCheckpoint } from "./checkpoint.ts";
 import type { Head } from "./envelope.ts";
+import { ProtocolError } from "./errors.ts";
 import { EMPTY_ROOT } from "./room_log.ts";
 import type { RoomStore } from "./room_store.ts";
 
@@ -19,12 +21,20 @@ const INTERVAL = 1_000;
 /** Heads that are kept at hand: a minute of a busy room. */
 const RECENT = 64;
 
+/** The server's certificate of this moment. */
+export interface HeadSigner extends Omit<CheckpointSigner, "time"> {
+  /** When its path is over (unix ms): a head that says a later time would convict the server. */
+  readonly ends: number;
+}
+
+/** What people read when the server's certificate has ended, or is one that everybody would refuse. */
+export const NOT_GOOD = "The server's certificate is no longer good: its operator has to renew it.";
+
 /** What heads are made with. */
 export interface HeadOptions {
   readonly origin: string;
   readonly store: Pick<RoomStore, "addCheckpoint" | "signedRoot">;
-  /** The server's certificate of this moment. */
-  readonly signer: () => Omit<CheckpointSigner, "time">;
+  readonly signer: () => HeadSigner;
   readonly now: Clock;
   /** Runs something later, in milliseconds. */
   readonly later: (ms: number, run: () => void) => void;
@@ -32,7 +42,7 @@ export interface HeadOptions {
   readonly head: () => Head | undefined;
   /** Tells members of a head that is stored. */
   readonly tell: (checkpoint: Checkpoint) => void;
-  /** What went wrong. */
+  /** What went wrong, once until a head is made. */
   readonly failed: (error: unknown) => void;
 }
 
@@ -43,6 +53,8 @@ export class RoomHeads {
   /** Roots that were signed of late, by size: what `seen` of a line mostly names. */
   readonly #recent = new Map<number, string>();
   #isDue = false;
+  /** Whether the last one could not be made, which was told. */
+  #hasFailed = false;
   #making: Promise<void> = Promise.resolve();
 
   constructor(options: HeadOptions) {
@@ -75,11 +87,12 @@ export class RoomHeads {
     later(Math.max(0, INTERVAL - Math.max(0, since)), () => {
       this.make().then(
         () => {
-          this.#isDue = false;
+          this.#isDue = this.#hasFailed = false;
           if (this.#newest?.size !== head()?.size) this.due(); // lines came meanwhile
         },
         (error) => {
-          failed(error);
+          if (!this.#hasFailed) failed(error);
+          this.#hasFailed = true;
           this.#isDue = false;
           later(INTERVAL, () => this.due());
         },
@@ -99,7 +112,9 @@ export class RoomHeads {
     const head = headOf();
     if (!head || head.size === (this.#newest?.size ?? 0)) return;
     const time = Math.max(Math.floor(now() / 1000), this.#newest?.time ?? 0);
-    const checkpoint = await signCheckpoint(origin, head, { ...signer(), time });
+    const { key, fingerprint, ends } = signer();
+    if (1000 * time >= ends) throw new ProtocolError("server-error", NOT_GOOD);
+    const checkpoint = await signCheckpoint(origin, head, { key, fingerprint, time });
     await store.addCheckpoint(origin, checkpoint);
     this.#newest = checkpoint;
     this.#recent.set(head.size, head.root);

@@ -63,7 +63,7 @@ export class RoomBench {
       new Hub({
         store,
         keys: { wrap: (key) => key, unwrap: (key) => key },
-        signer: () => ({ key: server.key, fingerprint }),
+        signer: () => ({ key: server.key, fingerprint, ends: Infinity }),
         serverName: "localhost",
         now: bench.clock.now,
         random,

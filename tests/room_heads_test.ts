@@ -16,10 +16,10 @@ async function bench() {
   const waits: { readonly ms: number; readonly run: () => void }[] = [];
   const told: Checkpoint[] = [];
   const failures: unknown[] = [];
-  const log: { head: Head | undefined } = { head: { size: 1, root: root(1) } };
+  const log: { head: Head | undefined; ends: number } = { head: { size: 1, root: root(1) }, ends: Infinity };
   const heads = new RoomHeads({
     ...{ origin: ORIGIN, store, now: clock.now },
-    signer: () => ({ key: server.key, fingerprint: server.chain[0]?.fingerprint ?? "" }),
+    signer: () => ({ key: server.key, fingerprint: server.chain[0]?.fingerprint ?? "", ends: log.ends }),
     later: (ms, run) => waits.push({ ms, run }),
     head: () => log.head,
     tell: (checkpoint) => told.push(checkpoint),
@@ -104,4 +104,22 @@ Deno.test("a head that can't be stored is told to nobody, and tried again; of a 
   heads.due();
   await heads.make();
   assert.deepEqual([told.length, waits.length], [1, 0]);
+});
+
+Deno.test("when the server's certificate has ended no head is made, which is told once, and with the next one they go on", async () => {
+  const { heads, clock, waits, told, failures, log, runNext } = await bench();
+  log.ends = clock.now() + 1000;
+  clock.advance(999);
+  await heads.make();
+  assert.equal(told.length, 1, "in its last second it is good");
+  clock.advance(1);
+  log.head = { size: 2, root: root(2) };
+  await assert.rejects(heads.make(), /certificate is no longer good/);
+  heads.due();
+  for (let i = 0; i < 4; i++) await runNext();
+  assert.deepEqual([told.length, failures.length, waits.length], [1, 1, 1]);
+  log.ends = Infinity;
+  await runNext();
+  await runNext();
+  assert.deepEqual(told.map(({ size }) => size), [1, 2]);
 });

@@ -24,7 +24,7 @@ async function open(folder: string) {
   const hub = new Hub({
     store: store.rooms,
     keys: new AesKeyWrap(await loadRoomKey(folder), random),
-    signer: () => ({ key: server.key, fingerprint: leaf?.fingerprint ?? "" }),
+    signer: () => ({ key: server.key, fingerprint: leaf?.fingerprint ?? "", ends: Infinity }),
     serverName: "localhost",
     now: fixedClock,
     random,

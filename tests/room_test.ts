@@ -18,6 +18,8 @@ interface Bench {
   /** Runs what was put off, and waits for what was posted. */
   settle(): Promise<void>;
   readonly alarms: string[];
+  /** The server's. */
+  readonly certificate: { ends: number };
   /** What was put off and has not been run. */
   readonly later: readonly (() => void)[];
 }
@@ -32,10 +34,11 @@ async function bench(
   const serverKey = new VerifyingKey(leaf?.rsa?.modulus ?? 0n);
   const later: (() => void)[] = [];
   const alarms: string[] = [];
+  const certificate = { ends: Infinity };
   const hub = new Hub({
     store,
     keys: { wrap: (key) => key, unwrap: (key) => key },
-    signer: () => ({ key: server.key, fingerprint: leaf?.fingerprint ?? "" }),
+    signer: () => ({ key: server.key, fingerprint: leaf?.fingerprint ?? "", ...certificate }),
     serverName: "localhost",
     now,
     random: countingRandom(),
@@ -50,7 +53,7 @@ async function bench(
     for (const run of later.splice(0)) run();
     await hub.settled();
   };
-  return { hub, store, settle, alarms, later };
+  return { hub, store, settle, alarms, certificate, later };
 }
 
 /** A room that ada made and both are in. */
@@ -308,6 +311,23 @@ Deno.test("lines that come while a checkpoint is stored are covered by the next,
   await settle();
   const sizes = ada.heard.flatMap((frame) => frame.type === "checkpoint" ? [frame.checkpoint.size] : []);
   assert.deepEqual(sizes.slice(-2), [3, 4]);
+});
+
+Deno.test("when the server's certificate has ended no line is taken, and what stands is covered by the next one", async () => {
+  const { hub, store, settle, certificate, ada, bob } = await room();
+  const origin = ada.rooms.get("#ops")?.origin ?? "";
+  assert.equal(await ada.say(hub, "#ops", "in time"), undefined);
+  await hub.settled();
+  certificate.ends = fixedClock();
+  assert.equal(await ada.say(hub, "#ops", "too late"), "server-error");
+  assert.equal(await bob.ask(hub, { type: "history", room: "#ops", from: 0, count: 9 }), undefined);
+  await settle();
+  assert.deepEqual([store.log(origin).lines.length, (await store.latestCheckpoint(origin))?.size], [3, 2]);
+  certificate.ends = Infinity;
+  await settle();
+  await settle();
+  assert.equal((await store.latestCheckpoint(origin))?.size, 3);
+  assert.equal(await ada.say(hub, "#ops", "on time"), undefined);
 });
 
 /** A server on a database that was restored from a backup of two lines, and the head of five that ada holds. */

@@ -48,6 +48,25 @@ Deno.test("a TLS port that is in use is told with its own flag", async () => {
   );
 });
 
+Deno.test("a server whose certificate has ended lets nobody in and says why, until it has another", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "securechat-certs-" });
+  const dir = `${folder}/certs`;
+  await writeCertificates(dir);
+  const request = { role: "server", name: "localhost", hosts: ["localhost", "127.0.0.1"] } as const;
+  const short = await certificate("server", request, { now: Date.now(), days: 3 / 86_400 });
+  await Deno.writeTextFile(`${dir}/server_cert.pem`, short.pem);
+  await withServer({ CERT_DIR: dir }, async (server) => {
+    assert.equal(await shown(server), short.fingerprint);
+    await new Promise((go) => setTimeout(go, short.notAfter + 1000 - Date.now()));
+    assert.equal(await (await Client.open(server)).expectError(), "server-error");
+    const renewed = await certificate("server", request);
+    await writeAtomically(`${dir}/server_cert.pem`, renewed.pem, { replace: true });
+    await new Promise((go) => setTimeout(go, 2_500));
+    assert.equal(await shown(server), renewed.fingerprint);
+  });
+  await Deno.remove(folder, { recursive: true });
+});
+
 Deno.test("a renewed server certificate is taken up without a restart, on both ports", async () => {
   const folder = await Deno.makeTempDir({ prefix: "securechat-certs-" });
   const dir = `${folder}/certs`;
