@@ -333,6 +333,7 @@ class Server implements RunningServer {
       void this.#sweep();
       this.#takingUp ??= this.#takeUpCertificate().finally(() => this.#takingUp = undefined);
       this.#lookAtEnd();
+      for (const conversation of this.#conversations) void conversation.endIfExpired();
       this.#dropping ??= this.#drop().finally(() => this.#dropping = undefined);
     }, DRAIN_INTERVAL);
     this.tlsPort = tls && portOf(tls);

@@ -140,6 +140,15 @@ export class Conversation {
     return true;
   }
 
+  /** Ends the conversation where the client's certificate has ended by now. */
+  async endIfExpired(): Promise<void> {
+    if (this.#hasExpired()) await this.#fail(expired());
+  }
+
+  #hasExpired(): boolean {
+    return now() >= this.#connection.clientEnds;
+  }
+
   /** Closes at once. */
   abort(): void {
     this.#over = true;
@@ -165,6 +174,7 @@ export class Conversation {
 
   async #read(): Promise<void> {
     for (let chunk = await this.#link.read(); chunk && !this.#over; chunk = await this.#link.read()) {
+      if (this.#hasExpired()) throw expired();
       this.#connection.receive(chunk);
       // An event that has come is always taken: the transcript's summary has counted its line.
       for (let event = await this.#connection.next(); event; event = await this.#connection.next()) {
@@ -519,6 +529,10 @@ const AUDITED: Readonly<Partial<Record<ErrorType, AuditEvent>>> = {
   "replay": "replay",
   "decrypt-fail": "decrypt_fail",
 };
+
+function expired(): ProtocolError {
+  return new ProtocolError("bad-cert", "The client certificate has expired; connect again with a renewed one.");
+}
 
 /** What an error says, and what caused it. */
 export function messageOf(error: unknown): string {

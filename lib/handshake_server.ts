@@ -107,6 +107,8 @@ interface Client {
   readonly pem: string;
   readonly fingerprint: string;
   readonly verifying: VerifyingKey;
+  /** When its path is over, unix ms. */
+  readonly ends: number;
 }
 
 /** A server's connection. */
@@ -130,6 +132,11 @@ export class ServerConnection extends Connection<ServerEvent> {
   /** The fingerprint of the client's certificate, once it has shown one that is good. */
   get clientFingerprint(): string | undefined {
     return this.#client?.fingerprint;
+  }
+
+  /** When the path of the client's certificate is over (unix ms); never, until it has shown a good one. */
+  get clientEnds(): number {
+    return this.#client?.ends ?? Infinity;
   }
 
   /** Whether both sides know rooms, over a channel that may carry them. */
@@ -230,7 +237,9 @@ export class ServerConnection extends Connection<ServerEvent> {
     this.#version = hello.version;
     this.#hasRooms = hello.rooms && (this.#options.channel ?? "plain") !== "plain";
     const fingerprint = leaf?.fingerprint ?? "";
-    this.#client = { pem: chain.map(({ pem }) => pem).join(""), fingerprint, verifying: new VerifyingKey(modulus) };
+    const pem = chain.map(({ pem }) => pem).join("");
+    const ends = path.ends(this.#options.now(), "current");
+    this.#client = { pem, fingerprint, verifying: new VerifyingKey(modulus), ends };
     this.send({
       type: "server_hello",
       server_cert: identity.pem,

@@ -5,7 +5,7 @@ import { writeCertificates } from "./certificate_folder.ts";
 import type { Bytes } from "../lib/bytes.ts";
 import { readConfig } from "../lib/config.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "../lib/handshake_client.ts";
-import { loadIdentity, loadTrust } from "../lib/identity.ts";
+import { type Identity, loadIdentity, loadTrust } from "../lib/identity.ts";
 import type { CreateJournalFile } from "../lib/journal.ts";
 import { SILENT } from "../lib/log.ts";
 import { connect, connectTls, type Link } from "../lib/transport.ts";
@@ -59,11 +59,12 @@ export class Client {
     this.#link = link;
   }
 
-  /** `rooms`: asks for them, as over TLS and over the loopback it may. */
+  /** `rooms`: asks for them, as over TLS and over the loopback it may. `identity`: another than CERT_DIR's. */
   static async open(
     server: { readonly port: number; readonly tlsPort?: number | undefined },
     rooms = false,
     over: "tcp" | "tls" = "tcp",
+    identity?: Identity,
   ): Promise<Client> {
     const dir = await certificates();
     const options = { timeout: 5_000, maxQueued: 1 << 20 };
@@ -73,7 +74,7 @@ export class Client {
       : await connect("127.0.0.1", server.port, options);
     const trust = await loadTrust(dir);
     const connection = new ClientConnection({
-      identity: await loadIdentity(dir, "client"),
+      identity: identity ?? await loadIdentity(dir, "client"),
       trust: () => Promise.resolve(trust),
       host: "localhost",
       allowV1: false,

@@ -2,6 +2,7 @@ import { DatabaseSync } from "node:sqlite";
 import { assert } from "./assert.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
 import type { CreateJournalFile } from "../lib/journal.ts";
+import { certificate, identities } from "./fixtures.ts";
 import { Client, withServer } from "./server.ts";
 
 /** Tries until it works, for 10 seconds at most. */
@@ -125,6 +126,31 @@ Deno.test("a stopped server tells open sessions, and leaves their receipts on it
     const names = [...Deno.readDirSync(`${dir}/data/journals`)].map(({ name }) => name);
     assert.ok(names.some((name) => name.endsWith(".receipt.json")));
     await assert.rejects(Client.open(server), /cannot connect/);
+  });
+});
+
+Deno.test("a session ends with the client's certificate, with rooms and without, silent or not", async () => {
+  await withServer({}, async (server) => {
+    const leaf = await certificate("client", { role: "client", name: "ada" }, {
+      now: Date.now(),
+      days: 6 / 86_400,
+    });
+    const { client: { key } } = await identities();
+    const open = async (rooms: boolean, username: string) => {
+      const client = await Client.open(server, rooms, "tcp", { chain: [leaf], pem: leaf.pem, key });
+      client.connection.hello();
+      await client.expect("ready");
+      await client.connection.register({ email: `${username}@example.org`, username, password: "correct horse" });
+      await client.expect(rooms ? "welcome" : "session");
+      return client;
+    };
+    const [silent, plain] = [await open(true, "ada"), await open(false, "bob")];
+    await plain.say("in time");
+    const ended = silent.expectError();
+    await new Promise((resolve) => setTimeout(resolve, leaf.notAfter + 1000 - Date.now()));
+    await plain.connection.sendText("too late");
+    assert.equal(await plain.expectError(), "bad-cert");
+    assert.equal(await ended, "bad-cert");
   });
 });
 
