@@ -25,6 +25,10 @@ const PAGE = 50;
 /** It ends after so many bytes of them: with the longest topic behind it, that is a frame still. */
 const PAGE_BYTES = 32_768;
 
+/** Invitations that wait for one account, and those of them that one other account may have sent: the rest isn't told. */
+const MAX_INVITATIONS = 500;
+const MAX_INVITATIONS_FROM_ONE = 50;
+
 /** The requests that are about rooms. */
 export type HubRequest = Exclude<RoomRequest, { readonly type: "code" | "renew" | "logout" | "ping" }>;
 
@@ -40,6 +44,7 @@ export class Hub {
   readonly #rooms = new Map<string, Promise<Room | undefined>>();
   /** Sessions by account, compared with ASCII letters lower-cased. */
   readonly #sessions = new Map<string, Set<Attendee>>();
+  #inviting: Promise<void> = Promise.resolve();
 
   constructor(options: HubOptions) {
     this.#options = options;
@@ -49,7 +54,8 @@ export class Hub {
   async attend(attendee: Attendee): Promise<void> {
     const key = usernameKey(attendee.username);
     this.#sessions.set(key, (this.#sessions.get(key) ?? new Set()).add(attendee));
-    for (const { room, from } of await this.#options.store.invitations(key)) {
+    for (const [at, { room, from }] of (await this.#options.store.invitations(key)).entries()) {
+      if (at % PAGE === 0) await attendee.drained(); // all at once could be more than may be queued for it
       attendee.answer({ type: "invited", room, from });
     }
   }
@@ -66,6 +72,7 @@ export class Hub {
   /** Resolves when all that was posted is told of or refused. */
   async settled(): Promise<void> {
     for (const room of await this.#loaded()) await room.settled();
+    await this.#inviting;
   }
 
   /** The rooms that somebody has asked for; one that can't be read is none for now. */
@@ -143,7 +150,7 @@ export class Hub {
   }
 
   #tools(): RoomTools {
-    return { ...this.#options, invite: (room, username, from) => void this.#invite(room, username, from) };
+    return { ...this.#options, invite: (room, username, from) => this.#invite(room, username, from) };
   }
 
   async #create(
@@ -168,10 +175,20 @@ export class Hub {
     return room;
   }
 
-  async #invite(room: string, username: string, from: string): Promise<void> {
+  /** One after the other, as each depends on how many wait. */
+  #invite(room: string, username: string, from: string): void {
+    this.#inviting = this.#inviting.then(() => this.#tellInvitation(room, username, from));
+  }
+
+  async #tellInvitation(room: string, username: string, from: string): Promise<void> {
     const key = usernameKey(username);
+    const { store } = this.#options;
     try {
-      await this.#options.store.addInvitation(room, key, from);
+      const waiting = await store.invitations(key);
+      const isOver = waiting.length >= MAX_INVITATIONS ||
+        waiting.filter((one) => one.from === from).length >= MAX_INVITATIONS_FROM_ONE;
+      if (isOver && !waiting.some((one) => one.room === room)) return; // who is told otherwise may come in all the same
+      await store.addInvitation(room, key, from);
     } catch {
       this.#options.alarm(`an invitation for ${key} could not be stored`, room);
     }
