@@ -35,7 +35,7 @@ import {
   type Presence,
   PRESENCE_MEMBERS,
 } from "./room_message.ts";
-import { type RoomAct, RoomState } from "./room_state.ts";
+import { LASTING, type RoomAct, RoomState } from "./room_state.ts";
 import type { RoomStore, StoredLine, StoredRoom } from "./room_store.ts";
 import { encodeLine, messageInput } from "./transcript.ts";
 
@@ -400,7 +400,8 @@ export class Room {
 
   async #checkRedaction(index: number, from: Attendee): Promise<void> {
     const [target] = await this.#tools.store.linesFrom(this.origin, index, 1);
-    if (target?.index !== index || target.author !== from.fingerprint || target.isAct) {
+    const kind = target && this.#openStored(target)?.kind;
+    if (target?.index !== index || target.author !== from.fingerprint || (kind !== undefined && LASTING.has(kind))) {
       throw new ProtocolError("forbidden", "Only words of one's own can be erased.");
     }
   }

@@ -38,6 +38,11 @@ export interface RoomAct {
   readonly statement: Statement | undefined;
 }
 
+/** Lines that decide about others, or say what became of other lines: these can't be erased. */
+export const LASTING: ReadonlySet<string> = new Set(
+  ["join", "part", "topic", "invite", "kick", "ban", "mute", "role", "device", "redact"],
+);
+
 const RANK: Readonly<Record<RoomRole, number>> = { member: 0, moderator: 1, owner: 2 };
 
 /** The folded lines of one room. */

@@ -29,7 +29,7 @@ import type { Lie, LineEvent, RoomEvent } from "./room_event.ts";
 import { isCarriedBy, isOfLog, isOpenedBy, logHash, parseOrigin } from "./room_line.ts";
 import { EMPTY_ROOT, leafHash, verifyConsistency } from "./room_log.ts";
 import type { PostedFields } from "./room_message.ts";
-import { RoomState } from "./room_state.ts";
+import { LASTING as ACTS, RoomState } from "./room_state.ts";
 import { LogTree } from "./room_tree.ts";
 import { encodeLine, messageInput, parseLine, type TranscriptLine } from "./transcript.ts";
 import { type Certificate, parseCertificates } from "./x509.ts";
@@ -44,8 +44,6 @@ const BATCH = 64;
 const SHOW_UNCHECKED = 4 * BATCH;
 /** Later than any time that a ban can name, and earlier than for good: what is objected to then always was. */
 const AT_ANY_TIME = Number.MAX_SAFE_INTEGER;
-/** Lines that decide about others: these can't be erased. */
-const ACTS: ReadonlySet<string> = new Set(["join", "part", "topic", "invite", "kick", "ban", "mute", "role", "device"]);
 
 /** What a view asks others for. A promise that rejects means: not now; `undefined`: the server has none. */
 export interface ViewQuestions {

@@ -267,6 +267,20 @@ Deno.test("an erased line has no words anywhere, and everything goes on", async 
   assert.deepEqual(carol.of("bad_line"), []);
 });
 
+Deno.test("a line that erases the line that erases is bad, whatever the server says", async () => {
+  const { bench, ada, bob } = await pair();
+  await ada.rooms.post("#ops", text("regretted"));
+  await bench.settle();
+  await ada.rooms.post("#ops", { kind: "redact", index: 2 });
+  await bench.settle();
+  const linesFrom = bench.store.linesFrom.bind(bench.store);
+  bench.store.linesFrom = async (...asked) => (await linesFrom(...asked)).map((line) => ({ ...line, body: null }));
+  await ada.rooms.post("#ops", { kind: "redact", index: 3 });
+  await bench.settle();
+  assert.match(bob.lines("#ops").at(-1)?.bad ?? "", /erases what its author may not erase/);
+  assert.deepEqual(bob.of("erased").map(({ index }) => index), [2]);
+});
+
 Deno.test("a further certificate of somebody's is told, and one that the first vouches for as such", async () => {
   const { bench, ada, bob } = await pair();
   const phone = await bench.client("ada", { device: "phone" });

@@ -298,6 +298,17 @@ Deno.test("a redaction erases the body of one's own words, and of nothing else",
   await bob.ask(hub, { type: "history", room: "#ops", from: 2, count: 1 });
   const shown = bob.heard.findLast((frame) => frame.type === "posted");
   assert.ok(shown?.type === "posted" && shown.index === 2 && shown.body === null);
+
+  await ada.say(hub, "#ops", { kind: "device", fingerprint: bob.fingerprint });
+  await ada.say(hub, "#ops", { kind: "head" });
+  await settle();
+  assert.equal(
+    await ada.say(hub, "#ops", { kind: "redact", index: 3 }),
+    "forbidden",
+    "what says that words are erased",
+  );
+  assert.equal(await ada.say(hub, "#ops", { kind: "redact", index: 4 }), "forbidden", "a device line");
+  assert.equal(await ada.say(hub, "#ops", { kind: "redact", index: 5 }), undefined);
 });
 
 Deno.test("checkpoints are signed, stored before they are told, and each extends the one before", async () => {
