@@ -1,3 +1,4 @@
+import { DatabaseSync } from "node:sqlite";
 import { assert } from "./assert.ts";
 import type { Bytes } from "../lib/bytes.ts";
 import { Client, withServer } from "./server.ts";
@@ -71,5 +72,19 @@ Deno.test("a certificate that is bound to one account logs in to no other with r
     assert.equal(await second.expectError(), "auth-failed");
     const without = await Client.inSession(server);
     without.close();
+  });
+});
+
+Deno.test("many requests of one connection at once don't keep another's handshake waiting", async () => {
+  await withServer({}, async (server, dir) => {
+    const busy = await ready(server);
+    await busy.connection.register(ADA);
+    await welcomed(busy);
+    for (let id = 0; id < 1_500; id++) busy.connection.request({ type: "code", id });
+    (await ready(server)).close();
+    using database = new DatabaseSync(`${dir}/data/securechat.db`);
+    const made = Number(database.prepare("SELECT COUNT(*) AS count FROM codes").get()?.["count"]);
+    assert.ok(made < 1_000, `${made} codes were made first`);
+    busy.close();
   });
 });
