@@ -167,7 +167,7 @@ export class Conversation {
       await this.#fail(error);
     }
     this.#deadline.end();
-    if (this.#attendee) await this.#shared.hub.leave(this.#attendee);
+    if (this.#attendee) this.#shared.hub.leave(this.#attendee);
     try {
       await this.#closeSession();
     } catch (error) {

@@ -12,6 +12,7 @@
  */
 
 import { encodeBase64, encodeHex, encodeUtf8 } from "./bytes.ts";
+import type { Checkpoint } from "./checkpoint.ts";
 import { ProtocolError } from "./errors.ts";
 import { encodeJson, type Json } from "./json.ts";
 import { partners, usernameKey } from "./names.ts";
@@ -44,6 +45,8 @@ export class Hub {
   readonly #rooms = new Map<string, Promise<Room | undefined>>();
   /** Sessions by account, compared with ASCII letters lower-cased. */
   readonly #sessions = new Map<string, Set<Attendee>>();
+  /** The rooms that a session has come into: it is looked for nowhere else. */
+  readonly #joined = new Map<Attendee, Set<Room>>();
   #inviting: Promise<void> = Promise.resolve();
 
   constructor(options: HubOptions) {
@@ -61,12 +64,13 @@ export class Hub {
   }
 
   /** A session is over. */
-  async leave(attendee: Attendee): Promise<void> {
+  leave(attendee: Attendee): void {
     const key = usernameKey(attendee.username);
     const all = this.#sessions.get(key);
     all?.delete(attendee);
     if (all?.size === 0) this.#sessions.delete(key);
-    for (const room of await this.#loaded()) room.leave(attendee);
+    for (const room of this.#joined.get(attendee) ?? []) room.leave(attendee);
+    this.#joined.delete(attendee);
   }
 
   /** Resolves when all that was posted is told of or refused. */
@@ -106,7 +110,7 @@ export class Hub {
       case "create":
         return await this.#create(attendee, request, id);
       case "join":
-        return await (await this.#room(request.room, attendee, true)).join(attendee, request.checkpoint, id);
+        return await this.#join(await this.#room(request.room, attendee, true), attendee, request.checkpoint, id);
       case "post":
         return await (await this.#room(request.room, attendee)).post(request, attendee, id);
       case "history":
@@ -120,7 +124,7 @@ export class Hub {
       case "rooms":
         return await this.#list(attendee, request.from, id);
       case "presence":
-        return await this.#presence(attendee, request.state === "away", id);
+        return this.#presence(attendee, request.state === "away", id);
       case "certificate":
         return await this.#certificate(attendee, request.fingerprint, id);
       case "consistency":
@@ -162,7 +166,12 @@ export class Hub {
     if (mode !== "recorded") throw new ProtocolError("forbidden", "This server makes recorded rooms alone.");
     if (await this.#load(room)) throw new ProtocolError("forbidden", "There is a room of this name; join it.");
     const made = await this.#make(room, { history, inviteOnly });
-    await made.join(attendee, undefined, id);
+    await this.#join(made, attendee, undefined, id);
+  }
+
+  async #join(room: Room, attendee: Attendee, theirs: Checkpoint | undefined, id: Json | undefined): Promise<void> {
+    await room.join(attendee, theirs, id);
+    this.#joined.set(attendee, (this.#joined.get(attendee) ?? new Set()).add(room));
   }
 
   async #make(name: string, policy: { history: HistoryPolicy; inviteOnly: boolean }): Promise<Room> {
@@ -220,9 +229,9 @@ export class Hub {
     attendee.answer({ type: "rooms", rooms, next: last === (stored.at(-1)?.name ?? after) ? null : last }, id);
   }
 
-  async #presence(attendee: Attendee, isAway: boolean, id: Json | undefined): Promise<void> {
+  #presence(attendee: Attendee, isAway: boolean, id: Json | undefined): void {
     attendee.isAway = isAway;
-    for (const room of await this.#loaded()) room.tellPresenceOf(attendee);
+    for (const room of this.#joined.get(attendee) ?? []) room.tellPresenceOf(attendee);
     attendee.answer({ type: "done" }, id);
   }
 

@@ -503,9 +503,9 @@ Deno.test("a newer session of a certificate closes the older in the room", async
   assert.equal(await twin.ask(hub, { type: "join", room: "#ops" }), undefined);
   assert.equal(ada.ended, "unexpected");
   assert.equal(await ada.say(hub, "#ops", "x"), "not-member");
-  await hub.leave(ada);
+  hub.leave(ada);
   assert.deepEqual(presence(bob), ["bob online"], "ada is here all the time");
-  await hub.leave(twin);
+  hub.leave(twin);
   assert.equal(presence(bob).at(-1), "ada offline");
 });
 
@@ -522,13 +522,13 @@ Deno.test("who comes and goes is told by account, once for each change, and not 
   const phone = await Person.create("bob", "phone");
   await phone.enter(hub, "#ops");
   await settle();
-  await hub.leave(bob);
+  hub.leave(bob);
   assert.deepEqual(presence(ada).slice(2), [], "one of bob's two sessions is still here");
-  await hub.leave(phone);
+  hub.leave(phone);
   assert.deepEqual(presence(ada).slice(2), ["bob offline"]);
   const eve = await Person.create("eve");
   await eve.ask(hub, { type: "join", room: "#ops" });
-  await hub.leave(eve);
+  hub.leave(eve);
   assert.deepEqual(presence(ada).slice(3), [], "who has not joined is no member");
   assert.deepEqual(presence(eve), []);
 });
@@ -555,9 +555,9 @@ Deno.test("an account is away where all of its sessions are, and rooms that it c
   ]);
   await say(bob, "online");
   await say(bob, "away");
-  await hub.leave(bob);
+  hub.leave(bob);
   assert.deepEqual(presence(ada).slice(3), ["bob online", "bob away"]);
-  await hub.leave(phone);
+  hub.leave(phone);
   assert.equal(presence(ada).at(-1), "bob offline");
 
   await ada.enter(hub, "@ada,@bob");
@@ -566,6 +566,23 @@ Deno.test("an account is away where all of its sessions are, and rooms that it c
   await bob.enter(hub, "@ada,@bob");
   await settle();
   assert.deepEqual([presence(ada).at(-1), presence(ada, "@ada,@bob").at(-1)], ["bob away", "bob away"]);
+});
+
+Deno.test("a room that is being read keeps nobody waiting who isn't in it", async () => {
+  const { hub, store, ada, bob } = await room();
+  const findRoom = store.findRoom.bind(store);
+  const held = Promise.withResolvers<void>();
+  store.findRoom = (name) => held.promise.then(() => findRoom(name));
+  const joining = bob.ask(hub, { type: "join", room: "#other" });
+  const away = ada.ask(hub, { type: "presence", state: "away" });
+  const late = new Promise((resolve) => setTimeout(resolve, 50, "late"));
+  assert.equal(await Promise.race([away, late]), undefined);
+  hub.leave(ada);
+  assert.deepEqual(presence(bob).slice(-2), ["ada away", "ada offline"]);
+  held.resolve();
+  assert.equal(await joining, "no-room");
+  await away;
+  await late;
 });
 
 Deno.test("who is put out is told of no more, and is told of again with the next join", async () => {
@@ -606,12 +623,12 @@ Deno.test("in a room of more than a hundred members nobody is told who comes and
   for (let i = 3; i <= PRESENCE_MEMBERS; i++) await join(`member-${i}`);
   await settle();
   assert.equal(store.log(origin).lines.length, PRESENCE_MEMBERS);
-  await hub.leave(bob);
+  hub.leave(bob);
   assert.equal(presence(ada).at(-1), "bob offline", "with a hundred they are told");
   const told = presence(ada).length;
   const last = await join("one-too-many");
   await settle();
-  await hub.leave(last);
+  hub.leave(last);
   await bob.ask(hub, { type: "join", room: "#ops" });
   assert.equal(presence(ada).length, told);
   await ada.ask(hub, { type: "members", room: "#ops", from: 0 });
@@ -622,7 +639,7 @@ Deno.test("in a room of more than a hundred members nobody is told who comes and
   await last.ask(hub, { type: "join", room: "#ops" });
   assert.equal(await last.say(hub, "#ops", { kind: "part" }), undefined);
   await settle();
-  await hub.leave(bob);
+  hub.leave(bob);
   assert.deepEqual(presence(ada).slice(told), ["bob offline"], "with a hundred they are told again");
 });
 
