@@ -20,6 +20,7 @@ import { type Attendee, Room, type RoomTools } from "./room.ts";
 import { consistencyProof, inclusionProof } from "./room_log.ts";
 import { encodeOrigin } from "./room_line.ts";
 import { type HistoryPolicy, PRESENCE_MEMBERS, type RoomRequest } from "./room_message.ts";
+import { Throttle } from "./throttle.ts";
 
 /** Rooms in one answer. */
 const PAGE = 50;
@@ -29,6 +30,10 @@ const PAGE_BYTES = 32_768;
 /** Invitations that wait for one account, and those of them that one other account may have sent: the rest isn't told. */
 const MAX_INVITATIONS = 500;
 const MAX_INVITATIONS_FROM_ONE = 50;
+
+/** Rooms and conversations that one account makes in a day: a log is kept for good. */
+const MAX_MADE = 100;
+const DAY = 86_400_000;
 
 /** The requests that are about rooms. */
 export type HubRequest = Exclude<RoomRequest, { readonly type: "code" | "renew" | "logout" | "ping" }>;
@@ -47,10 +52,13 @@ export class Hub {
   readonly #sessions = new Map<string, Set<Attendee>>();
   /** The rooms that a session has come into: it is looked for nowhere else. */
   readonly #joined = new Map<Attendee, Set<Room>>();
+  /** Rooms made, by account. */
+  readonly #made: Throttle;
   #inviting: Promise<void> = Promise.resolve();
 
   constructor(options: HubOptions) {
     this.#options = options;
+    this.#made = new Throttle({ limit: MAX_MADE, window: DAY }, options.now);
   }
 
   /** A session begins; it is told of the invitations that waited for it. */
@@ -140,7 +148,7 @@ export class Hub {
     const room = await this.#load(name);
     if (room) return room;
     if (!direct || !mayBegin) throw noRoom();
-    return await this.#make(name, { history: "all", inviteOnly: true });
+    return await this.#make(name, { history: "all", inviteOnly: true }, username);
   }
 
   #load(name: string): Promise<Room | undefined> {
@@ -165,7 +173,7 @@ export class Hub {
     if (partners(room)) throw new ProtocolError("forbidden", "A conversation of two is made by joining it.");
     if (mode !== "recorded") throw new ProtocolError("forbidden", "This server makes recorded rooms alone.");
     if (await this.#load(room)) throw new ProtocolError("forbidden", "There is a room of this name; join it.");
-    const made = await this.#make(room, { history, inviteOnly });
+    const made = await this.#make(room, { history, inviteOnly }, attendee.username);
     await this.#join(made, attendee, undefined, id);
   }
 
@@ -174,10 +182,14 @@ export class Hub {
     this.#joined.set(attendee, (this.#joined.get(attendee) ?? new Set()).add(room));
   }
 
-  async #make(name: string, policy: { history: HistoryPolicy; inviteOnly: boolean }): Promise<Room> {
+  async #make(name: string, policy: { history: HistoryPolicy; inviteOnly: boolean }, by: string): Promise<Room> {
+    const key = usernameKey(by);
+    if (this.#made.holds(key)) {
+      throw new ProtocolError("forbidden", `You have made ${MAX_MADE} rooms in a day; make others tomorrow.`);
+    }
     const { store, serverName, random, now } = this.#options;
     const origin = encodeOrigin({ server: serverName, room: name, id: encodeHex(random(16)) });
-    await store.createRoom({ name, origin, ...policy, createdAt: now() });
+    if (await store.createRoom({ name, origin, ...policy, createdAt: now() })) this.#made.take(key);
     this.#rooms.delete(name);
     const room = await this.#load(name); // whoever made it first
     if (!room) throw new ProtocolError("server-error", "The room could not be made; try again.");

@@ -8,7 +8,7 @@ import { VerifyingKey } from "../lib/pss.ts";
 import { verifyConsistency } from "../lib/room_log.ts";
 import { type PostFields, PRESENCE_MEMBERS } from "../lib/room_message.ts";
 import { parseHex } from "../lib/bytes.ts";
-import { countingRandom, fixedClock, identities } from "./fixtures.ts";
+import { countingRandom, fixedClock, handClock, identities } from "./fixtures.ts";
 import { MemoryRoomStore } from "./memory_room_store.ts";
 import { Person } from "./people.ts";
 
@@ -206,6 +206,26 @@ Deno.test("who is put out is told of it and of nothing after it, and what follow
   assert.equal(bob.rooms.get("#ops")?.epoch, before);
   assert.equal(ada.rooms.get("#ops")?.epoch, (before ?? 0) + 1);
   assert.deepEqual(ada.posted("#ops"), [0, 1, 2, 3, 4]);
+});
+
+Deno.test("an account makes a hundred rooms and conversations a day, and another its own", async () => {
+  const clock = handClock();
+  const { hub, store } = await bench(clock.now);
+  const [ada, bob] = [await Person.create("ada"), await Person.create("bob")];
+  const make = (person: Person, name: string) =>
+    person.ask(hub, { type: "create", room: name, mode: "recorded", history: "all", inviteOnly: false });
+  for (let i = 0; i < 50; i++) {
+    assert.equal(await make(ada, `#room-${i}`), undefined);
+    assert.equal(await ada.ask(hub, { type: "join", room: `@ada,@eve-${i}` }), undefined);
+  }
+  const phone = await Person.create("ada", "phone");
+  assert.equal(await make(phone, "#more"), "forbidden");
+  assert.equal(await phone.ask(hub, { type: "join", room: "@ada,@bob" }), "forbidden");
+  assert.equal(await phone.ask(hub, { type: "join", room: "#room-1" }), undefined);
+  assert.equal((await store.listLogs()).length, 100);
+  assert.equal(await bob.enter(hub, "@ada,@bob"), undefined);
+  clock.advance(86_400_000);
+  assert.equal(await make(phone, "#more"), undefined);
 });
 
 Deno.test("an invite-only room takes who was invited, and the invitation waits for the next login", async () => {
