@@ -190,8 +190,8 @@ export class Hub {
     const { store, serverName, random, now } = this.#options;
     const origin = encodeOrigin({ server: serverName, room: name, id: encodeHex(random(16)) });
     if (await store.createRoom({ name, origin, ...policy, createdAt: now() })) this.#made.take(key);
-    this.#rooms.delete(name);
-    const room = await this.#load(name); // whoever made it first
+    // Whoever made it first; a look that began before finds nothing, the next one does.
+    const room = await this.#load(name) ?? await this.#load(name);
     if (!room) throw new ProtocolError("server-error", "The room could not be made; try again.");
     return room;
   }

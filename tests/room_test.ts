@@ -263,6 +263,21 @@ Deno.test("who parts from an invite-only room may come back, who is kicked needs
   }
 });
 
+Deno.test("two who begin their conversation at the same time are in one room", async () => {
+  const { hub, settle, alarms } = await bench();
+  const [ada, bob] = [await Person.create("ada"), await Person.create("bob")];
+  const name = "@ada,@bob";
+  const joined = [ada, bob].map((one) => one.ask(hub, { type: "join", room: name }));
+  assert.deepEqual(await Promise.all(joined), [undefined, undefined]);
+  for (const one of [ada, bob]) {
+    assert.equal(await one.say(hub, name, { kind: "join", username: one.username }), undefined);
+    await settle();
+  }
+  await ada.say(hub, name, "you too?");
+  await settle();
+  assert.deepEqual([ada.posted(name), bob.posted(name), alarms], [[0, 1, 2], [1, 2], []]);
+});
+
 Deno.test("invitations that waited are told in pages, and only so many of one account's and in all are kept", async () => {
   const { hub, store, settle, ada, bob } = await room();
   const invite = async (person: Person, name: string) => {
