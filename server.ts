@@ -39,7 +39,7 @@ import { findPath, isRevoked, type Trust } from "./lib/certificate_path.ts";
 
 /** How often waiting audit rows are tried again, and renewals, revocations and closed logs looked for: milliseconds. */
 const DRAIN_INTERVAL = 1_000;
-/** How often tokens and codes that have ended are dropped: an hour, in milliseconds. */
+/** How often tokens and codes that have ended, and rooms in which nobody is, are dropped: an hour, in milliseconds. */
 const SWEEP_INTERVAL = 3_600_000;
 
 /** What a server works with, beside its settings. */
@@ -375,10 +375,11 @@ class Server implements RunningServer {
     );
   }
 
-  /** Drops tokens and codes that have ended, from time to time. */
+  /** Drops tokens and codes that have ended, and rooms in which nobody is, from time to time. */
   async #sweep(): Promise<void> {
-    if (now() < this.#sweepAt) return;
+    if (now() < this.#sweepAt || this.#dropping) return;
     this.#sweepAt = now() + SWEEP_INTERVAL;
+    this.#shared.hub.dropIdle();
     try {
       await this.#shared.store.rooms.dropExpired(now());
     } catch (error) {

@@ -1,6 +1,7 @@
 /**
  * All rooms of a server: which there are, who is there, and each request of a session handed to the room that it is
- * about (rooms.md section 5). A room is loaded from the store when somebody first asks for it, and stays.
+ * about (rooms.md section 5). A room is loaded from the store when somebody asks for it, and stays as long as somebody
+ * is there.
  *
  *     hub.attend(session)  → invitations that waited
  *     hub.take(session, { type: "post", room: "#ops", … }, id)  → `posted` to every member, or a ProtocolError: refused
@@ -48,9 +49,11 @@ export interface HubOptions extends Omit<RoomTools, "invite"> {
 export class Hub {
   readonly #options: HubOptions;
   readonly #rooms = new Map<string, Promise<Room | undefined>>();
+  /** Those of them that were read. */
+  readonly #ready = new Map<string, Room>();
   /** Sessions by account, compared with ASCII letters lower-cased. */
   readonly #sessions = new Map<string, Set<Attendee>>();
-  /** The rooms that a session has come into: it is looked for nowhere else. */
+  /** The rooms that a session has come into, or tried to: it is looked for nowhere else. */
   readonly #joined = new Map<Attendee, Set<Room>>();
   /** Rooms made, by account. */
   readonly #made: Throttle;
@@ -105,11 +108,26 @@ export class Hub {
     for (const [name, loading] of this.#rooms) {
       const room = await loading.catch(() => undefined);
       if (!room || !closed.has(room.origin)) continue;
-      if (this.#rooms.get(name) === loading) this.#rooms.delete(name);
+      if (this.#rooms.get(name) === loading) this.#letGo(name);
       await room.close();
       dropped.push(room.origin);
     }
     return dropped;
+  }
+
+  /**
+   * Lets go of the rooms that no session has come into. To be called by a timer, and not while revoked certificates or
+   * closed logs are dropped: then nobody has such a room in hand, since what a request does with one that it has not
+   * joined takes no turn.
+   */
+  dropIdle(): void {
+    const joined = new Set([...this.#joined.values()].flatMap((rooms) => [...rooms]));
+    for (const [name, room] of this.#ready) if (!joined.has(room) && room.isSettled) this.#letGo(name);
+  }
+
+  #letGo(name: string): void {
+    this.#rooms.delete(name);
+    this.#ready.delete(name);
   }
 
   /** Does what a session asks. What is thrown refuses it. */
@@ -157,7 +175,7 @@ export class Hub {
     const loading = this.#options.store.findRoom(name).then((stored) => stored && Room.load(stored, this.#tools()));
     this.#rooms.set(name, loading);
     // What isn't there may be made, what couldn't be read may be read later.
-    loading.then((room) => room ?? this.#rooms.delete(name), () => this.#rooms.delete(name));
+    loading.then((room) => room ? this.#ready.set(name, room) : this.#letGo(name), () => this.#letGo(name));
     return loading;
   }
 
@@ -178,8 +196,8 @@ export class Hub {
   }
 
   async #join(room: Room, attendee: Attendee, theirs: Checkpoint | undefined, id: Json | undefined): Promise<void> {
-    await room.join(attendee, theirs, id);
     this.#joined.set(attendee, (this.#joined.get(attendee) ?? new Set()).add(room));
+    await room.join(attendee, theirs, id);
   }
 
   async #make(name: string, policy: { history: HistoryPolicy; inviteOnly: boolean }, by: string): Promise<Room> {

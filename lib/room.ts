@@ -144,6 +144,8 @@ export class Room {
   readonly #standing = new Map<string, string>();
   /** Whether the store has failed, until what it holds is read again. */
   #isBroken = false;
+  /** Consequences of durable lines that the store did not take yet. */
+  #owed = 0;
   /** Whether somebody holds a checkpoint that this log doesn't extend. The store knows it too. */
   #isForked = false;
   #isClosed = false;
@@ -552,7 +554,13 @@ export class Room {
       // Without its consequence nothing more is posted: what was put out could read on, what was erased could be read.
       this.#tools.alarm(`a line's consequence could not be stored: ${messageOf(error)}`, this.name);
       this.#isBroken = true;
-      this.#tools.later(RETRY_AFTER, () => void this.#follow(act).then(() => this.#reload()));
+      this.#owed += 1;
+      this.#tools.later(RETRY_AFTER, () => {
+        void this.#follow(act).then(() => {
+          this.#owed -= 1;
+          return this.#reload();
+        });
+      });
     }
   }
 
@@ -681,6 +689,11 @@ export class Room {
   requireJoined(attendee: Attendee): void {
     const isIn = this.#attendees.get(attendee.fingerprint) === attendee && this.#standing.has(attendee.fingerprint);
     if (!isIn) throw new ProtocolError("not-member", "Join the room first, with a join line that stands in its log.");
+  }
+
+  /** Whether the store has all that there is to have: what is in memory follows from it. */
+  get isSettled(): boolean {
+    return !this.#committing && !this.#isBroken && this.#owed === 0 && !this.#heads.isDue;
   }
 
   /** Resolves when every line that was placed is told of or refused. */

@@ -71,6 +71,11 @@ export class RoomHeads {
     return this.#newest;
   }
 
+  /** Whether one is to be made, or tried again. */
+  get isDue(): boolean {
+    return this.#isDue;
+  }
+
   /** The root that was signed for a size; `undefined` where none was. */
   async rootAt(size: number): Promise<string | undefined> {
     const { origin, store } = this.#options;
@@ -93,8 +98,10 @@ export class RoomHeads {
         (error) => {
           if (!this.#hasFailed) failed(error);
           this.#hasFailed = true;
-          this.#isDue = false;
-          later(INTERVAL, () => this.due());
+          later(INTERVAL, () => {
+            this.#isDue = false;
+            this.due();
+          });
         },
       );
     });

@@ -532,6 +532,49 @@ Deno.test("what a server has in memory of a room follows from its store", async 
   void bob;
 });
 
+Deno.test("a room in which nobody is, with nothing to be stored, is let go of and read again", async () => {
+  const { hub, store, settle, ada, bob } = await room();
+  const [eve, findRoom] = [await Person.create("eve"), store.findRoom.bind(store)];
+  let reads = 0;
+  store.findRoom = (name) => {
+    reads += 1;
+    return findRoom(name);
+  };
+  /** Whether the room was let go of, when it was time to. */
+  const isRead = async () => {
+    await new Promise((resolve) => setTimeout(resolve)); // as a timer does it
+    hub.dropIdle();
+    const before = reads;
+    assert.equal(await eve.ask(hub, { type: "history", room: "#ops", from: 0, count: 1 }), "not-member");
+    return reads > before;
+  };
+  hub.leave(bob);
+  assert.equal(await isRead(), false, "ada is there");
+  assert.equal(await ada.say(hub, "#ops", "the last words"), undefined);
+  hub.leave(ada);
+  await hub.settled();
+  assert.equal(await isRead(), false, "its head is still to be made");
+  await settle();
+  assert.equal(await isRead(), true);
+
+  const held = Promise.withResolvers<void>();
+  const addEpoch = store.addEpoch.bind(store);
+  assert.equal(await bob.ask(hub, { type: "join", room: "#ops" }), undefined);
+  store.addEpoch = (...all) => held.promise.then(() => addEpoch(...all));
+  assert.equal(await bob.say(hub, "#ops", { kind: "part" }), undefined);
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  hub.leave(bob);
+  assert.equal(await isRead(), false, "its key is still to be stored");
+  held.resolve();
+  await settle();
+  await settle();
+  assert.equal(await isRead(), true);
+  assert.equal(await ada.ask(hub, { type: "join", room: "#ops" }), undefined);
+  assert.equal(await ada.say(hub, "#ops", "hello?"), undefined);
+  await settle();
+  assert.deepEqual([ada.posted("#ops").at(-1), presence(ada).at(-1)], [4, "ada online"]);
+});
+
 Deno.test("a newer session of a certificate closes the older in the room", async () => {
   const { hub, ada, bob } = await room();
   const twin = await Person.create("ada");
