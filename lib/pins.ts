@@ -71,6 +71,11 @@ export class Pins {
     return waiting.filter((device) => this.standing(device) !== "new");
   }
 
+  /** The account that a certificate said it is of, as names are compared; `undefined` for one that was never seen. */
+  usernameOf(fingerprint: string): string | undefined {
+    return this.#names.get(fingerprint);
+  }
+
   /** Why a certificate is believed to be its account's; `undefined` for one that was never seen. */
   standing(fingerprint: string): Standing | undefined {
     const name = this.#names.get(fingerprint);

@@ -59,7 +59,7 @@ export interface LineEvent {
   readonly erased: boolean;
   /** Whether the author's is a further certificate for which none that is known has vouched, up to now. */
   readonly unvouched: boolean;
-  /** Whether signatures are still to be checked: `checked` or `bad_line` follows. */
+  /** Whether signatures are still to be checked: `checked` or `bad_line` follows, or the line again, with another name. */
   readonly unchecked: boolean;
   /** What is wrong with the line. */
   readonly bad: string | null;

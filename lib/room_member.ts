@@ -305,10 +305,11 @@ export class RoomMember {
     await this.#catchUp(count, visit);
     if (visit !== this.#visit) throw connectionGone();
     if (view.lie) throw this.#caught();
-    view.caughtUp();
+    const told = view.caughtUp();
     this.#isLive = true;
     this.#halt = "renumber";
     this.#sortOut();
+    await told;
   }
 
   #caught(): RequestRefused {
@@ -455,9 +456,6 @@ export class RoomMember {
     if (view.base === undefined) this.#first = Math.min(this.#first, posted.index);
     view.take(posted);
     if (this.#isLive && (view.hasGap || view.lacksKey)) this.#fillGap();
-    if (this.#isLive && this.#isIn && !view.lie && !view.state.hasJoined(this.#options.own)) {
-      this.goOut("You are not in this room any more.", 0);
-    }
   }
 
   /** Lines passed by: asks for them. */
@@ -677,6 +675,8 @@ export class RoomMember {
     if (kept.type !== "line") return;
     const item = this.#queue.find(({ line }) => line === kept.line);
     if (item) void written.then(() => this.#accept(item, kept.index));
+    const { isOut, lie } = this.#view ?? {};
+    if (this.#isLive && this.#isIn && isOut && !lie) this.goOut("You are not in this room any more.", 0);
   }
 
   /** A line is in the transcript on the disk: nothing more has to be done for it. */

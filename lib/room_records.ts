@@ -11,7 +11,8 @@
  *     #ops/log                 {"origin":…,"history":"all"}, and where the lines begin if not at 0
  *     #ops/transcript.txt      the lines, as every transcript
  *     #ops/openings.txt        index<TAB>base64(envelope): the words of those that aren't erased
- *     #ops/bad                 one {"index":7,"reason":…} a line that was found bad when it came, or when it was covered
+ *     #ops/bad                 one {"index":7,"reason":…} a line that was found bad when it came, or when it was covered;
+ *                              {…,"counts":true}: what it says counts all the same
  *     #ops/checkpoints         one a line, each checked; {"seen":41}: a line of one's own names that one
  *     #ops/unsent              lines that are not known to be accepted: {"key":7,"ts":…,"statement":…}, signed
  *                              {"key":7,"by":…,"post":…}; {"key":7}: it is accepted, or given up
@@ -46,7 +47,7 @@ import { parseRoomLine } from "./room_line.ts";
 import type { RoomRecord, UnsentLine } from "./room_member.ts";
 import type { HistoryPolicy, PostFields } from "./room_message.ts";
 import { encodeOpening, parseOpening } from "./room_receipt.ts";
-import type { Kept, KeptLine, KeptRoom } from "./room_view.ts";
+import type { Fault, Kept, KeptLine, KeptRoom } from "./room_view.ts";
 
 /** Rows of a file that say what later ones take back, before it is written anew. */
 const MAX_STALE_ROWS = 1_000;
@@ -449,7 +450,7 @@ export class StoredRoomRecord implements RoomRecord {
     const bad = await exists(this.#bad.path) ? await rowsOf(this.#bad.path) : []; // an export's room may have none
     return {
       ...{ base: this.#base, lines, checkpoint: this.#newest, lie: parseLie(lie) },
-      bad: new Map(bad.map(parseBadRow).flatMap((one) => one ? [[one.index, one.reason]] : [])),
+      bad: new Map(bad.map(parseBadRow).flatMap((one) => one ? [[one.index, one]] : [])),
     };
   }
 
@@ -650,20 +651,20 @@ function parseHeadRow(row: string): Checkpoint | number | undefined {
 }
 
 /** What was found of a line. */
-interface BadLine {
+interface BadLine extends Fault {
   readonly index: number;
-  readonly reason: string;
 }
 
-function badRow({ index, reason }: BadLine): string {
-  return `${encodeJson({ index, reason })}\n`;
+function badRow({ index, reason, counts }: BadLine): string {
+  return `${encodeJson({ index, reason, ...(counts ? { counts } : {}) })}\n`;
 }
 
 function parseBadRow(row: string): BadLine | undefined {
   const value = parseJson(row);
   if (!isJsonObject(value)) return undefined;
   const [index, reason] = [member(value, "index"), member(value, "reason")];
-  return typeof index === "number" && typeof reason === "string" ? { index, reason } : undefined;
+  const counts = member(value, "counts") === true;
+  return typeof index === "number" && typeof reason === "string" ? { index, reason, counts } : undefined;
 }
 
 function openingRows(words: ReadonlyMap<number, Bytes>, end: number): string[] {

@@ -2,15 +2,18 @@
  * One room as one client keeps and checks it (rooms.md sections 2 to 4): nothing of it is believed because the server
  * says so.
  *
- *     posted → its place: the next index, gapless seqno, R, H and C, room, `seen`, what it changes      #place, at once
- *            → its author: signature, certificate as of the covering checkpoint, name → event "line"    #finish, in order
+ *     posted → its place: the next index, gapless seqno, R, H and C, room, `seen`          #place, at once
+ *            → its author: signature, certificate as of the covering checkpoint, name, role → what it changes
+ *            → event "line"                                                                #finish, in order
  *     checkpoint → signed by a certificate for the origin's server, later than the last → its root is that of the
  *            lines that were shown → event "covered"
  *
  * Where the server is caught, event "lie" says at what, and the room takes nothing more: what was shown before stays.
  * A line that is merely not good (an envelope of another form, a certificate that had ended, an act beyond the author's
- * role) is shown as bad, changes nothing, and the room goes on. Many lines at once are shown before their signatures are
- * checked, and say so.
+ * role) is shown as bad, changes nothing, and the room goes on. Where its author's certificate ended between the heads
+ * around it, it may have been accepted in time: then it counts all the same, or who comes late, and is shown no head of
+ * earlier days, would have another owner and other members than everybody else. Many lines at once are shown before their
+ * signatures are checked, and say so.
  *
  * What it needs it asks for ({@link ViewQuestions}); what must outlive the program it hands out ({@link Kept}). Who the
  * server is on the wire, sending, and which rooms there are, is `room_client.ts`.
@@ -54,6 +57,12 @@ export interface ViewQuestions {
   consistency(from: number, to: number): Promise<readonly Bytes[] | undefined>;
 }
 
+/** Why a line is not good, and whether it changes what it says all the same. */
+export interface Fault {
+  readonly reason: string;
+  readonly counts: boolean;
+}
+
 /** What must be on the disk to go on from. */
 export type Kept =
   /** Where a log begins whose beginning isn't shown. */
@@ -61,7 +70,7 @@ export type Kept =
   | { readonly type: "line"; readonly index: number; readonly line: string; readonly envelope: Bytes | null }
   | { readonly type: "erasure"; readonly index: number }
   /** What was found of a line by what may be another later: its author's certificate, and the keys. */
-  | { readonly type: "bad"; readonly index: number; readonly reason: string }
+  | { readonly type: "bad"; readonly index: number } & Fault
   | { readonly type: "checkpoint"; readonly checkpoint: Checkpoint }
   /** A line of this client's own names the head of that size. */
   | { readonly type: "seen"; readonly size: number }
@@ -85,7 +94,7 @@ export interface KeptRoom {
   /** From the base on. */
   readonly lines: readonly KeptLine[];
   /** The indexes of those that were found bad, and why. */
-  readonly bad: ReadonlyMap<number, string>;
+  readonly bad: ReadonlyMap<number, Fault>;
   readonly checkpoint: Checkpoint | undefined;
   readonly lie: { readonly lie: Lie; readonly reason: string } | undefined;
 }
@@ -123,7 +132,10 @@ interface Author {
   /** The last line's time. */
   ts: number;
   seen: number;
+  /** As it stands in the join line that was found good. */
   username: string | undefined;
+  /** The same of one that isn't checked yet. */
+  claimed: string | undefined;
 }
 
 /** A certificate that can be asked for its key and its path. */
@@ -142,12 +154,13 @@ interface Placed {
   readonly line: TranscriptLine;
   readonly text: string;
   readonly author: Author;
-  readonly username: string | undefined;
   readonly envelope: Envelope | undefined;
   readonly bytes: Bytes | null;
   bad: string | undefined;
-  /** Was shown as unchecked. */
-  isShown: boolean;
+  /** Whether it changes what it says although it is bad. */
+  counts: boolean;
+  /** As it was shown unchecked. */
+  shown: LineEvent | undefined;
 }
 
 /** A line that no checkpoint covers yet. */
@@ -180,6 +193,8 @@ export class RoomView {
   readonly #certificates = new Map<string, Promise<Known | undefined>>();
 
   #queue: Placed[] = [];
+  /** Join lines of one's own that have their place and aren't finished. */
+  #joining = 0;
   #finishing: Promise<void> | undefined;
   #heads: Promise<void> = Promise.resolve();
   #newest: Checkpoint | undefined;
@@ -191,6 +206,8 @@ export class RoomView {
   #uncovered: Uncovered[] = [];
   #markedTo = 0;
   #isLive = false;
+  /** Whether members or topic are other than they were told. */
+  #isStateNew = false;
   #lie: Lie | undefined;
 
   constructor(options: RoomViewOptions) {
@@ -211,8 +228,11 @@ export class RoomView {
       const line = parseLine(text);
       const placed = line && this.#place(this.size, line, text, envelope);
       if (!placed) break;
-      placed.bad ??= bad.get(placed.index);
+      const fault = bad.get(placed.index);
+      placed.bad ??= fault?.reason ?? this.#objection(placed);
+      placed.counts = fault?.counts === true;
       if (placed.bad !== undefined) this.#bad.set(placed.index, placed.bad);
+      this.#fold(placed);
       const statement = placed.bad === undefined ? placed.envelope?.statement : undefined;
       if (statement?.kind === "device") this.#options.pins.vouch(line.signer, statement.fingerprint);
       if (statement?.kind === "join") this.#options.pins.see(line.signer, statement.username);
@@ -259,6 +279,11 @@ export class RoomView {
     return this.#state;
   }
 
+  /** Whether this client is not in the room, by the lines that are here. */
+  get isOut(): boolean {
+    return this.#joining === 0 && !this.#state.hasJoined(this.#options.own);
+  }
+
   /** The seqno of this client's next line, and the time of the last; `undefined` where no line of it is known. */
   get own(): { readonly seqno: number; readonly ts: number } | undefined {
     const author = this.#authors.get(this.#options.own);
@@ -300,7 +325,7 @@ export class RoomView {
     if (!line || !author) return undefined;
     const { envelope } = readEnvelope(bytes);
     const bad = this.#bad.get(index);
-    const placed = { index, line, text, author, username: author.username, envelope, bytes, bad, isShown: false };
+    const placed = { index, line, text, author, envelope, bytes, bad, counts: false, shown: undefined };
     return this.#lineEvent(placed, false);
   }
 
@@ -407,10 +432,11 @@ export class RoomView {
     const author = this.#author(line.signer);
     const isOpened = bytes !== null && isOpenedBy(line.body, bytes);
     const { envelope, bad } = readEnvelope(isOpened ? bytes : null);
-    const placed: Placed = {
-      ...{ index, line, text, author, envelope, bytes, bad, isShown: false },
-      username: envelope?.statement?.kind === "join" ? envelope.statement.username : author.username,
-    };
+    const placed: Placed = { index, line, text, author, envelope, bytes, bad, counts: false, shown: undefined };
+    if (envelope?.statement?.kind === "join") {
+      author.claimed = envelope.statement.username;
+      if (line.signer === this.#options.own) this.#joining += 1;
+    }
     const due = author.next ?? line.seqno;
     tree.append(leafHash(encodeUtf8(text)));
     this.#lines.push(author);
@@ -438,13 +464,13 @@ export class RoomView {
     const known = this.#authors.get(fingerprint);
     if (known) return known;
     const next = this.#tree?.base === 0 ? 0 : undefined;
-    const author: Author = { fingerprint, next, ts: 0, seen: 0, username: undefined };
+    const author: Author = { fingerprint, next, ts: 0, seen: 0, username: undefined, claimed: undefined };
     this.#authors.set(fingerprint, author);
     return author;
   }
 
-  /** What a line says, and whether it may. */
-  #read(placed: Placed, { room, seen, statement, kind }: Envelope, tree: LogTree): void {
+  /** What a line had seen, and in which room. */
+  #read(placed: Placed, { room, seen, kind }: Envelope, tree: LogTree): void {
     const { index, author } = placed;
     if (room !== this.#options.room) return this.#denyLine(placed, "replayed line", "it was written for another room");
     if (seen.size > index) return this.#denyLine(placed, "wrong head", "it had seen lines that were not there");
@@ -457,21 +483,21 @@ export class RoomView {
     }
     author.seen = seen.size;
     if (ACTS.has(kind)) this.#acts.add(index);
-    const username = statement?.kind === "join" ? statement.username : author.username ?? "";
-    const act = { author: author.fingerprint, username, statement };
-    placed.bad = this.#objection(placed, act);
-    if (placed.bad !== undefined) return;
-    if (statement?.kind === "join") author.username = username;
-    if (statement?.kind === "redact") this.#wordless.delete(statement.index);
-    this.#state.apply(act);
   }
 
-  #objection({ author, index }: Placed, act: Parameters<RoomState["objection"]>[0]): string | undefined {
-    const { statement, username } = act;
+  // What it changes.
+
+  /** Why a line may not say what it says, by the lines before it. */
+  #objection({ author, index, envelope }: Placed): string | undefined {
+    if (!envelope) return undefined;
+    const { statement } = envelope;
     if (statement?.kind === "join") {
-      if (author.username !== undefined && usernameKey(author.username) !== usernameKey(username)) {
+      const key = usernameKey(statement.username);
+      if (author.username !== undefined && usernameKey(author.username) !== key) {
         return `This certificate called itself "${author.username}" before.`;
       }
+      const pinned = this.#options.pins.usernameOf(author.fingerprint);
+      if (pinned !== undefined && pinned !== key) return "Its author's certificate was somebody else's before.";
     }
     if (statement?.kind === "redact") {
       const target = statement.index < index ? this.#authorOf(statement.index) : undefined;
@@ -479,8 +505,19 @@ export class RoomView {
       if (!isOwn || this.#acts.has(statement.index)) return "It erases what its author may not erase.";
     }
     if (this.#tree?.base !== 0) return undefined; // roles are known from the lines alone, and these aren't all
-    const objection = this.#state.objection(act, AT_ANY_TIME);
+    const username = statement?.kind === "join" ? statement.username : author.username ?? "";
+    const objection = this.#state.objection({ author: author.fingerprint, username, statement }, AT_ANY_TIME);
     return objection === "forbidden" || objection === "not-member" ? OBJECTIONS[objection] : undefined;
+  }
+
+  /** Takes what a line changes; one that is bad has its place and says nothing. */
+  #fold({ author, envelope, bad, counts }: Placed): void {
+    if (author.fingerprint === this.#options.own && envelope?.statement?.kind === "join") this.#joining -= 1;
+    const statement = bad === undefined || counts ? envelope?.statement : undefined;
+    if (statement?.kind === "join") author.username = statement.username;
+    if (statement?.kind === "redact") this.#wordless.delete(statement.index);
+    this.#state.apply({ author: author.fingerprint, username: author.username ?? "", statement });
+    this.#isStateNew ||= statement !== undefined && ACTS.has(statement.kind);
   }
 
   // The author.
@@ -526,19 +563,20 @@ export class RoomView {
           this.#queue = []; // what came after it is nothing to be shown
           break;
         }
-        if (placed.isShown && placed.bad === undefined) [from, to] = [Math.min(from, placed.index), placed.index + 1];
+        if (placed.shown && placed.bad === undefined) [from, to] = [Math.min(from, placed.index), placed.index + 1];
       }
       if (to > 0) this.#options.emit({ event: "checked", room: this.#options.room, from, to });
+      this.#tellState();
     }
     this.#prove();
   }
 
   /** What is shown already stands first. */
   #showUnchecked(): void {
-    const first = this.#queue.findLastIndex(({ isShown }) => isShown) + 1;
+    const first = this.#queue.findLastIndex(({ shown }) => shown) + 1;
     for (const placed of this.#queue.slice(first)) {
-      this.#options.emit(this.#lineEvent(placed, true));
-      placed.isShown = true;
+      placed.shown = this.#lineEvent(placed, true);
+      this.#options.emit(placed.shown);
     }
   }
 
@@ -550,37 +588,48 @@ export class RoomView {
     else if (!isSigned && !wasDenied) {
       this.#denyLine(placed, "invented line", "its author did not sign it");
     } else {
+      placed.bad ??= this.#objection(placed);
       const at = this.#timeOf(index) ?? now();
       const problem = certificate.asAuthor.problems(at, "offline")[0];
       if (problem !== undefined && neverHeld(certificate)) this.#denyLine(placed, "invented line", problem);
-      placed.bad ??= problem;
+      if (problem !== undefined && placed.bad === undefined) {
+        placed.bad = problem;
+        placed.counts = this.#mayHaveHeld(certificate, index);
+      }
     }
+    this.#fold(placed);
     const { statement } = envelope ?? {};
     if (statement?.kind === "join" && placed.bad === undefined) {
       const device = pins.see(author.fingerprint, statement.username);
-      if (device === "another's") placed.bad = "Its author's certificate was somebody else's before.";
       if (device === "new" || device === "vouched") this.#tellDevice(author.fingerprint, statement.username);
     }
-    if (!placed.isShown) emit(this.#lineEvent(placed, false));
+    const event = this.#lineEvent(placed, false);
+    // Unchecked, it was shown under the name that its author's join line claimed.
+    if (placed.shown?.username !== event.username) emit(event);
     else if (placed.bad !== undefined) emit({ event: "bad_line", room, index, reason: placed.bad });
     if (this.#lie && this.#denied !== undefined && index >= this.#denied) return;
-    if (placed.bad !== undefined) this.#keepBad(index, placed.bad);
+    if (placed.bad !== undefined) this.#keepBad(index, { reason: placed.bad, counts: placed.counts });
     keep({ type: "line", index, line: text, envelope: bytes });
-    if (placed.bad !== undefined) return;
-    if (statement?.kind === "redact") {
+    if (statement?.kind === "redact" && (placed.bad === undefined || placed.counts)) {
       keep({ type: "erasure", index: statement.index });
       emit({ event: "erased", room, index: statement.index });
     }
-    if (statement?.kind === "device") {
+    if (statement?.kind === "device" && placed.bad === undefined) {
       const trusted = pins.vouch(author.fingerprint, statement.fingerprint);
       for (const device of trusted) this.#tellDevice(device, author.username ?? "");
     }
-    if (statement && this.#isLive && ACTS.has(statement.kind)) this.#tellState();
   }
 
-  #keepBad(index: number, reason: string): void {
-    this.#bad.set(index, reason);
-    this.#options.keep({ type: "bad", index, reason });
+  /** Whether a certificate was good at some time between the last head that doesn't cover a line and the first that does. */
+  #mayHaveHeld({ chain, asAuthor }: Known, index: number): boolean {
+    const before = this.#coverings.findLast(({ size }) => size <= index)?.time ?? 0;
+    const since = Math.max(1000 * before, ...chain.map(({ notBefore }) => notBefore));
+    return since <= (this.#timeOf(index) ?? since) && asAuthor.problems(since, "offline").length === 0;
+  }
+
+  #keepBad(index: number, fault: Fault): void {
+    this.#bad.set(index, fault.reason);
+    this.#options.keep({ type: "bad", index, ...fault });
   }
 
   /** A further certificate of somebody's has come in, or is trusted from now on. */
@@ -593,9 +642,11 @@ export class RoomView {
   /** The index of the line at which the server was caught. */
   #denied: number | undefined;
 
-  #lineEvent({ index, line, author, username, envelope, bytes, bad }: Placed, unchecked: boolean): LineEvent {
+  #lineEvent({ index, line, author, envelope, bytes, bad }: Placed, unchecked: boolean): LineEvent {
     const { statement } = envelope ?? {};
     const isText = statement?.kind === "text" || statement?.kind === "topic";
+    const known = author.username ?? (unchecked ? author.claimed : undefined);
+    const username = statement?.kind === "join" ? statement.username : known;
     return {
       event: "line",
       room: this.#options.room,
@@ -750,21 +801,26 @@ export class RoomView {
     if (reason === undefined) return;
     const { emit, room } = this.#options;
     for (const { index } of lines.filter((line) => line.author === author && !this.#bad.has(line.index))) {
-      this.#keepBad(index, reason);
+      this.#keepBad(index, { reason, counts: true }); // what it changed, others have taken too
       emit({ event: "bad_line", room, index, reason });
     }
   }
 
   // Time.
 
-  /** All lines up to now are here. */
-  caughtUp(): void {
+  /** All lines up to now are here. Resolves when what they change is known, where there are not too many to wait for. */
+  async caughtUp(): Promise<void> {
     this.#isLive = true;
+    this.#isStateNew = true;
     this.#options.emit({ event: "caught_up", room: this.#options.room, size: this.size });
+    if (this.#queue.length > 0 && this.#queue.length <= SHOW_UNCHECKED) await this.settled();
     this.#tellState();
   }
 
+  /** Tells who is in and what the topic is, where that is another than before. */
   #tellState(): void {
+    if (!this.#isLive || !this.#isStateNew) return;
+    this.#isStateNew = false;
     const { emit, room } = this.#options;
     emit({ event: "state", room, topic: this.#state.topic, members: this.#state.members });
   }
@@ -781,7 +837,8 @@ export class RoomView {
       this.#markedTo = last + 1;
     }
     for (const [index, since] of this.#wordless) {
-      if (since >= late || this.hasGap || !this.#isLive) continue; // the line that erases them may be among the next
+      // The line that erases them may be among the next.
+      if (since >= late || this.hasGap || this.#queue.length > 0 || !this.#isLive) continue;
       this.#wordless.delete(index);
       const reason = "Its words are kept back: no line of its author erases them.";
       this.#bad.set(index, reason);

@@ -23,7 +23,7 @@ export class MemoryRoomRecord implements RoomRecord {
     const base = this.kept.findLast((one) => one.type === "base");
     const checkpoint = this.kept.findLast((one) => one.type === "checkpoint")?.checkpoint;
     const lie = this.kept.findLast((one) => one.type === "lie");
-    const bad = new Map(this.kept.flatMap((one) => one.type === "bad" ? [[one.index, one.reason]] : []));
+    const bad = new Map(this.kept.flatMap((one) => one.type === "bad" ? [[one.index, one]] : []));
     return Promise.resolve({ base, lines: [...this.lines], bad, checkpoint, lie });
   }
   keep(kept: Kept): Promise<void> {

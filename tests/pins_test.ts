@@ -15,6 +15,7 @@ Deno.test("the first certificate of an account is believed, a further one is new
   assert.equal(pins.see("desk", "bob"), "first");
   assert.deepEqual(standings(pins), { phone: "first", laptop: "new" });
   assert.equal(pins.standing("never seen"), undefined);
+  assert.deepEqual(["phone", "desk", "never seen"].map((one) => pins.usernameOf(one)), ["ada", "bob", undefined]);
 });
 
 Deno.test("a vouch counts where its author is trusted itself, for a certificate of its own account, and not for itself", () => {

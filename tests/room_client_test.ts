@@ -208,6 +208,30 @@ Deno.test("who is put out while away is told what was not sent, and what may sta
   }
 });
 
+Deno.test("who was put out and has come in again stays in when the line that put them out is checked", async () => {
+  const { bench, ada } = await pair();
+  let busy = Promise.resolve();
+  const check = (batch: Parameters<typeof ONE_BY_ONE.check>[0]) => busy.then(() => ONE_BY_ONE.check(batch));
+  const carol = await bench.client("carol", { signatures: { check } });
+  await carol.rooms.join("#ops");
+  await bench.settle();
+  await carol.cut(bench);
+  await ada.rooms.post("#ops", { kind: "kick", username: "carol" });
+  await bench.settle();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  busy = promise;
+  await carol.connect(bench);
+  const joining = carol.rooms.join("#ops");
+  await bench.settle();
+  assert.equal(carol.of("caught_up").length, 2);
+  resolve();
+  await joining;
+  await bench.settle();
+  assert.equal(carol.of("left").length, 1, "before the join");
+  assert.deepEqual(carol.rooms.rooms, ["#ops"]);
+  assert.ok(carol.of("state").at(-1)?.members.some(({ username }) => username === "carol"));
+});
+
 Deno.test("lines under a key that is no longer used are signed anew under the new one", async () => {
   const { bench, ada, bob } = await pair();
   const carol = await bench.client("carol");

@@ -129,12 +129,13 @@ Deno.test("what was found of a line stays, and goes with a line that a crash kep
     const path = `${dir}/#ops`;
     const record = await StoredRoomRecord.open(path);
     await record.pin(ORIGIN, "all");
-    for (const index of [0, 1]) await record.keep({ type: "bad", index, reason: `${index} is not good` });
+    const faults = [0, 1].map((index) => ({ index, reason: `${index} is not good`, counts: index === 0 }));
+    for (const fault of faults) await record.keep({ type: "bad", ...fault });
     await record.keep(line(0));
     assert.deepEqual([...(await record.read()).bad.keys()], [0, 1]);
     await record.close();
     const again = await StoredRoomRecord.open(path);
-    assert.deepEqual([...(await again.read()).bad], [[0, "0 is not good"]]);
+    assert.deepEqual([...(await again.read()).bad], [[0, faults[0]]]);
     await again.close();
     await Deno.remove(`${path}/bad`);
     assert.deepEqual((await (await StoredRoomRecord.toRead(path)).read()).bad, new Map());

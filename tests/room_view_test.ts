@@ -3,10 +3,12 @@ import { encrypt } from "../lib/aes_cbc.ts";
 import { encodeBase64, encodeHex, parseBase64 } from "../lib/bytes.ts";
 import { createAuthority, issueCertificate } from "../lib/ca.ts";
 import { encodeEnvelope, type Statement } from "../lib/envelope.ts";
+import { ONE_BY_ONE } from "../lib/line_signature.ts";
 import { publicKeyOf } from "../lib/private_key.ts";
 import { importSigningKey, type SigningKey } from "../lib/pss.ts";
 import { EMPTY_ROOT } from "../lib/room_log.ts";
 import { logHash, signRoomLine } from "../lib/room_line.ts";
+import type { Signatures } from "../lib/room_view.ts";
 import { issuing, key, NOW } from "./fixtures.ts";
 import { BenchClient, personIdentity, RoomBench, type Tamper, type WireFrame } from "./room_bench.ts";
 
@@ -207,6 +209,7 @@ async function slip(
   { rooms, store }: BenchClient,
   author: { readonly fingerprint: string; readonly key: SigningKey },
   statement: Statement,
+  seqno = 0,
 ): Promise<void> {
   const [view, record] = [rooms.view("#ops"), await store.room("#ops")];
   assert.ok(view?.epoch && record.pinned);
@@ -214,11 +217,11 @@ async function slip(
   const body = encrypt(view.epoch.key, new Uint8Array(16), envelope);
   const line = await signRoomLine({ log: logHash(record.pinned.origin), envelope, body }, {
     ...author,
-    seqno: 0,
+    seqno,
     ts: 5,
   });
   view.take({
-    ...{ room: "#ops", index: view.size, epoch: view.epoch.epoch, from: author.fingerprint, seqno: 0, ts: 5 },
+    ...{ room: "#ops", index: view.size, epoch: view.epoch.epoch, from: author.fingerprint, seqno, ts: 5 },
     ...{ ct: line.body, sig: line.signature, body },
   });
 }
@@ -265,6 +268,123 @@ Deno.test("a line is bad whose author's certificate had ended when it was covere
   await bob.cut(bench);
   const again = await bench.client("bob", { store: bob.store });
   assert.deepEqual(again.lines("#ops").map(({ bad }) => bad), [null, null, ended?.reason, null]);
+});
+
+/** Ada's room with bob in it, and mallory's certificate, which bob knows as mallory's from another room. */
+async function withMallory(signatures?: Signatures) {
+  const bench = await RoomBench.create();
+  const ada = await bench.client("ada");
+  const bob = await bench.client("bob", signatures ? { signatures } : {});
+  const { fingerprint, rooms } = await bench.client("mallory");
+  for (const room of ["#ops", "#dev"]) {
+    await ada.rooms.create(room, { history: "all", inviteOnly: false });
+    await bench.settle();
+    await bob.rooms.join(room);
+    await bench.settle();
+  }
+  await rooms.join("#dev");
+  await bench.settle();
+  return { bench, ada, bob, mallory: { fingerprint, key: (await personIdentity("mallory")).key } };
+}
+
+Deno.test("who joins under somebody else's name has neither the name nor the role, after a restart neither", async () => {
+  const { bench, ada, bob, mallory } = await withMallory();
+  const acts: Statement[] = [
+    { kind: "join", username: "ada" },
+    text("transfer the money"),
+    { kind: "topic", text: "ada's orders" },
+    { kind: "role", username: "ada", role: "member" },
+  ];
+  for (const [seqno, act] of acts.entries()) await slip(bob, mallory, act, seqno);
+  await bench.settle();
+  await ada.rooms.post("#dev", text("here as well"));
+  await bench.settle();
+  await bob.cut(bench);
+  const again = await BenchClient.create(bench, "bob", { store: bob.store });
+  await again.rooms.restore();
+  for (const client of [bob, again]) {
+    const [join, ...others] = client.lines("#ops").slice(2);
+    assert.equal(join?.bad, "Its author's certificate was somebody else's before.");
+    assert.deepEqual(others.map(({ username }) => username), [null, null, null]);
+    assert.deepEqual(new Set(others.map(({ bad }) => bad)), new Set(["Its author was not in the room."]));
+    const state = client.rooms.view("#ops")?.state;
+    assert.deepEqual([state?.topic, state?.roleOf("ada"), state?.memberCount], ["", "owner", 2]);
+    assert.deepEqual(client.lies, []);
+  }
+});
+
+Deno.test("a line that was shown unchecked under a name that its author doesn't have is shown again without it", async () => {
+  let busy = Promise.resolve();
+  const check = (batch: Parameters<typeof ONE_BY_ONE.check>[0]) => busy.then(() => ONE_BY_ONE.check(batch));
+  const { bench, bob, mallory } = await withMallory({ check });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  busy = promise;
+  await slip(bob, mallory, { kind: "join", username: "ada" });
+  for (let seqno = 1; seqno <= 300; seqno++) await slip(bob, mallory, text(`${seqno}`), seqno);
+  resolve();
+  for (let i = 0; i < 9 && bob.of("line").at(-1)?.index !== 302; i++) await bench.settle();
+  await bench.settle();
+  const shown = bob.lines("#ops").filter(({ kind, unchecked }) => kind === "text" && unchecked);
+  assert.deepEqual([...new Set(shown.map(({ username }) => username))], ["ada"]);
+  const last = new Map(bob.lines("#ops").map((line) => [line.index, line]));
+  for (const { index } of shown) {
+    assert.deepEqual([last.get(index)?.username, last.get(index)?.bad === null], [null, false]);
+  }
+});
+
+Deno.test("acts under a certificate that had ended put nobody out, and change nothing", async () => {
+  const { bench, bob } = await scene((frame) => [frame]);
+  const { chain: [leaf], pem, key } = await personIdentity("ada", "ended", NOW - 1);
+  const old = { fingerprint: leaf?.fingerprint ?? "", key };
+  await bench.store.keepCertificate(old.fingerprint, pem);
+  const acts: Statement[] = [
+    { kind: "join", username: "ada" },
+    { kind: "topic", text: "gone" },
+    { kind: "kick", username: "bob" },
+  ];
+  for (const [seqno, act] of acts.entries()) await slip(bob, old, act, seqno);
+  await bench.settle();
+  assert.ok(bob.lines("#ops").slice(2).every(({ bad }) => bad !== null));
+  assert.deepEqual(bob.of("left"), []);
+  await bob.cut(bench);
+  const again = await BenchClient.create(bench, "bob", { store: bob.store });
+  await again.rooms.restore();
+  for (const { rooms } of [bob, again]) {
+    const state = rooms.view("#ops")?.state;
+    assert.deepEqual([state?.topic, state?.isMember("bob"), state?.memberCount], ["", true, 2]);
+  }
+});
+
+Deno.test("what was said under a certificate that has ended since counts for who comes late, and is bad", async () => {
+  const bench = await RoomBench.create();
+  const ada = await bench.client("ada", { device: "of earlier days", ends: bench.clock.now() + 60_000 });
+  const bob = await bench.client("bob");
+  await ada.rooms.create("#ops", { history: "all", inviteOnly: false });
+  await bench.settle();
+  await bob.rooms.join("#ops");
+  await bench.settle();
+  await ada.rooms.post("#ops", { kind: "role", username: "bob", role: "moderator" });
+  await bench.settle();
+  bench.clock.advance(90_000);
+  await bob.rooms.post("#ops", { kind: "topic", text: "bob's watch" });
+  await bench.settle();
+  const carol = await bench.client("carol");
+  await carol.rooms.join("#ops");
+  await bench.settle();
+  await carol.cut(bench);
+  const again = await BenchClient.create(bench, "carol", { store: carol.store });
+  await again.rooms.restore();
+  for (const client of [bob, carol, again]) {
+    const isLate = client !== bob;
+    assert.deepEqual(client.lines("#ops").slice(0, 4).map(({ username, bad }) => [username, bad !== null]), [
+      ["ada", isLate],
+      ["bob", false],
+      ["ada", isLate],
+      ["bob", false],
+    ]);
+    const state = client.rooms.view("#ops")?.state;
+    assert.deepEqual([state?.topic, state?.roleOf("ada"), state?.roleOf("bob")], ["bob's watch", "owner", "moderator"]);
+  }
 });
 
 Deno.test("a vouch in a line that is not good counts for nothing, after a restart neither", async () => {
