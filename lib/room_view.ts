@@ -184,6 +184,8 @@ export class RoomView {
   readonly #acts = new Set<number>();
   /** Lines whose words are not shown, and since when, until their author's redaction comes. */
   readonly #wordless = new Map<number, number>();
+  /** Lines whose words their author has erased. */
+  readonly #erased = new Set<number>();
   /** What is shown as bad, and why. */
   readonly #bad = new Map<number, string>();
   readonly #keys = new Map<number, Bytes>();
@@ -240,6 +242,9 @@ export class RoomView {
       if (recent.length > 2 * shown) recent.splice(0, shown);
     }
     for (const index of bad.keys()) this.#wordless.delete(index); // said already
+    for (const index of this.#erased) { // the end may have come before they were erased on the disk
+      if (lines[index - (base?.size ?? 0)]?.envelope) this.#options.keep({ type: "erasure", index });
+    }
     this.#uncovered = this.#uncovered.filter(({ index }) => index >= (checkpoint?.size ?? 0));
     this.#newest = checkpoint;
     for (const placed of recent.slice(-shown)) this.#options.emit(this.#lineEvent(placed, false));
@@ -515,7 +520,10 @@ export class RoomView {
     if (author.fingerprint === this.#options.own && envelope?.statement?.kind === "join") this.#joining -= 1;
     const statement = bad === undefined || counts ? envelope?.statement : undefined;
     if (statement?.kind === "join") author.username = statement.username;
-    if (statement?.kind === "redact") this.#wordless.delete(statement.index);
+    if (statement?.kind === "redact") {
+      this.#wordless.delete(statement.index);
+      this.#erased.add(statement.index);
+    }
     this.#state.apply({ author: author.fingerprint, username: author.username ?? "", statement });
     this.#isStateNew ||= statement !== undefined && ACTS.has(statement.kind);
   }
@@ -642,7 +650,8 @@ export class RoomView {
   /** The index of the line at which the server was caught. */
   #denied: number | undefined;
 
-  #lineEvent({ index, line, author, envelope, bytes, bad }: Placed, unchecked: boolean): LineEvent {
+  #lineEvent({ index, line, author, bad, ...words }: Placed, unchecked: boolean): LineEvent {
+    const { envelope, bytes } = this.#erased.has(index) ? { envelope: undefined, bytes: null } : words;
     const { statement } = envelope ?? {};
     const isText = statement?.kind === "text" || statement?.kind === "topic";
     const known = author.username ?? (unchecked ? author.claimed : undefined);

@@ -387,6 +387,28 @@ Deno.test("what was said under a certificate that has ended since counts for who
   }
 });
 
+Deno.test("words that a crash kept on the disk after their redaction are erased at the next start, and not shown", async () => {
+  const { bench, ada, bob } = await scene((frame) => [frame]);
+  await say(ada, bench, "my password is hunter2");
+  const record = await bob.store.room("#ops");
+  const words = record.lines[2];
+  await ada.rooms.post("#ops", { kind: "redact", index: 2 });
+  await bench.settle();
+  assert.ok(words?.envelope);
+  assert.equal(record.lines[2]?.envelope, null);
+  record.lines[2] = words;
+  await bob.cut(bench);
+  const again = await BenchClient.create(bench, "bob", { store: bob.store });
+  await again.rooms.restore();
+  assert.deepEqual(again.lines("#ops").map(({ text, erased }) => [text, erased])[2], [null, true]);
+  assert.deepEqual(
+    again.rooms.view("#ops")?.describe(2, words)?.text,
+    null,
+    "from a disk that takes no writes neither",
+  );
+  assert.equal(record.lines[2]?.envelope, null);
+});
+
 Deno.test("a vouch in a line that is not good counts for nothing, after a restart neither", async () => {
   const { bench, ada, bob } = await scene((frame) => [frame]);
   await ada.rooms.create("#dev", { history: "all", inviteOnly: false });
