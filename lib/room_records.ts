@@ -342,7 +342,6 @@ export class StoredRoomRecord implements RoomRecord {
   readonly #unsent = new Map<number, UnsentLine>();
   /** What was read and not asked for yet: the lines don't stay in memory. */
   #lines: KeptLine[] = [];
-  #newest: Checkpoint | undefined;
   /** The sizes of the heads that lines of one's own name. */
   readonly #seen = new Set<number>();
   // What is due and no row of a file.
@@ -395,7 +394,6 @@ export class StoredRoomRecord implements RoomRecord {
     this.#lines = texts.map((line, at) => ({ line, envelope: words.get(first + at) ?? null }));
     await this.#checkpoints.open(parseHeadRow, (head) => {
       if (typeof head === "number") this.#seen.add(head);
-      else this.#newest = head;
     });
     if (this.#checkpoints.rows > MAX_STALE_ROWS) await this.#thinHeads();
     await this.#unsentRows.open((row) => parseJson(row), (row) => this.#readUnsent(row));
@@ -449,7 +447,7 @@ export class StoredRoomRecord implements RoomRecord {
     const lie = await readJson(`${this.#dir}/lie`);
     const bad = await exists(this.#bad.path) ? await rowsOf(this.#bad.path) : []; // an export's room may have none
     return {
-      ...{ base: this.#base, lines, checkpoint: this.#newest, lie: parseLie(lie) },
+      ...{ base: this.#base, lines, checkpoints: await this.checkpoints(), lie: parseLie(lie) },
       bad: new Map(bad.map(parseBadRow).flatMap((one) => one ? [[one.index, one]] : [])),
     };
   }
@@ -563,7 +561,6 @@ export class StoredRoomRecord implements RoomRecord {
         this.#bad.due.push(badRow(kept));
         break;
       case "checkpoint":
-        this.#newest = kept.checkpoint;
         this.#checkpoints.due.push(headRow(kept.checkpoint));
         break;
       case "seen":

@@ -95,7 +95,8 @@ export interface KeptRoom {
   readonly lines: readonly KeptLine[];
   /** The indexes of those that were found bad, and why. */
   readonly bad: ReadonlyMap<number, Fault>;
-  readonly checkpoint: Checkpoint | undefined;
+  /** Signed heads, in the order in which they came. */
+  readonly checkpoints: readonly Checkpoint[];
   readonly lie: { readonly lie: Lie; readonly reason: string } | undefined;
 }
 
@@ -204,6 +205,7 @@ export class RoomView {
   #unjudged: Checkpoint | undefined;
   /** Signed heads of lines that are not all here yet. */
   #unproved: Checkpoint[] = [];
+  /** Signed heads of lines that are here, in their order. */
   readonly #coverings: { readonly size: number; readonly time: number }[] = [];
   #uncovered: Uncovered[] = [];
   #markedTo = 0;
@@ -221,10 +223,8 @@ export class RoomView {
   }
 
   /** Takes what was kept. Its lines were checked when they came; the last `shown` of them are told again. */
-  restore({ base, lines, bad, checkpoint, lie }: KeptRoom, shown: number): void {
+  restore({ base, lines, bad, checkpoints, lie }: KeptRoom, shown: number): void {
     if (base) this.#tree = new LogTree(base.size, base.peaks);
-    const isCovering = checkpoint && checkpoint.size <= (base?.size ?? 0) + lines.length;
-    if (isCovering) this.#coverings.push(checkpoint);
     const recent: Placed[] = [];
     for (const { line: text, envelope } of lines) {
       const line = parseLine(text);
@@ -245,10 +245,11 @@ export class RoomView {
     for (const index of this.#erased) { // the end may have come before they were erased on the disk
       if (lines[index - (base?.size ?? 0)]?.envelope) this.#options.keep({ type: "erasure", index });
     }
-    this.#uncovered = this.#uncovered.filter(({ index }) => index >= (checkpoint?.size ?? 0));
-    this.#newest = checkpoint;
+    for (const head of checkpoints) if (this.#tree?.rootAt(head.size) === head.root) this.#coverings.push(head);
+    this.#uncovered = this.#uncovered.filter(({ index }) => index >= this.covered);
+    this.#newest = checkpoints.at(-1);
+    if (this.#newest && this.#newest !== this.#coverings.at(-1)) this.#unproved.push(this.#newest);
     for (const placed of recent.slice(-shown)) this.#options.emit(this.#lineEvent(placed, false));
-    if (checkpoint && !isCovering) this.#unproved.push(checkpoint);
     if (lie) this.#deny(lie.lie, lie.reason);
   }
 

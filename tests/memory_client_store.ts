@@ -21,10 +21,10 @@ export class MemoryRoomRecord implements RoomRecord {
   }
   read(): Promise<KeptRoom> {
     const base = this.kept.findLast((one) => one.type === "base");
-    const checkpoint = this.kept.findLast((one) => one.type === "checkpoint")?.checkpoint;
+    const checkpoints = this.kept.flatMap((one) => one.type === "checkpoint" ? [one.checkpoint] : []);
     const lie = this.kept.findLast((one) => one.type === "lie");
     const bad = new Map(this.kept.flatMap((one) => one.type === "bad" ? [[one.index, one]] : []));
-    return Promise.resolve({ base, lines: [...this.lines], bad, checkpoint, lie });
+    return Promise.resolve({ base, lines: [...this.lines], bad, checkpoints, lie });
   }
   keep(kept: Kept): Promise<void> {
     this.kept.push(kept);

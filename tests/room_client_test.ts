@@ -771,7 +771,7 @@ Deno.test("who is in a room whose log is closed is told, and comes into the next
   assert.deepEqual(again.lies, ["other log"], "no other than the old one");
   const [aside] = again.store.aside;
   assert.deepEqual((await aside?.read())?.lines.length, 3);
-  assert.deepEqual((await aside?.read())?.checkpoint, old);
+  assert.deepEqual((await aside?.read())?.checkpoints.at(-1), old);
 });
 
 Deno.test("a log that is closed while somebody's lines wait drops them, and one who comes in is refused", async () => {

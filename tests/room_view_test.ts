@@ -409,6 +409,20 @@ Deno.test("words that a crash kept on the disk after their redaction are erased 
   assert.equal(record.lines[2]?.envelope, null);
 });
 
+Deno.test("a line is accepted by the first head that covered it, after a restart too", async () => {
+  const { bench, ada, bob } = await scene((frame) => [frame]);
+  await say(ada, bench, "said on Monday");
+  bench.clock.advance(86_400_000);
+  await say(ada, bench, "said on Tuesday");
+  const times = [2, 3].map((index) => bob.of("covered").find(({ size }) => size > index)?.time);
+  await bob.cut(bench);
+  const again = await BenchClient.create(bench, "bob", { store: bob.store });
+  await again.rooms.restore();
+  assert.deepEqual(again.lines("#ops").slice(2).map(({ by }) => by), times);
+  assert.ok(Number(times[1]) - Number(times[0]) >= 86_400);
+  assert.equal(again.rooms.view("#ops")?.covered, 4);
+});
+
 Deno.test("a vouch in a line that is not good counts for nothing, after a restart neither", async () => {
   const { bench, ada, bob } = await scene((frame) => [frame]);
   await ada.rooms.create("#dev", { history: "all", inviteOnly: false });
