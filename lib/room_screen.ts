@@ -233,6 +233,10 @@ export class RoomScreen {
       case "covered": {
         const room = this.#room(event.room);
         room.covered = Math.max(room.covered, event.size);
+        for (const entry of room.entries) {
+          const { line } = entry;
+          if (line?.by === null && line.index < event.size) entry.line = { ...line, by: event.time };
+        }
         return;
       }
       case "checked":

@@ -106,6 +106,11 @@ function momentOf(unixSeconds: number): string {
   return `${dayOf(unixSeconds * 1000)}, ${hourOf(unixSeconds * 1000)}`;
 }
 
+/** Whether a line's own time, in milliseconds, and that of its acceptance, in seconds, are too far apart to show one. */
+function isLate(ts: number, by: number): boolean {
+  return Math.abs(by * 1000 - ts) > FAR_APART;
+}
+
 /** What there is to say beside a line, in brackets; "" where there is nothing. */
 export function remarksOn(
   { bad, unvouched, unchecked, by, ts }: Pick<LineEvent, "bad" | "unvouched" | "unchecked" | "by" | "ts">,
@@ -114,7 +119,7 @@ export function remarksOn(
     ...(bad === null ? [] : [`NOT GOOD: ${bad}`]),
     ...(unvouched ? ["new certificate, nobody vouched for it"] : []),
     ...(unchecked ? ["signature not checked yet"] : []),
-    ...(by !== null && Math.abs(by * 1000 - ts) > FAR_APART ? [`accepted ${momentOf(by)}`] : []),
+    ...(by !== null && isLate(ts, by) ? [`accepted ${momentOf(by)}`] : []),
   ];
   return remarks.length === 0 ? "" : ` (${remarks.join("; ")})`;
 }
@@ -170,6 +175,8 @@ export class PlainText {
   #username = "";
   readonly #topics = new Map<string, string>();
   readonly #warned = new Set<string>();
+  /** Lines that were printed before a head covered them, by room. */
+  readonly #uncovered = new Map<string, Pick<LineEvent, "index" | "ts">[]>();
   /** Rooms in which one's own join line stands. */
   readonly #consented = new Set<string>();
 
@@ -183,6 +190,7 @@ export class PlainText {
   #line(event: LineEvent): string[] {
     if (event.mine && event.kind !== "part") this.#consented.add(event.room);
     else if (event.mine) this.#consented.delete(event.room);
+    if (event.by === null) this.#uncoveredOf(event.room).push(event);
     const day = dayOf(event.ts);
     const days = day === this.#day ? [] : [`--- ${day} ---`];
     this.#day = day;
@@ -215,9 +223,10 @@ export class PlainText {
       case "presence":
         if (usernameKey(event.username) === usernameKey(this.#username)) return [];
         return [this.#in(event.room, `${event.username} is ${PRESENCE_WORDS[event.state]}.`)];
+      case "covered":
+        return this.#covered(event);
       case "account":
       case "checked":
-      case "covered":
       case "sending":
       case "accepted":
       case "done":
@@ -225,6 +234,29 @@ export class PlainText {
       default:
         return explain(event, this.#username).map((text) => "room" in event ? this.#in(event.room, text) : text);
     }
+  }
+
+  #uncoveredOf(room: string): Pick<LineEvent, "index" | "ts">[] {
+    const known = this.#uncovered.get(room) ?? [];
+    this.#uncovered.set(room, known);
+    return known;
+  }
+
+  /** When lines were accepted whose own times, printed before, are other ones. */
+  #covered({ room, size, time }: RoomEvent & { event: "covered" }): string[] {
+    const uncovered = this.#uncoveredOf(room);
+    this.#uncovered.set(room, uncovered.filter(({ index }) => index >= size));
+    const late = uncovered.filter(({ index, ts }) => index < size && isLate(ts, time)).map(({ index }) => index);
+    const ranges: [number, number][] = [];
+    for (const index of late) {
+      const last = ranges.at(-1);
+      if (last?.[1] === index - 1) last[1] = index;
+      else ranges.push([index, index]);
+    }
+    return ranges.map(([from, to]) => {
+      const which = from === to ? `Line ${from} was` : `The lines ${from} to ${to} were`;
+      return this.#in(room, `${which} accepted ${momentOf(time)}.`);
+    });
   }
 
   #state({ room, topic, members }: RoomEvent & { event: "state" }): string[] {

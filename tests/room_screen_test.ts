@@ -20,6 +20,10 @@ function line(index: number, ts: number, username: string, text: string, more: P
   };
 }
 
+function covered(size: number, ms: number): ShownEvent {
+  return { event: "covered", room: "#ops", size, time: ms / 1000 };
+}
+
 function screenOf(
   { columns = 80, rows = 24, colour = false, unsent = 0 }: {
     columns?: number;
@@ -48,8 +52,9 @@ const STORY: readonly ShownEvent[] = [
   line(0, at(22, 23, 58), "bob", "", { kind: "join", text: null, statement: { kind: "join", username: "bob" } }),
   line(1, at(22, 23, 59), "bob", LONG),
   line(2, at(23, 0, 1), "ada", "", { kind: "join", text: null, statement: { kind: "join", username: "ada" } }),
+  covered(3, at(23, 0, 2)),
   line(3, at(23, 9, 0), "ada", "good morning"),
-  { event: "covered", room: "#ops", size: 4, time: 0 },
+  covered(4, at(23, 9, 0)),
   line(4, at(23, 9, 1), "eve", "two\nlines"),
   line(5, at(23, 9, 2), "ada", "this has its place"),
   line(6, at(23, 9, 3), "eve", "not hers", { bad: "Its author's role does not allow it." }),
@@ -244,7 +249,7 @@ Deno.test("a line is shown as what becomes of it: sent, placed, accepted, checke
   screen.take(line(7, at(23, 9, 5), "ada", "on its way"));
   screen.take({ event: "accepted", room: "#ops", key: 9, index: 7 });
   assert.equal(mark("on its way"), " 7 09:05 · ada: on its way");
-  screen.take({ event: "covered", room: "#ops", size: 8, time: 0 });
+  screen.take(covered(8, at(23, 9, 5)));
   assert.equal(mark("on its way"), " 7 09:05 ✓ ada: on its way");
   screen.take(line(8, at(23, 9, 6), "bob", "quick", { unchecked: true }));
   assert.equal(mark("quick"), " 8 09:06 ? bob: quick (signature not checked yet)");
@@ -261,6 +266,17 @@ Deno.test("a line is shown as what becomes of it: sent, placed, accepted, checke
   screen.take({ event: "sending", room: "#ops", key: 11, kind: "text", text: "perhaps" });
   screen.take({ event: "dropped", room: "#ops", key: 11, error_type: "timeout", reason: "No answer came." });
   assert.equal(mark("perhaps"), "Perhaps on record: perhaps (No answer came.)");
+});
+
+Deno.test("a line that was long on its way has both times once a head covers it", () => {
+  const screen = told(screenOf({ columns: 120 }));
+  screen.take(line(7, at(23, 10, 0), "bob", "written at ten"));
+  screen.take(line(8, at(23, 12, 0), "eve", "written at noon"));
+  screen.take(covered(9, at(23, 12, 1)));
+  screen.take(covered(9, at(24, 9, 0)));
+  const rows = rowsOf(screen).map((row) => row.split("│")[1]);
+  assert.ok(rows.includes(" 7 10:00   bob: written at ten (accepted Monday 23 November 2026, 12:01)"), rows.join("\n"));
+  assert.ok(rows.includes(" 8 12:00   eve: written at noon"), rows.join("\n"));
 });
 
 Deno.test("Enter hands out the line; many lines are asked about first", () => {

@@ -75,6 +75,32 @@ Deno.test("of a line that is dropped plain text says whether it may stand in the
   );
 });
 
+Deno.test("lines that were long on their way are told with the time of their acceptance, those beside one another at once", () => {
+  const written = new Date(2026, 10, 23, 10, 0).getTime();
+  const line = (index: number, ts: number, room = "#ops"): LineEvent => ({
+    ...{ event: "line", room, index, from: PHONE, username: "bob", seqno: index, ts, by: null, kind: "text" },
+    ...{ text: "hello", statement: { kind: "text", text: "hello" }, seen: 0, mine: false },
+    ...{ erased: false, unvouched: false, unchecked: false, bad: null },
+  });
+  const at = (minutes: number) => written + 60_000 * minutes;
+  const covered = (size: number, minutes: number, room = "#ops") =>
+    ({ event: "covered", room, size, time: at(minutes) / 1000 }) as const;
+  const lines = [
+    line(3, at(0)),
+    line(4, at(1)),
+    line(5, at(120)),
+    line(6, at(2)),
+    line(7, at(3)),
+    line(7, at(3), "#dev"),
+  ];
+  const told = read(...lines, covered(7, 120), covered(7, 500), covered(8, 7), covered(8, 130, "#dev"));
+  assert.deepEqual(told.slice(-3), [
+    "[#ops] The lines 3 to 4 were accepted Monday 23 November 2026, 12:00.",
+    "[#ops] Line 6 was accepted Monday 23 November 2026, 12:00.",
+    "[#dev] Line 7 was accepted Monday 23 November 2026, 12:10.",
+  ]);
+});
+
 Deno.test("a line by a certificate that nobody vouched for says so, and whois says of each how it is known", () => {
   const line: LineEvent = {
     ...{ event: "line", room: "#ops", index: 4, from: PHONE, username: "bob", seqno: 1, ts: 1_700_000_000_000 },
