@@ -370,7 +370,8 @@ export class RoomView {
   take(posted: PostedFields): void {
     if (this.#lie) return;
     if (this.#tree && posted.index < this.#tree.size) return this.#compare(posted, this.#tree);
-    if (this.#ahead.size < MAX_AHEAD) this.#ahead.set(posted.index, posted);
+    const isDue = posted.index === this.size;
+    if (isDue || this.#ahead.size < MAX_AHEAD) this.#ahead.set(posted.index, posted);
     this.#drain();
   }
 

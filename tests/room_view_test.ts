@@ -4,12 +4,13 @@ import { encodeBase64, encodeHex, parseBase64 } from "../lib/bytes.ts";
 import { createAuthority, issueCertificate } from "../lib/ca.ts";
 import { encodeEnvelope, type Statement } from "../lib/envelope.ts";
 import { ONE_BY_ONE } from "../lib/line_signature.ts";
+import { Pins } from "../lib/pins.ts";
 import { publicKeyOf } from "../lib/private_key.ts";
 import { importSigningKey, type SigningKey } from "../lib/pss.ts";
 import { EMPTY_ROOT } from "../lib/room_log.ts";
-import { logHash, signRoomLine } from "../lib/room_line.ts";
-import type { Signatures } from "../lib/room_view.ts";
-import { issuing, key, NOW } from "./fixtures.ts";
+import { lineHashes, logHash, signRoomLine } from "../lib/room_line.ts";
+import { RoomView, type Signatures } from "../lib/room_view.ts";
+import { identities, issuing, key, NOW } from "./fixtures.ts";
 import { BenchClient, personIdentity, RoomBench, type Tamper, type WireFrame } from "./room_bench.ts";
 
 const text = (words: string) => ({ kind: "text", text: words } as const);
@@ -148,6 +149,36 @@ Deno.test("a line of another room is no line of this one, whoever signed it", as
   assert.ok(foreign);
   await say(made.ada, made.bench, "no, don't");
   await caught(made, "replayed line");
+});
+
+Deno.test("the line that is due is taken, however many came before their turn", async () => {
+  const { trust } = await identities();
+  const [origin, roomKey] = [`localhost/#ops/${"0".repeat(32)}`, new Uint8Array(16)];
+  const lies: string[] = [];
+  const view = new RoomView({
+    ...{ room: "#ops", origin, history: "all", own: "a".repeat(64), pins: new Pins(), now: () => NOW },
+    trust: () => Promise.resolve(trust),
+    ask: {
+      certificate: () => Promise.reject(new Error("not now")),
+      inclusion: () => Promise.resolve(undefined),
+      consistency: () => Promise.resolve(undefined),
+    },
+    emit: (event) => event.event === "lie" && lies.push(event.lie),
+    keep: () => {},
+  });
+  view.takeKey(1, roomKey);
+  const seen = { size: 0, root: encodeHex(EMPTY_ROOT) };
+  const envelope = encodeEnvelope({ room: "#ops", seen, statement: text("hello"), salt: roomKey });
+  const body = encrypt(roomKey, new Uint8Array(16), envelope);
+  const ct = lineHashes({ log: logHash(origin), envelope, body });
+  const sig = new Uint8Array(256);
+  const take = (index: number) =>
+    view.take({ room: "#ops", index, epoch: 1, from: "b".repeat(64), seqno: index, ts: 5, ct, sig, body });
+  for (let index = 10; index < 5_000; index++) take(index); // said while history is on its way
+  for (let index = 0; index < 10; index++) take(index);
+  view.missed(0);
+  assert.deepEqual([lies, view.size], [[], 4_106]);
+  await view.settled();
 });
 
 Deno.test("an old head after a newer one is a lie", async () => {
