@@ -355,7 +355,7 @@ export class RoomMember {
     this.#nextSeqno = joined.nextSeqno;
     this.takeKey(key);
     if (checkpoint) view.takeCheckpoint(checkpoint);
-    view.wake();
+    view.admitted(joined.topic);
   }
 
   #makeView(origin: string, history: HistoryPolicy): RoomView {

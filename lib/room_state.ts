@@ -52,7 +52,9 @@ export class RoomState {
   readonly #devices = new Map<string, string>();
   readonly #room: string;
   readonly #inviteOnly: boolean;
-  #topic = "";
+  /** As a line has set it. */
+  #topic: string | undefined;
+  #earlierTopic = "";
   #lines = 0;
   #memberCount = 0;
 
@@ -62,7 +64,13 @@ export class RoomState {
   }
 
   get topic(): string {
-    return this.#topic;
+    return this.#topic ?? this.#earlierTopic;
+  }
+
+  /** There are lines before the first that is taken: the topic that they leave is others' word, and nobody owns the room. */
+  beginLater(topic: string): void {
+    this.#earlierTopic = topic;
+    this.#lines = Math.max(this.#lines, 1);
   }
 
   /** Members and their roles, by name. */

@@ -177,6 +177,8 @@ export class RoomView {
   readonly #log: Bytes;
   readonly #server: string;
   readonly #state: RoomState;
+  /** What the topic was, by the server's word, when it last let this client in. */
+  #toldTopic = "";
   #tree: LogTree | undefined;
   readonly #authors = new Map<string, Author>();
   /** The author of each line from the base on. */
@@ -225,6 +227,7 @@ export class RoomView {
   /** Takes what was kept. Its lines were checked when they came; the last `shown` of them are told again. */
   restore({ base, lines, bad, checkpoints, lie }: KeptRoom, shown: number): void {
     if (base) this.#tree = new LogTree(base.size, base.peaks);
+    this.#beginState();
     const recent: Placed[] = [];
     for (const { line: text, envelope } of lines) {
       const line = parseLine(text);
@@ -280,7 +283,7 @@ export class RoomView {
     return this.#lie;
   }
 
-  /** Members and the topic, as the lines have it; nothing to rely on where the log's beginning isn't shown. */
+  /** Members and the topic, as the lines have it; where the log's beginning isn't shown, as far as these tell. */
   get state(): RoomState {
     return this.#state;
   }
@@ -397,6 +400,7 @@ export class RoomView {
       return this.#deny("wrong head", `The server's proof for line ${index} is none.`);
     }
     this.#options.keep({ type: "base", size: index, peaks });
+    this.#beginState();
     for (const early of this.#ahead.keys()) if (early < index) this.#ahead.delete(early);
     this.#drain();
   }
@@ -494,6 +498,11 @@ export class RoomView {
 
   // What it changes.
 
+  /** What came before the first line that is shown isn't known from lines. */
+  #beginState(): void {
+    if (this.#tree && this.#tree.base > 0) this.#state.beginLater(this.#toldTopic);
+  }
+
   /** Why a line may not say what it says, by the lines before it. */
   #objection({ author, index, envelope }: Placed): string | undefined {
     if (!envelope) return undefined;
@@ -531,6 +540,13 @@ export class RoomView {
   }
 
   // The author.
+
+  /** The server has let this client in, and says what the topic is. */
+  admitted(topic: string): void {
+    this.#toldTopic = topic;
+    this.#beginState();
+    this.wake();
+  }
 
   /** Goes on with what waited for an answer of the server. */
   wake(): void {

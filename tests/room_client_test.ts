@@ -273,6 +273,27 @@ Deno.test("where newcomers don't see what was before, a log begins with one's ow
   assert.deepEqual(again.lies, []);
 });
 
+Deno.test("where newcomers don't see what was before, they own nothing, and the topic is the server's word until a line sets it", async () => {
+  const { bench, ada } = await pair({ history: "since_join", inviteOnly: false });
+  const topic = async (text: string) => {
+    await ada.rooms.post("#ops", { kind: "topic", text });
+    await bench.settle();
+  };
+  await topic("the release");
+  const carol = await bench.client("carol");
+  await carol.rooms.join("#ops");
+  await bench.settle();
+  const state = () => carol.of("state").at(-1);
+  assert.deepEqual([state()?.topic, state()?.members], ["the release", [{ username: "carol", role: "member" }]]);
+  await carol.cut(bench);
+  const again = await bench.client("carol", { store: carol.store });
+  assert.equal(again.rooms.view("#ops")?.state.topic, "the release");
+  assert.equal(again.rooms.view("#ops")?.state.roleOf("carol"), "member");
+  await topic("");
+  assert.equal(again.of("state").at(-1)?.topic, "");
+  assert.equal(ada.rooms.view("#ops")?.state.roleOf("ada"), "owner");
+});
+
 Deno.test("an erased line has no words anywhere, and everything goes on", async () => {
   const { bench, ada, bob } = await pair();
   await ada.rooms.post("#ops", text("my password is hunter2"));
