@@ -52,6 +52,7 @@ Deno.test("two people talk over TLS, one as JSON and one as plain lines, and wha
   await ada.until('"event":"error","command":null');
 
   await ada.until((client) => ofType(client, "covered").some(({ room, size }) => room === "#ops" && size >= 5));
+  await ada.until((client) => ofType(client, "accepted").length === ofType(client, "sending").length + 2);
   await ada.type({ command: "proof", room: "#ops", index: 2 });
   await ada.until('"event":"proof"');
   const [proof] = ofType(ada, "proof");
