@@ -544,6 +544,7 @@ export class RoomView {
   /** The server has let this client in, and says what the topic is. */
   admitted(topic: string): void {
     this.#toldTopic = topic;
+    this.#isLive = false; // until all is here that was said meanwhile
     this.#beginState();
     this.wake();
   }
@@ -858,10 +859,13 @@ export class RoomView {
     if (this.#lie) return;
     const { emit, room, now } = this.#options;
     const late = now() - COVER_WITHIN;
-    const last = this.#uncovered.findLast(({ since }) => since < late)?.index;
-    if (last !== undefined && last >= this.#markedTo) {
-      emit({ event: "uncovered", room, from: this.#uncovered[0]?.index ?? last, to: last + 1 });
-      this.#markedTo = last + 1;
+    // A head can't be compared before all its lines are here.
+    const first = this.#isLive ? 0 : this.#newest?.size ?? 0;
+    const waiting = this.#uncovered.filter(({ index, since }) => index >= first && since < late);
+    const [from, to] = [waiting[0]?.index ?? 0, (waiting.at(-1)?.index ?? -1) + 1];
+    if (to > this.#markedTo) {
+      emit({ event: "uncovered", room, from, to });
+      this.#markedTo = to;
     }
     for (const [index, since] of this.#wordless) {
       // The line that erases them may be among the next.

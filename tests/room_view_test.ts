@@ -556,6 +556,31 @@ Deno.test("lines that no head covers for half a minute are marked", async () => 
   assert.deepEqual(more, []);
 });
 
+Deno.test("lines that a head covers of which others are on their way are not marked, until all are here", async () => {
+  const bench = await RoomBench.create();
+  const ada = await bench.client("ada");
+  await ada.rooms.create("#ops", { history: "all", inviteOnly: false });
+  await bench.settle();
+  await say(ada, bench, "one", "two", "three");
+  /** Half a minute passes before that line comes. */
+  const slow = (index: number): Tamper => (frame) => {
+    if (isPosted(frame, index)) {
+      bench.clock.advance(31_000);
+      bob.rooms.tick();
+    }
+    return [frame];
+  };
+  const bob = await bench.client("bob", { tamper: slow(3) });
+  await bob.rooms.join("#ops");
+  await bench.settle();
+  await bob.cut(bench);
+  await say(ada, bench, "four", "five");
+  await bob.connect(bench, slow(6));
+  await bench.settle();
+  assert.equal(bob.rooms.view("#ops")?.covered, 7);
+  assert.deepEqual(bob.of("uncovered"), []);
+});
+
 Deno.test("words that nobody erased and that are not shown are marked", async () => {
   const made = await scene((frame) => isPosted(frame, 2) ? [{ ...frame, body: null }] : [frame]);
   await say(made.ada, made.bench, "one");
