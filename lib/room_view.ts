@@ -309,10 +309,13 @@ export class RoomView {
     return this.#tree;
   }
 
-  /** How many others have said that they had seen a head beyond the line. */
+  /** How many others have said that they had seen a head beyond the line: people, whatever certificates they use. */
   countersigners(index: number): number {
+    const who = ({ username, fingerprint }: Author) => username === undefined ? fingerprint : usernameKey(username);
+    const found = new Set([...this.#authors.values()].filter(({ seen }) => seen > index).map(who));
     const author = this.#authorOf(index);
-    return [...this.#authors.values()].filter((other) => other !== author && other.seen > index).length;
+    if (author) found.delete(who(author));
+    return found.size;
   }
 
   /** The name in the join line of a certificate. */

@@ -59,6 +59,24 @@ Deno.test("what is said in a room is shown to everybody in one order, checked, a
   assert.equal(bob.rooms.view("#ops")?.countersigners(0), 1);
 });
 
+Deno.test("a line is countersigned by other people, not by further certificates of its author or of one of them", async () => {
+  const { bench, ada, bob } = await pair();
+  const phones = [await bench.client("ada", { device: "phone" }), await bench.client("bob", { device: "phone" })];
+  for (const phone of phones) {
+    await phone.rooms.join("#ops");
+    await bench.settle();
+  }
+  await ada.rooms.post("#ops", text("I paid"));
+  await bench.settle();
+  const counts: (number | undefined)[] = [];
+  for (const client of [...phones, bob]) {
+    await client.rooms.post("#ops", { kind: "head" });
+    await bench.settle();
+    counts.push(ada.rooms.view("#ops")?.countersigners(4));
+  }
+  assert.deepEqual(counts, [0, 1, 1]);
+});
+
 Deno.test("lines arrive once and in their order wherever the link is cut", async () => {
   for (let frames = 0; frames <= 14; frames++) {
     const { bench, ada, bob } = await pair();
