@@ -253,7 +253,7 @@ export class Room {
     const objection = this.#state.objectionToJoining(attendee.username, this.#seconds());
     if (objection) throw new ProtocolError(objection, "You may not come into this room: ask to be invited.");
     if (this.#isForked && !this.#standing.has(attendee.fingerprint)) throw readOnly(); // there is no join line to come
-    await this.#heads.make();
+    await this.#heads.refresh();
     const isNew = !this.#standing.has(attendee.fingerprint);
     // Where newcomers don't see what was before, they don't get the key that it is under.
     if (isNew && this.#room.history === "since_join" && await this.#epochs.beginIfUsed()) this.#giveKey();

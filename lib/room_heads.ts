@@ -50,6 +50,8 @@ export interface HeadOptions {
 export class RoomHeads {
   readonly #options: HeadOptions;
   #newest: Checkpoint | undefined;
+  /** When one was made last, or was to be, in unix milliseconds. */
+  #madeAt = 0;
   /** Roots that were signed of late, by size: what `seen` of a line mostly names. */
   readonly #recent = new Map<number, string>();
   #isDue = false;
@@ -63,7 +65,8 @@ export class RoomHeads {
 
   /** What the store has as the newest. */
   restore(newest: Checkpoint | undefined): void {
-    this.#newest = newest;
+    if (newest && newest.size > (this.#newest?.size ?? 0)) this.#newest = newest;
+    this.#madeAt = Math.max(this.#madeAt, 1000 * (newest?.time ?? 0));
   }
 
   /** The newest head that is stored. */
@@ -85,11 +88,10 @@ export class RoomHeads {
 
   /** Lines are durable that no head covers: one is made soon. */
   due(): void {
-    const { now, later, head, failed } = this.#options;
+    const { later, head, failed } = this.#options;
     if (this.#isDue || !head()) return;
     this.#isDue = true;
-    const since = now() - (this.#newest?.time ?? 0) * 1000;
-    later(Math.max(0, INTERVAL - Math.max(0, since)), () => {
+    later(this.#wait(), () => {
       this.make().then(
         () => {
           this.#isDue = this.#hasFailed = false;
@@ -107,6 +109,18 @@ export class RoomHeads {
     });
   }
 
+  /** Somebody comes: makes a head at once, unless the last is less than a second old; then there is one soon. */
+  async refresh(): Promise<void> {
+    if ((this.#options.head()?.size ?? 0) === (this.#newest?.size ?? 0)) return;
+    if (this.#isDue || this.#wait() > 0) this.due();
+    else await this.make();
+  }
+
+  /** How long until there may be another, in milliseconds. */
+  #wait(): number {
+    return Math.max(0, INTERVAL - Math.max(0, this.#options.now() - this.#madeAt));
+  }
+
   /** Makes a head of what is durable now, where there is none. */
   make(): Promise<void> {
     const made = this.#making.then(() => this.#make());
@@ -118,6 +132,7 @@ export class RoomHeads {
     const { origin, store, signer, now, head: headOf, tell } = this.#options;
     const head = headOf();
     if (!head || head.size === (this.#newest?.size ?? 0)) return;
+    this.#madeAt = now();
     const time = Math.max(Math.floor(now() / 1000), this.#newest?.time ?? 0);
     const { key, fingerprint, ends } = signer();
     if (1000 * time >= ends) throw new ProtocolError("server-error", NOT_GOOD);

@@ -74,6 +74,26 @@ Deno.test("lines that come while a head is being made are covered by another, an
   assert.equal(told.length, 2);
 });
 
+Deno.test("who comes finds a head of all lines, unless there was one in the last second: then it is there in time", async () => {
+  const { heads, clock, waits, told, log, runNext } = await bench();
+  clock.advance(999); // times in heads are whole seconds
+  await heads.refresh();
+  assert.deepEqual(told.map(({ size }) => size), [1]);
+  await heads.refresh();
+  assert.equal(waits.length, 0, "all lines are covered");
+  clock.advance(100);
+  log.head = { size: 2, root: root(2) };
+  await heads.refresh();
+  await heads.refresh();
+  assert.deepEqual([told.length, waits.map(({ ms }) => ms)], [1, [900]]);
+  clock.advance(900);
+  await runNext();
+  log.head = { size: 3, root: root(3) };
+  clock.advance(1_000);
+  await heads.refresh();
+  assert.deepEqual(told.map(({ size }) => size), [1, 2, 3]);
+});
+
 Deno.test("times of heads don't go back where the clock does, nor after a restart", async () => {
   const { heads, clock, told, log } = await bench();
   await heads.make();

@@ -407,6 +407,20 @@ Deno.test("when the server's certificate has ended no line is taken, and what st
   assert.equal(await ada.say(hub, "#ops", "on time"), undefined);
 });
 
+Deno.test("who comes in makes no second head in one second", async () => {
+  const { hub, store, settle, ada, bob } = await room();
+  const { checkpoints } = store.log(ada.rooms.get("#ops")?.origin ?? "");
+  const before = checkpoints.length;
+  for (let i = 0; i < 3; i++) {
+    await ada.say(hub, "#ops", `line ${i}`);
+    await hub.settled();
+    assert.equal(await bob.ask(hub, { type: "join", room: "#ops" }), undefined);
+  }
+  assert.equal(checkpoints.length, before);
+  await settle();
+  assert.deepEqual(checkpoints.slice(before).map(({ size }) => size), [5]);
+});
+
 /** A server on a database that was restored from a backup of two lines, and the head of five that ada holds. */
 async function restored() {
   const first = await room();
