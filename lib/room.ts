@@ -5,10 +5,12 @@
  *          → a round of the committer: one transaction for all that came meanwhile → posted to every member at once
  *
  * A line that is refused leaves the log, the sequence and the state as they were. A line that was given its place is
- * told to nobody before it is durable; where the store fails, the room forgets what it had placed, refuses it with
- * `server-error`, and learns from the store what is so. A checkpoint is stored before it is sent, at most one a second
- * and never two roots for one size. A log that somebody holds a later head of than it has is forked, by what happened to
- * its database: it takes no lines and gets no heads any more, until the operator closes it.
+ * told to nobody before it is durable, and what follows from it (a body is erased, another key begins) is written in the
+ * same transaction. Where the store fails, the room refuses what it had placed with `server-error`, takes no line and
+ * lets nobody in until it has read what the store holds, and tells of what turns out to stand there. A checkpoint is
+ * stored before it is sent, at most one a second and never two roots for one size. A log that somebody holds a later head
+ * of than it has is forked, by what happened to its database: it takes no lines and gets no heads any more, until the
+ * operator closes it.
  *
  * It knows people by their certificate and account ({@link Attendee}), no sockets and no handshakes. Which rooms there
  * are, and conversations of two, is `hub.ts`.
@@ -36,7 +38,7 @@ import {
   PRESENCE_MEMBERS,
 } from "./room_message.ts";
 import { LASTING, type RoomAct, RoomState } from "./room_state.ts";
-import type { RoomStore, StoredLine, StoredRoom } from "./room_store.ts";
+import type { RoomStore, StoredEpoch, StoredLine, StoredRoom } from "./room_store.ts";
 import { encodeLine, messageInput } from "./transcript.ts";
 
 /** How far ahead of the server's clock a line's time may lie, in milliseconds (rooms.md section 6). */
@@ -117,6 +119,9 @@ interface Placed {
   readonly id: Json | undefined;
 }
 
+/** What is told of a durable line; the first node is its leaf. */
+type Told = Pick<Placed, "nodes" | "posted" | "act">;
+
 /** A room with its lines' consequences in memory. */
 export class Room {
   readonly name: string;
@@ -127,9 +132,11 @@ export class Room {
   /** With what was placed, durable or not. */
   #state: RoomState;
   #frontier = new Frontier();
-  readonly #authors = new Map<string, Author>();
-  #epochs: RoomEpochs;
+  #authors = new Map<string, Author>();
+  readonly #epochs: RoomEpochs;
   readonly #heads: RoomHeads;
+  /** The epoch whose key was given to those who were here. */
+  #given: number;
   /** What is durable, and told. */
   #durable = new Frontier();
   readonly #waiting: Placed[] = [];
@@ -144,8 +151,6 @@ export class Room {
   readonly #standing = new Map<string, string>();
   /** Whether the store has failed, until what it holds is read again. */
   #isBroken = false;
-  /** Consequences of durable lines that the store did not take yet. */
-  #owed = 0;
   /** Whether somebody holds a checkpoint that this log doesn't extend. The store knows it too. */
   #isForked = false;
   #isClosed = false;
@@ -156,6 +161,7 @@ export class Room {
     this.#room = room;
     this.#tools = tools;
     this.#epochs = epochs;
+    this.#given = epochs.current;
     this.#heads = new RoomHeads({
       ...{ ...tools, origin: room.origin },
       head: () => {
@@ -173,39 +179,47 @@ export class Room {
   /** A room as the store has it. */
   static async load(stored: StoredRoom, tools: RoomTools): Promise<Room> {
     const room = new Room(stored, tools, await RoomEpochs.load({ ...tools, origin: stored.origin }));
-    await room.#load();
+    const acts = await room.#load();
+    room.#durable = new Frontier(room.#frontier.size, room.#frontier.peaks);
+    for (const [index, act] of acts) {
+      room.#stand(act);
+      // What no head covers may have been written by a process that ended before it could tell of it.
+      if (index >= (room.#heads.newest?.size ?? 0)) room.#follow(act);
+    }
     if (room.#isForked) tools.alarm(`this log is not the one that it was: ${READ_ONLY}`, room.name);
     await room.dropRevoked();
     return room;
   }
 
-  async #load(): Promise<void> {
+  /** Reads what the store holds, and its acts by their index. All is read before any of it is taken. */
+  async #load(): Promise<ReadonlyMap<number, RoomAct>> {
     const { store } = this.#tools;
     const stored = await store.findRoom(this.name);
     if (stored?.origin !== this.origin) throw new ProtocolError("no-room", CLOSED);
     const { size } = stored;
-    this.#isForked = stored.forkedAt !== undefined;
-    this.#frontier = new Frontier(size, await store.nodes(this.origin, peakPlaces(size)));
-    this.#durable = new Frontier(size, this.#frontier.peaks);
-    this.#heads.restore(await store.latestCheckpoint(this.origin));
-    this.#authors.clear();
-    for (const { author, seqno, ts, seenSize } of await store.lastLines(this.origin)) {
-      this.#authors.set(author, { nextSeqno: seqno + 1, ts, seenSize });
-    }
-    this.#state = new RoomState(this.name, this.#room.inviteOnly);
-    this.#standing.clear();
-    for (const line of await store.actLines(this.origin)) {
-      const envelope = this.#openStored(line);
-      const { statement } = envelope ?? {};
-      const username = statement?.kind === "join" ? statement.username : this.#state.usernameOf(line.author) ?? "";
-      this.#take({ author: line.author, username, statement });
-    }
-  }
+    if (size < this.#durable.size) throw new Error("lines that were told of are gone");
+    const frontier = new Frontier(size, await store.nodes(this.origin, peakPlaces(size)));
+    const newest = await store.latestCheckpoint(this.origin);
+    const last = await store.lastLines(this.origin);
+    const lines = await store.actLines(this.origin);
+    await this.#epochs.read();
 
-  /** A durable line's consequences, from the store. */
-  #take(act: RoomAct): void {
-    this.#state.apply(act);
-    this.#stand(act);
+    this.#isForked = stored.forkedAt !== undefined;
+    this.#frontier = frontier;
+    this.#heads.restore(newest);
+    this.#authors = new Map(
+      last.map(({ author, seqno, ts, seenSize }) => [author, { nextSeqno: seqno + 1, ts, seenSize }]),
+    );
+    this.#state = new RoomState(this.name, this.#room.inviteOnly);
+    const acts = new Map<number, RoomAct>();
+    for (const line of lines) {
+      const { statement } = this.#openStored(line) ?? {};
+      const username = statement?.kind === "join" ? statement.username : this.#state.usernameOf(line.author) ?? "";
+      const act = { author: line.author, username, statement };
+      this.#state.apply(act);
+      acts.set(line.index, act);
+    }
+    return acts;
   }
 
   /** Who gets the lines after this one. */
@@ -250,9 +264,7 @@ export class Room {
   /** Lets a session in, as far as its `join` line: the older session of the same certificate is closed. */
   async join(attendee: Attendee, theirs: Checkpoint | undefined, id: Json | undefined): Promise<void> {
     if (theirs) await this.#compare(theirs); // first: what was lost may be how somebody came in
-    const objection = this.#state.objectionToJoining(attendee.username, this.#seconds());
-    if (objection) throw new ProtocolError(objection, "You may not come into this room: ask to be invited.");
-    if (this.#isForked && !this.#standing.has(attendee.fingerprint)) throw readOnly(); // there is no join line to come
+    this.#checkEntry(attendee);
     await this.#heads.refresh();
     const isNew = !this.#standing.has(attendee.fingerprint);
     // Where newcomers don't see what was before, they don't get the key that it is under.
@@ -282,6 +294,14 @@ export class Room {
       standing: this.#standing.has(attendee.fingerprint),
     }, id);
     this.#tellPresence(attendee.username);
+  }
+
+  /** Throws where somebody may not come in, or nobody can now. */
+  #checkEntry({ username, fingerprint }: Attendee): void {
+    if (this.#isBroken) throw broken();
+    const objection = this.#state.objectionToJoining(username, this.#seconds());
+    if (objection) throw new ProtocolError(objection, "You may not come into this room: ask to be invited.");
+    if (this.#isForked && !this.#standing.has(fingerprint)) throw readOnly(); // there is no join line to come
   }
 
   /** A session is over. */
@@ -355,6 +375,7 @@ export class Room {
     if (this.#attendees.get(from.fingerprint) !== from) {
       throw new ProtocolError("not-member", "Join the room before you post.");
     }
+    if (this.#isBroken) throw broken(); // which seqno is next, nobody knows
     const { seqno, ts, ct, sig: signature } = post;
     if (!from.verifying.verify(signature, messageInput(seqno, ts, ct))) {
       throw new ProtocolError("sig-fail", "The line's signature doesn't verify with the author's certificate.");
@@ -388,9 +409,7 @@ export class Room {
   /** The envelope, once R, C, H and its room hold. Throws `bad-envelope` or `old-epoch`. */
   #openPost({ epoch, ct, body }: PostFields): Envelope {
     const key = this.#epochs.keyForPost(epoch);
-    if (!key) {
-      throw new ProtocolError("old-epoch", "The line is under a key that is no longer used: ask for the room's keys.");
-    }
+    if (!key) throw oldEpoch();
     const plaintext = decrypt(key, body);
     if (!isOfLog(ct, this.#log) || !isCarriedBy(ct, body) || !plaintext || !isOpenedBy(ct, plaintext)) {
       throw new ProtocolError("bad-envelope", "The line is not the hash of its log, its envelope and its body.");
@@ -419,9 +438,7 @@ export class Room {
     }
     if (this.#isForked) throw readOnly();
     if (now >= this.#tools.signer().ends) throw new ProtocolError("server-error", NOT_GOOD); // no head could cover it
-    if (this.#isBroken) {
-      throw new ProtocolError("server-error", "The server can't keep lines now; try again in a moment.");
-    }
+    if (this.#isBroken) throw broken();
     if (this.#waiting.length >= MAX_WAITING) {
       throw new ProtocolError("server-error", "The server has too much to write.");
     }
@@ -477,44 +494,67 @@ export class Room {
       await this.#gather();
       const round = this.#waiting.slice(0, MAX_ROUND); // they stay in the list until they are told of
       try {
-        await this.#tools.store.appendLines(
-          this.origin,
-          round.map(({ line }) => line),
-          round.flatMap(({ nodes }) => nodes),
-        );
+        await this.#write(round);
       } catch (error) {
-        await this.#forget(error);
-        break;
+        this.#forget(error);
+        await this.#reload();
+        continue;
       }
       this.#waiting.splice(0, round.length);
       this.#publish(round);
-      for (const { act } of round) await this.#follow(act);
-      this.#heads.due();
     }
     this.#committing = undefined;
   }
 
-  /** Nobody was told of these lines. What the store holds of them is read again. */
-  async #forget(error: unknown): Promise<void> {
+  /** Writes lines with what follows from them. */
+  async #write(round: readonly Placed[]): Promise<void> {
+    const [erased, arrived]: [number[], string[]] = [[], []];
+    let isAnyoneOut = false;
+    for (const { act } of round) {
+      if (act.statement?.kind === "redact") erased.push(act.statement.index);
+      if (act.statement?.kind === "join") arrived.push(act.username);
+      if (putOut(act) !== undefined) isAnyoneOut = true;
+    }
+    const append = (epoch?: StoredEpoch) =>
+      this.#tools.store.appendLines(
+        this.origin,
+        round.map(({ line }) => line),
+        round.flatMap(({ nodes }) => nodes),
+        { erased, arrived, ...epoch ? { epoch } : {} },
+      );
+    if (isAnyoneOut) await this.#epochs.begin(append);
+    else await append();
+  }
+
+  /** Nobody was told of these lines: whether they stand, the store has to say. */
+  #forget(error: unknown): void {
+    this.#isBroken = true;
     const refusal = new ProtocolError("server-error", "The server can't keep lines now; they stay unsent.");
     for (const { from, id } of this.#waiting.splice(0)) from.refuse(refusal, id);
     this.#tools.alarm(`lines could not be stored: ${messageOf(error)}`, this.name);
-    this.#isBroken = true;
-    await this.#reload();
   }
 
+  /** Reads what the store holds, as soon as it can be read, and tells of lines that stand there all the same. */
   async #reload(): Promise<void> {
+    let missed: readonly Told[];
     try {
-      this.#epochs = await RoomEpochs.load({ ...this.#tools, origin: this.origin });
-      await this.#load();
-      this.#isBroken = false;
+      const acts = await this.#load();
+      const from = this.#durable.size;
+      missed = (await this.#tools.store.linesFrom(this.origin, from, this.#frontier.size - from)).map((line) => ({
+        nodes: [{ level: 0, index: line.index, hash: leafHash(encodeUtf8(line.line)) }],
+        posted: this.#posted(line),
+        act: acts.get(line.index) ?? { author: line.author, username: "", statement: undefined },
+      }));
     } catch {
       if (!this.#isClosed) this.#tools.later(RETRY_AFTER, () => void this.#reload());
+      return;
     }
+    this.#isBroken = false;
+    this.#publish(missed);
   }
 
-  /** Tells every member of durable lines. No await: the order of the lines is the order in which they are told. */
-  #publish(round: readonly Placed[]): void {
+  /** Tells of durable lines. No await: the order of the lines is the order in which they are told. */
+  #publish(round: readonly Told[]): void {
     let lines: Bytes[] = [];
     const tell = () => {
       if (lines.length > 0) this.#tell(concat(...lines));
@@ -532,36 +572,25 @@ export class Room {
       this.#stand(act); // who is put out was told of it, and is told of no other
     }
     tell();
+    this.#giveKey();
+    for (const { act } of round) this.#follow(act);
+    this.#heads.due();
   }
 
-  /** What follows from a durable line for others than its readers. */
-  async #follow(act: RoomAct): Promise<void> {
-    const { store, invite } = this.#tools;
+  /** What others than its readers are told of a durable line. */
+  #follow(act: RoomAct): void {
     const { statement, username } = act;
-    try {
-      if (statement?.kind === "join") {
-        this.#tellPresence(username);
-        await store.dropInvitation(this.name, username);
-        const other = partners(this.name)?.find((name) => name !== usernameKey(username));
-        if (other !== undefined && !this.#state.isMember(other)) invite(this.name, other, username);
-      }
-      if (statement?.kind === "invite") invite(this.name, statement.username, username);
-      if (statement?.kind === "redact") await store.eraseBody(this.origin, statement.index);
-      const out = putOut(act);
-      if (out !== undefined) this.#tellPresence(out);
-      if (out !== undefined) await this.#rekey();
-    } catch (error) {
-      // Without its consequence nothing more is posted: what was put out could read on, what was erased could be read.
-      this.#tools.alarm(`a line's consequence could not be stored: ${messageOf(error)}`, this.name);
-      this.#isBroken = true;
-      this.#owed += 1;
-      this.#tools.later(RETRY_AFTER, () => {
-        void this.#follow(act).then(() => {
-          this.#owed -= 1;
-          return this.#reload();
-        });
-      });
+    const { invite } = this.#tools;
+    if (statement?.kind === "join") {
+      this.#tellPresence(username);
+      const other = partners(this.name)?.find((name) => name !== usernameKey(username));
+      if (other !== undefined && !this.#state.isMember(other)) invite(this.name, other, username);
     }
+    if (statement?.kind === "invite" && !this.#state.isMember(statement.username)) {
+      invite(this.name, statement.username, username);
+    }
+    const out = putOut(act);
+    if (out !== undefined) this.#tellPresence(out);
   }
 
   #posted({ index, epoch, line, body }: StoredLine): Bytes {
@@ -592,8 +621,11 @@ export class Room {
     this.#giveKey();
   }
 
+  /** Gives the newest key to who is here, where another epoch has begun. */
   #giveKey(): void {
     const epoch = this.#epochs.current;
+    if (epoch === this.#given) return;
+    this.#given = epoch;
     for (const one of this.#attendees.values()) {
       if (!this.#standing.has(one.fingerprint)) continue;
       one.answer({ type: "epoch", room: this.name, epoch, payload: this.#sealKey(one, epoch) });
@@ -687,13 +719,14 @@ export class Room {
 
   /** Throws `not-member` unless this session's join line stands in the log. */
   requireJoined(attendee: Attendee): void {
+    if (this.#isBroken) throw broken();
     const isIn = this.#attendees.get(attendee.fingerprint) === attendee && this.#standing.has(attendee.fingerprint);
     if (!isIn) throw new ProtocolError("not-member", "Join the room first, with a join line that stands in its log.");
   }
 
   /** Whether the store has all that there is to have: what is in memory follows from it. */
   get isSettled(): boolean {
-    return !this.#committing && !this.#isBroken && this.#owed === 0 && !this.#heads.isDue;
+    return !this.#committing && !this.#isBroken && !this.#heads.isDue;
   }
 
   /** Resolves when every line that was placed is told of or refused. */
@@ -714,6 +747,14 @@ const READ_ONLY = "the room is read-only until the log is closed with: securecha
 
 /** What members read of one that was closed. */
 const CLOSED = "The server's operator has closed this room's log: it takes no more lines, and stays good as evidence.";
+
+function broken(): ProtocolError {
+  return new ProtocolError("server-error", "The server can't keep lines now; try again in a moment.");
+}
+
+function oldEpoch(): ProtocolError {
+  return new ProtocolError("old-epoch", "The line is under a key that is no longer used: ask for the room's keys.");
+}
 
 function readOnly(): ProtocolError {
   return new ProtocolError(

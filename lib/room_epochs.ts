@@ -3,12 +3,12 @@
  *
  *     epoch 1 … somebody is put out … epoch 2      new lines are under 2; what was on its way may be under 1 still
  *
- * A key is stored wrapped, with the log and the epoch as its context, before anybody gets it. Epochs begin one after the
- * other, whoever asks; who gets which is the room's to say.
+ * A key is stored wrapped, with the log and the epoch as its context, before anybody gets it: by itself, or with the lines
+ * that make it necessary. Epochs begin one after the other, whoever asks; who gets which is the room's to say.
  */
 
 import type { Bytes, Random } from "./bytes.ts";
-import type { RoomStore } from "./room_store.ts";
+import type { RoomStore, StoredEpoch } from "./room_store.ts";
 
 const KEY_SIZE = 16;
 
@@ -42,16 +42,15 @@ export class RoomEpochs {
 
   /** What the store has; a first key where that is none. An Error where another key file wrapped them. */
   static async load(options: EpochOptions): Promise<RoomEpochs> {
-    const { origin, store, keys } = options;
     const epochs = new RoomEpochs(options);
-    for (const { epoch, wrappedKey } of await store.epochs(origin, 0, Number.MAX_SAFE_INTEGER)) {
-      const key = keys.unwrap(wrappedKey, contextOf(origin, epoch));
-      if (!key) throw new Error(`the key of epoch ${epoch} of ${origin} can't be unwrapped: is this its key file?`);
-      epochs.#keys.set(epoch, key);
-      epochs.#current = epoch;
-    }
+    await epochs.read();
     if (epochs.#current === 0) await epochs.begin();
     return epochs;
+  }
+
+  /** Takes up what the store has beyond what is known: the answer to a write may have been lost. */
+  async read(): Promise<void> {
+    await this.#inTurn(() => this.#read());
   }
 
   /** The epoch that new lines are to be of. */
@@ -79,11 +78,12 @@ export class RoomEpochs {
     return [...this.#keys.keys()].filter((epoch) => epoch >= first);
   }
 
-  /** Begins another epoch; resolves once its key is stored. */
-  async begin(): Promise<void> {
-    const done = this.#beginning.then(() => this.#begin());
-    this.#beginning = done.catch(() => {});
-    await done;
+  /** Begins another epoch; resolves once its key is stored, by `keep` where something else is to be written with it. */
+  async begin(keep?: (epoch: StoredEpoch) => Promise<void>): Promise<void> {
+    const { origin, store } = this.#options;
+    await this.#inTurn(() =>
+      this.#begin(keep ?? (({ epoch, wrappedKey }) => store.addEpoch(origin, epoch, wrappedKey)))
+    );
   }
 
   /** The same, unless no line is under the current key; whether another has begun. */
@@ -93,11 +93,29 @@ export class RoomEpochs {
     return true;
   }
 
-  async #begin(): Promise<void> {
-    const { origin, store, keys, random } = this.#options;
+  async #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#beginning.then(work);
+    this.#beginning = done.catch(() => {});
+    await done;
+  }
+
+  async #read(): Promise<void> {
+    const { origin, store, keys } = this.#options;
+    for (const { epoch, wrappedKey } of await store.epochs(origin, this.#current + 1, Number.MAX_SAFE_INTEGER)) {
+      const key = keys.unwrap(wrappedKey, contextOf(origin, epoch));
+      if (!key) throw new Error(`the key of epoch ${epoch} of ${origin} can't be unwrapped: is this its key file?`);
+      this.#keys.set(epoch, key);
+      this.#current = epoch;
+      this.#isUsed = true; // by whom, nobody knows
+    }
+  }
+
+  async #begin(keep: (epoch: StoredEpoch) => Promise<void>): Promise<void> {
+    await this.#read();
+    const { origin, keys, random } = this.#options;
     const key = random(KEY_SIZE);
     const epoch = this.#current + 1;
-    await store.addEpoch(origin, epoch, keys.wrap(key, contextOf(origin, epoch)));
+    await keep({ epoch, wrappedKey: keys.wrap(key, contextOf(origin, epoch)) });
     this.#keys.set(epoch, key);
     this.#current = epoch;
     this.#isUsed = false;

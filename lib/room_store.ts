@@ -52,6 +52,22 @@ export interface StoredLine {
   readonly acceptedAt: number;
 }
 
+/** An epoch's key, wrapped. */
+export interface StoredEpoch {
+  readonly epoch: number;
+  readonly wrappedKey: Bytes;
+}
+
+/** What follows from lines: it is written with them, so that neither stands without the other. */
+export interface Consequences {
+  /** Lines that stood before, whose bodies are erased: from the table and, as far as it can, from freed pages. */
+  readonly erased?: readonly number[];
+  /** Accounts that come in: invitations to them are answered. */
+  readonly arrived?: readonly string[];
+  /** The epoch that begins. */
+  readonly epoch?: StoredEpoch;
+}
+
 /** An author's last line in a log. */
 export interface LastLine {
   readonly author: string;
@@ -116,11 +132,16 @@ export interface RoomStore {
   closedLogs(): Promise<readonly string[]>;
 
   /**
-   * Appends lines at the indexes that follow, with the nodes that they complete: all or none. Throws a plain Error where
-   * an index or an (author, seqno) of the log is taken, or the log takes no lines: then the caller's picture of the log
-   * is wrong.
+   * Appends lines at the indexes that follow, with the nodes that they complete and what follows from them: all or none.
+   * Throws a plain Error where an index, an (author, seqno) or the epoch of the log is taken, or the log takes no lines:
+   * then the caller's picture of the log is wrong.
    */
-  appendLines(origin: string, lines: readonly StoredLine[], nodes: readonly TreeNode[]): Promise<void>;
+  appendLines(
+    origin: string,
+    lines: readonly StoredLine[],
+    nodes: readonly TreeNode[],
+    consequences?: Consequences,
+  ): Promise<void>;
   /** Lines from an index on, in order. */
   linesFrom(origin: string, from: number, count: number): Promise<readonly StoredLine[]>;
   /** All lines that are acts, in order: what a room's state is folded from. */
@@ -130,8 +151,6 @@ export interface RoomStore {
   lineBy(origin: string, author: string, seqno: number): Promise<StoredLine | undefined>;
   /** The hashes of nodes, in the order asked for; a plain Error where one is missing. Two queries at most. */
   nodes(origin: string, places: readonly NodePlace[]): Promise<readonly Bytes[]>;
-  /** Erases the body of a line: from the table and from what the database keeps of freed pages, as far as it can. */
-  eraseBody(origin: string, index: number): Promise<void>;
 
   addCheckpoint(origin: string, checkpoint: Checkpoint): Promise<void>;
   latestCheckpoint(origin: string): Promise<Checkpoint | undefined>;
@@ -140,12 +159,11 @@ export interface RoomStore {
 
   addEpoch(origin: string, epoch: number, wrappedKey: Bytes): Promise<void>;
   /** Wrapped keys of epochs from `from` on, in order. */
-  epochs(origin: string, from: number, count: number): Promise<readonly { epoch: number; wrappedKey: Bytes }[]>;
+  epochs(origin: string, from: number, count: number): Promise<readonly StoredEpoch[]>;
 
   /** An invitation that waits for its answer; a second one changes nothing. */
   addInvitation(room: string, username: string, from: string): Promise<void>;
   invitations(username: string): Promise<readonly { room: string; from: string }[]>;
-  dropInvitation(room: string, username: string): Promise<void>;
 
   /** Binds a certificate; false where it is bound already (to this account or to another). */
   bindDevice(device: { fingerprint: string; userId: number; pem: string }, boundAt: number): Promise<boolean>;

@@ -18,11 +18,13 @@ import { parseOrigin } from "./room_line.ts";
 import { leafHash, type NodePlace, type TreeNode } from "./room_log.ts";
 import type {
   Code,
+  Consequences,
   Device,
   LastLine,
   NewCode,
   NewRoom,
   RoomStore,
+  StoredEpoch,
   StoredLine,
   StoredRoom,
   Token,
@@ -104,7 +106,12 @@ export class RoomTables implements RoomStore {
 
   // Lines and the tree.
 
-  async appendLines(origin: string, lines: readonly StoredLine[], nodes: readonly TreeNode[]): Promise<void> {
+  async appendLines(
+    origin: string,
+    lines: readonly StoredLine[],
+    nodes: readonly TreeNode[],
+    { erased = [], arrived = [], epoch }: Consequences = {},
+  ): Promise<void> {
     const [first] = lines;
     if (!first) return;
     if (lines.some(({ index }, at) => index !== first.index + at)) throw new Error("the lines' indexes have a gap");
@@ -120,7 +127,14 @@ export class RoomTables implements RoomStore {
         insert: INSERT_NODES,
         rows: nodes.filter(isKept).map(({ level, index, hash }) => [log, level, index, hash]),
       },
+      ...epoch ? [{ insert: INSERT_EPOCH, rows: [[log, epoch.epoch, epoch.wrappedKey]] }] : [],
+      ...arrived.map((username) => ({
+        sql: "DELETE FROM room_invitations WHERE username_key = ? AND room = (SELECT name FROM rooms WHERE id = ?)",
+        values: [usernameKey(username), log],
+      })),
+      ...await this.#erasing(log, erased),
     );
+    if (erased.length > 0) await this.#database.scrub();
     if (changed === undefined) {
       throw new Error(`another line stands at ${first.index} of ${origin}, or has a seqno, or the log takes no lines`);
     }
@@ -195,18 +209,17 @@ export class RoomTables implements RoomStore {
     return await this.#database.rows(`${select} WHERE ${keys.map(() => term).join(" OR ")}`, keys.flat());
   }
 
-  async eraseBody(origin: string, index: number): Promise<void> {
-    const line = [await this.#log(origin), index];
-    const row = await this.#row(
-      "SELECT LENGTH(body) AS size FROM room_lines WHERE room_id = ? AND line_index = ?",
-      line,
+  /** What overwrites the bodies of these lines. */
+  async #erasing(log: number, indexes: readonly number[]): Promise<SqlStatement[]> {
+    const rows = await this.#rowsOf(
+      "SELECT line_index, LENGTH(body) AS size FROM room_lines",
+      ["room_id", "line_index"],
+      indexes.map((index) => [log, index]),
     );
-    if (!row) return;
-    await this.#database.write({
+    return rows.map((row) => ({
       sql: "UPDATE room_lines SET body = ?, is_erased = 1 WHERE room_id = ? AND line_index = ?",
-      values: [new Uint8Array(integer(row, "size")), ...line],
-    });
-    await this.#database.scrub();
+      values: [new Uint8Array(integer(row, "size")), log, integer(row, "line_index")],
+    }));
   }
 
   // Checkpoints and keys.
@@ -253,11 +266,7 @@ export class RoomTables implements RoomStore {
     if (!await this.#insert("room_epochs", row)) throw new Error(`epoch ${epoch} of ${origin} has a key already`);
   }
 
-  async epochs(
-    origin: string,
-    from: number,
-    count: number,
-  ): Promise<readonly { epoch: number; wrappedKey: Bytes }[]> {
+  async epochs(origin: string, from: number, count: number): Promise<readonly StoredEpoch[]> {
     const rows = await this.#database.rows(
       `SELECT epoch, wrapped_key FROM room_epochs WHERE room_id = ? AND epoch >= ? ORDER BY epoch ${limit(count)}`,
       [await this.#log(origin), from],
@@ -277,13 +286,6 @@ export class RoomTables implements RoomStore {
       [usernameKey(username)],
     );
     return rows.map((row) => ({ room: text(row, "room"), from: text(row, "inviter") }));
-  }
-
-  async dropInvitation(room: string, username: string): Promise<void> {
-    await this.#change("DELETE FROM room_invitations WHERE username_key = ? AND room = ?", [
-      usernameKey(username),
-      room,
-    ]);
   }
 
   // Devices and certificates.
@@ -428,6 +430,7 @@ const LINE_COLUMNS = [
 
 const INSERT_LINES = `INSERT INTO room_lines (${LINE_COLUMNS.join(", ")})`;
 const INSERT_NODES = "INSERT INTO room_nodes (room_id, level, node_index, hash)";
+const INSERT_EPOCH = "INSERT INTO room_epochs (room_id, epoch, wrapped_key)";
 
 /** A leaf is the hash of its line, which has a row already. */
 function isKept({ level }: NodePlace): boolean {

@@ -5,6 +5,7 @@ import type { Checkpoint } from "../lib/checkpoint.ts";
 import type { TreeNode } from "../lib/room_log.ts";
 import type {
   Code,
+  Consequences,
   Device,
   LastLine,
   NewCode,
@@ -84,7 +85,7 @@ export class MemoryRoomStore implements RoomStore {
     log.room = { ...log.room, closedAt: at };
     this.logs.delete(name);
     this.logs.set(`/${origin}`, log);
-    for (const username of this.waiting.keys()) void this.dropInvitation(name, username);
+    for (const username of this.waiting.keys()) this.#dropInvitation(name, username);
     return Promise.resolve(true);
   }
   closedLogs() {
@@ -92,7 +93,12 @@ export class MemoryRoomStore implements RoomStore {
     return Promise.resolve(closed.map(({ room }) => room.origin));
   }
 
-  async appendLines(origin: string, lines: readonly StoredLine[], nodes: readonly TreeNode[]): Promise<void> {
+  async appendLines(
+    origin: string,
+    lines: readonly StoredLine[],
+    nodes: readonly TreeNode[],
+    { erased = [], arrived = [], epoch }: Consequences = {},
+  ): Promise<void> {
     await this.beforeCommit();
     const log = this.log(origin);
     if (log.room.forkedAt !== undefined || log.room.closedAt !== undefined) throw new Error("the log takes no lines");
@@ -100,9 +106,16 @@ export class MemoryRoomStore implements RoomStore {
       const isTaken = log.lines.some(({ author, seqno }) => author === line.author && seqno === line.seqno);
       if (line.index !== log.lines.length + offset || isTaken) throw new Error("the index or the seqno is taken");
     }
+    if (epoch && log.epochs.some((one) => one.epoch === epoch.epoch)) throw new Error("the epoch has a key");
     this.commits += 1;
     log.lines.push(...lines);
     for (const { level, index, hash } of nodes) log.nodes.set(`${level} ${index}`, hash);
+    if (epoch) log.epochs.push(epoch);
+    for (const username of arrived) this.#dropInvitation(log.room.name, username);
+    for (const index of erased) {
+      const line = log.lines[index];
+      if (line) log.lines[index] = { ...line, body: null };
+    }
   }
   linesFrom(origin: string, from: number, count: number) {
     return Promise.resolve(this.log(origin).lines.slice(from, from + count));
@@ -125,12 +138,6 @@ export class MemoryRoomStore implements RoomStore {
       return hash;
     }));
   }
-  eraseBody(origin: string, index: number) {
-    const { lines } = this.log(origin);
-    const line = lines[index];
-    if (line) lines[index] = { ...line, body: null };
-    return Promise.resolve();
-  }
 
   addCheckpoint(origin: string, checkpoint: Checkpoint) {
     this.log(origin).checkpoints.push(checkpoint);
@@ -143,7 +150,9 @@ export class MemoryRoomStore implements RoomStore {
     return Promise.resolve(this.log(origin).checkpoints.find((checkpoint) => checkpoint.size === size)?.root);
   }
   addEpoch(origin: string, epoch: number, wrappedKey: Bytes) {
-    this.log(origin).epochs.push({ epoch, wrappedKey });
+    const { epochs } = this.log(origin);
+    if (epochs.some((one) => one.epoch === epoch)) return Promise.reject(new Error("the epoch has a key"));
+    epochs.push({ epoch, wrappedKey });
     return Promise.resolve();
   }
   epochs(origin: string, from: number, count: number) {
@@ -158,10 +167,9 @@ export class MemoryRoomStore implements RoomStore {
   invitations(username: string) {
     return Promise.resolve(this.waiting.get(username.toLowerCase()) ?? []);
   }
-  dropInvitation(room: string, username: string) {
+  #dropInvitation(room: string, username: string): void {
     const key = username.toLowerCase();
     this.waiting.set(key, (this.waiting.get(key) ?? []).filter((one) => one.room !== room));
-    return Promise.resolve();
   }
 
   bindDevice({ fingerprint, userId, pem }: { fingerprint: string; userId: number; pem: string }) {

@@ -46,6 +46,27 @@ Deno.test("a line may be under the current key or the one before, and under no o
   assert.deepEqual(epochs.from(2), [2, 3]);
 });
 
+Deno.test("an epoch whose key was stored, though the answer was lost, is gone on from", async () => {
+  const given = await options();
+  const epochs = await RoomEpochs.load(given);
+  const { store } = given;
+  const addEpoch = store.addEpoch.bind(store);
+  store.addEpoch = async (...all) => {
+    store.addEpoch = addEpoch;
+    await addEpoch(...all);
+    throw new Error("the answer is lost");
+  };
+  await assert.rejects(epochs.begin(), /answer is lost/);
+  assert.equal(epochs.current, 1);
+  await epochs.begin();
+  assert.equal(epochs.current, 3);
+  const other = await RoomEpochs.load(given);
+  assert.deepEqual(other.from(1), [1, 2, 3]);
+  await other.begin(({ epoch, wrappedKey }) => addEpoch(ORIGIN, epoch, wrappedKey));
+  await epochs.read();
+  assert.deepEqual([epochs.current, epochs.key(4)], [4, other.key(4)]);
+});
+
 Deno.test("epochs that begin at once begin one after the other, and one whose key isn't stored doesn't", async () => {
   const given = await options();
   const epochs = await RoomEpochs.load(given);

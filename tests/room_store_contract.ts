@@ -17,7 +17,7 @@ import {
   verifyConsistency,
   verifyInclusion,
 } from "../lib/room_log.ts";
-import type { NewCode, NewRoom, RoomStore, ServerStore, StoredLine } from "../lib/room_store.ts";
+import type { Consequences, NewCode, NewRoom, RoomStore, ServerStore, StoredLine } from "../lib/room_store.ts";
 import { StoreUnavailable } from "../lib/store.ts";
 
 /** A store on a database of its own. */
@@ -63,14 +63,16 @@ export function line(index: number, fields: Partial<StoredLine> = {}): StoredLin
   };
 }
 
-/** Appends lines behind what a frontier has, with the nodes that they complete. */
+/** Appends lines behind what a frontier has, with the nodes that they complete, and what follows from them. */
 export async function append(
   rooms: RoomStore,
   origin: string,
   frontier: Frontier,
   lines: readonly StoredLine[],
+  consequences?: Consequences,
 ): Promise<void> {
-  await rooms.appendLines(origin, lines, lines.flatMap((one) => frontier.append(leafHash(encodeUtf8(one.line)))));
+  const nodes = lines.flatMap((one) => frontier.append(leafHash(encodeUtf8(one.line))));
+  await rooms.appendLines(origin, lines, nodes, consequences);
 }
 
 /** The nodes that the lines complete in a tree of their own. */
@@ -410,15 +412,32 @@ export function testRoomStore(
 
   // Erasing.
 
-  testLog("eraseBody() erases that body alone, and leaves the line", async ({ rooms, origin, lines }) => {
-    await rooms.eraseBody(origin, 7);
-    await rooms.eraseBody(origin, 7);
-    await rooms.eraseBody(origin, 99); // there is none
-    const expected = lines.map((one) => one.index === 7 ? { ...one, body: null } : one);
-    assert.deepEqual(await rooms.linesFrom(origin, 0, 100), expected);
-    assert.deepEqual(await rooms.actLines(origin), expected.filter(({ isAct }) => isAct));
-    await append(rooms, origin, new Frontier(20, await peaks(rooms, origin, 20)), [line(20)]);
-    assert.deepEqual(await rooms.linesFrom(origin, 0, 100), [...expected, line(20)]);
+  testLog("a line may erase the bodies of others, and leaves these lines", async ({ rooms, origin, lines }) => {
+    const frontier = new Frontier(20, await peaks(rooms, origin, 20));
+    await append(rooms, origin, frontier, [line(20)], { erased: [7, 9] });
+    await append(rooms, origin, frontier, [line(21)], { erased: [7, 99] }); // the one again, and one that isn't there
+    const erased = lines.map((one) => [7, 9].includes(one.index) ? { ...one, body: null } : one);
+    assert.deepEqual(await rooms.linesFrom(origin, 0, 100), [...erased, line(20), line(21)]);
+    assert.deepEqual(await rooms.actLines(origin), erased.filter(({ isAct }) => isAct));
+  });
+
+  testLog("what follows from lines stands with them, or not at all", async ({ rooms, origin, lines }) => {
+    const key = (byte: number) => new Uint8Array(24).fill(byte);
+    for (const name of ["alice", "bob"]) await rooms.addInvitation("#ops", name, "carol");
+    const frontier = new Frontier(20, await peaks(rooms, origin, 20));
+    const all = { erased: [7], arrived: ["Alice"], epoch: { epoch: 1, wrappedKey: key(1) } };
+    await refused(append(rooms, origin, new Frontier(), [line(0)], all));
+    await append(rooms, origin, frontier, [line(20)], { epoch: { epoch: 1, wrappedKey: key(2) } });
+    await refused(append(rooms, origin, new Frontier(21, frontier.peaks), [line(21)], all));
+    assert.deepEqual(await rooms.linesFrom(origin, 0, 100), [...lines, line(20)]);
+    assert.equal((await rooms.invitations("alice")).length, 1);
+    await append(rooms, origin, frontier, [line(21)], { ...all, epoch: { epoch: 2, wrappedKey: key(3) } });
+    assert.deepEqual(await rooms.epochs(origin, 0, 9), [
+      { epoch: 1, wrappedKey: key(2) },
+      { epoch: 2, wrappedKey: key(3) },
+    ]);
+    assert.equal((await rooms.linesFrom(origin, 7, 1))[0]?.body, null);
+    assert.deepEqual([await rooms.invitations("alice"), (await rooms.invitations("bob")).length], [[], 1]);
   });
 
   // Checkpoints and keys.
@@ -469,21 +488,24 @@ export function testRoomStore(
 
   // People.
 
-  test("an invitation waits once, whatever the name's case, until it is dropped", async (rooms) => {
-    await rooms.addInvitation("#ops", "Alice", "bob");
-    await rooms.addInvitation("#ops", "alice", "carol");
-    await rooms.addInvitation("#dev", "alice", "Carol");
-    await rooms.addInvitation("#ops", "bob", "carol");
-    assert.deepEqual(await rooms.invitations("ALICE"), [{ room: "#dev", from: "Carol" }, {
-      room: "#ops",
-      from: "bob",
-    }]);
-    await rooms.dropInvitation("#ops", "aLice");
-    assert.deepEqual(await rooms.invitations("alice"), [{ room: "#dev", from: "Carol" }]);
-    assert.deepEqual(await rooms.invitations("bob"), [{ room: "#ops", from: "carol" }]);
-    await rooms.dropInvitation("#nowhere", "nobody");
-    assert.deepEqual(await rooms.invitations("nobody"), []);
-  });
+  testLog(
+    "an invitation waits once, whatever the name's case, until who is invited comes",
+    async ({ rooms, origin }) => {
+      await rooms.addInvitation("#ops", "Alice", "bob");
+      await rooms.addInvitation("#ops", "alice", "carol");
+      await rooms.addInvitation("#dev", "alice", "Carol");
+      await rooms.addInvitation("#ops", "bob", "carol");
+      assert.deepEqual(await rooms.invitations("ALICE"), [{ room: "#dev", from: "Carol" }, {
+        room: "#ops",
+        from: "bob",
+      }]);
+      const frontier = new Frontier(20, await peaks(rooms, origin, 20));
+      await append(rooms, origin, frontier, [line(20)], { arrived: ["aLice", "nobody"] });
+      assert.deepEqual(await rooms.invitations("alice"), [{ room: "#dev", from: "Carol" }]);
+      assert.deepEqual(await rooms.invitations("bob"), [{ room: "#ops", from: "carol" }]);
+      assert.deepEqual(await rooms.invitations("nobody"), []);
+    },
+  );
 
   test("a certificate is bound to one account, and found with it", async (rooms, { store }) => {
     const alice = await addUser(store, "Alice");
@@ -619,7 +641,7 @@ export function testRoomStore(
     try {
       assert.equal((await other.rooms.findRoom("#ops"))?.size, 20);
       assert.deepEqual(await other.rooms.linesFrom(origin, 0, 100), lines);
-      await rooms.eraseBody(origin, 3);
+      await append(rooms, origin, new Frontier(20, await peaks(rooms, origin, 20)), [line(20)], { erased: [3] });
       assert.equal((await other.rooms.linesFrom(origin, 3, 1))[0]?.body, null);
     } finally {
       await other.close();

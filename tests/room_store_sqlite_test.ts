@@ -68,7 +68,7 @@ Deno.test("an erased body is in none of the database's files, whatever its size 
   const order = [...all.filter((index) => index % 5 === 0), ...all.slice(30, 70), ...all.toReversed()];
   const left = new Set(all);
   for (const [at, index] of order.entries()) {
-    await rooms.eraseBody(ROOM.origin, index);
+    await append(rooms, ROOM.origin, frontier, [line(frontier.size)], { erased: [index] });
     left.delete(index);
     if (at % 10 === 0) assert.deepEqual(found(folder.path), [...left]);
   }
@@ -77,7 +77,7 @@ Deno.test("an erased body is in none of the database's files, whatever its size 
   assert.deepEqual(found(folder.path), []);
 });
 
-Deno.test("while somebody reads an older state, eraseBody() doesn't wait; the next write after that empties the log", async () => {
+Deno.test("while somebody reads an older state, erasing doesn't wait; the next write after that empties the log", async () => {
   using folder = temporaryFolder();
   const store = await openSqliteStore(folder.path);
   const { rooms } = store;
@@ -88,11 +88,11 @@ Deno.test("while somebody reads an older state, eraseBody() doesn't wait; the ne
     using reader = new DatabaseSync(`${folder.path}/${SQLITE_FILE}`);
     reader.exec("BEGIN; SELECT COUNT(*) FROM room_lines");
     const start = performance.now();
-    await rooms.eraseBody(ROOM.origin, 0);
+    await append(rooms, ROOM.origin, frontier, [line(2)], { erased: [0] });
     assert(performance.now() - start < 2_000);
     assert.deepEqual(found(folder.path), [0, 1]);
   }
-  await append(rooms, ROOM.origin, frontier, [line(2)]);
+  await append(rooms, ROOM.origin, frontier, [line(3)]);
   assert.deepEqual(found(folder.path), [1]);
   await store.close();
 });
@@ -102,11 +102,12 @@ Deno.test("what a crash left in the log of an erased body is gone after the firs
   const path = `${folder.path}/${SQLITE_FILE}`;
   const store = await openSqliteStore(folder.path);
   await store.rooms.createRoom(ROOM);
-  await append(store.rooms, ROOM.origin, new Frontier(), [line(0, { body: planted(320, 0) })]);
+  const frontier = new Frontier();
+  await append(store.rooms, ROOM.origin, frontier, [line(0, { body: planted(320, 0) })]);
   {
     using reader = new DatabaseSync(path);
     reader.exec("BEGIN; SELECT COUNT(*) FROM room_lines");
-    await store.rooms.eraseBody(ROOM.origin, 0);
+    await append(store.rooms, ROOM.origin, frontier, [line(1)], { erased: [0] });
     // As the files lie there when the program is killed now.
     using crashed = temporaryFolder();
     for (const name of [SQLITE_FILE, `${SQLITE_FILE}-wal`]) {

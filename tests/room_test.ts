@@ -74,6 +74,17 @@ async function room(policy: { history?: "all" | "since_join"; inviteOnly?: boole
   return { ...made, ada, bob };
 }
 
+/** Posts lines of several people at once, so that they are written together. */
+async function together(hub: Hub, lines: readonly (readonly [Person, Statement | string])[]): Promise<void> {
+  const posts: [Person, PostFields][] = [];
+  for (const [person, line] of lines) {
+    posts.push([person, await person.write("#ops", typeof line === "string" ? { kind: "text", text: line } : line)]);
+    person.rooms.get("#ops")!.seqno += 1;
+  }
+  const asked = posts.map(([person, post]) => person.ask(hub, { type: "post", ...post }));
+  assert.deepEqual(await Promise.all(asked), posts.map(() => undefined));
+}
+
 Deno.test("every member gets every line, the author too, in one order, once it is durable", async () => {
   const { hub, settle, ada, bob } = await room();
   for (const person of [ada, bob, ada, bob]) assert.equal(await person.say(hub, "#ops", "hello"), undefined);
@@ -572,13 +583,12 @@ Deno.test("a room in which nobody is, with nothing to be stored, is let go of an
   assert.equal(await isRead(), true);
 
   const held = Promise.withResolvers<void>();
-  const addEpoch = store.addEpoch.bind(store);
   assert.equal(await bob.ask(hub, { type: "join", room: "#ops" }), undefined);
-  store.addEpoch = (...all) => held.promise.then(() => addEpoch(...all));
+  store.beforeCommit = () => held.promise;
   assert.equal(await bob.say(hub, "#ops", { kind: "part" }), undefined);
   await new Promise((resolve) => setTimeout(resolve, 10));
   hub.leave(bob);
-  assert.equal(await isRead(), false, "its key is still to be stored");
+  assert.equal(await isRead(), false, "his line and the key after it are still to be stored");
   held.resolve();
   await settle();
   await settle();
@@ -587,6 +597,109 @@ Deno.test("a room in which nobody is, with nothing to be stored, is let go of an
   assert.equal(await ada.say(hub, "#ops", "hello?"), undefined);
   await settle();
   assert.deepEqual([ada.posted("#ops").at(-1), presence(ada).at(-1)], [4, "ada online"]);
+});
+
+Deno.test("until the store can be read again nobody is let in, and then all is as it was", async () => {
+  const { hub, store, settle, ada } = await room({ inviteOnly: true });
+  const eve = await Person.create("eve");
+  const again = await Person.create("ada");
+  store.fail();
+  const lastLines = store.lastLines.bind(store);
+  store.lastLines = () => Promise.reject(new Error("away"));
+  const post = await ada.write("#ops", { kind: "text", text: "lost?" });
+  assert.equal(await ada.ask(hub, { type: "post", ...post }), undefined);
+  await hub.settled();
+  for (const person of [again, eve]) {
+    assert.equal(await person.ask(hub, { type: "join", room: "#ops" }), "server-error");
+    assert.deepEqual(person.heard, []);
+  }
+  assert.equal(await ada.ask(hub, { type: "post", ...post }), "server-error", "neither replay nor taken");
+  store.lastLines = lastLines;
+  store.beforeCommit = () => {};
+  await settle();
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.equal(await eve.ask(hub, { type: "join", room: "#ops" }), "forbidden");
+  assert.equal(await again.ask(hub, { type: "join", room: "#ops" }), undefined);
+  assert.equal(again.rooms.get("#ops")?.seqno, 1);
+  assert.equal(await again.say(hub, "#ops", "not lost"), undefined);
+});
+
+Deno.test("lines that stand though the store's answer was lost are told, with their key and a head; the others are refused", async () => {
+  const { hub, store, settle, ada, bob } = await room();
+  const eve = await Person.create("eve");
+  await eve.enter(hub, "#ops");
+  await settle();
+  const append = store.appendLines.bind(store);
+  const held = Promise.withResolvers<void>();
+  store.appendLines = async (...all) => {
+    store.appendLines = append;
+    await append(...all);
+    await held.promise;
+    throw new Error("the answer is lost");
+  };
+  await together(hub, [[ada, "before"], [ada, { kind: "ban", username: "eve" }]]);
+  await new Promise((resolve) => setTimeout(resolve));
+  await bob.say(hub, "#ops", "too late", 7);
+  held.resolve();
+  await settle();
+  await settle();
+  const origin = ada.rooms.get("#ops")?.origin ?? "";
+  assert.ok(bob.heard.some((frame) => frame.type === "error" && frame.code === "server-error" && frame.id === 7));
+  const told = [ada, bob, eve].map((one) => one.posted("#ops"));
+  assert.deepEqual(told, [[0, 1, 2, 3, 4], [1, 2, 3, 4], [2, 3, 4]]);
+  assert.deepEqual([ada, bob, eve].map((one) => one.rooms.get("#ops")?.epoch), [2, 2, 1]);
+  assert.deepEqual([store.log(origin).lines.length, (await store.latestCheckpoint(origin))?.size], [5, 5]);
+  assert.equal(presence(ada).at(-1), "eve online", "who is put out is told of no more");
+});
+
+Deno.test("what follows from a line is so for the next server, though this one ended before it could tell anybody", async () => {
+  const { hub, store, settle, ada, bob } = await room();
+  assert.equal(await ada.say(hub, "#ops", "regretted"), undefined);
+  await settle();
+  const append = store.appendLines.bind(store);
+  store.appendLines = async (...all) => {
+    await append(...all);
+    await new Promise(() => {}); // the program is killed
+  };
+  const acts: Statement[] = [
+    { kind: "ban", username: "bob" },
+    { kind: "invite", username: "eve" },
+    { kind: "redact", index: 2 },
+  ];
+  await together(hub, acts.map((act) => [ada, act]));
+  await new Promise((resolve) => setTimeout(resolve));
+
+  store.appendLines = append;
+  const next = await bench(fixedClock, store);
+  const again = await Person.create("ada");
+  assert.equal(await again.ask(next.hub, { type: "join", room: "#ops" }), undefined);
+  assert.deepEqual([bob, again].map((one) => one.rooms.get("#ops")?.epoch), [1, 2]);
+  const origin = ada.rooms.get("#ops")?.origin ?? "";
+  assert.deepEqual(store.log(origin).lines.map(({ body }) => body === null), [false, false, true, false, false, false]);
+  const eve = await Person.create("eve");
+  await next.settle();
+  await next.hub.attend(eve);
+  assert.deepEqual(eve.heard, [{ type: "invited", room: "#ops", from: "ada" }]);
+});
+
+Deno.test("a line that comes at any moment while the store is read again is answered", async () => {
+  for (let turns = 0; turns < 12; turns++) {
+    const { hub, store, settle, ada, bob } = await room();
+    store.fail();
+    const read = Promise.withResolvers<void>();
+    const epochs = store.epochs.bind(store);
+    store.epochs = async (...all) => (await read.promise, await epochs(...all));
+    await ada.say(hub, "#ops", "lost");
+    await new Promise((resolve) => setTimeout(resolve));
+    store.beforeCommit = () => {};
+    const post = await bob.write("#ops", { kind: "text", text: "meanwhile" });
+    read.resolve();
+    for (let i = 0; i < turns; i++) await undefined;
+    const refused = await bob.ask(hub, { type: "post", ...post });
+    await settle();
+    if (refused === undefined) assert.deepEqual(bob.posted("#ops"), [1, 2], `after ${turns}`);
+    else assert.equal(refused, "server-error");
+  }
 });
 
 Deno.test("a newer session of a certificate closes the older in the room", async () => {
@@ -780,13 +893,7 @@ Deno.test("lines that come together are written together, and nobody is told mor
     [ada, { kind: "kick", username: "bob" }],
     [ada, "2 without bob"],
   ];
-  const posts: [Person, PostFields][] = [];
-  for (const [person, line] of lines) {
-    posts.push([person, await person.write("#ops", typeof line === "string" ? { kind: "text", text: line } : line)]);
-    person.rooms.get("#ops")!.seqno += 1;
-  }
-  const asked = posts.map(([person, post]) => person.ask(hub, { type: "post", ...post }));
-  assert.deepEqual(await Promise.all(asked), posts.map(() => undefined));
+  await together(hub, lines);
   await settle();
   assert.equal(rounds, 1);
   assert.deepEqual(ada.posted("#ops"), [0, 1, 2, 3, 4, 5, 6]);
