@@ -492,7 +492,7 @@ export class Room {
   async #commitAll(): Promise<void> {
     while (this.#waiting.length > 0) {
       await this.#gather();
-      const round = this.#waiting.slice(0, MAX_ROUND); // they stay in the list until they are told of
+      const round = this.#round(); // they stay in the list until they are told of
       try {
         await this.#write(round);
       } catch (error) {
@@ -504,6 +504,17 @@ export class Room {
       this.#publish(round);
     }
     this.#committing = undefined;
+  }
+
+  /** What waits, as far as it is one transaction, and one piece of what may be queued for a member. */
+  #round(): Placed[] {
+    let [count, size] = [0, 0];
+    for (const { posted } of this.#waiting) {
+      if (count === MAX_ROUND || size >= PIECE_BYTES) break;
+      count += 1;
+      size += posted.length;
+    }
+    return this.#waiting.slice(0, count);
   }
 
   /** Writes lines with what follows from them. */

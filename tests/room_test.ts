@@ -702,6 +702,22 @@ Deno.test("a line that comes at any moment while the store is read again is answ
   }
 });
 
+Deno.test("many long lines at once leave in pieces, with time between them to write", async () => {
+  const { hub, store, ada, bob } = await room();
+  const pieces: number[] = [];
+  const deliver = bob.deliver.bind(bob);
+  bob.deliver = (bytes) => {
+    pieces.push(bytes.length);
+    deliver(bytes);
+  };
+  const before = store.commits;
+  await together(hub, Array.from({ length: 30 }, () => [ada, "x".repeat(11_000)]));
+  await hub.settled();
+  assert.equal(bob.posted("#ops").length, 31);
+  assert.ok(pieces.length > 5 && pieces.every((size) => size < 131_072), `${pieces}`);
+  assert.equal(store.commits - before, pieces.length);
+});
+
 Deno.test("a newer session of a certificate closes the older in the room", async () => {
   const { hub, ada, bob } = await room();
   const twin = await Person.create("ada");
