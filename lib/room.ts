@@ -216,10 +216,17 @@ export class Room {
       const { statement } = this.#openStored(line) ?? {};
       const username = statement?.kind === "join" ? statement.username : this.#state.usernameOf(line.author) ?? "";
       const act = { author: line.author, username, statement };
-      this.#state.apply(act);
+      this.#apply(act, line.epoch);
       acts.set(line.index, act);
     }
     return acts;
+  }
+
+  /** What a line changes as soon as it has its place. */
+  #apply(act: RoomAct, epoch: number): void {
+    this.#state.apply(act);
+    // Who comes gets no older key, where newcomers don't see what was before: so no line after it is under one.
+    if (act.statement?.kind === "join" && this.#room.history === "since_join") this.#epochs.retireBefore(epoch);
   }
 
   /** Who gets the lines after this one. */
@@ -439,6 +446,7 @@ export class Room {
     if (this.#isForked) throw readOnly();
     if (now >= this.#tools.signer().ends) throw new ProtocolError("server-error", NOT_GOOD); // no head could cover it
     if (this.#isBroken) throw broken();
+    if (!this.#epochs.keyForPost(post.epoch)) throw oldEpoch();
     if (this.#waiting.length >= MAX_WAITING) {
       throw new ProtocolError("server-error", "The server has too much to write.");
     }
@@ -475,7 +483,7 @@ export class Room {
     };
     const nodes = this.#frontier.append(leafHash(encodeUtf8(line)));
     this.#authors.set(from.fingerprint, { nextSeqno: post.seqno + 1, ts: post.ts, seenSize: seen.size });
-    this.#state.apply(act);
+    this.#apply(act, post.epoch);
     this.#epochs.use(post.epoch);
     this.#waiting.push({ line: stored, nodes, posted: this.#posted(stored), act, from, id });
     this.#committing ??= this.#commitAll();

@@ -32,6 +32,8 @@ export class RoomEpochs {
   readonly #options: EpochOptions;
   readonly #keys = new Map<number, Bytes>();
   #current = 0;
+  /** Lines of earlier ones are taken no more. */
+  #oldest = 0;
   /** Whether a line may be under the current key. */
   #isUsed = true;
   #beginning: Promise<unknown> = Promise.resolve();
@@ -65,7 +67,12 @@ export class RoomEpochs {
 
   /** The key for a line that is posted now: of the current epoch, or of the one before. */
   keyForPost(epoch: number): Bytes | undefined {
-    return epoch >= this.#current - 1 ? this.#keys.get(epoch) : undefined;
+    return epoch >= this.#current - 1 && epoch >= this.#oldest ? this.#keys.get(epoch) : undefined;
+  }
+
+  /** From now on no line may be under a key before that of `epoch`. */
+  retireBefore(epoch: number): void {
+    this.#oldest = Math.max(this.#oldest, epoch);
   }
 
   /** A line was accepted. */

@@ -44,6 +44,9 @@ Deno.test("a line may be under the current key or the one before, and under no o
   await epochs.begin();
   assert.deepEqual([1, 2, 3, 4].map((epoch) => epochs.keyForPost(epoch) !== undefined), [false, true, true, false]);
   assert.deepEqual(epochs.from(2), [2, 3]);
+  epochs.retireBefore(3);
+  epochs.retireBefore(2);
+  assert.deepEqual([2, 3].map((epoch) => epochs.keyForPost(epoch) !== undefined), [false, true]);
 });
 
 Deno.test("an epoch whose key was stored, though the answer was lost, is gone on from", async () => {

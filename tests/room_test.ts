@@ -1005,3 +1005,23 @@ Deno.test("where history is hidden from newcomers, none gets a key that lines be
   const all = ada.heard.at(-1);
   assert(all?.type === "keys" && all.keys.length === 2);
 });
+
+Deno.test("where history is hidden from newcomers, no line after a join line is under a key that the newcomer lacks", async () => {
+  const { hub, store, settle, ada, bob } = await room({ history: "since_join" });
+  for (const person of [ada, bob]) await person.say(hub, "#ops", "under the key before");
+  await settle();
+  const late = await ada.write("#ops", { kind: "text", text: "on its way" });
+  const redact = await bob.write("#ops", { kind: "redact", index: 3 });
+  const eve = await Person.create("eve");
+  await eve.ask(hub, { type: "join", room: "#ops" });
+  assert.ok((eve.rooms.get("#ops")?.epoch ?? 0) > late.epoch);
+  const linesFrom = store.linesFrom.bind(store);
+  const held = Promise.withResolvers<void>();
+  store.linesFrom = async (...all) => (await held.promise, await linesFrom(...all));
+  const redacting = bob.ask(hub, { type: "post", ...redact });
+  await eve.say(hub, "#ops", { kind: "join", username: "eve" });
+  held.resolve();
+  assert.equal(await redacting, "old-epoch");
+  assert.equal(await ada.ask(hub, { type: "post", ...late }), "old-epoch");
+  assert.equal(await ada.say(hub, "#ops", "signed anew"), undefined);
+});
