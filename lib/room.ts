@@ -276,6 +276,7 @@ export class Room {
     const isNew = !this.#standing.has(attendee.fingerprint);
     // Where newcomers don't see what was before, they don't get the key that it is under.
     if (isNew && this.#room.history === "since_join" && await this.#epochs.beginIfUsed()) this.#giveKey();
+    this.#checkEntry(attendee); // meanwhile somebody may have been put out, or the store have failed
     const older = this.#attendees.get(attendee.fingerprint);
     if (older && older !== attendee) {
       this.#drop(older);
@@ -709,6 +710,7 @@ export class Room {
   async keys(attendee: Attendee, from: number, id: Json | undefined): Promise<void> {
     this.requireJoined(attendee);
     const { epoch } = await this.#begins(attendee);
+    this.requireJoined(attendee); // still
     const epochs = this.#epochs.from(Math.max(from, epoch));
     const page = epochs.slice(0, KEYS_IN_PAGE);
     attendee.answer({

@@ -718,6 +718,25 @@ Deno.test("many long lines at once leave in pieces, with time between them to wr
   assert.equal(store.commits - before, pieces.length);
 });
 
+Deno.test("who is banned while coming in, or while asking for keys, gets no key", async () => {
+  const { hub, store, settle, ada, bob } = await room({ history: "since_join" });
+  const [addEpoch, lineBy] = [store.addEpoch.bind(store), store.lineBy.bind(store)];
+  const [begun, found] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  store.addEpoch = async (...all) => (await begun.promise, await addEpoch(...all));
+  store.lineBy = async (...all) => (await found.promise, await lineBy(...all));
+  const phone = await Person.create("bob", "phone");
+  const joining = phone.ask(hub, { type: "join", room: "#ops" });
+  const asking = bob.ask(hub, { type: "keys", room: "#ops", from: 0 });
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.equal(await ada.say(hub, "#ops", { kind: "ban", username: "bob" }), undefined);
+  begun.resolve();
+  assert.equal(await joining, "forbidden");
+  assert.equal(phone.rooms.size, 0);
+  await settle();
+  found.resolve();
+  assert.equal(await asking, "not-member");
+});
+
 Deno.test("a newer session of a certificate closes the older in the room", async () => {
   const { hub, ada, bob } = await room();
   const twin = await Person.create("ada");
