@@ -40,7 +40,7 @@ const DAY = 86_400_000;
 export type HubRequest = Exclude<RoomRequest, { readonly type: "code" | "renew" | "logout" | "ping" }>;
 
 /** What a hub works with. */
-export interface HubOptions extends Omit<RoomTools, "invite"> {
+export interface HubOptions extends Omit<RoomTools, "invite" | "dropped"> {
   /** The first part of every origin: one of the dNSNames of the server's certificate. */
   readonly serverName: string;
 }
@@ -51,6 +51,7 @@ export class Hub {
   readonly #rooms = new Map<string, Promise<Room | undefined>>();
   /** Those of them that were read. */
   readonly #ready = new Map<string, Room>();
+  readonly #dropped = new Set<string>();
   /** Sessions by account, compared with ASCII letters lower-cased. */
   readonly #sessions = new Map<string, Set<Attendee>>();
   /** The rooms that a session has come into, or tried to: it is looked for nowhere else. */
@@ -180,7 +181,11 @@ export class Hub {
   }
 
   #tools(): RoomTools {
-    return { ...this.#options, invite: (room, username, from) => this.#invite(room, username, from) };
+    return {
+      ...this.#options,
+      dropped: this.#dropped,
+      invite: (room, username, from) => this.#invite(room, username, from),
+    };
   }
 
   async #create(

@@ -96,6 +96,8 @@ export interface RoomTools {
   readonly serverKey: (fingerprint: string) => Promise<VerifyingKey | undefined>;
   /** Those of these certificates that are revoked. */
   readonly revoked: (fingerprints: readonly string[]) => Promise<readonly string[]>;
+  /** Revoked certificates, each behind the origin of a log that has had a new key since: kept over a room's reading. */
+  readonly dropped: Set<string>;
   /** Tells the operator of what should never be. */
   readonly alarm: (message: string, room: string) => void;
   /** Tells somebody of an invitation, now or at the next login. */
@@ -626,9 +628,11 @@ export class Room {
       const username = this.#standing.get(device);
       return username !== undefined && this.#standing.delete(device) ? [[device, username]] : [];
     });
-    if (dropped.length === 0) return;
+    const news = dropped.map(([device]) => `${this.origin} ${device}`).filter((one) => !this.#tools.dropped.has(one));
+    if (news.length === 0) return;
     try {
       await this.#rekey();
+      for (const one of news) this.#tools.dropped.add(one);
     } catch (error) {
       for (const [device, username] of dropped) this.#standing.set(device, username); // to be dropped another time
       throw error;
