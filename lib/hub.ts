@@ -146,6 +146,8 @@ export class Hub {
         return await (await this.#room(request.room, attendee)).keys(attendee, request.from, id);
       case "checkpoint":
         return (await this.#room(request.room, attendee)).checkpoint(attendee, id);
+      case "earlier_checkpoint":
+        return await (await this.#room(request.room, attendee)).earlierCheckpoint(attendee, request.by, id);
       case "members":
         return await this.#members(attendee, request, id);
       case "rooms":

@@ -354,6 +354,11 @@ export const MIGRATIONS: readonly Migration[] = [
       "ALTER TABLE rooms ADD KEY closed_at (closed_at)",
     ],
   },
+  {
+    version: 6,
+    sqlite: ["CREATE INDEX room_checkpoint_times ON room_checkpoints (room_id, time, size)"],
+    mysql: ["ALTER TABLE room_checkpoints ADD KEY times (room_id, time, size)"],
+  },
 ];
 
 /** The version that this program works with. */

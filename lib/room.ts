@@ -733,6 +733,14 @@ export class Room {
     attendee.answer({ type: "checkpoint", room: this.name, ...encodeCheckpoint(newest) }, id);
   }
 
+  /** The last checkpoint up to a time, in unix seconds: for who has to judge what was said by then. */
+  async earlierCheckpoint(attendee: Attendee, by: number, id: Json | undefined): Promise<void> {
+    this.requireJoined(attendee);
+    const found = await this.#tools.store.latestCheckpoint(this.origin, by);
+    if (!found) throw new ProtocolError("no-room", "The room had no checkpoint by then.");
+    attendee.answer({ type: "earlier_checkpoint", room: this.name, ...encodeCheckpoint(found) }, id);
+  }
+
   /** Reads nodes of the tree of what is durable. */
   readonly nodes = (places: readonly NodePlace[]): Promise<readonly Bytes[]> =>
     this.#tools.store.nodes(this.origin, places);

@@ -14,6 +14,7 @@
 
 import type { Bytes, Clock, Random } from "./bytes.ts";
 import type { Trust } from "./certificate_path.ts";
+import type { Checkpoint } from "./checkpoint.ts";
 import type { Statement } from "./envelope.ts";
 import { ProtocolError } from "./errors.ts";
 import type { Json } from "./json.ts";
@@ -293,6 +294,7 @@ export class RoomClient {
         certificate: (fingerprint) => this.certificate(fingerprint),
         inclusion: (index, size) => this.#proof({ type: "inclusion", room, index, size }),
         consistency: (from, to) => this.#proof({ type: "consistency", room, from, to }),
+        head: (by) => this.#earlierHead(room, by),
       },
       username: () => this.#username,
       request: (frame) => this.request(frame),
@@ -330,6 +332,11 @@ export class RoomClient {
   ): Promise<readonly Bytes[] | undefined> {
     const answer = await unlessRefused(this.request(question), "forbidden");
     return answer?.type === question.type && "hashes" in answer ? answer.hashes : undefined;
+  }
+
+  async #earlierHead(room: string, by: number): Promise<Checkpoint | undefined> {
+    const answer = await unlessRefused(this.request({ type: "earlier_checkpoint", room, by }), "no-room");
+    return answer?.type === "earlier_checkpoint" ? answer.checkpoint : undefined;
   }
 
   /** A certificate with its intermediates, from the disk or the server; `undefined` where the server has none. */

@@ -64,6 +64,8 @@ export type RoomRequest =
   | { readonly type: "members"; readonly room: string; readonly from: number }
   | { readonly type: "rooms"; readonly from: string }
   | { readonly type: "checkpoint"; readonly room: string }
+  /** The last head that was signed up to a time, in unix seconds. */
+  | { readonly type: "earlier_checkpoint"; readonly room: string; readonly by: number }
   | { readonly type: "consistency"; readonly room: string; readonly from: number; readonly to: number }
   | { readonly type: "inclusion"; readonly room: string; readonly index: number; readonly size: number }
   /** A code for a further device of one's own. */
@@ -90,6 +92,7 @@ export const ROOM_REQUESTS = [
   "members",
   "rooms",
   "checkpoint",
+  "earlier_checkpoint",
   "consistency",
   "inclusion",
   "code",
@@ -139,6 +142,8 @@ function parseByType(type: string, fields: JsonObject): RoomRequest {
       return { type, from: text(fields, "from") };
     case "checkpoint":
       return { type, room: room(fields) };
+    case "earlier_checkpoint":
+      return { type, room: room(fields), by: count(fields, "by") };
     case "consistency":
       return { type, room: room(fields), from: count(fields, "from"), to: count(fields, "to") };
     case "inclusion":
@@ -229,7 +234,11 @@ export type RoomFrame =
   }
   | { readonly type: "rooms"; readonly rooms: readonly ListedRoom[]; readonly next: string | undefined }
   | { readonly type: "epoch"; readonly room: string; readonly epoch: number; readonly payload: Bytes }
-  | { readonly type: "checkpoint"; readonly room: string; readonly checkpoint: Checkpoint }
+  | {
+    readonly type: "checkpoint" | "earlier_checkpoint";
+    readonly room: string;
+    readonly checkpoint: Checkpoint;
+  }
   | {
     readonly type: "consistency";
     readonly room: string;
@@ -281,6 +290,7 @@ export const ROOM_FRAMES = [
   "rooms",
   "epoch",
   "checkpoint",
+  "earlier_checkpoint",
   "consistency",
   "inclusion",
   "presence",
@@ -347,6 +357,7 @@ function parseFrameByType(type: string, fields: JsonObject): RoomFrame {
     case "epoch":
       return { type, room: room(fields), epoch: count(fields, "epoch"), payload: bytes(fields, "payload") };
     case "checkpoint":
+    case "earlier_checkpoint":
       return { type, room: room(fields), checkpoint: checkpointOf(fields) };
     case "consistency":
       return {

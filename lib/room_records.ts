@@ -467,10 +467,11 @@ export class StoredRoomRecord implements RoomRecord {
     return texts.map((line, at) => ({ line, envelope: words.get(first + at) ?? null }));
   }
 
-  /** Every signed head that was kept. */
+  /** Every signed head that was kept, by their sizes: an earlier one may have been asked for later. */
   async checkpoints(): Promise<Checkpoint[]> {
     await this.#writes.settled();
-    return (await rowsOf(this.#checkpoints.path)).flatMap((row) => parseCheckpoint(parseJson(row)) ?? []);
+    const heads = (await rowsOf(this.#checkpoints.path)).flatMap((row) => parseCheckpoint(parseJson(row)) ?? []);
+    return heads.sort((one, other) => one.size - other.size);
   }
 
   keep(kept: Kept): Promise<void> {

@@ -153,7 +153,8 @@ export interface RoomStore {
   nodes(origin: string, places: readonly NodePlace[]): Promise<readonly Bytes[]>;
 
   addCheckpoint(origin: string, checkpoint: Checkpoint): Promise<void>;
-  latestCheckpoint(origin: string): Promise<Checkpoint | undefined>;
+  /** The newest, or the newest that was signed up to a time, in unix seconds. */
+  latestCheckpoint(origin: string, by?: number): Promise<Checkpoint | undefined>;
   /** The root that was signed for a size; `undefined` where none was. */
   signedRoot(origin: string, size: number): Promise<string | undefined>;
 

@@ -239,10 +239,13 @@ export class RoomTables implements RoomStore {
     }
   }
 
-  async latestCheckpoint(origin: string): Promise<Checkpoint | undefined> {
+  async latestCheckpoint(origin: string, by = Number.MAX_SAFE_INTEGER): Promise<Checkpoint | undefined> {
+    // Later ones have larger sizes: both orders are one, and each has an index.
+    const order = by === Number.MAX_SAFE_INTEGER ? "size DESC" : "time DESC, size DESC";
     const row = await this.#row(
-      "SELECT time, size, root, sig, signer FROM room_checkpoints WHERE room_id = ? ORDER BY size DESC LIMIT 1",
-      [await this.#log(origin)],
+      `SELECT time, size, root, sig, signer FROM room_checkpoints WHERE room_id = ? AND time <= ?
+        ORDER BY ${order} LIMIT 1`,
+      [await this.#log(origin), by],
     );
     return row && {
       time: integer(row, "time"),

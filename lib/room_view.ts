@@ -55,6 +55,8 @@ export interface ViewQuestions {
   /** The audit path of a line. */
   inclusion(index: number, size: number): Promise<readonly Bytes[] | undefined>;
   consistency(from: number, to: number): Promise<readonly Bytes[] | undefined>;
+  /** The last head that was signed up to a time, in unix seconds. */
+  head(by: number): Promise<Checkpoint | undefined>;
 }
 
 /** Why a line is not good, and whether it changes what it says all the same. */
@@ -208,7 +210,12 @@ export class RoomView {
   /** Signed heads of lines that are not all here yet. */
   #unproved: Checkpoint[] = [];
   /** Signed heads of lines that are here, in their order. */
+  /** By their sizes. */
   readonly #coverings: { readonly size: number; readonly time: number }[] = [];
+  /** Earlier heads that were asked for, to be compared with the lines once these are here. */
+  readonly #claims: Checkpoint[] = [];
+  /** Certificates that have ended, and for which a head of their time was asked. */
+  readonly #asked = new Set<string>();
   #uncovered: Uncovered[] = [];
   #markedTo = 0;
   #isLive = false;
@@ -579,6 +586,7 @@ export class RoomView {
       if (this.#queue.length > SHOW_UNCHECKED) this.#showUnchecked();
       const batch = this.#queue.slice(0, BATCH);
       const known = await Promise.all(batch.map(({ author }) => this.#certificate(author.fingerprint)));
+      for (const one of new Set(known)) if (one) await this.#askEarlierHead(one);
       const signed = batch.flatMap(({ line }, at) => {
         const modulus = known[at]?.modulus;
         return modulus === undefined ? [] : [{ line, modulus }];
@@ -619,7 +627,8 @@ export class RoomView {
       this.#denyLine(placed, "invented line", "its author did not sign it");
     } else {
       placed.bad ??= this.#objection(placed);
-      const at = this.#timeOf(index) ?? now();
+      const claimed = this.#claims.filter(({ size }) => size > index).map(({ time }) => 1000 * time);
+      const at = Math.min(this.#timeOf(index) ?? now(), ...claimed);
       const problem = certificate.asAuthor.problems(at, "offline")[0];
       if (problem !== undefined && neverHeld(certificate)) this.#denyLine(placed, "invented line", problem);
       if (problem !== undefined && placed.bad === undefined) {
@@ -770,6 +779,27 @@ export class RoomView {
     this.#prove();
   }
 
+  /**
+   * What an author said whose certificate has ended since is judged by a head of its own time: who comes late was shown
+   * none, and asks for the last one before that end. It is believed as the server's word, and convicts it where the lines
+   * turn out to be others.
+   */
+  async #askEarlierHead({ leaf, asAuthor }: Known): Promise<void> {
+    const { ask, now, keep } = this.#options;
+    const end = asAuthor.ends(now(), "offline");
+    if (end > now() || this.#asked.has(leaf.fingerprint)) return;
+    const head = await ask.head(Math.floor(end / 1000) - 1);
+    this.#asked.add(leaf.fingerprint);
+    const isNews = head && 1000 * head.time < end && head.size > (this.#tree?.base ?? 0) &&
+      ![...this.#claims, ...this.#coverings].some(({ size }) => size === head.size);
+    if (!isNews || await this.#signerProblem(head) !== undefined) return;
+    this.#claims.push(head);
+    keep({ type: "checkpoint", checkpoint: head });
+    keep({ type: "seen", size: head.size }); // not to be thinned out
+    this.#unproved = [...this.#unproved, head].sort((one, other) => one.size - other.size);
+    this.#prove();
+  }
+
   /** What is wrong with a head's signature, or with who signed it. */
   async #signerProblem(checkpoint: Checkpoint): Promise<string | undefined> {
     const known = await this.#certificate(checkpoint.from);
@@ -816,7 +846,8 @@ export class RoomView {
 
   #cover({ size, time }: Checkpoint): void {
     const { emit, room } = this.#options;
-    this.#coverings.push({ size, time });
+    const at = this.#coverings.findLastIndex((other) => other.size < size) + 1;
+    this.#coverings.splice(at, 0, { size, time });
     const covered = this.#uncovered.filter(({ index }) => index < size);
     this.#uncovered = this.#uncovered.filter(({ index }) => index >= size);
     emit({ event: "covered", room, size, time });

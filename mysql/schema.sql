@@ -123,6 +123,7 @@ CREATE TABLE room_checkpoints (
   sig VARBINARY(2048) NOT NULL,
   signer BINARY(32) NOT NULL,
   PRIMARY KEY (room_id, size),
+  KEY times (room_id, time, size),
   FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
@@ -186,4 +187,4 @@ CREATE TABLE schema_version (
   applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-INSERT INTO schema_version (version) VALUES (1), (2), (3), (4), (5);
+INSERT INTO schema_version (version) VALUES (1), (2), (3), (4), (5), (6);

@@ -21,7 +21,8 @@ export class MemoryRoomRecord implements RoomRecord {
   }
   read(): Promise<KeptRoom> {
     const base = this.kept.findLast((one) => one.type === "base");
-    const checkpoints = this.kept.flatMap((one) => one.type === "checkpoint" ? [one.checkpoint] : []);
+    const checkpoints = this.kept.flatMap((one) => one.type === "checkpoint" ? [one.checkpoint] : [])
+      .sort((one, other) => one.size - other.size);
     const lie = this.kept.findLast((one) => one.type === "lie");
     const bad = new Map(this.kept.flatMap((one) => one.type === "bad" ? [[one.index, one]] : []));
     return Promise.resolve({ base, lines: [...this.lines], bad, checkpoints, lie });

@@ -143,8 +143,8 @@ export class MemoryRoomStore implements RoomStore {
     this.log(origin).checkpoints.push(checkpoint);
     return Promise.resolve();
   }
-  latestCheckpoint(origin: string) {
-    return Promise.resolve(this.log(origin).checkpoints.at(-1));
+  latestCheckpoint(origin: string, by = Infinity) {
+    return Promise.resolve(this.log(origin).checkpoints.findLast(({ time }) => time <= by));
   }
   signedRoot(origin: string, size: number) {
     return Promise.resolve(this.log(origin).checkpoints.find((checkpoint) => checkpoint.size === size)?.root);

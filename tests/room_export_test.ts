@@ -1,3 +1,4 @@
+import { checkpointInput } from "../lib/checkpoint.ts";
 import { type ExportOptions, exportRoom, proveLine } from "../lib/room_export.ts";
 import type { ClientStore } from "../lib/room_client.ts";
 import { RoomRecords } from "../lib/room_records.ts";
@@ -95,4 +96,58 @@ Deno.test("every part of a room can be shown, under the first head that covers i
       assert.equal(receipt.checkpoint.size, heads.find((size) => size >= to));
     }
   }
+});
+
+Deno.test("who comes late takes as good, and can prove, what was said under certificates that have ended since", async () => {
+  const bench = await RoomBench.create();
+  const ada = await bench.client("ada");
+  await ada.rooms.create("#ops", { history: "all", inviteOnly: false });
+  await bench.settle();
+  const eve = await bench.client("eve", { device: "ended", ends: bench.clock.now() + HOUR });
+  await eve.rooms.join("#ops");
+  await eve.rooms.post("#ops", text("I owe you 100"));
+  await bench.settle();
+  await eve.cut(bench);
+  bench.clock.advance(48 * HOUR);
+  await ada.rooms.post("#ops", text("days later"));
+  await bench.settle();
+
+  await using made = await bobs(bench);
+  const { bob, exported, proved } = made;
+  await bob.rooms.join("#ops");
+  await bench.settle();
+  assert.deepEqual(bob.lines("#ops").map(({ bad }) => bad), [null, null, null, null, null]);
+  assert.deepEqual([...bob.of("bad_line"), ...bob.lies], []);
+  assert(bob.of("covered").some(({ size }) => size === 3), "the head of eve's time");
+  bench.clock.advance(1_200);
+  await ada.rooms.post("#ops", text("and later"));
+  await bench.settle();
+  assert.equal((await exported()).verdict.result, "valid");
+  assert.equal((await proved(2)).result, "valid");
+});
+
+Deno.test("a server whose earlier head is not that of its lines is caught", async () => {
+  const bench = await RoomBench.create();
+  const ada = await bench.client("ada");
+  await ada.rooms.create("#ops", { history: "all", inviteOnly: false });
+  await bench.settle();
+  const eve = await bench.client("eve", { device: "ended too", ends: bench.clock.now() + HOUR });
+  await eve.rooms.join("#ops");
+  await bench.settle();
+  await eve.cut(bench);
+  bench.clock.advance(2 * HOUR);
+  await ada.rooms.post("#ops", text("later"));
+  await bench.settle();
+  const { latestCheckpoint } = bench.store;
+  const { server } = await identities();
+  bench.store.latestCheckpoint = async (origin, by) => {
+    const found = await latestCheckpoint.call(bench.store, origin, by);
+    if (by === undefined || !found) return found;
+    const head = { time: found.time, size: found.size, root: "0".repeat(64) };
+    return { ...head, from: found.from, sig: await server.key.sign(checkpointInput(origin, head)) };
+  };
+  const bob = await bench.client("bob");
+  await bob.rooms.join("#ops").catch(() => {});
+  await bench.settle();
+  assert.deepEqual(bob.lies, ["wrong head"]);
 });

@@ -457,6 +457,9 @@ export function testRoomStore(
         await rooms.addCheckpoint(origin, checkpoint(size, time));
         assert.deepEqual(await rooms.latestCheckpoint(origin), checkpoint(size, time));
       }
+      for (const [by, size] of [[49, undefined], [50, 9], [51, 20], [1e9, 20]] as const) {
+        assert.equal((await rooms.latestCheckpoint(origin, by))?.size, size);
+      }
       assert.equal(await rooms.signedRoot(origin, 9), fingerprint("root 9"));
       assert.equal(await rooms.signedRoot(origin, 10), undefined);
       const other = newRoom("#other");
