@@ -21,6 +21,8 @@ import { type Attendee, Room, type RoomTools } from "./room.ts";
 import { consistencyProof, inclusionProof } from "./room_log.ts";
 import { encodeOrigin } from "./room_line.ts";
 import { type HistoryPolicy, PRESENCE_MEMBERS, type RoomRequest } from "./room_message.ts";
+import type { StoredRoom } from "./room_store.ts";
+import { StoreUnavailable } from "./store.ts";
 import { Throttle } from "./throttle.ts";
 
 /** Rooms in one answer. */
@@ -169,17 +171,32 @@ export class Hub {
     const room = await this.#load(name);
     if (room) return room;
     if (!direct || !mayBegin) throw noRoom();
-    return await this.#make(name, { history: "all", inviteOnly: true }, username);
+    const other = direct.find((one) => one !== usernameKey(username)) ?? "";
+    if (!await this.#options.store.isAccount(other)) {
+      throw new ProtocolError("no-room", "There is nobody of that name on this server.");
+    }
+    return (await this.#make(name, { history: "all", inviteOnly: true }, username)).room;
   }
 
   #load(name: string): Promise<Room | undefined> {
     const known = this.#rooms.get(name);
     if (known) return known;
-    const loading = this.#options.store.findRoom(name).then((stored) => stored && Room.load(stored, this.#tools()));
+    const loading = this.#options.store.findRoom(name).then((stored) => stored && this.#read(stored));
     this.#rooms.set(name, loading);
     // What isn't there may be made, what couldn't be read may be read later.
     loading.then((room) => room ? this.#ready.set(name, room) : this.#letGo(name), () => this.#letGo(name));
     return loading;
+  }
+
+  /** A room whose key or lines can't be read is out of service, and no other is. */
+  async #read(stored: StoredRoom): Promise<Room> {
+    try {
+      return await Room.load(stored, this.#tools());
+    } catch (error) {
+      if (error instanceof ProtocolError || error instanceof StoreUnavailable) throw error;
+      this.#options.alarm(`the room can't be read: ${error instanceof Error ? error.message : error}`, stored.name);
+      throw new ProtocolError("server-error", "This room can't be read now; whoever runs the server is told.");
+    }
   }
 
   #tools(): RoomTools {
@@ -199,7 +216,8 @@ export class Hub {
     if (mode !== "recorded") throw new ProtocolError("forbidden", "This server makes recorded rooms alone.");
     if (await this.#load(room)) throw new ProtocolError("forbidden", "There is a room of this name; join it.");
     const made = await this.#make(room, { history, inviteOnly }, attendee.username);
-    await this.#join(made, attendee, undefined, id);
+    if (!made.isNew) throw new ProtocolError("forbidden", "There is a room of this name; join it.");
+    await this.#join(made.room, attendee, undefined, id);
   }
 
   async #join(room: Room, attendee: Attendee, theirs: Checkpoint | undefined, id: Json | undefined): Promise<void> {
@@ -207,18 +225,24 @@ export class Hub {
     await room.join(attendee, theirs, id);
   }
 
-  async #make(name: string, policy: { history: HistoryPolicy; inviteOnly: boolean }, by: string): Promise<Room> {
+  async #make(
+    name: string,
+    policy: { readonly history: HistoryPolicy; readonly inviteOnly: boolean },
+    by: string,
+  ): Promise<{ readonly room: Room; readonly isNew: boolean }> {
     const key = usernameKey(by);
     if (this.#made.holds(key)) {
       throw new ProtocolError("forbidden", `You have made ${MAX_MADE} rooms in a day; make others tomorrow.`);
     }
     const { store, serverName, random, now } = this.#options;
     const origin = encodeOrigin({ server: serverName, room: name, id: encodeHex(random(16)) });
-    if (await store.createRoom({ name, origin, ...policy, createdAt: now() })) this.#made.take(key);
+    const isNew = await store.createRoom({ name, origin, ...policy, createdAt: now() });
+    if (isNew) this.#made.take(key);
     // Whoever made it first; a look that began before finds nothing, the next one does.
     const room = await this.#load(name) ?? await this.#load(name);
     if (!room) throw new ProtocolError("server-error", "The room could not be made; try again.");
-    return room;
+    if (isNew && !partners(name)) room.maker = key;
+    return { room, isNew };
   }
 
   /** One after the other, as each depends on how many wait. */
@@ -257,7 +281,9 @@ export class Hub {
     for (const { name, inviteOnly } of stored.slice(0, PAGE)) {
       if (bytes > PAGE_BYTES) break;
       last = name;
-      const room = await this.#load(name);
+      const room = await this.#load(name).catch((error) => {
+        if (!(error instanceof ProtocolError)) throw error;
+      });
       if (!room?.isVisibleTo(attendee.username)) continue;
       const listed = { room: name, members: room.memberCount, invite_only: inviteOnly, topic: room.topic };
       rooms.push(listed);

@@ -128,6 +128,8 @@ type Told = Pick<Placed, "nodes" | "posted" | "act">;
 export class Room {
   readonly name: string;
   readonly origin: string;
+  /** Who made it: until its first line stands, an invite-only room is nobody else's. */
+  maker: string | undefined;
   readonly #tools: RoomTools;
   readonly #room: StoredRoom;
   readonly #log: Bytes;
@@ -266,6 +268,7 @@ export class Room {
 
   /** Whether somebody may see that the room is there. */
   isVisibleTo(username: string): boolean {
+    if (this.#isOnlyAnothers(username)) return false;
     return !this.#room.inviteOnly || this.#state.isMember(username) ||
       this.#state.objectionToJoining(username, this.#seconds()) === undefined;
   }
@@ -309,9 +312,17 @@ export class Room {
   /** Throws where somebody may not come in, or nobody can now. */
   #checkEntry({ username, fingerprint }: Attendee): void {
     if (this.#isBroken) throw broken();
-    const objection = this.#state.objectionToJoining(username, this.#seconds());
+    const objection = this.#isOnlyAnothers(username)
+      ? "forbidden"
+      : this.#state.objectionToJoining(username, this.#seconds());
     if (objection) throw new ProtocolError(objection, "You may not come into this room: ask to be invited.");
     if (this.#isForked && !this.#standing.has(fingerprint)) throw readOnly(); // there is no join line to come
+  }
+
+  /** Whether it is another's alone, who has made it and said nothing yet. */
+  #isOnlyAnothers(username: string): boolean {
+    const isEmpty = this.#room.inviteOnly && this.#frontier.size === 0;
+    return isEmpty && this.maker !== undefined && this.maker !== usernameKey(username);
   }
 
   /** A session is over. */

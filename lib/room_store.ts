@@ -162,6 +162,8 @@ export interface RoomStore {
   /** Wrapped keys of epochs from `from` on, in order. */
   epochs(origin: string, from: number, count: number): Promise<readonly StoredEpoch[]>;
 
+  /** Whether there is an account of that name. */
+  isAccount(username: string): Promise<boolean>;
   /** An invitation that waits for its answer; a second one changes nothing. */
   addInvitation(room: string, username: string, from: string): Promise<void>;
   invitations(username: string): Promise<readonly { room: string; from: string }[]>;

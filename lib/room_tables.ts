@@ -279,6 +279,10 @@ export class RoomTables implements RoomStore {
 
   // Invitations.
 
+  async isAccount(username: string): Promise<boolean> {
+    return await this.#row("SELECT id FROM users WHERE username_key = ?", [usernameKey(username)]) !== undefined;
+  }
+
   async addInvitation(room: string, username: string, from: string): Promise<void> {
     await this.#insert("room_invitations", { username_key: usernameKey(username), room, inviter: from });
   }

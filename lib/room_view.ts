@@ -660,10 +660,10 @@ export class RoomView {
   }
 
   /** Whether a certificate was good at some time between the last head that doesn't cover a line and the first that does. */
-  #mayHaveHeld({ chain, asAuthor }: Known, index: number): boolean {
+  #mayHaveHeld(known: Known, index: number): boolean {
     const before = this.#coverings.findLast(({ size }) => size <= index)?.time ?? 0;
-    const since = Math.max(1000 * before, ...chain.map(({ notBefore }) => notBefore));
-    return since <= (this.#timeOf(index) ?? since) && asAuthor.problems(since, "offline").length === 0;
+    const since = Math.max(1000 * before, beginOf(known));
+    return since <= (this.#timeOf(index) ?? since) && known.asAuthor.problems(since, "offline").length === 0;
   }
 
   #keepBad(index: number, fault: Fault): void {
@@ -685,7 +685,8 @@ export class RoomView {
     const { envelope, bytes } = this.#erased.has(index) ? { envelope: undefined, bytes: null } : words;
     const { statement } = envelope ?? {};
     const isText = statement?.kind === "text" || statement?.kind === "topic";
-    const known = author.username ?? (unchecked ? author.claimed : undefined);
+    const known = author.username ?? (unchecked ? author.claimed : undefined) ??
+      this.#options.pins.usernameOf(author.fingerprint); // of another room, where the join line isn't shown here
     const username = statement?.kind === "join" ? statement.username : known;
     return {
       event: "line",
@@ -964,9 +965,13 @@ function parsePem(pem: string): Certificate[] {
 }
 
 /** Whether a certificate was no good at any time: no CA of ours stands behind it. */
-function neverHeld({ chain, asAuthor }: Known): boolean {
-  const at = Math.max(...chain.map(({ notBefore }) => notBefore));
-  return asAuthor.problems(at, "offline").length > 0;
+function neverHeld(known: Known): boolean {
+  return known.asAuthor.problems(beginOf(known), "offline").length > 0;
+}
+
+/** From when on a certificate could be good, by those on the path to its CA: others may have been shown beside them. */
+function beginOf({ leaf, asAuthor }: Known): number {
+  return Math.max(...asAuthor.certificates(leaf.notBefore, "offline").map(({ notBefore }) => notBefore));
 }
 
 function checkHere(lines: readonly { readonly line: TranscriptLine; readonly modulus: bigint }[]): boolean[] {

@@ -27,6 +27,8 @@ interface Log {
 
 export class MemoryRoomStore implements RoomStore {
   readonly logs = new Map<string, Log>();
+  /** A name of which there is no account. */
+  nobody = "nobody";
   readonly devices = new Map<string, Device>();
   readonly certificates = new Map<string, string>();
   readonly waiting = new Map<string, { room: string; from: string }[]>();
@@ -159,6 +161,9 @@ export class MemoryRoomStore implements RoomStore {
     return Promise.resolve(this.log(origin).epochs.filter(({ epoch }) => epoch >= from).slice(0, count));
   }
 
+  isAccount(username: string) {
+    return Promise.resolve(username !== this.nobody);
+  }
   addInvitation(room: string, username: string, from: string) {
     const all = this.waiting.get(username) ?? [];
     if (!all.some((one) => one.room === room)) this.waiting.set(username, [...all, { room, from }]);

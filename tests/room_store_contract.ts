@@ -627,6 +627,12 @@ export function testRoomStore(
     },
   );
 
+  test("isAccount() knows the names that there are, however they are written", async (rooms, { store }) => {
+    await addUser(store, "Alice");
+    assert.deepEqual([await rooms.isAccount("alice"), await rooms.isAccount("ALICE")], [true, true]);
+    assert.equal(await rooms.isAccount("alcie"), false);
+  });
+
   test("dropExpired() drops tokens and codes past their end alone", async (rooms, { store }) => {
     const userId = await addUser(store, "alice");
     for (const [secret, expiresAt] of [["early", NOW + 10], ["late", NOW + 11]] as const) {

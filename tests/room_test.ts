@@ -320,6 +320,60 @@ Deno.test("invitations that waited are told in pages, and only so many of one ac
   assert.equal(await eve.enter(hub, "#bob-2"), undefined, "she may come in all the same");
 });
 
+Deno.test("of two who create a room at the same time one does, and the other is told that it is there", async () => {
+  const { hub, settle } = await bench();
+  const [ada, bob] = [await Person.create("ada"), await Person.create("bob")];
+  const create = { type: "create", room: "#ops", mode: "recorded", history: "all", inviteOnly: false } as const;
+  const asked = await Promise.all([ada, bob].map((one) => one.ask(hub, create)));
+  assert.deepEqual(asked.toSorted(), ["forbidden", undefined]);
+  const [first, second] = asked[0] === undefined ? [ada, bob] : [bob, ada];
+  assert.equal(await first.say(hub, "#ops", { kind: "join", username: first.username }), undefined);
+  await settle();
+  assert.equal(await second.enter(hub, "#ops"), undefined);
+  await settle();
+  assert.deepEqual([first.posted("#ops"), second.posted("#ops")], [[0, 1], [1]]);
+});
+
+Deno.test("an invite-only room is its maker's alone until the first line stands", async () => {
+  const { hub, settle } = await bench();
+  const [ada, bob] = [await Person.create("ada"), await Person.create("bob")];
+  const create = { type: "create", room: "#ops", mode: "recorded", history: "all", inviteOnly: true } as const;
+  assert.equal(await ada.ask(hub, create), undefined);
+  assert.equal(await bob.ask(hub, { type: "join", room: "#ops" }), "forbidden");
+  await bob.ask(hub, { type: "rooms", from: "" });
+  const listed = bob.heard.at(-1);
+  assert(listed?.type === "rooms" && listed.rooms.length === 0);
+  assert.equal(await ada.say(hub, "#ops", { kind: "join", username: "ada" }), undefined);
+  await settle();
+  assert.equal(await bob.ask(hub, { type: "join", room: "#ops" }), "forbidden");
+});
+
+Deno.test("a room that can't be read is out of service, which the operator is told, and the others are not", async () => {
+  const { hub, store, settle, alarms, ada, bob } = await room();
+  await ada.ask(hub, { type: "create", room: "#dev", mode: "recorded", history: "all", inviteOnly: false });
+  await settle();
+  const other = await bench(fixedClock, store);
+  const { epochs } = store;
+  store.epochs = (origin, ...range) => {
+    if (origin.includes("#ops")) throw new Error("the key can't be unwrapped");
+    return epochs.call(store, origin, ...range);
+  };
+  assert.equal(await bob.ask(other.hub, { type: "join", room: "#ops" }), "server-error");
+  assert.match(other.alarms.join(), /the room can't be read: the key can't be unwrapped/);
+  assert.equal(await bob.ask(other.hub, { type: "rooms", from: "" }), undefined);
+  const listed = bob.heard.at(-1);
+  assert.deepEqual(listed?.type === "rooms" && listed.rooms.map(({ room }) => room), ["#dev"]);
+  assert.deepEqual(alarms, []);
+});
+
+Deno.test("there is no conversation with somebody who has no account", async () => {
+  const { hub, store } = await bench();
+  store.nobody = "alcie";
+  const ada = await Person.create("ada");
+  assert.equal(await ada.ask(hub, { type: "join", room: "@ada,@alcie" }), "no-room");
+  assert.equal(await ada.ask(hub, { type: "join", room: "@ada,@alice" }), undefined);
+});
+
 Deno.test("a conversation of two is made by either, told to the other, and closed to everybody else", async () => {
   const { hub, settle, ada, bob } = await room();
   const eve = await Person.create("eve");
