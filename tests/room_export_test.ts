@@ -5,7 +5,7 @@ import { RoomRecords } from "../lib/room_records.ts";
 import { verifyLineProof, verifyRoom } from "../lib/verify_room.ts";
 import { assert } from "./assert.ts";
 import { temporaryFolder } from "./environment.ts";
-import { identities } from "./fixtures.ts";
+import { certificate, identities, NOW } from "./fixtures.ts";
 import type { MemoryClientStore } from "./memory_client_store.ts";
 import { personIdentity, RoomBench } from "./room_bench.ts";
 
@@ -150,4 +150,34 @@ Deno.test("a server whose earlier head is not that of its lines is caught", asyn
   await bob.rooms.join("#ops").catch(() => {});
   await bench.settle();
   assert.deepEqual(bob.lies, ["wrong head"]);
+});
+
+Deno.test("a certificate that somebody shows beside their own has no say in when that one was good", async () => {
+  const bench = await RoomBench.create();
+  const ada = await bench.client("ada");
+  await ada.rooms.create("#ops", { history: "all", inviteOnly: false });
+  await bench.settle();
+  const eve = await bench.client("eve", { device: "with another", ends: bench.clock.now() + HOUR });
+  await eve.rooms.join("#ops");
+  await eve.rooms.post("#ops", text("hello"));
+  await bench.settle();
+  await eve.cut(bench);
+  const later = await certificate("another", { role: "client", name: "eve" }, { now: NOW + 10 * 365 * 24 * HOUR });
+  const pem = eve.pem + later.pem;
+  const { findDevice, findCertificate } = bench.store;
+  bench.store.findDevice = async (one) => {
+    const found = await findDevice.call(bench.store, one);
+    return found && one === eve.fingerprint ? { ...found, pem } : found;
+  };
+  bench.store.findCertificate = (one) =>
+    one === eve.fingerprint ? Promise.resolve(pem) : findCertificate.call(bench.store, one);
+  bench.store.latestCheckpoint = () => Promise.resolve(undefined); // there is no head of that time to be had
+  bench.clock.advance(48 * HOUR);
+  await ada.rooms.post("#ops", text("later"));
+  await bench.settle();
+  const bob = await bench.client("bob");
+  await bob.rooms.join("#ops");
+  await bench.settle();
+  assert.deepEqual(bob.lies, []);
+  assert.match(bob.lines("#ops").find(({ text }) => text === "hello")?.bad ?? "", /expired/);
 });
