@@ -130,7 +130,11 @@ function openTls(
 
 /** The port for TLS that the settings say. */
 export function tlsPort({ TLS_PORT, SERVER_PORT }: Config): number | "off" {
-  return TLS_PORT ?? (SERVER_PORT === 0 ? 0 : SERVER_PORT + 1);
+  if (TLS_PORT !== undefined || SERVER_PORT === 0) return TLS_PORT ?? 0;
+  if (SERVER_PORT === 65_535) {
+    throw new Failure(EXIT.usage, "there is no port behind 65535 for TLS; name one with --tls-port");
+  }
+  return SERVER_PORT + 1;
 }
 
 /** Where a server listens, and what its certificates are read from. */

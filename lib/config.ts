@@ -428,7 +428,12 @@ function readEnvFile(): string | undefined {
     return new TextDecoder("utf-8", { fatal: true }).decode(Deno.readFileSync(".env"));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    throw new Failure(EXIT.usage, "the file .env in this folder cannot be read; mend its permissions, or move it away");
+    const what = error instanceof TypeError
+      ? "is not a text file"
+      : error instanceof Deno.errors.PermissionDenied
+      ? "may not be read by this user"
+      : "cannot be read";
+    throw new Failure(EXIT.usage, `.env in this folder ${what}; mend it, or move it away`);
   }
 }
 

@@ -67,6 +67,8 @@ interface Entry {
   /** A line on its way, by its key. */
   readonly key?: number;
   readonly note?: string;
+  /** The line whose words the note repeats. */
+  readonly of?: LineEvent;
   readonly isLoud?: boolean;
   readonly text?: string;
 }
@@ -169,14 +171,16 @@ export class RoomScreen {
         return false;
       case "online":
         this.#username = event.username;
+        if (this.#connection.startsWith("offline")) this.#note(this.#here, ["You are online again."]);
         this.#connection = "online";
         return false;
       case "offline":
+        // That the next try failed as well, the status tells.
+        if (!this.#connection.startsWith("offline")) this.#note(this.#here, explain(event, this.#username));
         this.#connection = event.retry_in === null
           ? "offline"
           : `offline, next try in ${Math.ceil(event.retry_in / 1000)} s`;
         for (const room of this.#rooms.values()) room.present = undefined;
-        this.#note(this.#here, explain(event, this.#username));
         return false;
       case "sending": {
         const { kind, text } = event;
@@ -245,7 +249,24 @@ export class RoomScreen {
       case "bad_line":
         return this.#change(event.room, event.index, { bad: event.reason, unchecked: false });
       case "erased":
+        for (const room of [this.#lobby, ...this.#rooms.values()]) {
+          this.#drop(room, ({ of }) => of?.room === event.room && of.index === event.index);
+        }
         return this.#change(event.room, event.index, { erased: true, statement: null, text: null });
+      case "history":
+      case "found": {
+        const [room, notes] = [this.#shown(event.room), explain(event, this.#username)];
+        for (const [at, note] of notes.entries()) {
+          this.#add(room, { note, ...event.lines[at] ? { of: event.lines[at] } : {} });
+        }
+        return;
+      }
+      case "invited": {
+        const room = this.#room(event.room); // in the list, though nobody is in it yet
+        room.mentioned ||= room.name !== this.#current;
+        for (const one of new Set([room, this.#here])) this.#note(one, explain(event, this.#username));
+        return;
+      }
       case "forgotten":
         this.#rooms.delete(event.room); // another log may be joined under this name
         return this.#note(this.#here, explain(event, this.#username));
@@ -341,8 +362,7 @@ export class RoomScreen {
   }
 
   #drop(room: RoomPicture, isMeant: (entry: Entry) => boolean): void {
-    const at = room.entries.findIndex(isMeant);
-    if (at >= 0) room.entries.splice(at, 1);
+    for (let at; (at = room.entries.findIndex(isMeant)) >= 0;) room.entries.splice(at, 1);
   }
 
   #note(room: RoomPicture, notes: readonly string[], isLoud = false): void {

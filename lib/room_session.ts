@@ -472,6 +472,7 @@ export class RoomSession {
 
   /** Says something; resolves with the line's key once it would survive. */
   async say(room: string, text: string): Promise<number> {
+    if (text.trim() === "") throw new RequestRefused("bad-frame", "There is nothing in this line.");
     return await this.#rooms.post(room, { kind: "text", text });
   }
 

@@ -119,7 +119,7 @@ export function remarksOn(
     ...(bad === null ? [] : [`NOT GOOD: ${bad}`]),
     ...(unvouched ? ["new certificate, nobody vouched for it"] : []),
     ...(unchecked ? ["signature not checked yet"] : []),
-    ...(by !== null && isLate(ts, by) ? [`accepted ${momentOf(by)}`] : []),
+    ...(by !== null && isLate(ts, by) ? [`accepted by ${momentOf(by)}`] : []),
   ];
   return remarks.length === 0 ? "" : ` (${remarks.join("; ")})`;
 }
@@ -255,7 +255,7 @@ export class PlainText {
     }
     return ranges.map(([from, to]) => {
       const which = from === to ? `Line ${from} was` : `The lines ${from} to ${to} were`;
-      return this.#in(room, `${which} accepted ${momentOf(time)}.`);
+      return this.#in(room, `${which} accepted by ${momentOf(time)}.`);
     });
   }
 

@@ -96,6 +96,7 @@ Deno.test("every command is done as it is typed and as JSON, in a room and over 
     const said = ada.lines("#ops").filter(({ kind }) => kind === "text").map(({ text }) => text);
     assert.deepEqual(said, ["good morning", "again", "/me waves", "/me waves"]);
     assert.equal(ada.session.state("#ops")?.topic, "deploys");
+    assert.match(await desk.refused({ command: "say", room, text: " \n" }), /There is nothing in this line/);
     await desk.ask("/topic off");
     await ada.until(() => ada.session.state("#ops")?.topic === "");
 
@@ -194,8 +195,10 @@ const gone = () => Promise.reject(new Failure(EXIT.unavailable, "the network is 
 Deno.test("without a connection every command is answered at once: done, or why it can't be", async () => {
   await withServer({}, async (server, dir) => {
     const ada = await Person.create("ada", { dir, dial: dialTcp(server) });
-    await ada.session.start();
+    const bob = await Person.create("bob", { dir, dial: dialTcp(server) });
+    await Promise.all([ada.session.start(), bob.session.start()]);
     const before = new Desk(ada, dir);
+    assert.match(await before.refused("/msg bbo hello"), /There is nobody of that name on this server/);
     await before.ask("/create ops");
     await before.ask("/msg bob hello");
     await ada.until(() => ada.session.unsentCount === 0 && ada.covered > 0);
@@ -217,7 +220,7 @@ Deno.test("without a connection every command is answered at once: done, or why 
       assert.equal(last?.event, "done", `${asked} ${JSON.stringify(last)}`);
     }
     assert.match(await desk.refused(`/vouch ${"a".repeat(16)}`), /seen no certificate of yours/);
-    await again.session.stop();
+    await Promise.all([again.session.stop(), bob.session.stop()]);
   });
 });
 

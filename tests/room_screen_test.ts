@@ -275,7 +275,10 @@ Deno.test("a line that was long on its way has both times once a head covers it"
   screen.take(covered(9, at(23, 12, 1)));
   screen.take(covered(9, at(24, 9, 0)));
   const rows = rowsOf(screen).map((row) => row.split("│")[1]);
-  assert.ok(rows.includes(" 7 10:00   bob: written at ten (accepted Monday 23 November 2026, 12:01)"), rows.join("\n"));
+  assert.ok(
+    rows.includes(" 7 10:00   bob: written at ten (accepted by Monday 23 November 2026, 12:01)"),
+    rows.join("\n"),
+  );
   assert.ok(rows.includes(" 8 12:00   eve: written at noon"), rows.join("\n"));
 });
 
@@ -395,4 +398,45 @@ Deno.test("lines by a new certificate are marked in every room until one vouches
   assert.equal(mark("hello"), " 9 09:05   bob: hello");
   screen.take(line(10, at(23, 9, 6), "bob", "as new", { room: "#general", unvouched: true }));
   assert.equal(mark("as new"), `10 09:06   bob: as new ${remark})`);
+});
+
+Deno.test("words that are erased go out of what /history and /search had shown of them, too", () => {
+  const screen = screenOf();
+  for (const event of STORY.slice(0, 4)) screen.take(event);
+  screen.enter("#ops");
+  const secret = line(1, at(23, 9, 0), "bob", "my password is hunter2");
+  screen.take(secret);
+  screen.take({ event: "history", room: "#ops", lines: [secret, line(2, at(23, 9, 1), "eve", "oh")] });
+  screen.take({ event: "found", room: "#ops", lines: [secret] });
+  assert.equal(screen.picture().rows.join("\n").match(/hunter2/g)?.length, 3);
+  screen.take({ event: "erased", room: "#ops", index: 1 });
+  const rows = screen.picture().rows.join("\n");
+  assert.doesNotMatch(rows, /hunter2/);
+  assert.match(rows, /eve: oh/);
+});
+
+Deno.test("a connection that stays away is told of once, and when it is back", () => {
+  const screen = screenOf();
+  for (const event of STORY.slice(0, 4)) screen.take(event);
+  screen.enter("#ops");
+  for (let tries = 1; tries < 5; tries++) {
+    screen.take({ event: "offline", reason: "The connection is gone.", retry_in: tries * 1000 });
+  }
+  const away = screen.picture().rows.join("\n");
+  assert.equal(away.match(/The connection is gone/g)?.length, 1);
+  assert.match(away, /offline, next try in 4 s/);
+  screen.take({ event: "online", username: "ada", server_fingerprint: "5e".repeat(32) });
+  assert.match(screen.picture().rows.join("\n"), /You are online again\./);
+});
+
+Deno.test("a conversation that somebody begins stands in the list, and says how one comes into it", () => {
+  const screen = screenOf();
+  for (const event of STORY.slice(0, 4)) screen.take(event);
+  screen.enter("#ops");
+  assert.equal(screen.take({ event: "invited", room: "@ada,@zoe", from: "zoe" }), true);
+  assert.match(screen.title, /^\(1\) /);
+  assert.match(screen.picture().rows.join("\n"), /@zoe/);
+  screen.enter("@ada,@zoe");
+  assert.match(screen.picture().rows.join("\n"), /zoe invites you: \/join @ada,@zoe/);
+  assert.doesNotMatch(screen.title, /^\(/);
 });

@@ -95,9 +95,9 @@ Deno.test("lines that were long on their way are told with the time of their acc
   ];
   const told = read(...lines, covered(7, 120), covered(7, 500), covered(8, 7), covered(8, 130, "#dev"));
   assert.deepEqual(told.slice(-3), [
-    "[#ops] The lines 3 to 4 were accepted Monday 23 November 2026, 12:00.",
-    "[#ops] Line 6 was accepted Monday 23 November 2026, 12:00.",
-    "[#dev] Line 7 was accepted Monday 23 November 2026, 12:10.",
+    "[#ops] The lines 3 to 4 were accepted by Monday 23 November 2026, 12:00.",
+    "[#ops] Line 6 was accepted by Monday 23 November 2026, 12:00.",
+    "[#dev] Line 7 was accepted by Monday 23 November 2026, 12:10.",
   ]);
 });
 

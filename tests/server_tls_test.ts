@@ -46,6 +46,11 @@ Deno.test("a TLS port that is in use is told with its own flag", async () => {
     withServer({ TLS_PORT: String(taken.addr.port) }, () => Promise.resolve()),
     (error) => error instanceof Failure && /is in use; .* another with --tls-port$/.test(error.message),
   );
+  await assert.rejects(
+    withServer({ SERVER_PORT: "65535" }, () => Promise.resolve()),
+    (error) =>
+      error instanceof Failure && /no port behind 65535 for TLS; name one with --tls-port$/.test(error.message),
+  );
 });
 
 Deno.test("a server whose certificate has ended lets nobody in and says why, until it has another", async () => {
