@@ -3,9 +3,9 @@
  *
  *     {"body":"hello","kind":"text","room":"#ops","salt":"<b64, 16 bytes>","seen":{"root":"<hex>","size":41},"v":1}
  *
- * Exactly the RFC 8785 form of one JSON object, in UTF-8, 16,000 octets at most: {@link parseEnvelope} encodes what it
- * has read and compares, so that an envelope has one spelling and its hash, C of the line, names one meaning. Unknown
- * names are kept and covered; a kind that is unknown has any body. What is wrong is a {@link ProtocolError}
+ * Exactly the RFC 8785 form of one JSON object, in UTF-8, 16,000 octets and 64 levels at most: {@link parseEnvelope}
+ * encodes what it has read and compares, so that an envelope has one spelling and its hash, C of the line, names one
+ * meaning. Unknown names are kept and covered; a kind that is unknown has any body. What is wrong is a {@link ProtocolError}
  * `bad-envelope`, which the server answers and every receiver marks the line with.
  *
  * Whether the room is the right one, and `seen` a head of this log, is for who knows the log.
@@ -18,6 +18,8 @@ import { isUsername } from "./names.ts";
 
 /** The most octets of an envelope: with them a `post` fits into a frame. */
 export const MAX_ENVELOPE_OCTETS = 16_000;
+/** So many lists and objects in one another, itself the first: nothing that goes through one exhausts the stack. */
+export const MAX_ENVELOPE_DEPTH = 64;
 /** A salt makes C say nothing to who guesses the words: 16 random bytes. */
 export const SALT_SIZE = 16;
 
@@ -104,8 +106,10 @@ function bodyOf(statement: Statement): Json {
 export function parseEnvelope(bytes: Uint8Array): Envelope {
   if (bytes.length > MAX_ENVELOPE_OCTETS) throw bad(`The envelope has more than ${MAX_ENVELOPE_OCTETS} octets.`);
   const text = parseUtf8(bytes);
-  const envelope = text === undefined ? undefined : parseJson(text);
-  if (text === undefined || !isJsonObject(envelope)) throw bad("The envelope is not a JSON object.");
+  const envelope = text === undefined ? undefined : parseJson(text, MAX_ENVELOPE_DEPTH);
+  if (text === undefined || !isJsonObject(envelope)) {
+    throw bad(`The envelope is not a JSON object, or is nested deeper than ${MAX_ENVELOPE_DEPTH}.`);
+  }
   if (!isCanonicalJson(text, envelope)) throw bad("The envelope is not in the form of RFC 8785.");
   if (member(envelope, "v") !== 1) throw bad("The envelope's v is not 1.");
   const room = member(envelope, "room");

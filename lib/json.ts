@@ -39,11 +39,11 @@ const FEW_BRACKETS = 500;
  * Whether a text has integers below 2^53 alone and is not deep, by what stands where a number or a value may begin, in
  * strings too. Such a text needs no look at the source of each number, which costs five times as much as the parsing.
  */
-function isPlain(text: string): boolean {
+function isPlain(text: string, fewBrackets: number): boolean {
   let brackets = 0;
   for (const mark of [":", ",", "[", "{"]) {
     for (let at = text.indexOf(mark); at >= 0; at = text.indexOf(mark, at + 1)) {
-      if ((mark === "[" || mark === "{") && ++brackets > FEW_BRACKETS) return false;
+      if ((mark === "[" || mark === "{") && ++brackets > fewBrackets) return false;
       if (text.charCodeAt(at + 1) === QUOTE) continue; // a string, which most values are
       ODD.lastIndex = at + 1;
       if (ODD.test(text)) return false;
@@ -53,18 +53,27 @@ function isPlain(text: string): boolean {
   return !ODD.test(text);
 }
 
-/** The value of a JSON text; `undefined` where it is not JSON, or is nested beyond what the runtime can read. */
-export function parseJson(text: string): Json | undefined {
+/**
+ * The value of a JSON text; `undefined` where it is not JSON, or is nested beyond what the runtime can read, or deeper
+ * than `maxDepth`: so many lists and objects in one another.
+ */
+export function parseJson(text: string, maxDepth = Infinity): Json | undefined {
   try {
-    if (isPlain(text)) return JSON.parse(text);
-    return parseWithSource(text, (_, value, { source }) => {
+    if (isPlain(text, Math.min(maxDepth, FEW_BRACKETS))) return JSON.parse(text);
+    const value = parseWithSource(text, (_, value, { source }) => {
       if (typeof value !== "number") return value;
       if (source === undefined || !/^[0-9]+$/.test(source)) return new OddNumber(source ?? String(value));
       return Number.isSafeInteger(value) ? value : BigInt(source);
     });
+    return maxDepth < Infinity && isDeeper(value, maxDepth) ? undefined : value;
   } catch {
     return undefined; // a SyntaxError, or a RangeError from a nesting that exhausts the stack
   }
+}
+
+function isDeeper(value: Json, depth: number): boolean {
+  if (!isJsonObject(value) && !isJsonList(value)) return false;
+  return depth === 0 || Object.values(value).some((part) => isDeeper(part, depth - 1));
 }
 
 /** JSON in one line, bigints as plain digits and odd numbers as they were written. */

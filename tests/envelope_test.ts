@@ -5,6 +5,7 @@ import {
   encodeEnvelope,
   type EnvelopeOptions,
   isKnownKind,
+  MAX_ENVELOPE_DEPTH,
   MAX_ENVELOPE_OCTETS,
   parseEnvelope,
   type Statement,
@@ -164,8 +165,19 @@ Deno.test("encodeEnvelope() refuses half a character", () => {
   assert.throws(() => encodeEnvelope({ ...plain, statement: { kind: "text", text: "\ud800" } }), /half a character/);
 });
 
-Deno.test("an envelope nested beyond what the runtime can read is refused", () => {
-  refuses(encodeUtf8(`{"a":${"[".repeat(7_900)}${"]".repeat(7_900)}}`), /./);
+Deno.test("an envelope has at most 64 lists and objects in one another, itself the first", () => {
+  const nested = (depth: number, open: string, close: string) =>
+    spell('"Ada wrote this","kind":"text"', `${open.repeat(depth)}1${close.repeat(depth)},"kind":"x-poll"`);
+  for (const [open, close] of [["[", "]"], ['{"a":', "}"], ["[0.5,", "]"]] as const) {
+    const read = parseEnvelope(nested(MAX_ENVELOPE_DEPTH - 1, open, close));
+    assert.equal(canonicalJson(read.body)?.startsWith(open.repeat(MAX_ENVELOPE_DEPTH - 1)), true);
+    for (const depth of [MAX_ENVELOPE_DEPTH, 400, 900]) refuses(nested(depth, open, close), /nested deeper than 64/);
+  }
+  // So deep that going through it would exhaust the stack, and then so deep that the runtime can't read it.
+  for (const depth of [3_000, 7_900]) refuses(nested(depth, "[", "]"), /nested deeper than 64/);
+  const side = Array.from({ length: 1_000 }, () => [{}]);
+  assert.deepEqual(parseEnvelope(put({ kind: "x-poll", body: side })).body, side);
+  assert.equal(parseEnvelope(put({ body: "[{".repeat(5_000) })).body, "[{".repeat(5_000));
 });
 
 Deno.test("whatever text there is, it is read as it was written", () => {

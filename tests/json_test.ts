@@ -76,6 +76,18 @@ Deno.test("parseJson() survives nesting that exhausts the stack", () => {
   }
 });
 
+Deno.test("parseJson() refuses what is nested deeper than it is told", () => {
+  for (
+    const [text, depth] of [["[[1]]", 2], ['{"a":[{}],"b":[]}', 3], ["[1.0,[-1],[[]]]", 3], ["7", 0], [
+      '"[["',
+      0,
+    ]] as const
+  ) {
+    assert.equal(encodeJson(parseJson(text, depth)), text);
+    if (depth > 0) assert.equal(parseJson(text, depth - 1), undefined, text);
+  }
+});
+
 Deno.test("names like those of Object's own are names like others", () => {
   const object = parseJson('{"__proto__":{"x":1},"constructor":2,"hasOwnProperty":3,"toString":null}');
   assert(isJsonObject(object));
