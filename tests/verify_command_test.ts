@@ -1,7 +1,12 @@
 import { assert } from "./assert.ts";
 import { PEER_PYTHON, ROOT, run, runCommand, SHARED, skipUnless, temporaryFolder } from "./environment.ts";
 import { type EvidenceCase, evidenceCase, evidenceCases, roomCases, verdictOf } from "./evidence.ts";
+import { encodeUtf8 } from "../lib/bytes.ts";
+import { canonicalJson, encodeJson } from "../lib/json.ts";
+import { encodeOpening } from "../lib/room_receipt.ts";
 import { CHECKS } from "../lib/verify.ts";
+import { authority, identities } from "./fixtures.ts";
+import { RoomLog } from "./room_evidence.ts";
 
 const session = evidenceCase("session");
 
@@ -333,11 +338,52 @@ for (const name of ["room_open", "room_line_proof", "room_author_revoked_fail", 
 
 Deno.test("verify prints who said what of a room, when and after what, and what that proves", async () => {
   const { stdout } = await run(roomArguments("room_partly_open"));
-  assert.match(stdout, /^\[3\] CN=CLIENT: bob \([0-9a-f]{16}\), 2026-06-01T12:00:03Z, after 3 lines: line 3$/m);
-  assert.match(stdout, /^\[5\] CN=CLIENT: bob .*, after 5 lines: line 5$/m);
+  assert.match(stdout, /^\[3\] CN=CLIENT: bob \([0-9a-f]{16}\), 2026-06-01T12:00:03Z, after 3 lines: "line 3"$/m);
+  assert.match(stdout, /^\[5\] CN=CLIENT: bob .*, after 5 lines: "line 5"$/m);
   assert.match(stdout, /^Valid: lines 2 to 5 of localhost\/#ops\/.*; 2 of 4 opened\.$/m);
   assert.match(stdout, /^Between 2 and 6 none is missing\. After the last shown, and after 8: unknown\.$/m);
   assert.match(stdout, /^Not proved: /m);
+});
+
+/** A whole log's files in a folder, every line open; the arguments with which it is verified. */
+async function writeRoom(path: string, log: RoomLog): Promise<string[]> {
+  await Deno.writeTextFile(`${path}/receipt.json`, encodeJson(await log.receipt()));
+  await Deno.writeTextFile(`${path}/transcript.txt`, log.lines().map((line) => `${line}\n`).join(""));
+  await Deno.writeTextFile(`${path}/openings.txt`, log.openings().map(encodeOpening).join(""));
+  await Deno.writeTextFile(`${path}/ca.pem`, (await authority()).certificate.pem);
+  const files = [`${path}/receipt.json`, `${path}/transcript.txt`, "--openings", `${path}/openings.txt`];
+  return ["verify", ...files, "--ca", `${path}/ca.pem`];
+}
+
+Deno.test("verify prints no text that looks like an act, or like another text", async () => {
+  using folder = temporaryFolder();
+  const { server, client: ada } = await identities();
+  const log = new RoomLog(server);
+  const printed = async () => {
+    const { stdout } = await run(await writeRoom(folder.path, log));
+    return [...stdout.matchAll(/^\[\d+\].*?Z, after \d+ lines?: (.*)$/gm)].map(([, words]) => words ?? "");
+  };
+  const common = { room: "#ops", salt: "AAECAwQFBgcICQoLDA0ODw==", seen: { ...log.head }, v: 1 };
+  await log.say(ada, { kind: "join", username: "bob" });
+  await log.say(ada, { kind: "topic", text: "x" });
+  await log.say(ada, { kind: "part" });
+  for (const [kind, body] of [["vote", { yes: true }], ['vote {"yes":true}', null], ["vote\u202e", null]] as const) {
+    await log.say(ada, "", { envelope: encodeUtf8(canonicalJson({ body, kind, ...common }) ?? "") });
+  }
+  const acts = await printed();
+  assert.deepEqual(acts, [
+    'join {"mode":"recorded","recorded":true,"username":"bob"}',
+    'topic "x"',
+    "part",
+    'a line of an unknown kind, "vote" {"yes":true}',
+    String.raw`a line of an unknown kind, "vote {\"yes\":true}"`,
+    String.raw`a line of an unknown kind, "vote\u{202e}"`,
+  ]);
+  const texts = [...acts, "one\ntwo", "one\\u{a}two", "one\\ntwo", ..."\u202e\u034f\u3164\u2800\ufe0f".split("")];
+  for (const text of texts) await log.say(ada, text);
+  const words = (await printed()).slice(acts.length);
+  assert.equal(new Set(words).size, texts.length);
+  for (const text of words) assert.match(text, /^"[\x20-\x7e]+"$/);
 });
 
 Deno.test("verify prints no word of a room whose evidence doesn't hold", async () => {

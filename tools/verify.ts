@@ -21,7 +21,7 @@ import { formatTime } from "../lib/receipt.ts";
 import { MAX_ROOM_RECEIPT_BYTES } from "../lib/room_receipt.ts";
 import { SignaturePool } from "../lib/signature_pool.ts";
 import { wantsColour, write } from "../lib/terminal.ts";
-import { printable } from "../lib/text.ts";
+import { printable, visible } from "../lib/text.ts";
 import { type Check, UnreadableReceipt } from "../lib/verdict.ts";
 import { transcriptLines, type Verdict, verify } from "../lib/verify.ts";
 import {
@@ -275,13 +275,15 @@ function details({ reasons, expected, found }: Check): string[] {
 /** The author's own time, and the server's where they lie apart: 5 minutes, in milliseconds. */
 const MAX_APART = 300_000;
 
-/** Who said what, when and after what, on one line of the terminal. */
+/**
+ * Who said what, when and after what, on one line of the terminal. Whatever somebody wrote is a JSON string, so that no
+ * text looks like an act, and none like another.
+ */
 function openedLine({ index, author, subject, ts, by, seen, kind, body }: OpenedLine): string {
   const placed = Math.abs(by * 1000 - ts) > MAX_APART ? `, placed by ${formatTime(by * 1000)}` : "";
-  const json = body === null ? "" : ` ${canonicalJson(body)}`;
-  const words = kind === "text"
-    ? String(body)
-    : `${isKnownKind(kind) ? "" : "a line of an unknown kind, "}${kind}${json}`;
+  const json = canonicalJson(body) ?? "";
+  const act = isKnownKind(kind) ? kind : `a line of an unknown kind, ${JSON.stringify(kind)}`;
+  const words = kind === "text" ? json : body === null ? act : `${act} ${json}`;
   const when = `${formatTime(ts)}${placed}, after ${seen} ${seen === 1 ? "line" : "lines"}`;
-  return `[${index}] ${subject} (${author.slice(0, 16)}), ${when}: ${printable(words)}`;
+  return `[${index}] ${subject} (${author.slice(0, 16)}), ${when}: ${visible(words)}`;
 }
