@@ -128,6 +128,14 @@ export class CertificatePath {
     return Math.min(...this.certificates(at, revocation).map(({ notAfter }) => notAfter + SECOND));
   }
 
+  /** Who issued certificates of these paths and has no list here: whether one of those was revoked, nobody asked. */
+  get issuersWithoutList(): string[] {
+    const issuers = this.#candidates.flatMap(({ certificates, lists }) =>
+      certificates.slice(1).filter((_, depth) => !lists.some((applied) => applied.depth === depth))
+    );
+    return [...new Set(issuers.map(({ subject }) => subject))];
+  }
+
   /** The first path without a problem, or the one with the fewest. */
   #best(at: number, revocation: RevocationMode): { certificates: readonly Certificate[]; problems: string[] } {
     let best: { certificates: readonly Certificate[]; problems: string[] } | undefined;

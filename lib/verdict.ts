@@ -12,9 +12,11 @@
 
 import { Buffer } from "node:buffer";
 import { encodeUtf8, parseBase64, parseUtf8 } from "./bytes.ts";
+import type { Trust } from "./certificate_path.ts";
 import { EXIT, Failure, ProtocolError } from "./errors.ts";
 import { isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson, repeatedName } from "./json.ts";
 import type { SignatureChecker, SignedLine } from "./line_signature.ts";
+import { formatTime } from "./receipt.ts";
 import { type Certificate, parseCertificates } from "./x509.ts";
 
 /** What became of one check. */
@@ -183,6 +185,18 @@ export function parseChain(value: Json): Chain | undefined {
 export interface Chain {
   readonly leaf: Certificate;
   readonly certificates: readonly Certificate[];
+}
+
+/** What a verdict says of revocation: which lists were asked, of what time, and whose certificates none was asked about. */
+export function revocationNotes({ authorities, revocations }: Trust, issuersWithoutList: Iterable<string>): string[] {
+  const nobody = "Nobody asked whether a certificate was revoked";
+  if (revocations.length === 0) return [`${nobody}: no revocation list is given.`];
+  if (authorities.length === 0) return [`${nobody}: no CA is given.`];
+  const notes = revocations.map(({ issuer, thisUpdate }) =>
+    `The revocation list of ${issuer} is of ${formatTime(thisUpdate)}: of what was revoked later it says nothing.`
+  );
+  for (const issuer of issuersWithoutList) notes.push(`${nobody} that ${issuer} issued: no list of that CA is given.`);
+  return notes;
 }
 
 // ---- lines

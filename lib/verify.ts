@@ -14,7 +14,7 @@
  */
 
 import { type Bytes, encodeUtf8, parseBase64 } from "./bytes.ts";
-import { type CertificatePath, findPath, type Trust } from "./certificate_path.ts";
+import { type CertificatePath, findPath, type Purpose, type Trust } from "./certificate_path.ts";
 import { isJsonObject, type JsonObject, member } from "./json.ts";
 import { isSignedBy, ONE_BY_ONE, type SignatureChecker } from "./line_signature.ts";
 import { VerifyingKey } from "./pss.ts";
@@ -34,6 +34,7 @@ import {
   parseHash,
   parseList,
   readJsonFile,
+  revocationNotes,
   SignatureBatches,
 } from "./verdict.ts";
 import type { Certificate } from "./x509.ts";
@@ -138,7 +139,7 @@ export async function verify(evidence: Evidence, trust: Trust, options: VerifyOp
   await checkSigner(receipt, people, checks, options);
   checkSignatures(receipt, summary, checks, options.policy?.version2Only ?? false);
   if (options.policy?.session) compareSession(receipt, options.policy.session, checks);
-  return conclude(checks.list(), { receipt, signers, hasRevocations: trust.revocations.length > 0 });
+  return conclude(checks.list(), { receipt, signers, revocation: revocationNotes(trust, people.issuersWithoutList) });
 }
 
 // ---- the receipt
@@ -215,6 +216,8 @@ class ReceiptFields {
 class Certificates {
   readonly #chains = new Map<string, readonly Certificate[]>();
   readonly #paths = new Map<string, LineCertificate>();
+  /** Of all paths that were found. */
+  readonly issuersWithoutList = new Set<string>();
 
   constructor(readonly trust: Trust, readonly at: number | undefined) {}
 
@@ -234,10 +237,17 @@ class Certificates {
     const chain = this.#chains.get(fingerprint);
     const [leaf] = chain ?? [];
     if (known || !chain || !leaf) return known;
-    const path = this.hasAuthorities ? await findPath(chain, this.trust, { purpose: "either" }) : undefined;
+    const path = this.hasAuthorities ? await this.findPath(chain, "either") : undefined;
     const made = { leaf, path, lines: 0, last: -1 };
     this.#paths.set(fingerprint, made);
     return made;
+  }
+
+  /** The certificate's path to a CA. */
+  async findPath(chain: readonly Certificate[], purpose: Purpose): Promise<CertificatePath> {
+    const path = await findPath(chain, this.trust, { purpose });
+    for (const issuer of path.issuersWithoutList) this.issuersWithoutList.add(issuer);
+    return path;
   }
 
   /** Those that lines named. */
@@ -371,7 +381,7 @@ async function checkSigner(
   if (role === undefined || time === undefined) {
     return checks.skip("signer certificate", "the receipt doesn't say the signer's role, or the time");
   }
-  const path = await findPath(signer.certificates, people.trust, { purpose: role });
+  const path = await people.findPath(signer.certificates, role);
   for (const problem of path.problems(time, "offline")) checks.fail("signer certificate", problem);
 }
 
@@ -434,10 +444,11 @@ function compareSession(receipt: ReceiptFields, expected: ExpectedSession, check
 interface Findings {
   readonly receipt: ReceiptFields;
   readonly signers: readonly LineSigner[];
-  readonly hasRevocations: boolean;
+  /** What is to be said of it. */
+  readonly revocation: readonly string[];
 }
 
-function conclude(checks: readonly Check<CheckName>[], { receipt, signers, hasRevocations }: Findings): Verdict {
+function conclude(checks: readonly Check<CheckName>[], { receipt, signers, revocation }: Findings): Verdict {
   const failed = checks.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);
   // The statement signature is the one check that a valid receipt may lack: version 1 has none.
   const open = checks.filter(({ name, outcome }) => outcome === "not checked" && name !== "statement signature");
@@ -446,8 +457,8 @@ function conclude(checks: readonly Check<CheckName>[], { receipt, signers, hasRe
   const notes = [
     "The words themselves are not shown: a session's transcript holds ciphertext.",
     "Each line's time is the claim of whoever signed it.",
+    ...revocation,
   ];
-  if (!hasRevocations) notes.push("Nobody asked whether a certificate was revoked: no revocation list is given.");
   if (receipt.session !== undefined && receipt.createdAt !== undefined && result === "valid") {
     const when = formatTime(receipt.createdAt);
     notes.push(

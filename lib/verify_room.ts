@@ -42,6 +42,7 @@ import {
   parseHash,
   parseList,
   readJsonFile,
+  revocationNotes,
   SignatureBatches,
 } from "./verdict.ts";
 import { TranscriptFormError } from "./verify.ts";
@@ -273,6 +274,7 @@ class Verification {
   #passed = 0;
   /** The index of the next line. */
   #index: number;
+  readonly #issuersWithoutList = new Set<string>();
   /** The lines that authors wrote before the first shown, by the seqnos with which they appear. */
   #earlierLines = 0;
 
@@ -375,6 +377,10 @@ class Verification {
     if (problems.length > 0 || revocations.length === 0) return;
     const revocable = await findPath(certificates, this.#trust, { purpose });
     for (const problem of revocable.problems(at, "offline")) this.#checks.fail("revocation", what + problem);
+    for (const issuer of revocable.issuersWithoutList) {
+      this.#issuersWithoutList.add(issuer);
+      this.#checks.skip("revocation", `no list of ${issuer} is given`);
+    }
   }
 
   // ---- lines
@@ -583,8 +589,7 @@ class Verification {
       "Not proved: who held the key; that a line's own time is true (server and author together can backdate, bounded " +
       "only by what others had seen); that what was seen was read; that members kept wholly apart saw the same log.",
     ];
-    if (this.#trust.revocations.length > 0) return notes;
-    return [...notes, "Nobody asked whether a certificate was revoked: no revocation list is given."];
+    return [...notes, ...revocationNotes(this.#trust, this.#issuersWithoutList)];
   }
 }
 

@@ -2,7 +2,7 @@
  * The path check: published vectors, the Python peer's certificates, and each rule by itself.
  */
 
-import { createAuthority, issueCertificate, issueRevocationList } from "../lib/ca.ts";
+import { type Authority, createAuthority, createIssuer, issueCertificate, issueRevocationList } from "../lib/ca.ts";
 import { findPath, matchesHost, type PathOptions, type Trust } from "../lib/certificate_path.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import { encodePrivateKey, publicKeyOf } from "../lib/private_key.ts";
@@ -389,6 +389,27 @@ Deno.test("the revocation list of another CA doesn't concern a certificate", asy
   });
   const path = await findPath(chain, { ...trust, revocations: [parseRevocationList(pem)] }, { purpose: "client" });
   assert.deepEqual(path.problems(NOW, "current"), []);
+});
+
+Deno.test("a path names the issuers whose lists are not there", async () => {
+  const root = await authority();
+  const issuer = await createIssuer(root, "Issuing CA", await key("issuer"), issuing);
+  const request = { role: "client", name: "ada", publicKey: publicKeyOf(await key("client")) } as const;
+  const chain = [await issueCertificate(issuer, request, issuing), issuer.certificate];
+  const listOf = async (by: Authority) => {
+    const times = { now: NOW - DAY, nextUpdate: NOW + DAY, number: 1n };
+    return parseRevocationList(await issueRevocationList(by, [], times));
+  };
+  const without = async (...revocations: RevocationList[]) => {
+    const path = await findPath(chain, { authorities: [root.certificate], revocations }, { purpose: "client" });
+    assert.deepEqual(path.problems(NOW, "current"), []);
+    return path.issuersWithoutList;
+  };
+  const [ofRoot, ofIssuer] = [await listOf(root), await listOf(issuer)];
+  assert.deepEqual(await without(), ["CN=Issuing CA", "CN=Test CA"]);
+  assert.deepEqual(await without(ofRoot, ofRoot), ["CN=Issuing CA"]);
+  assert.deepEqual(await without(ofIssuer), ["CN=Test CA"]);
+  assert.deepEqual(await without(ofIssuer, ofRoot), []);
 });
 
 Deno.test({

@@ -1,11 +1,14 @@
 import { assert } from "./assert.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
+import { type Authority, createIssuer, issueCertificate, issueRevocationList } from "../lib/ca.ts";
 import { type Checkpoint, encodeCheckpoint } from "../lib/checkpoint.ts";
 import { encodeEnvelope } from "../lib/envelope.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
 import type { Identity } from "../lib/identity.ts";
 import { encodeJson, type Json, type JsonObject } from "../lib/json.ts";
 import type { SignatureChecker } from "../lib/line_signature.ts";
+import { publicKeyOf } from "../lib/private_key.ts";
+import { importSigningKey } from "../lib/pss.ts";
 import { signStatement } from "../lib/receipt.ts";
 import { encodeLineProof, encodeOpening, MAX_ROOM_RECEIPT_BYTES, type Opening } from "../lib/room_receipt.ts";
 import { transcriptLines } from "../lib/verify.ts";
@@ -18,7 +21,8 @@ import {
   verifyRoom,
   type VerifyRoomOptions,
 } from "../lib/verify_room.ts";
-import { identities } from "./fixtures.ts";
+import { parseRevocationList, type RevocationList } from "../lib/x509.ts";
+import { authority, identities, issuing, key, NOW } from "./fixtures.ts";
 import { day, fingerprintOf, ORIGIN, person, RoomLog, type ShownOptions, talk } from "./room_evidence.ts";
 
 const { server, client: ada, trust } = await identities();
@@ -337,6 +341,42 @@ Deno.test("verifyRoom() refuses a checkpoint of a time beyond any calendar, and 
   assert.deepEqual(await failures(await show(ten, { checkpoint })), ["author chain", "checkpoint server"]);
   const timeless = { ...checkpoint, time: Number.MAX_SAFE_INTEGER };
   assert((await failures(await show(ten, { checkpoint: timeless }))).includes("checkpoint server"));
+});
+
+// ---- revocation
+
+Deno.test("verifyRoom() has asked about revocation where every issuer's list is given, and says which is not", async () => {
+  const root = await authority();
+  const issuer = await createIssuer(root, "Issuing CA", await key("issuer"), issuing);
+  const request = { role: "client", name: "dana", publicKey: publicKeyOf(await key("dana")) } as const;
+  const chain = [await issueCertificate(issuer, request, issuing), issuer.certificate] as const;
+  const dana = { chain, pem: chain.map(({ pem }) => pem).join(""), key: await importSigningKey(await key("dana")) };
+  const log = await talk(2);
+  await log.say(dana, { kind: "join", username: "dana" });
+  const shown = await show(log);
+  const listOf = async (by: Authority, ...serials: string[]) => {
+    const revoked = serials.map((serial) => ({ serial, date: NOW - 1000 }));
+    return parseRevocationList(
+      await issueRevocationList(by, revoked, { now: NOW, nextUpdate: day(9_000), number: 1n }),
+    );
+  };
+  const judged = async (...revocations: RevocationList[]) => {
+    const verdict = await verifyRoom(shown, { ...trust, revocations });
+    const check = verdict.checks.find(({ name }) => name === "revocation");
+    return { ...check, result: verdict.result, notes: verdict.notes.slice(-2).join("\n") };
+  };
+  const ofRoot = await judged(await listOf(root));
+  assert.deepEqual([ofRoot.result, ofRoot.outcome], ["valid", "not checked"]);
+  assert.deepEqual(ofRoot.reasons, ["no list of CN=Issuing CA is given"]);
+  assert.match(
+    ofRoot.notes,
+    /^The revocation list of CN=Test CA is of 2026-06-01T12:00:00Z: .*\nNobody asked .* that CN=Issuing CA issued/,
+  );
+  const both = await judged(await listOf(root), await listOf(issuer));
+  assert.deepEqual([both.result, both.outcome], ["valid", "passed"]);
+  assert.doesNotMatch(both.notes, /Nobody asked/);
+  const revoked = await judged(await listOf(issuer, chain[0].serial));
+  assert.deepEqual([revoked.result, revoked.outcome, revoked.reasons?.length], ["invalid", "failed", 1]);
 });
 
 // ---- openings

@@ -14,7 +14,7 @@ import {
   verify,
   type VerifyOptions,
 } from "../lib/verify.ts";
-import { parseCertificates } from "../lib/x509.ts";
+import { parseCertificates, parseRevocationList } from "../lib/x509.ts";
 
 const session = evidenceCase("session");
 const versionOne = evidenceCase("version_1");
@@ -188,6 +188,23 @@ Deno.test("a verdict says that the words are not shown, whose claim the times ar
   assert.match(two.notes.join(" "), /Every field is signed: made 2026-06-15T12:05:00Z, of session [0-9a-f]{64}, with/);
   assert.match(one.notes.join(" "), /nobody signed certs, created_at, peer/);
   assert.equal(check(one.checks, "statement signature").outcome, "not checked");
+});
+
+Deno.test("a verdict says of what time a revocation list is, and whose certificates none was asked about", async () => {
+  const listed = await verdictOf(evidenceCase("revoked_later"));
+  assert.match(
+    listed?.notes.join("\n") ?? "",
+    /^The revocation list of CN=Example Chat CA is of 20[0-9T:-]+Z: of what/m,
+  );
+  assert.doesNotMatch(listed?.notes.join("\n") ?? "", /Nobody asked/);
+
+  const evidence = evidenceCase("intermediate");
+  const authorities = parseCertificates(evidence.ca);
+  const revocations = [parseRevocationList(evidenceCase("revoked_later").crl ?? "")];
+  const { notes } = await verify({ receipt: evidence.receipt, lines: linesOf(evidence) }, { authorities, revocations });
+  assert.deepEqual(notes.filter((note) => note.startsWith("Nobody asked")), [
+    "Nobody asked whether a certificate was revoked that CN=Example Chat Intermediate issued: no list of that CA is given.",
+  ]);
 });
 
 Deno.test("a verdict counts the lines of each signer", async () => {

@@ -317,8 +317,9 @@ const REVOKE_SPEC = {
   summary: "revoke a certificate",
   usage: `securechat cert revoke FILE|SERIAL [--yes] [--certs DIR]
 
-Shows whom it revokes, asks, and writes crl.pem at once; a running server takes it up by itself. Clients and auditors
-need the new crl.pem too. A serial number may be written with colons, as OpenSSL writes it.
+Shows whom it revokes, asks, and writes the list of the CA that issued it at once: crl.pem, or issuing_crl.pem of an
+issuing CA. A running server takes it up by itself; clients and auditors need the new one too. A serial number may be
+written with colons, as OpenSSL writes it.
 
 Examples:
   securechat cert revoke ada/client_cert.pem

@@ -46,9 +46,9 @@ holds ciphertext, and by a room's only where --openings has them, or a line proo
 
 Examples:
   securechat verify transcripts/receipt_20261115_143022.json transcripts/transcript_20261115_143022.txt
-  securechat verify receipt.json transcript.txt --ca ca_cert.pem --crl crl.pem --require-v2
+  securechat verify receipt.json transcript.txt --ca ca_cert.pem --require-v2
   securechat verify ops_receipt.json ops_transcript.txt --openings ops_openings.txt
-  securechat verify line_41.json
+  securechat verify line_41.json --crl crl.pem --crl issuing_crl.pem
   securechat verify receipt.json transcript.txt --cert ada_cert.pem --at 2026-11-15T14:30:22Z --json
 
 Exit status: 0 valid; 1 invalid; 2 a file can't be read, or usage; 3 undecided, since there is no CA.`,
@@ -62,7 +62,12 @@ Exit status: 0 valid; 1 invalid; 2 a file can't be read, or usage; 3 undecided, 
       describe: "a certificate that lines name, its intermediates after it, where the receipt has none",
     },
     openings: { type: "string", value: "FILE", describe: "the words of some lines or all, beside a room's receipt" },
-    crl: { type: "string", value: "FILE", multiple: true, describe: "a revocation list, however old" },
+    crl: {
+      type: "string",
+      value: "FILE",
+      multiple: true,
+      describe: "a CA's revocation list, however old; an issuing CA has its own",
+    },
     at: {
       type: "string",
       value: "TIME",
