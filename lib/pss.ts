@@ -13,6 +13,8 @@ import { engine, type Verify } from "./engine.ts";
 import { sha256 } from "./hash.ts";
 
 const HASH_SIZE = 32;
+/** Keys outside have no use (protocol.md section 2), and the smallest have no room for a hash and a salt. */
+const [MIN_BITS, MAX_BITS] = [512, 4096];
 
 /** Whoever signs with a certificate's key: a key in memory here, a device elsewhere. */
 export interface SigningKey {
@@ -40,7 +42,10 @@ function encodedLength(modulusBits: number): number {
   return Math.ceil((modulusBits - 1) / 8);
 }
 
-/** An RSA public key with exponent 65537. */
+/**
+ * An RSA public key with exponent 65537. It may be out of a certificate that nobody has judged, with any number in the
+ * modulus's place: of less than 512 bits, or more than 4096, it verifies nothing.
+ */
 export class VerifyingKey {
   readonly #modulus: bigint;
   /** The same, in as many bytes as a signature has. */
@@ -65,6 +70,7 @@ export class VerifyingKey {
 
   /** Whether the signature over `data` is good. */
   verify(signature: Uint8Array, data: Uint8Array): boolean {
+    if (this.#bits < MIN_BITS || this.#bits > MAX_BITS) return false;
     if (signature.length !== this.signatureLength || !isBelow(signature, this.#bytes)) return false;
     if (this.#engine) return this.#engine(signature, sha256(data));
     const message = this.#power(parseInteger(signature));

@@ -115,6 +115,18 @@ Deno.test("VerifyingKey refuses every single flipped byte of a signature", async
   }
 });
 
+Deno.test("VerifyingKey verifies nothing with a modulus that is no key's", () => {
+  for (const bits of [0, 1, 2, 8, 9, 255, 264, 265, 272, 273, 280, 511, 4097, 20_000]) {
+    for (const number of [1n << BigInt(bits), (1n << BigInt(bits)) - 1n]) {
+      const key = new VerifyingKey(number);
+      for (const value of [0n, 1n, number - 1n]) {
+        const signature = encodeInteger(value > 0n ? value : 0n, key.signatureLength);
+        assert.equal(key.verify(signature, encodeUtf8("hello")), false, `${bits} bits`);
+      }
+    }
+  }
+});
+
 Deno.test("VerifyingKey leaves the bytes that it is given as they were", async () => {
   const data = encodeUtf8("hello");
   const signature = await (await importSigningKey(pkcs8)).sign(data);
