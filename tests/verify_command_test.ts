@@ -386,6 +386,17 @@ Deno.test("verify prints no text that looks like an act, or like another text", 
   for (const text of words) assert.match(text, /^"[\x20-\x7e]+"$/);
 });
 
+Deno.test("verify --json prints nothing that acts on a terminal", async () => {
+  using folder = temporaryFolder();
+  const { server, client: ada } = await identities();
+  const log = new RoomLog(server);
+  const text = "csi \u009b31m, turned \u202e, gone \u007f, Grüße 👋";
+  await log.say(ada, text);
+  const { stdout } = await run([...await writeRoom(folder.path, log), "--json"]);
+  assert.match(stdout, /^[\x20-\x7e]+\n$/);
+  assert.equal(JSON.parse(stdout).opened[0].body, text);
+});
+
 Deno.test("verify prints no word of a room whose evidence doesn't hold", async () => {
   const { stdout } = await run(roomArguments("room_line_bit_fail"));
   assert.doesNotMatch(stdout, /^\[/m);

@@ -15,7 +15,7 @@ import { isSet, parseCommand, readConfig, type SettingFlags } from "../lib/confi
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
 import { isKnownKind } from "../lib/envelope.ts";
 import { exists, explain, readTextFile } from "../lib/files.ts";
-import { canonicalJson, encodeJson } from "../lib/json.ts";
+import { canonicalJson, encodeAsciiJson } from "../lib/json.ts";
 import { pathIn } from "../lib/identity.ts";
 import { formatTime } from "../lib/receipt.ts";
 import { MAX_ROOM_RECEIPT_BYTES } from "../lib/room_receipt.ts";
@@ -118,7 +118,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
     ca: caPath ?? null,
     authorities: authorities.map(({ subject, fingerprint }) => ({ subject, fingerprint })),
   };
-  if (options.json) write(`${encodeJson({ ...verdict, trust })}\n`);
+  if (options.json) write(`${encodeAsciiJson({ ...verdict, trust })}\n`);
   else {write(
       report(verdict, {
         authorities,
