@@ -55,14 +55,18 @@ export class CheckList<Name extends string> {
     this.#checks = new Map(names.map((name) => [name, { outcome: "passed", reasons: [], more: 0 }]));
   }
 
-  /** The check has failed; a name that isn't in the list is nobody's question. */
-  fail(name: Name, reason: string, values?: Values): void {
+  /**
+   * The check has failed; a name that isn't in the list is nobody's question. A reason that takes work to find is a
+   * function, and called where the reason is listed.
+   */
+  fail(name: Name, reason: string | (() => string), values?: Values): void {
     const check = this.#checks.get(name);
     if (!check) return;
     if (check.outcome === "not checked") check.reasons = [];
     check.outcome = "failed";
-    if (check.reasons.length < MAX_REASONS) check.reasons.push(reason);
-    else check.more += 1;
+    if (check.reasons.length < MAX_REASONS) {
+      check.reasons.push(typeof reason === "string" ? reason : reason());
+    } else check.more += 1;
     if (values) check.values = values;
   }
 

@@ -255,7 +255,7 @@ class Certificates {
     return [...this.#paths.values()];
   }
 
-  /** The certificate, other than the one a line names, that verifies its signature. */
+  /** The certificate, other than the one a line names, that verifies its signature: as many tries as there are of them. */
   findSigner(line: TranscriptLine): Certificate | undefined {
     for (const [fingerprint, [leaf]] of this.#chains) {
       if (fingerprint !== line.signer && leaf?.rsa && isSignedBy({ line, modulus: leaf.rsa.modulus })) return leaf;
@@ -284,13 +284,12 @@ async function checkLines(
 ): Promise<{ summary: TranscriptSummary; signers: LineSigner[] }> {
   const summary = new TranscriptSummary();
   const signatures = new SignatureBatches(checker, ({ line, number }) => {
-    const signer = people.findSigner(line);
-    checks.fail(
-      "line signatures",
-      signer
+    checks.fail("line signatures", () => {
+      const signer = people.findSigner(line);
+      return signer
         ? `line ${number} names another certificate: its signature is that of ${signer.subject} (${signer.fingerprint})`
-        : `line ${number} is not signed by the certificate that it names`,
-    );
+        : `line ${number} is not signed by the certificate that it names`;
+    });
   });
 
   try {

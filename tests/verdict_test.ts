@@ -26,6 +26,13 @@ Deno.test("a CheckList lists the first reasons of very many, and counts the rest
   assert.deepEqual([reasons.length, reasons[0], reasons.at(-1)], [21, "line 0", "and 980 more"]);
 });
 
+Deno.test("a CheckList asks for no reason that it doesn't list", () => {
+  const checks = new CheckList(["one"]);
+  let asked = 0;
+  for (let number = 0; number < 1_000; number++) checks.fail("one", () => `reason ${++asked}`);
+  assert.deepEqual([asked, checks.list()[0]?.reasons.slice(-2)], [20, ["reason 20", "and 980 more"]]);
+});
+
 Deno.test("readJsonFile() finds the name that comes twice, and refuses what is no object", () => {
   assert.deepEqual(readJsonFile('{"a":{"b":1,"\\u0062":2}}', 100), { object: { a: { b: 2 } }, repeated: "b" });
   assert.equal(readJsonFile(encodeUtf8('{"a":{"a":1}}'), 100).repeated, undefined);

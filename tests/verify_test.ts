@@ -166,6 +166,17 @@ Deno.test("verify() says which certificate signed a line that names another", as
   );
 });
 
+Deno.test("verify() looks for the signer of a bad line only where it says whose the line is", async () => {
+  const [leaf] = parseCertificates(evidenceCase("two_signers").ca);
+  let tried = 0;
+  const watched = Object.create(leaf ?? null, { rsa: { get: () => void tried++ } });
+  const many = Array.from({ length: 100 }, () => lines[0] ?? "");
+  const signatures = { concurrency: 1, check: (batch: readonly unknown[]) => batch.map(() => false) };
+  const evidence = { receipt: session.receipt, lines: many, certificates: [[watched]] };
+  const { reasons } = check((await verify(evidence, trustOf(session), { signatures })).checks, "line signatures");
+  assert.deepEqual([tried, reasons.length, reasons.at(-1)], [20, 21, "and 80 more"]);
+});
+
 // ---- what is not shown
 
 Deno.test("verify() is undecided without a CA, and invalid where something is wrong besides", async () => {
