@@ -109,17 +109,32 @@ export function member(object: JsonObject, name: string): Json | undefined {
  */
 export function repeatedName(text: string): string | undefined {
   const names: Set<string>[] = [];
-  const tokens = /"(?:[^"\\]|\\.)*"(\s*:)?|[{}]/g;
-  for (let token = tokens.exec(text); token; token = tokens.exec(text)) {
-    if (token[0] === "{") names.push(new Set());
-    else if (token[0] === "}") names.pop();
-    else if (token[1] !== undefined) {
-      const name = JSON.parse(token[0].slice(0, token[0].length - token[1].length)) as string;
+  const marks = /["{}:]/g;
+  let string = "";
+  for (let mark = marks.exec(text); mark; mark = marks.exec(text)) {
+    if (mark[0] === "{") names.push(new Set());
+    else if (mark[0] === "}") names.pop();
+    else if (mark[0] === '"') {
+      marks.lastIndex = endOfString(text, mark.index);
+      string = text.slice(mark.index, marks.lastIndex);
+    } else { // what stands before a colon is a name
+      const name = JSON.parse(string) as string;
       if (names.at(-1)?.has(name)) return name;
       names.at(-1)?.add(name);
     }
   }
   return undefined;
+}
+
+/** Where the string that begins there is over. Not a regular expression: a string of megabytes exhausts its stack. */
+function endOfString(text: string, begin: number): number {
+  let quote = begin;
+  let backslashes: number;
+  do {
+    quote = text.indexOf('"', quote + 1);
+    for (backslashes = 0; text[quote - 1 - backslashes] === "\\"; backslashes++);
+  } while (backslashes % 2 === 1);
+  return quote + 1;
 }
 
 /** Whether a text, of which `value` was parsed, is its own RFC 8785 form. */

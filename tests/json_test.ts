@@ -116,6 +116,7 @@ Deno.test("repeatedName() looks into every object, resolves escapes, and never i
     ['{"__proto__":1,"__proto__":2}', "__proto__"],
     ['{"a"\n:1,"b":{"a":1},"a":3}', "a"],
     ['{"\\\\":1,"\\u005c":2}', "\\"],
+    ['{"\\\\\\"":1,"\\\\\\u0022":2}', '\\"'],
   ];
   for (const [text, name] of repeated) {
     assert.notEqual(parseJson(text), undefined);
@@ -138,8 +139,12 @@ Deno.test("repeatedName() looks into every object, resolves escapes, and never i
   }
 });
 
-Deno.test("repeatedName() reads a string of a megabyte", () => {
-  assert.equal(repeatedName(`{"a":"${"x".repeat(1_000_000)}","a":1}`), "a");
+Deno.test("repeatedName() reads strings and blanks of 16 megabytes", () => {
+  for (const part of ["x", '\\"', "\\\\", "é{}:"]) {
+    const long = part.repeat(16_000_000 / part.length);
+    assert.equal(repeatedName(`{"a":"${long}","${long}":1,"a":2}`), "a", part);
+  }
+  assert.equal(repeatedName(`{"a"${" ".repeat(16_000_000)}:1,"a" :1}`), "a");
 });
 
 Deno.test("canonicalJson() gives RFC 8785's examples", () => {
