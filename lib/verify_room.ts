@@ -7,8 +7,8 @@
  *     verdict.opened   → [{ index: 7, subject: "CN=CLIENT: ada", kind: "text", body: "hello", … }]
  *
  * As in `verify.ts`: named checks, of which one that fails doesn't hide the next. Lines and openings are taken one by
- * one, so what grows with them is what was opened, and, where anything is, one root a line: an envelope's `seen` may
- * name any size. The tree needs its frontier alone.
+ * one, so what grows with them is what was opened, and, where anything is, one root for each line that the receipt
+ * counts: an envelope's `seen` may name any size. The tree needs its frontier alone.
  *
  * Time is that of the first checkpoint shown that covers a line: the server's word, countersigned by every later `seen`.
  * What that proves and what it doesn't stands in `notes`, in the words of section 8.
@@ -269,6 +269,7 @@ class Verification {
   readonly #frontier: Frontier | undefined;
   /** The roots that `before` and the lines give, by size, where somebody may ask for them. */
   readonly #roots = new Map<number, string>();
+  readonly #earlierSizes: ReadonlySet<number>;
   readonly #opened: OpenedLine[] = [];
   /** Those earlier checkpoints, counted, that cover no line from here on. */
   #passed = 0;
@@ -284,6 +285,7 @@ class Verification {
     this.#trust = trust;
     this.#options = options;
     this.#index = receipt.from;
+    this.#earlierSizes = new Set(receipt.earlier.map(({ size }) => size));
     for (const chain of receipt.certs) {
       const { fingerprint } = chain.leaf;
       if (this.#authors.has(fingerprint)) continue;
@@ -388,13 +390,14 @@ class Verification {
   async #checkLines(lines: Rows, rows: Rows | undefined): Promise<void> {
     const openings = new Openings(rows ?? [], this.#checks);
     if (!rows) { for (const name of OPENING_CHECKS) this.#checks.skip(name, "no line is opened"); }
-    const wanted = rows ? undefined : new Set(this.#receipt.earlier.map(({ size }) => size));
     const log = logHash(this.#receipt.origin);
     const signatures = new SignatureBatches(
       this.#options.signatures ?? ONE_BY_ONE,
       ({ number }) => this.#checks.fail("line signature", `line ${number} is not signed by its author`),
     );
-    this.#noteRoot(wanted);
+    // Roots that openings may name: none behind what the receipt shows, nor behind a line that nobody can have seen.
+    let last = rows ? this.#receipt.from + this.#receipt.count : -1;
+    this.#noteRoot(last);
     try {
       for await (const raw of lines) {
         const index = this.#index++;
@@ -411,9 +414,10 @@ class Verification {
         } else {
           this.#checks.fail("transcript", `line ${index} is not seqno|ts|three hashes|signature|fingerprint`);
           if (opening) this.#checks.skip("opening hash", "an opened line can't be read");
+          last = Math.min(last, index);
         }
-        this.#frontier?.append(leafHash(bytes));
-        this.#noteRoot(wanted);
+        if (index < this.#receipt.checkpoint.size) this.#frontier?.append(leafHash(bytes));
+        this.#noteRoot(last);
       }
     } catch (error) {
       if (!(error instanceof TranscriptFormError)) throw error;
@@ -423,8 +427,10 @@ class Verification {
     await openings.end();
   }
 
-  #noteRoot(wanted: ReadonlySet<number> | undefined): void {
-    if (!this.#frontier || wanted?.has(this.#index) === false) return;
+  /** Notes the root of the lines so far: up to that size each, then those of earlier checkpoints alone. */
+  #noteRoot(last: number): void {
+    if (this.#frontier?.size !== this.#index) return;
+    if (this.#index > last && !this.#earlierSizes.has(this.#index)) return;
     this.#roots.set(this.#index, encodeHex(this.#frontier.root()));
   }
 
@@ -476,8 +482,12 @@ class Verification {
     }
     if (seen.size > index || (seen.size === 0 && seen.root !== encodeHex(EMPTY_ROOT))) {
       this.#checks.fail("seen", `line ${index} had seen what was not there: a head of ${seen.size} lines`);
-    } else if ((this.#roots.get(seen.size) ?? seen.root) !== seen.root) {
-      this.#checks.fail("seen", `line ${index} had seen another log of ${seen.size} lines`);
+    } else if (seen.size >= this.#receipt.from) {
+      const root = this.#roots.get(seen.size);
+      if (root === undefined) this.#checks.skip("seen", "of what an author had seen, not every line is shown");
+      else if (root !== seen.root) {
+        this.#checks.fail("seen", `line ${index} had seen another log of ${seen.size} lines`);
+      }
     }
     if (!author) return;
     if (seen.size < author.seen) {

@@ -450,6 +450,22 @@ Deno.test("verifyRoom() refuses a head that was never the log's, lies beyond the
   assert.deepEqual(await failures(await show(falling)), ["seen"]);
 });
 
+Deno.test("verifyRoom() makes no roots behind a line that can't be read, nor behind the last that is shown", async () => {
+  const log = await talk(4);
+  log.see(bob);
+  await log.say(bob, "I have seen four lines");
+  const shown = await show(log);
+  const seenOf = async (changed: Partial<Shown>) => {
+    const { checks } = await judge({ ...shown, ...changed });
+    return checks.find(({ name }) => name === "seen");
+  };
+  assert.equal((await seenOf({}))?.outcome, "passed");
+  const { outcome, reasons } = await seenOf({ lines: shown.lines.with(2, "") }) ?? {};
+  assert.deepEqual([outcome, reasons], ["not checked", ["of what an author had seen, not every line is shown"]]);
+  const fewer = await restate(shown.receipt, { message_count: 3 });
+  assert.equal((await seenOf({ receipt: fewer }))?.outcome, "not checked");
+});
+
 // ---- the receipt
 
 Deno.test("verifyRoom() refuses a receipt of which any field was changed after it was signed", async () => {
