@@ -60,6 +60,20 @@ Deno.test("verify --json prints one object with the same verdict", async () => {
   assert.match(verdict.trust.authorities[0].fingerprint, /^[0-9a-f]{64}$/);
 });
 
+Deno.test("verify says as of what time it judged, where that is not the evidence's", async () => {
+  const note =
+    "Every certificate is judged as of 2026-06-20T00:00:00Z, by --at, and not as of the times in the evidence.";
+  const cases = [argumentsFor(session), roomArguments("room_open"), roomArguments("room_line_bit_fail")];
+  for (const args of [...cases, argumentsFor(evidenceCase("count_wrong_fail"))]) {
+    const told = await run([...args, "--at", "2026-06-20"]);
+    assert(told.stdout.split("\n").includes(note), told.stdout);
+    const { notes, trust } = JSON.parse((await run([...args, "--at", "2026-06-20", "--json"])).stdout);
+    assert.deepEqual([notes.at(-1), trust.at], [note, "2026-06-20T00:00:00Z"]);
+    const without = JSON.parse((await run([...args, "--json"])).stdout);
+    assert.deepEqual([without.notes.includes(note), without.trust.at], [false, null]);
+  }
+});
+
 Deno.test("verify takes ca_cert.pem in the CERT_DIR that is named, else the one beside the receipt, and says so", async () => {
   using folder = temporaryFolder();
   const { path } = folder;

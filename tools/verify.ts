@@ -110,13 +110,15 @@ export async function run(args: string[]): Promise<ExitStatus> {
     : type === "room_receipt"
     ? verifyRoom({ receipt, lines, ...openings }, trusted, how)
     : verify({ receipt, lines, certificates }, trusted, { ...how, policy });
-  const verdict = await judging.catch((error: unknown) => {
+  const judged = await judging.catch((error: unknown) => {
     throw error instanceof UnreadableReceipt ? new Failure(error.status, `${receiptPath}: ${error.message}`) : error;
   });
 
+  const verdict = at === undefined ? judged : { ...judged, notes: [...judged.notes, judgedAt(at)] };
   const trust = {
     ca: caPath ?? null,
     authorities: authorities.map(({ subject, fingerprint }) => ({ subject, fingerprint })),
+    at: at === undefined ? null : formatTime(at),
   };
   if (options.json) write(`${encodeAsciiJson({ ...verdict, trust })}\n`);
   else {write(
@@ -245,6 +247,10 @@ interface Found {
 
 const BESIDE =
   "The CA's certificate lay beside the receipt: it counts if its SHA-256 above is the one that the CA's owner gives.";
+
+function judgedAt(at: number): string {
+  return `Every certificate is judged as of ${formatTime(at)}, by --at, and not as of the times in the evidence.`;
+}
 
 const MARKS = {
   passed: ["32", "passed     "],
