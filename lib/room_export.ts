@@ -18,6 +18,7 @@ import { EXIT, Failure } from "./errors.ts";
 import { createPrivateFolder, exists, writeAtomically } from "./files.ts";
 import { encodeJson, type JsonObject } from "./json.ts";
 import type { SigningKey } from "./pss.ts";
+import { formatTime } from "./receipt.ts";
 import { leafHash, rangeProof } from "./room_log.ts";
 import { isOpenedBy, parseRoomLine } from "./room_line.ts";
 import { encodeLineProof, encodeOpening, makeRoomReceipt, type Opening } from "./room_receipt.ts";
@@ -87,6 +88,7 @@ interface Shown {
 }
 
 async function show(records: RoomRecords, room: string, options: ExportOptions): Promise<Shown> {
+  mustBeGood(options);
   const record = await records.room(room);
   const origin = record.pinned?.origin;
   if (origin === undefined) {
@@ -135,6 +137,15 @@ async function show(records: RoomRecords, room: string, options: ExportOptions):
     createdAt: now,
   });
   return { lines: part.map(({ line }) => line), openings: openingsOf(part, from, options.open), receipt };
+}
+
+/** Failure (2) where who shows it has a certificate that is not good now: nobody would take its receipt. */
+function mustBeGood({ identity, now }: ExportOptions): void {
+  const [leaf, ...others] = parseCertificates(identity.pem);
+  const isOut = [leaf, ...others].some((one) => one && (now < one.notBefore || now >= one.notAfter + 1000));
+  if (!leaf || !isOut) return;
+  const what = `your certificate ${leaf.subject}, which would sign this, is not good at ${formatTime(now)}`;
+  throw new Failure(EXIT.usage, `${what}; another of this CA will do: name its folder with --certs`);
 }
 
 /** Of the heads before the main one the last of each day, and the last before the end of each author's certificate. */

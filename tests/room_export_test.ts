@@ -1,4 +1,7 @@
 import { checkpointInput } from "../lib/checkpoint.ts";
+import { EXIT, Failure } from "../lib/errors.ts";
+import { exists } from "../lib/files.ts";
+import type { Identity } from "../lib/identity.ts";
 import { type ExportOptions, exportRoom, proveLine } from "../lib/room_export.ts";
 import type { ClientStore } from "../lib/room_client.ts";
 import { RoomRecords } from "../lib/room_records.ts";
@@ -34,6 +37,21 @@ async function bobs(bench: RoomBench) {
       const text = await Deno.readTextFile(receipt);
       const shown = { receipt: text, lines: await lines(transcript), openings: await lines(openings ?? "") };
       return { receipt: JSON.parse(text), verdict: await verifyRoom(shown, trust) };
+    },
+    /** The sentence with which an export and a proof of this identity fail, and the files that are there. */
+    async refused({ pem, key, chain: [leaf] }: Identity) {
+      const made = {
+        ...options(),
+        identity: { pem, key, fingerprint: leaf?.fingerprint ?? "" },
+        folder: `${folder.path}/out`,
+      };
+      for (const attempt of [() => exportRoom(records, "#ops", made), () => proveLine(records, "#ops", 0, made)]) {
+        await assert.rejects(
+          attempt,
+          (error) => error instanceof Failure && error.status === EXIT.usage && /is not good at/.test(error.message),
+        );
+      }
+      assert.equal(await exists(`${folder.path}/out`), false);
     },
     async proved(index: number) {
       const { path } = await proveLine(records, "#ops", index, options());
@@ -180,4 +198,18 @@ Deno.test("a certificate that somebody shows beside their own has no say in when
   await bench.settle();
   assert.deepEqual(bob.lies, []);
   assert.match(bob.lines("#ops").find(({ text }) => text === "hello")?.bad ?? "", /expired/);
+});
+
+Deno.test("nothing is written under a certificate that has ended, or has not begun", async () => {
+  const bench = await RoomBench.create();
+  await using made = await bobs(bench);
+  const { bob, refused, proved } = made;
+  await bob.rooms.create("#ops", { history: "all", inviteOnly: false });
+  await bench.settle();
+  bench.clock.advance(1_200);
+  await bench.settle();
+  const now = bench.clock.now();
+  await refused(await personIdentity("bob", "ended", now - 2_000));
+  await refused(await personIdentity("bob", "to begin", now + 40 * 24 * HOUR));
+  assert.equal((await proved(0)).result, "valid");
 });
