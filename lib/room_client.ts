@@ -353,12 +353,12 @@ export class RoomClient {
   async #askCertificate(fingerprint: string): Promise<string | undefined> {
     const { store, emit } = this.#options;
     const kept = await store.certificate(fingerprint);
-    if (kept !== undefined && isCertificate(kept, fingerprint)) return kept;
-    let { pem } = this.#own; // kept as well: under a later one, its lines are to be shown too
+    if (kept !== undefined && readCertificate(kept, fingerprint) === kept) return kept;
+    let pem: string | undefined = this.#own.pem; // kept as well: under a later one, its lines are to be shown too
     if (fingerprint !== this.#own.fingerprint) {
       const answer = await unlessRefused(this.request({ type: "certificate", fingerprint }), "no-room");
-      if (answer?.type !== "certificate" || !isCertificate(answer.pem, fingerprint)) return undefined;
-      pem = answer.pem;
+      pem = answer?.type === "certificate" ? readCertificate(answer.pem, fingerprint) : undefined;
+      if (pem === undefined) return undefined;
     }
     await store.keepCertificate(fingerprint, pem).catch(() => {
       emit({ event: "warning", message: "A certificate could not be noted on the disk." });
@@ -531,12 +531,16 @@ function notConnected(): RequestRefused {
   return new RequestRefused("timeout", "There is no connection to the server now.");
 }
 
-/** Whether a text is that certificate, with whatever stands behind it. */
-function isCertificate(pem: string, fingerprint: string): boolean {
+/**
+ * That certificate, with whatever stands behind it, in the one spelling that a receipt may have of it, however the
+ * server spells it; `undefined` where the text is anything else.
+ */
+function readCertificate(text: string, fingerprint: string): string | undefined {
   try {
-    return parseCertificates(pem)[0]?.fingerprint === fingerprint;
+    const chain = parseCertificates(text);
+    return chain[0]?.fingerprint === fingerprint ? chain.map(({ pem }) => pem).join("") : undefined;
   } catch (error) {
-    if (error instanceof ProtocolError) return false;
+    if (error instanceof ProtocolError) return undefined;
     throw error;
   }
 }

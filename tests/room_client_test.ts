@@ -943,6 +943,22 @@ Deno.test("a certificate that is not the one that was asked for is not kept, and
   assert.equal(carol.store.certificates.get(ada.fingerprint), ada.pem);
 });
 
+Deno.test("a certificate is kept in one spelling, whatever the server's", async () => {
+  const bench = await RoomBench.create();
+  const ada = await bench.client("ada");
+  await ada.rooms.create("#ops", OPEN);
+  const respell = (pem: string) => pem.replaceAll("\n", "\r\n");
+  const tamper: Tamper = (
+    frame,
+  ) => [frame.type === "certificate" ? { ...frame, pem: respell(String(frame.pem)) } : frame];
+  const bob = await bench.client("bob", { tamper });
+  bob.store.certificates.set(ada.fingerprint, respell(ada.pem)); // as it was kept once
+  await bob.rooms.join("#ops");
+  await bench.settle();
+  assert.deepEqual([bob.lines("#ops")[0]?.bad, bob.lies], [null, []]);
+  assert.equal(bob.store.certificates.get(ada.fingerprint), ada.pem);
+});
+
 Deno.test("a certificate that can't be kept is used all the same, and that is told", async () => {
   const { bench, ada, bob } = await pair();
   bob.store.keepCertificate = () => Promise.reject(new Error("full"));
