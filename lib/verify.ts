@@ -19,6 +19,7 @@ import { isJsonObject, type JsonObject, member } from "./json.ts";
 import { isSignedBy, ONE_BY_ONE, type SignatureChecker } from "./line_signature.ts";
 import { VerifyingKey } from "./pss.ts";
 import { formatTime, MAX_RECEIPT_BYTES, parseTime, type Role, statementInput } from "./receipt.ts";
+import { ROOM_LINE_SIZE } from "./room_line.ts";
 import { printable } from "./text.ts";
 import { parseLine, type TranscriptLine, TranscriptSummary } from "./transcript.ts";
 import {
@@ -134,12 +135,16 @@ export async function verify(evidence: Evidence, trust: Trust, options: VerifyOp
   if (receipt.signer) people.add(receipt.signer.certificates);
   for (const { certificates } of receipt.certs) people.add(certificates);
 
-  const { summary, signers } = await checkLines(evidence.lines, people, checks, options.signatures ?? ONE_BY_ONE);
+  const lines = await checkLines(evidence.lines, people, checks, options.signatures ?? ONE_BY_ONE);
+  const { summary, signers, roomLike } = lines;
   compareSummary(receipt, summary, checks);
   await checkSigner(receipt, people, checks, options);
   checkSignatures(receipt, summary, checks, options.policy?.version2Only ?? false);
   if (options.policy?.session) compareSession(receipt, options.policy.session, checks);
-  return conclude(checks.list(), { receipt, signers, revocation: revocationNotes(trust, people.issuersWithoutList) });
+  return conclude(checks.list(), {
+    ...{ receipt, signers, roomLike },
+    revocation: revocationNotes(trust, people.issuersWithoutList),
+  });
 }
 
 // ---- the receipt
@@ -281,8 +286,9 @@ async function checkLines(
   people: Certificates,
   checks: Checks,
   checker: SignatureChecker,
-): Promise<{ summary: TranscriptSummary; signers: LineSigner[] }> {
+): Promise<{ summary: TranscriptSummary; signers: LineSigner[]; roomLike: number }> {
   const summary = new TranscriptSummary();
+  let roomLike = 0;
   const signatures = new SignatureBatches(checker, ({ line, number }) => {
     checks.fail("line signatures", () => {
       const signer = people.findSigner(line);
@@ -302,6 +308,7 @@ async function checkLines(
         checks.fail("transcript form", `line ${number} is not seqno|ts|ciphertext|signature|fingerprint`);
         continue;
       }
+      if (line.body.length === ROOM_LINE_SIZE) roomLike += 1;
       const modulus = await judgeLine(line, number, people, checks);
       if (modulus !== undefined) await signatures.add({ line, modulus, number });
     }
@@ -316,7 +323,7 @@ async function checkLines(
     fingerprint: leaf.fingerprint,
     lines,
   }));
-  return { summary, signers };
+  return { summary, signers, roomLike };
 }
 
 const NO_AUTHORITY = "no CA is given";
@@ -443,11 +450,13 @@ function compareSession(receipt: ReceiptFields, expected: ExpectedSession, check
 interface Findings {
   readonly receipt: ReceiptFields;
   readonly signers: readonly LineSigner[];
+  /** Lines that could be a room's. */
+  readonly roomLike: number;
   /** What is to be said of it. */
   readonly revocation: readonly string[];
 }
 
-function conclude(checks: readonly Check<CheckName>[], { receipt, signers, revocation }: Findings): Verdict {
+function conclude(checks: readonly Check<CheckName>[], { receipt, signers, roomLike, revocation }: Findings): Verdict {
   const failed = checks.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);
   // The statement signature is the one check that a valid receipt may lack: version 1 has none.
   const open = checks.filter(({ name, outcome }) => outcome === "not checked" && name !== "statement signature");
@@ -456,6 +465,7 @@ function conclude(checks: readonly Check<CheckName>[], { receipt, signers, revoc
   const notes = [
     "The words themselves are not shown: a session's transcript holds ciphertext.",
     "Each line's time is the claim of whoever signed it.",
+    ...originNotes(receipt, signers, roomLike),
     ...revocation,
   ];
   if (receipt.session !== undefined && receipt.createdAt !== undefined && result === "valid") {
@@ -470,6 +480,26 @@ function conclude(checks: readonly Check<CheckName>[], { receipt, signers, revoc
     );
   }
   return { result, sentence: sentence(result, { receipt, signers, failed }), checks, notes, unsigned, signers };
+}
+
+/**
+ * Nothing in a line says of which session it is, or that it is of one: whoever signs a receipt may put into it what
+ * others have signed elsewhere.
+ */
+function originNotes(receipt: ReceiptFields, signers: readonly LineSigner[], roomLike: number): string[] {
+  const notes: string[] = [];
+  if (receipt.role === "client") {
+    notes.push("The server has signed nothing of this: that it accepted these lines, or ever saw them, is not shown.");
+  }
+  const client = receipt.role === "client" ? receipt.fingerprint : receipt.other;
+  const others = client === undefined ? [] : signers.filter(({ fingerprint }) => fingerprint !== client);
+  for (const { subject } of others) {
+    notes.push(`Not the client of this session, and yet with lines in it: ${subject}. These may be from elsewhere.`);
+  }
+  if (roomLike > 0 && notes.length > 0) {
+    notes.push(`Lines that may be a room's, which have this form and ${ROOM_LINE_SIZE} bytes in it: ${roomLike}.`);
+  }
+  return notes;
 }
 
 function sentence(
@@ -487,9 +517,12 @@ function sentence(
     return "Undecided: what could be checked holds, but without a CA nobody knows whose signatures these are.";
   }
   const subject = receipt.signer?.leaf.subject ?? "";
-  const messages = receipt.count === 1 ? "1 message was" : `${receipt.count} messages were`;
+  const [messages, were] = receipt.count === 1 ? ["1 message", "was"] : [`${receipt.count} messages`, "were"];
   const by = signers.length === 0 ? "" : `, signed by ${signers.map((signer) => signer.subject).join(" and ")}`;
-  return `Valid: ${subject} confirms that ${messages} accepted in this order${by}; the words are not shown.`;
+  const says = receipt.role === "client"
+    ? `lists ${messages} as sent in this order`
+    : `confirms that ${messages} ${were} accepted in this order`;
+  return `Valid: ${subject} ${says}${by}; the words are not shown.`;
 }
 
 // ---- a transcript's file

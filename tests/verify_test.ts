@@ -3,8 +3,9 @@ import { type EvidenceCase, evidenceCase, verdictOf } from "./evidence.ts";
 import { concat, encodeUtf8, parseUtf8 } from "../lib/bytes.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
 import { encodeJson, isJsonObject, type JsonObject, parseJson, repeatedName } from "../lib/json.ts";
-import { MAX_RECEIPT_BYTES } from "../lib/receipt.ts";
+import { makeReceipt, MAX_RECEIPT_BYTES } from "../lib/receipt.ts";
 import type { SignatureChecker } from "../lib/line_signature.ts";
+import { parseLine, TranscriptSummary } from "../lib/transcript.ts";
 import type { Check } from "../lib/verdict.ts";
 import {
   type CheckName,
@@ -15,6 +16,8 @@ import {
   type VerifyOptions,
 } from "../lib/verify.ts";
 import { parseCertificates, parseRevocationList } from "../lib/x509.ts";
+import { identities } from "./fixtures.ts";
+import { fingerprintOf, person, RoomLog } from "./room_evidence.ts";
 
 const session = evidenceCase("session");
 const versionOne = evidenceCase("version_1");
@@ -234,6 +237,44 @@ Deno.test("nothing in a verdict holds a control character, whatever the receipt 
     [verdict.sentence, ...verdict.notes, ...verdict.checks.flatMap((one) => one.reasons)].join(""),
     /\p{Cc}/u,
   );
+});
+
+Deno.test("a client's own receipt lists what it says was sent, and its verdict says that the server signed nothing", async () => {
+  const own = await verifyCase(evidenceCase("session_client_receipt"));
+  assert.match(own.sentence, /^Valid: CN=CLIENT: ada lists \d messages as sent in this order, signed by/);
+  assert.match(own.notes.join("\n"), /^The server has signed nothing of this:/m);
+  const { sentence, notes } = await verifyCase(session);
+  assert.match(
+    sentence,
+    /^Valid: CN=SERVER: localhost confirms that 3 messages were accepted in this order, signed by/,
+  );
+  assert.doesNotMatch(notes.join("\n"), /signed nothing|Not the client|may be a room's/);
+});
+
+Deno.test("a verdict names who signed lines without being the session's client, and how many may be a room's", async () => {
+  const both = await verifyCase(evidenceCase("two_signers"));
+  const strangers = (notes: readonly string[]) => notes.filter((note) => note.startsWith("Not the client"));
+  assert.deepEqual([both.result, strangers(both.notes).length], ["valid", 1]);
+  assert.match(strangers(both.notes)[0] ?? "", /CN=CLIENT: bob\./);
+
+  // Bob shows two of ada's lines of a room as what he has sent to the server.
+  const { server, client: ada, trust } = await identities();
+  const bob = await person("bob");
+  const log = new RoomLog(server);
+  for (const words of ["I will not pay", "not a cent", "or maybe: yes"]) await log.say(ada, words);
+  const shown = [0, 2].map((at) => log.lines()[at] ?? "");
+  const summary = new TranscriptSummary();
+  for (const line of shown) summary.add(line, parseLine(line)?.seqno ?? NaN);
+  const receipt = await makeReceipt({
+    ...{ role: "client", key: bob.key, pem: bob.pem, fingerprint: fingerprintOf(bob), linePems: [ada.pem] },
+    ...{ summary, createdAt: log.now, identity: { otherFingerprint: fingerprintOf(server), session: "ab".repeat(32) } },
+  });
+  const { sentence, notes } = await verify({ receipt, lines: shown }, trust);
+  assert.match(sentence, /CN=CLIENT: bob lists 2 messages as sent in this order, signed by CN=CLIENT: ada;/);
+  assert.deepEqual(strangers(notes), [
+    "Not the client of this session, and yet with lines in it: CN=CLIENT: ada. These may be from elsewhere.",
+  ]);
+  assert(notes.includes("Lines that may be a room's, which have this form and 96 bytes in it: 2."));
 });
 
 // ---- what is demanded
