@@ -423,6 +423,20 @@ Deno.test("verify --json prints a room's opened lines", async () => {
   assert.deepEqual([status, result, opened.length, opened[0].index, opened[0].body], [0, "valid", 1, 5, "line 5"]);
 });
 
+Deno.test("verify says of evidence beyond 16 MiB that it is too long, whatever it is", async () => {
+  using folder = temporaryFolder();
+  const path = `${folder.path}/long.json`;
+  const [open, proof] = [roomArguments("room_open"), roomArguments("room_line_proof")];
+  for (const [command, at, ...others] of [open, proof, argumentsFor(session)]) {
+    await Deno.writeTextFile(path, (await Deno.readTextFile(at ?? "")) + " ".repeat(16 * 1024 * 1024));
+    const { status, stderr } = await run([command ?? "", path, ...others]);
+    assert.deepEqual([status, stderr], [
+      2,
+      `securechat: ${path} has more than 16777216 bytes: no evidence is that long\n`,
+    ]);
+  }
+});
+
 Deno.test("verify says which files don't belong together", async () => {
   const [open, proof] = [roomArguments("room_open"), roomArguments("room_line_proof")];
   const transcript = open[2] ?? "";

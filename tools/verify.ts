@@ -206,17 +206,21 @@ async function readPem<T>(path: string, parse: (pem: string) => T): Promise<T> {
 }
 
 async function readReceipt(path: string): Promise<Uint8Array> {
+  const bytes = new Uint8Array(MAX_ROOM_RECEIPT_BYTES + 1);
+  let length = 0;
   try {
     using file = await Deno.open(path);
-    const bytes = new Uint8Array(MAX_ROOM_RECEIPT_BYTES + 1); // one more than allowed, so that verify() sees that it is too long
-    let length = 0;
     for (let count; length < bytes.length && (count = await file.read(bytes.subarray(length))) !== null;) {
       length += count;
     }
-    return bytes.subarray(0, length);
   } catch (error) {
     throw explain(error, path, "read");
   }
+  // What is cut off is of no type: verify() would take it for a session's receipt.
+  if (length > MAX_ROOM_RECEIPT_BYTES) {
+    throw new Failure(EXIT.usage, `${path} has more than ${MAX_ROOM_RECEIPT_BYTES} bytes: no evidence is that long`);
+  }
+  return bytes.subarray(0, length);
 }
 
 /** The file's lines; it is opened when the first is asked for. */
