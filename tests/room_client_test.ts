@@ -1,8 +1,7 @@
 import { assert } from "./assert.ts";
-import { Failure, ProtocolError } from "../lib/errors.ts";
+import { ProtocolError } from "../lib/errors.ts";
 import { ONE_BY_ONE } from "../lib/line_signature.ts";
 import { PRESENCE_MEMBERS } from "../lib/room_message.ts";
-import { RoomRecords, type StoredRoomRecord } from "../lib/room_records.ts";
 import { MemoryClientStore } from "./memory_client_store.ts";
 import { Person } from "./people.ts";
 import { BenchClient, personIdentity, RoomBench, type Tamper } from "./room_bench.ts";
@@ -835,87 +834,6 @@ Deno.test("a log that is closed while somebody's lines wait drops them, and one 
   await again.hub.dropClosed();
   await again.settle();
   assert.deepEqual([ada.of("dropped").length, ada.rooms.unsentCount, ada.of("left").length], [1, 0, 1]);
-});
-
-/** Somebody whose records are on a disk, which is full while `whileFull` is done; and who starts again with them. */
-async function onDisk(
-  { bench, test }: {
-    bench: RoomBench;
-    test: (carol: BenchClient, whileFull: (work: () => Promise<void>) => Promise<StoredRoomRecord>) => Promise<void>;
-  },
-): Promise<BenchClient> {
-  const dir = await Deno.makeTempDir({ prefix: "securechat-" });
-  const [records, { write }] = [await RoomRecords.open(dir, "localhost"), Deno.FsFile.prototype];
-  const carol = await bench.client("carol", { records });
-  await carol.rooms.join("#ops");
-  await bench.settle();
-  const record = await records.room("#ops");
-  await record.read(); // what came is written
-  await test(carol, async (work) => {
-    Deno.FsFile.prototype.write = () => Promise.reject(new Error("No space left on device (os error 28)"));
-    await work().finally(() => Deno.FsFile.prototype.write = write);
-    return record;
-  });
-  await carol.cut(bench);
-  await records.close();
-  const kept = await RoomRecords.open(dir, "localhost");
-  const again = await bench.client("carol", { records: kept });
-  await bench.settle();
-  await again.cut(bench);
-  await kept.close();
-  await Deno.remove(dir, { recursive: true });
-  return again;
-}
-
-Deno.test("where the disk is full a client goes on, says so once, and keeps all when there is room again", async () => {
-  const { bench, ada } = await pair();
-  const again = await onDisk({
-    bench,
-    test: async (carol, whileFull) => {
-      await carol.rooms.post("#ops", text("on its way"));
-      const record = await whileFull(async () => {
-        await bench.settle();
-        for (const word of ["one", "two"]) await ada.rooms.post("#ops", text(word));
-        await bench.settle();
-      });
-      assert.deepEqual(carol.texts("#ops"), ["on its way", "one", "two"]);
-      const [warning, ...more] = carol.of("warning");
-      assert.match(warning?.message ?? "", /^What #ops shows can't be kept for now: .* the disk is full/);
-      assert.deepEqual(more, []);
-      assert.deepEqual([(await record.read()).lines.length, carol.rooms.unsentCount], [3, 1]);
-      await record.written(); // it tries by itself
-      await bench.settle();
-      assert.deepEqual([(await record.read()).lines.length, carol.rooms.unsentCount], [6, 0]);
-      await carol.rooms.post("#ops", text("three"));
-      await bench.settle();
-    },
-  });
-  for (const client of [ada, again]) {
-    assert.deepEqual([client.texts("#ops"), client.lies], [["on its way", "one", "two", "three"], []]);
-  }
-});
-
-Deno.test("a line that the disk did not take is refused with a sentence, and said at no later time", async () => {
-  const { bench, ada } = await pair();
-  const again = await onDisk({
-    bench,
-    test: async (carol, whileFull) => {
-      const posts = () => Promise.all(["one", "two"].map((word) => carol.rooms.post("#ops", text(word))));
-      await whileFull(() =>
-        assert.rejects(posts(), (error) => error instanceof Failure && /disk is full/.test(error.message))
-      );
-      await carol.cut(bench);
-      await whileFull(() => assert.rejects(posts(), /disk is full/));
-      await carol.connect(bench);
-      await carol.rooms.post("#ops", text("three"));
-      await bench.settle();
-      assert.deepEqual([carol.rooms.unsentCount, carol.of("sending").length, carol.of("dropped").length], [0, 5, 4]);
-      await carol.rooms.post("#ops", { kind: "redact", index: 3 }); // what is unsent is written anew
-      await bench.settle();
-    },
-  });
-  assert.equal(again.rooms.unsentCount, 0);
-  assert.deepEqual([ada.lines("#ops").length, ada.of("erased").map(({ index }) => index), ada.lies], [5, [3], []]);
 });
 
 Deno.test("a certificate that is not the one that was asked for is not kept, and asked for again", async () => {

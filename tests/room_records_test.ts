@@ -2,12 +2,14 @@ import { assert } from "./assert.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
 import type { Checkpoint } from "../lib/checkpoint.ts";
 import { encodeEnvelope, type Statement } from "../lib/envelope.ts";
+import { Failure } from "../lib/errors.ts";
 import type { UnsentLine } from "../lib/room_member.ts";
 import { RoomRecords, StoredRoomRecord } from "../lib/room_records.ts";
 import type { Kept } from "../lib/room_view.ts";
 import { encodeOpening } from "../lib/room_receipt.ts";
 import { encodeLine } from "../lib/transcript.ts";
 import { runCommand, skipUnless } from "./environment.ts";
+import { type BenchClient, RoomBench } from "./room_bench.ts";
 
 const ORIGIN = `localhost/#ops/${"0".repeat(32)}`;
 
@@ -383,4 +385,98 @@ Deno.test("two programs don't write the same records", async () => {
     const elsewhere = await RoomRecords.open(dir, "chat.example");
     await Promise.all([records.close(), elsewhere.close()]);
   });
+});
+
+const text = (words: string) => ({ kind: "text", text: words } as const);
+
+/** A room that ada made and bob came into. */
+async function pair() {
+  const bench = await RoomBench.create();
+  const [ada, bob] = [await bench.client("ada"), await bench.client("bob")];
+  await ada.rooms.create("#ops", { history: "all", inviteOnly: false });
+  await bench.settle();
+  await bob.rooms.join("#ops");
+  await bench.settle();
+  return { bench, ada };
+}
+
+/** Somebody whose records are on a disk, which is full while `whileFull` is done; and who starts again with them. */
+async function onDisk(
+  { bench, test }: {
+    bench: RoomBench;
+    test: (carol: BenchClient, whileFull: (work: () => Promise<void>) => Promise<StoredRoomRecord>) => Promise<void>;
+  },
+): Promise<BenchClient> {
+  const dir = await Deno.makeTempDir({ prefix: "securechat-" });
+  const [records, { write }] = [await RoomRecords.open(dir, "localhost"), Deno.FsFile.prototype];
+  const carol = await bench.client("carol", { records });
+  await carol.rooms.join("#ops");
+  await bench.settle();
+  const record = await records.room("#ops");
+  await record.read(); // what came is written
+  await test(carol, async (work) => {
+    Deno.FsFile.prototype.write = () => Promise.reject(new Error("No space left on device (os error 28)"));
+    await work().finally(() => Deno.FsFile.prototype.write = write);
+    return record;
+  });
+  await carol.cut(bench);
+  await records.close();
+  const kept = await RoomRecords.open(dir, "localhost");
+  const again = await bench.client("carol", { records: kept });
+  await bench.settle();
+  await again.cut(bench);
+  await kept.close();
+  await Deno.remove(dir, { recursive: true });
+  return again;
+}
+
+Deno.test("where the disk is full a client goes on, says so once, and keeps all when there is room again", async () => {
+  const { bench, ada } = await pair();
+  const again = await onDisk({
+    bench,
+    test: async (carol, whileFull) => {
+      await carol.rooms.post("#ops", text("on its way"));
+      const record = await whileFull(async () => {
+        await bench.settle();
+        for (const word of ["one", "two"]) await ada.rooms.post("#ops", text(word));
+        await bench.settle();
+      });
+      assert.deepEqual(carol.texts("#ops"), ["on its way", "one", "two"]);
+      const [warning, ...more] = carol.of("warning");
+      assert.match(warning?.message ?? "", /^What #ops shows can't be kept for now: .* the disk is full/);
+      assert.deepEqual(more, []);
+      assert.deepEqual([(await record.read()).lines.length, carol.rooms.unsentCount], [3, 1]);
+      await record.written(); // it tries by itself
+      await bench.settle();
+      assert.deepEqual([(await record.read()).lines.length, carol.rooms.unsentCount], [6, 0]);
+      await carol.rooms.post("#ops", text("three"));
+      await bench.settle();
+    },
+  });
+  for (const client of [ada, again]) {
+    assert.deepEqual([client.texts("#ops"), client.lies], [["on its way", "one", "two", "three"], []]);
+  }
+});
+
+Deno.test("a line that the disk did not take is refused with a sentence, and said at no later time", async () => {
+  const { bench, ada } = await pair();
+  const again = await onDisk({
+    bench,
+    test: async (carol, whileFull) => {
+      const posts = () => Promise.all(["one", "two"].map((word) => carol.rooms.post("#ops", text(word))));
+      await whileFull(() =>
+        assert.rejects(posts(), (error) => error instanceof Failure && /disk is full/.test(error.message))
+      );
+      await carol.cut(bench);
+      await whileFull(() => assert.rejects(posts(), /disk is full/));
+      await carol.connect(bench);
+      await carol.rooms.post("#ops", text("three"));
+      await bench.settle();
+      assert.deepEqual([carol.rooms.unsentCount, carol.of("sending").length, carol.of("dropped").length], [0, 5, 4]);
+      await carol.rooms.post("#ops", { kind: "redact", index: 3 }); // what is unsent is written anew
+      await bench.settle();
+    },
+  });
+  assert.equal(again.rooms.unsentCount, 0);
+  assert.deepEqual([ada.lines("#ops").length, ada.of("erased").map(({ index }) => index), ada.lies], [5, [3], []]);
 });
