@@ -153,6 +153,7 @@ Deno.test("room says in one sentence what it can't list or close", async () => {
   await cases([[["close", "#ops", "--yes"], /there is no .*securechat\.db: name the server's folder with --data/]]);
   await place.start();
   const ada = await place.person("ada");
+  await place.person("bob");
   await ada.session.join("@ada,@bob");
   await cases([
     [["close", "#ops", "--yes"], /there is no room #ops now; securechat room list shows which there are/],
