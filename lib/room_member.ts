@@ -676,7 +676,8 @@ export class RoomMember {
     const item = this.#queue.find(({ line }) => line === kept.line);
     if (item) void written.then(() => this.#accept(item, kept.index));
     const { isOut, lie } = this.#view ?? {};
-    if (this.#isLive && this.#isIn && isOut && !lie) this.goOut("You are not in this room any more.", 0);
+    if (!this.#isLive || !this.#isIn || !isOut || lie) return;
+    this.goOut(item?.statement.kind === "part" ? "You have left it." : "You are not in this room any more.", 0);
   }
 
   /** A line is in the transcript on the disk: nothing more has to be done for it. */

@@ -184,7 +184,7 @@ export class RoomScreen {
         return false;
       case "sending": {
         const { kind, text } = event;
-        if (kind !== "join") this.#add(this.#room(event.room), { key: event.key, text: text ?? `(${kind})` });
+        if (kind !== "join") this.#add(this.#room(event.room), { key: event.key, text: text || `(${kind})` });
         return false;
       }
       case "accepted":

@@ -931,3 +931,17 @@ Deno.test("what the server can't answer for a moment is asked again, and convict
     assert.deepEqual([bob.rooms.view("#ops")?.covered, times()], [asked === "server's certificate" ? 2 : 4, 2], asked);
   }
 });
+
+Deno.test("who parts is told of having left, who is put out of being out", async () => {
+  const { bench, ada, bob } = await pair();
+  await bob.rooms.post("#ops", { kind: "part" });
+  await bench.settle();
+  await bob.rooms.join("#ops");
+  await bench.settle();
+  await ada.rooms.post("#ops", { kind: "kick", username: "bob" });
+  await bench.settle();
+  assert.deepEqual(bob.of("left").map(({ reason }) => reason), [
+    "You have left it.",
+    "You are not in this room any more.",
+  ]);
+});
