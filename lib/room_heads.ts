@@ -95,7 +95,7 @@ export class RoomHeads {
       this.make().then(
         () => {
           this.#isDue = this.#hasFailed = false;
-          if (this.#newest?.size !== head()?.size) this.due(); // lines came meanwhile
+          if ((this.#newest?.size ?? 0) < (head()?.size ?? 0)) this.due(); // lines came meanwhile
         },
         (error) => {
           if (!this.#hasFailed) failed(error);

@@ -74,6 +74,14 @@ Deno.test("lines that come while a head is being made are covered by another, an
   assert.equal(told.length, 2);
 });
 
+Deno.test("of a log without lines no head is due for long", async () => {
+  const { heads, waits, told, log, runNext } = await bench();
+  log.head = { size: 0, root: root(0) };
+  heads.due(); // the first line was placed, and the store did not take it
+  await runNext();
+  assert.deepEqual([told.length, waits.length, heads.isDue], [0, 0, false]);
+});
+
 Deno.test("who comes finds a head of all lines, unless there was one in the last second: then it is there in time", async () => {
   const { heads, clock, waits, told, log, runNext } = await bench();
   clock.advance(999); // times in heads are whole seconds
