@@ -359,6 +359,10 @@ class Server implements RunningServer {
         this.#tls?.close();
         this.#tls = undefined;
         await this.#acceptingTls; // until then the port is taken
+      } else if (this.#signing.current.ends === 0) {
+        // What was wrong may be over: its time has come, or there is a newer revocation list.
+        const { problem, ...signer } = await headSigner(current, await trust());
+        if (problem === undefined) this.#signing.current = signer;
       }
       if (this.#tls || this.tlsPort === undefined || this.#stopping !== undefined) return;
       this.#tls = openTls(config, this.#watched.current(), this.tlsPort);

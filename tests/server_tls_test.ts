@@ -72,6 +72,22 @@ Deno.test("a server whose certificate has ended lets nobody in and says why, unt
   await Deno.remove(folder, { recursive: true });
 });
 
+Deno.test("a server goes on as soon as nothing is wrong any more with the certificate that it has", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "securechat-certs-" });
+  const dir = `${folder}/certs`;
+  await writeCertificates(dir);
+  const request = { role: "server", name: "localhost", hosts: ["localhost", "127.0.0.1"] } as const;
+  await withServer({ CERT_DIR: dir }, async (server) => {
+    const renewed = await certificate("server", request, { now: Date.now() + 604_000 }); // it counts from 10 minutes before
+    await writeAtomically(`${dir}/server_cert.pem`, renewed.pem, { replace: true });
+    await new Promise((go) => setTimeout(go, 2_000));
+    assert.equal(await (await Client.open(server)).expectError(), "server-error");
+    await new Promise((go) => setTimeout(go, renewed.notBefore + 2_000 - Date.now()));
+    assert.equal(await shown(server), renewed.fingerprint);
+  });
+  await Deno.remove(folder, { recursive: true });
+});
+
 Deno.test("a renewed server certificate is taken up without a restart, on both ports", async () => {
   const folder = await Deno.makeTempDir({ prefix: "securechat-certs-" });
   const dir = `${folder}/certs`;
