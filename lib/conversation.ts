@@ -44,6 +44,8 @@ const MAX_REPLIES_DUE = 256;
 const BUSY_TIME = 25;
 /** A peer in rooms that is silent for so long is gone (rooms.md section 5), in milliseconds. */
 const ROOM_SILENCE = 90_000;
+/** So long before its end a certificate's last line in a room may be posted, in milliseconds: a head is to cover it first. */
+const HEAD_TIME = 5_000;
 /** How often a client in rooms is asked to ping. */
 const PING_SECONDS = 30;
 
@@ -144,13 +146,14 @@ export class Conversation {
     return true;
   }
 
-  /** Ends the conversation where the client's certificate has ended by now. */
+  /** Ends the conversation where the client's certificate has ended by now; with rooms, where it is about to. */
   async endIfExpired(): Promise<void> {
     if (this.#hasExpired()) await this.#fail(expired());
   }
 
   #hasExpired(): boolean {
-    return now() >= this.#connection.clientEnds;
+    const { clientEnds, hasRooms } = this.#connection;
+    return now() >= clientEnds - (hasRooms ? HEAD_TIME : 0);
   }
 
   /** Closes at once. */
