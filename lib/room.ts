@@ -541,19 +541,22 @@ export class Room {
 
   /** Writes lines with what follows from them. */
   async #write(round: readonly Placed[]): Promise<void> {
-    const [erased, arrived]: [number[], string[]] = [[], []];
+    const [erased, uninvited]: [number[], string[]] = [[], []];
     let isAnyoneOut = false;
     for (const { act } of round) {
       if (act.statement?.kind === "redact") erased.push(act.statement.index);
-      if (act.statement?.kind === "join") arrived.push(act.username);
-      if (putOut(act) !== undefined) isAnyoneOut = true;
+      if (act.statement?.kind === "join") uninvited.push(act.username);
+      const out = putOut(act);
+      if (out === undefined) continue;
+      uninvited.push(out);
+      isAnyoneOut = true;
     }
     const append = (epoch?: StoredEpoch) =>
       this.#tools.store.appendLines(
         this.origin,
         round.map(({ line }) => line),
         round.flatMap(({ nodes }) => nodes),
-        { erased, arrived, ...epoch ? { epoch } : {} },
+        { erased, uninvited, ...epoch ? { epoch } : {} },
       );
     if (isAnyoneOut) await this.#epochs.begin(append);
     else await append();
@@ -620,7 +623,8 @@ export class Room {
       if (other !== undefined && !this.#state.isMember(other)) invite(this.name, other, username);
     }
     if (statement?.kind === "invite" && !this.#state.isMember(statement.username)) {
-      invite(this.name, statement.username, username);
+      const isOver = this.#state.objectionToJoining(statement.username, this.#seconds()) !== undefined;
+      if (!isOver) invite(this.name, statement.username, username);
     }
     const out = putOut(act);
     if (out !== undefined) this.#tellPresence(out);

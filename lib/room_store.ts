@@ -62,8 +62,8 @@ export interface StoredEpoch {
 export interface Consequences {
   /** Lines that stood before, whose bodies are erased: from the table and, as far as it can, from freed pages. */
   readonly erased?: readonly number[];
-  /** Accounts that come in: invitations to them are answered. */
-  readonly arrived?: readonly string[];
+  /** Accounts that come in, or are put out: invitations to them are over. */
+  readonly uninvited?: readonly string[];
   /** The epoch that begins. */
   readonly epoch?: StoredEpoch;
 }

@@ -110,7 +110,7 @@ export class RoomTables implements RoomStore {
     origin: string,
     lines: readonly StoredLine[],
     nodes: readonly TreeNode[],
-    { erased = [], arrived = [], epoch }: Consequences = {},
+    { erased = [], uninvited = [], epoch }: Consequences = {},
   ): Promise<void> {
     const [first] = lines;
     if (!first) return;
@@ -128,7 +128,7 @@ export class RoomTables implements RoomStore {
         rows: nodes.filter(isKept).map(({ level, index, hash }) => [log, level, index, hash]),
       },
       ...epoch ? [{ insert: INSERT_EPOCH, rows: [[log, epoch.epoch, epoch.wrappedKey]] }] : [],
-      ...arrived.map((username) => ({
+      ...uninvited.map((username) => ({
         sql: "DELETE FROM room_invitations WHERE username_key = ? AND room = (SELECT name FROM rooms WHERE id = ?)",
         values: [usernameKey(username), log],
       })),

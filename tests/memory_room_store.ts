@@ -99,7 +99,7 @@ export class MemoryRoomStore implements RoomStore {
     origin: string,
     lines: readonly StoredLine[],
     nodes: readonly TreeNode[],
-    { erased = [], arrived = [], epoch }: Consequences = {},
+    { erased = [], uninvited = [], epoch }: Consequences = {},
   ): Promise<void> {
     await this.beforeCommit();
     const log = this.log(origin);
@@ -113,7 +113,7 @@ export class MemoryRoomStore implements RoomStore {
     log.lines.push(...lines);
     for (const { level, index, hash } of nodes) log.nodes.set(`${level} ${index}`, hash);
     if (epoch) log.epochs.push(epoch);
-    for (const username of arrived) this.#dropInvitation(log.room.name, username);
+    for (const username of uninvited) this.#dropInvitation(log.room.name, username);
     for (const index of erased) {
       const line = log.lines[index];
       if (line) log.lines[index] = { ...line, body: null };

@@ -425,7 +425,7 @@ export function testRoomStore(
     const key = (byte: number) => new Uint8Array(24).fill(byte);
     for (const name of ["alice", "bob"]) await rooms.addInvitation("#ops", name, "carol");
     const frontier = new Frontier(20, await peaks(rooms, origin, 20));
-    const all = { erased: [7], arrived: ["Alice"], epoch: { epoch: 1, wrappedKey: key(1) } };
+    const all = { erased: [7], uninvited: ["Alice"], epoch: { epoch: 1, wrappedKey: key(1) } };
     await refused(append(rooms, origin, new Frontier(), [line(0)], all));
     await append(rooms, origin, frontier, [line(20)], { epoch: { epoch: 1, wrappedKey: key(2) } });
     await refused(append(rooms, origin, new Frontier(21, frontier.peaks), [line(21)], all));
@@ -503,7 +503,7 @@ export function testRoomStore(
         from: "bob",
       }]);
       const frontier = new Frontier(20, await peaks(rooms, origin, 20));
-      await append(rooms, origin, frontier, [line(20)], { arrived: ["aLice", "nobody"] });
+      await append(rooms, origin, frontier, [line(20)], { uninvited: ["aLice", "nobody"] });
       assert.deepEqual(await rooms.invitations("alice"), [{ room: "#dev", from: "Carol" }]);
       assert.deepEqual(await rooms.invitations("bob"), [{ room: "#ops", from: "carol" }]);
       assert.deepEqual(await rooms.invitations("nobody"), []);

@@ -264,6 +264,11 @@ Deno.test("who parts from an invite-only room may come back, who is kicked needs
   await say(ada, { kind: "invite", username: "bob" });
   await say(ada, { kind: "kick", username: "bob" });
   assert.equal(await bob.ask(hub, { type: "join", room: "#ops" }), "forbidden", "invited, then kicked before he came");
+  const about = { username: "bob" };
+  await together(hub, [[ada, { kind: "invite", ...about }], [ada, { kind: "kick", ...about }]]);
+  await settle();
+  await hub.attend(bob);
+  assert.notEqual(bob.heard.at(-1)?.type, "invited", "both are over");
   await say(ada, { kind: "invite", username: "bob" });
   assert.equal(await bob.enter(hub, "#ops"), undefined);
   await settle();
