@@ -62,7 +62,9 @@ export function parseJson(text: string, maxDepth = Infinity): Json | undefined {
     if (isPlain(text, Math.min(maxDepth, FEW_BRACKETS))) return JSON.parse(text);
     const value = parseWithSource(text, (_, value, { source }) => {
       if (typeof value !== "number") return value;
-      if (source === undefined || !/^[0-9]+$/.test(source)) return new OddNumber(source ?? String(value));
+      // V8 15 reads a name with an escape for another with a backslash that it has just seen, and then finds no source.
+      if (source === undefined) throw new SyntaxError("a number without its source");
+      if (!/^[0-9]+$/.test(source)) return new OddNumber(source);
       return Number.isSafeInteger(value) ? value : BigInt(source);
     });
     return maxDepth < Infinity && isDeeper(value, maxDepth) ? undefined : value;

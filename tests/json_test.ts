@@ -36,6 +36,14 @@ Deno.test("parseJson() never takes a fraction, an exponent or a sign for an inte
   }
 });
 
+Deno.test("a name that the runtime reads for another brings no number that can't be written", () => {
+  parseJson('{"a":1,"\\\\":1.5}'); // after it V8 15 reads the next second name as this one
+  const text = '{"a":1,"\\"":1e400}';
+  const value = parseJson(text) ?? null;
+  assert.equal(isCanonicalJson(text, value), false);
+  assert.equal(canonicalJson(value), value === null ? "null" : undefined);
+});
+
 Deno.test("parseJson() refuses what is not JSON", () => {
   const wrong = [
     "",
