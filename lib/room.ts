@@ -319,10 +319,14 @@ export class Room {
     if (this.#isForked && !this.#standing.has(fingerprint)) throw readOnly(); // there is no join line to come
   }
 
+  /** Whether it is still only for the one who has made it. */
+  get #isMakersAlone(): boolean {
+    return this.maker !== undefined && this.#room.inviteOnly && this.#frontier.size === 0;
+  }
+
   /** Whether it is another's alone, who has made it and said nothing yet. */
   #isOnlyAnothers(username: string): boolean {
-    const isEmpty = this.#room.inviteOnly && this.#frontier.size === 0;
-    return isEmpty && this.maker !== undefined && this.maker !== usernameKey(username);
+    return this.#isMakersAlone && this.maker !== usernameKey(username);
   }
 
   /** A session is over. */
@@ -772,9 +776,9 @@ export class Room {
     if (!isIn) throw new ProtocolError("not-member", "Join the room first, with a join line that stands in its log.");
   }
 
-  /** Whether the store has all that there is to have: what is in memory follows from it. */
+  /** Whether the store has all that there is to have: what is in memory follows from it. It knows no maker. */
   get isSettled(): boolean {
-    return !this.#committing && !this.#isBroken && !this.#heads.isDue;
+    return !this.#isMakersAlone && !this.#committing && !this.#isBroken && !this.#heads.isDue;
   }
 
   /** Resolves when every line that was placed is told of or refused. */

@@ -348,6 +348,11 @@ Deno.test("an invite-only room is its maker's alone until the first line stands"
   await bob.ask(hub, { type: "rooms", from: "" });
   const listed = bob.heard.at(-1);
   assert(listed?.type === "rooms" && listed.rooms.length === 0);
+  for (const person of [ada, bob]) hub.leave(person);
+  await new Promise((resolve) => setTimeout(resolve)); // as a timer does it
+  hub.dropIdle();
+  assert.equal(await bob.ask(hub, { type: "join", room: "#ops" }), "forbidden", "while nobody is there, too");
+  assert.equal(await ada.ask(hub, { type: "join", room: "#ops" }), undefined);
   assert.equal(await ada.say(hub, "#ops", { kind: "join", username: "ada" }), undefined);
   await settle();
   assert.equal(await bob.ask(hub, { type: "join", room: "#ops" }), "forbidden");
