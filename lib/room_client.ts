@@ -125,9 +125,10 @@ export class RoomClient {
     this.#own = options.identity;
   }
 
-  /** Goes on with another certificate of the account, while there is no session and nothing is unsent. */
+  /** Goes on with another certificate of the account, while there is no session. */
   become(own: OwnCertificate): void {
     this.#own = own;
+    for (const member of this.#ready.values()) member.renewed();
   }
 
   /** Whether there is a session. */

@@ -381,6 +381,11 @@ export class RoomMember {
     for (const item of this.#queue) item.isInFlight = false;
   }
 
+  /** The certificate is another: what the old one signed may stand in the log, and is sent under it no more. */
+  renewed(): void {
+    for (const item of this.#queue) item.post = undefined;
+  }
+
   /** The server says that the log is closed. */
   closed(reason: string): void {
     this.abandon(`${reason} ${this.#wayOn}`);

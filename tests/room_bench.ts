@@ -106,11 +106,11 @@ export class BenchClient {
   readonly later: (() => void)[] = [];
   readonly store: MemoryClientStore;
   readonly username: string;
-  readonly fingerprint: string;
-  readonly pem: string;
+  fingerprint: string;
+  pem: string;
   /** How far its clock is ahead of the server's, in milliseconds. */
   ahead = 0;
-  readonly #verifying: VerifyingKey;
+  #verifying: VerifyingKey;
   #session: BenchSession | undefined;
 
   private constructor(
@@ -148,6 +148,15 @@ export class BenchClient {
         ...(signatures ? { signatures } : {}),
       });
     return new BenchClient(bench, { username, store, pem, fingerprint, modulus: leaf?.rsa?.modulus ?? 0n }, make);
+  }
+
+  /** Goes on with another certificate, as after a renewal: from the next session on. */
+  async become(device: string): Promise<void> {
+    const { chain: [leaf], pem, key } = await personIdentity(this.username, device);
+    const was = this.fingerprint;
+    [this.fingerprint, this.pem] = [leaf?.fingerprint ?? "", pem];
+    this.#verifying = new VerifyingKey(leaf?.rsa?.modulus ?? 0n);
+    this.rooms.become({ fingerprint: this.fingerprint, pem, key, was });
   }
 
   /** A new session, at this server or another. */

@@ -645,6 +645,24 @@ Deno.test("what the old certificate had brought in is not said again under a new
   }
 });
 
+Deno.test("what is unsent when a running client takes up a new certificate is said once, by the new one or the old", async () => {
+  for (const arrives of [0, 1]) {
+    const { bench, ada, bob } = await pair();
+    await bob.rooms.post("#ops", text("first"));
+    await bench.settle();
+    if (bob.session) bob.session.framesLeft = arrives; // the post, of which no answer comes
+    await bob.rooms.post("#ops", text("pay 100"));
+    await bench.settle();
+    await bob.cut(bench);
+    await bob.become("renewed");
+    await bob.connect(bench);
+    await bench.settle();
+    assert.deepEqual(ada.texts("#ops"), ["first", "pay 100"], `${arrives} arrived`);
+    assert.equal(bob.rooms.unsentCount, 0);
+    assert.deepEqual([...ada.lies, ...bob.lies], []);
+  }
+});
+
 /** Who is here, as a client was told it: by what it asked once, and by what came since. */
 function present(client: BenchClient, room = "#ops"): Record<string, string> {
   const asked = client.events.findLastIndex((event) => event.event === "present" && event.room === room);
