@@ -155,7 +155,7 @@ function earlierHeads(heads: readonly Checkpoint[], main: Checkpoint, pems: read
     .filter((end) => end < main.time * 1000)
     .map((end) => heads.findLast(({ time }) => time * 1000 <= end));
   const needed = new Set([...days.values(), ...ends]);
-  return heads.filter((head, at) => needed.has(head) && head.size > (heads[at - 1]?.size ?? 0));
+  return heads.filter((head) => needed.has(head)).filter(({ size }, at, all) => size > (all[at - 1]?.size ?? 0));
 }
 
 /** The words that are to be shown. Failure (2) where a line that is named isn't among these, or has none here. */

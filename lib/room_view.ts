@@ -790,13 +790,15 @@ export class RoomView {
     const end = asAuthor.ends(now(), "offline");
     if (end > now() || this.#asked.has(leaf.fingerprint)) return;
     const head = await ask.head(Math.floor(end / 1000) - 1);
-    this.#asked.add(leaf.fingerprint);
     const isNews = head && 1000 * head.time < end && head.size > (this.#tree?.base ?? 0) &&
       ![...this.#claims, ...this.#coverings].some(({ size }) => size === head.size);
-    if (!isNews || await this.#signerProblem(head) !== undefined) return;
+    const isSigned = isNews && await this.#signerProblem(head) === undefined;
+    this.#asked.add(leaf.fingerprint); // not before: what can't be had now is asked for again
+    if (!isSigned) return;
     this.#claims.push(head);
-    keep({ type: "checkpoint", checkpoint: head });
     keep({ type: "seen", size: head.size }); // not to be thinned out
+    if (this.#unproved.some(({ size, root }) => size === head.size && root === head.root)) return; // it is the newest
+    keep({ type: "checkpoint", checkpoint: head });
     this.#unproved = [...this.#unproved, head].sort((one, other) => one.size - other.size);
     this.#prove();
   }

@@ -1,14 +1,15 @@
 import { checkpointInput } from "../lib/checkpoint.ts";
-import { EXIT, Failure } from "../lib/errors.ts";
+import { EXIT, Failure, ProtocolError } from "../lib/errors.ts";
 import { exists } from "../lib/files.ts";
 import type { Identity } from "../lib/identity.ts";
 import { type ExportOptions, exportRoom, proveLine } from "../lib/room_export.ts";
 import type { ClientStore } from "../lib/room_client.ts";
+import { importSigningKey } from "../lib/pss.ts";
 import { RoomRecords } from "../lib/room_records.ts";
 import { verifyLineProof, verifyRoom } from "../lib/verify_room.ts";
 import { assert } from "./assert.ts";
 import { temporaryFolder } from "./environment.ts";
-import { certificate, identities, NOW } from "./fixtures.ts";
+import { certificate, identities, key, NOW } from "./fixtures.ts";
 import type { MemoryClientStore } from "./memory_client_store.ts";
 import { personIdentity, RoomBench } from "./room_bench.ts";
 
@@ -142,6 +143,96 @@ Deno.test("who comes late takes as good, and can prove, what was said under cert
   await bench.settle();
   assert.equal((await exported()).verdict.result, "valid");
   assert.equal((await proved(2)).result, "valid");
+});
+
+Deno.test("the earlier head is asked for again where its signer's certificate can't be had at once", async () => {
+  const bench = await RoomBench.create();
+  const ada = await bench.client("ada");
+  await ada.rooms.create("#ops", { history: "all", inviteOnly: false });
+  await bench.settle();
+  const eve = await bench.client("eve", { device: "ended early", ends: bench.clock.now() + HOUR });
+  await eve.rooms.join("#ops");
+  await bench.settle();
+  await eve.cut(bench);
+  bench.clock.advance(2 * HOUR);
+  await ada.rooms.post("#ops", text("later"));
+  await bench.settle();
+  const before = await certificate("server before", { role: "server", name: "localhost", hosts: ["localhost"] });
+  const signing = await importSigningKey(await key("server before"));
+  await bench.store.keepCertificate(before.fingerprint, before.pem);
+  const { latestCheckpoint } = bench.store;
+  bench.store.latestCheckpoint = async (origin, by) => {
+    const found = await latestCheckpoint.call(bench.store, origin, by);
+    if (by === undefined || !found) return found;
+    return { ...found, from: before.fingerprint, sig: await signing.sign(checkpointInput(origin, found)) };
+  };
+  const bob = await bench.client("bob");
+  const { session } = bob;
+  assert(session);
+  const request = session.request.bind(session);
+  let asked = 0;
+  session.request = (frame) => {
+    const isMeant = frame.type === "certificate" && frame.fingerprint === before.fingerprint;
+    if (isMeant && asked++ === 0) session.refuse(new ProtocolError("server-error", "not now"), frame.id as number);
+    else request(frame);
+  };
+  await bob.rooms.join("#ops");
+  await bench.settle();
+  bob.rooms.tick();
+  await bench.settle();
+  assert.deepEqual([asked, bob.lies, bob.of("bad_line")], [2, [], []]);
+  assert.deepEqual(bob.lines("#ops").map(({ bad }) => bad), [null, null, null, null]);
+});
+
+Deno.test("where the earlier head is the newest, and lines of it are on their way, it is kept once and shown", async () => {
+  const bench = await RoomBench.create();
+  const ada = await bench.client("ada");
+  await ada.rooms.create("#ops", { history: "all", inviteOnly: false });
+  await bench.settle();
+  const eve = await bench.client("eve", { device: "ended first", ends: bench.clock.now() + HOUR });
+  await eve.rooms.join("#ops");
+  await bench.settle();
+  await eve.cut(bench);
+  await ada.rooms.post("#ops", text("on its way"));
+  bench.clock.advance(1_200);
+  await bench.settle();
+  bench.clock.advance(2 * HOUR);
+
+  await using made = await bobs(bench);
+  const { bob, exported } = made;
+  const { session } = bob;
+  assert(session);
+  const take = bob.rooms.take.bind(bob.rooms);
+  let isLost = true;
+  bob.rooms.take = (frame, id) => {
+    if (isLost && frame.type === "posted" && frame.index === 2) isLost = false;
+    else take(frame, id);
+  };
+  const request = session.request.bind(session);
+  const held: Parameters<typeof request>[0][] = [];
+  let isAsked = false;
+  session.request = (frame) => {
+    if (frame.type === "history" && frame.from !== 0 && !isAsked) return void held.push(frame);
+    request(frame);
+    isAsked ||= frame.type === "earlier_checkpoint";
+    if (isAsked) held.splice(0).forEach(request);
+  };
+  await bob.rooms.join("#ops");
+  await bench.settle();
+  for (const words of ["later", "later still"]) {
+    await ada.rooms.post("#ops", text(words));
+    await bench.settle();
+    bench.clock.advance(1_200);
+    await bench.settle();
+  }
+  assert.deepEqual(bob.of("covered").filter(({ size }) => size === 3).length, 1);
+  const record = await bob.store.room("#ops");
+  const head = (await record.read()).checkpoints.find(({ size }) => size === 3);
+  assert(head);
+  await record.keep({ type: "checkpoint", checkpoint: head }); // as one that was asked for again after a restart
+  const { receipt, verdict } = await exported();
+  assert.equal(receipt.checkpoints?.[0]?.size, 3, "the head of eve's time");
+  assert.equal(verdict.result, "valid", verdict.sentence);
 });
 
 Deno.test("a server whose earlier head is not that of its lines is caught", async () => {
