@@ -599,7 +599,7 @@ export class StoredRoomRecord implements RoomRecord {
 
   /** A busy room has a head every second: few of them are of use later. */
   async #thinHeads(): Promise<void> {
-    const heads = (await rowsOf(this.#checkpoints.path)).flatMap((row) => parseCheckpoint(parseJson(row)) ?? []);
+    const heads = await this.checkpoints();
     const days = new Map(heads.map((head) => [Math.floor(head.time / DAY), head]));
     const left = heads.filter((head) => this.#seen.has(head.size) || days.get(Math.floor(head.time / DAY)) === head);
     await this.#checkpoints.replace([...left.map(headRow), ...[...this.#seen].map(seenRow)]);

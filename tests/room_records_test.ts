@@ -282,7 +282,9 @@ Deno.test("of many heads are left those that own lines name, the last of each da
     const record = await StoredRoomRecord.open(path);
     await record.pin(ORIGIN, "all");
     const heads = Array.from({ length: 1_200 }, (_, i) => head(i + 1, 86_400 * Math.floor(i / 600) + i));
-    await Promise.all([...heads.map((one) => record.keep(one)), record.keep({ type: "seen", size: 41 })]);
+    const asked = head(1_100, 86_400 + 1_099); // an earlier one that came after the newest
+    await Promise.all([...heads, asked].map((one) => record.keep(one)));
+    await record.keep({ type: "seen", size: 41 });
     await record.close();
     const again = await StoredRoomRecord.open(path);
     assert.deepEqual((await again.checkpoints()).map(({ size }) => size), [41, 600, 1_200]);
