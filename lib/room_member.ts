@@ -697,7 +697,7 @@ export class RoomMember {
   /** Resolves once it would survive: where the disk does not take it now, that is told once, and may take long. */
   #write(write: Promise<void>): Promise<void> {
     const { room, emit, record } = this.#options;
-    this.#writing = Promise.allSettled([this.#writing, write]);
+    this.#writing = Promise.allSettled([this.#writing, write]).then(() => {}); // what came of them is not kept
     return write.catch(async (error) => {
       const message = error instanceof Error ? error.message : String(error);
       if (!this.#isLate) emit({ event: "warning", message: `What ${room} shows can't be kept for now: ${message}` });
