@@ -210,9 +210,13 @@ export class RoomSession {
     this.#isStopped = true;
     this.#pause.end();
     if (this.#connection?.state === "session") await this.#connection.quit().catch(() => {});
-    const late = setTimeout(() => this.#wire?.close(), LINGER);
-    await this.#running?.catch(() => {});
-    clearTimeout(late);
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(() => {
+      if (this.#wire) this.#wire.close();
+      else late.resolve(); // it connects still: what comes of that is closed at once
+    }, LINGER);
+    await Promise.race([this.#running?.catch(() => {}), late.promise]);
+    clearTimeout(timer);
     await this.#rooms.settled();
     for (const timer of this.#timers) clearTimeout(timer);
     this.#pool[Symbol.dispose]();

@@ -103,6 +103,23 @@ Deno.test("a client whose server hangs says what it waits for, and ends at once 
   }
 });
 
+Deno.test("a client that waits for its server ends when it is told to", async () => {
+  await using world = await World.create();
+  assert.equal((await world.run("ada", '{"command":"create","room":"#ops"}\n', "--json")).status, 0);
+  world.server.child.kill("SIGSTOP");
+  try {
+    await using ada = await world.start("ada", "--json", "#ops");
+    await ada.until('"event":"account"');
+    const begin = performance.now();
+    ada.kill("SIGTERM");
+    await ada.until("You did not come into #ops.");
+    assert.equal(await ada.end(), 4);
+    assert.ok(performance.now() - begin < 4_000, "not when the server's time to answer is over");
+  } finally {
+    world.server.child.kill("SIGCONT");
+  }
+});
+
 Deno.test("rooms goes on with the last session's token: in the same rooms, and without the password", async () => {
   await using world = await World.create();
   const first = await world.run(

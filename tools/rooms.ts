@@ -353,10 +353,10 @@ class Program {
     using _signals = new StopSignals(() => this.#stop()); // behind the questions, which a signal ends by itself
     try {
       if (isTerminal()) write(`Connecting to ${config.SERVER_HOST} …\n`, Deno.stderr);
-      await session.start();
+      await Promise.race([session.start(), this.#stopped.promise]);
       this.#isBusy = true;
       face.open();
-      await this.#entering;
+      await Promise.race([this.#entering, this.#stopped.promise]);
       face.enter(this.#first ?? rooms.find(isRoomName) ?? session.joined.at(-1));
       if (session.joined.length === 0 && !this.#given.options.json) face.show({ event: "notice", message: NOWHERE });
       await Promise.race([this.#obeyAll(), this.#stopped.promise, session.ended()]);
