@@ -154,8 +154,8 @@ export class RoomActions {
         return show({ event: "whois", username: asked.username, devices });
       }
       case "history": {
-        const all = await session.history(room, 0, Infinity);
-        return show({ event: "history", room, lines: asked.count === 0 ? [] : all.slice(-asked.count) });
+        const lines = await session.history(room, -asked.count, asked.count);
+        return show({ event: "history", room, lines });
       }
       case "search":
         return show({ event: "found", room, lines: await session.search(room, asked.text) });

@@ -635,13 +635,13 @@ export class RoomSession {
     return state && { topic: state.topic, members: state.members };
   }
 
-  /** Lines from..from+count-1 as they are on the disk. */
+  /** Lines from..from+count-1 as they are on the disk; a `from` below 0 is counted from the end. */
   async history(room: string, from: number, count: number): Promise<LineEvent[]> {
     const view = this.#rooms.view(room);
     if (!view) throw notIn();
     const { base, lines } = await (await this.#options.records.room(room)).read();
     const first = base?.size ?? 0;
-    const start = Math.max(0, from - first);
+    const start = Math.max(0, from < 0 ? lines.length + from : from - first);
     return lines.slice(start, start + count).flatMap((line, at) => view.describe(first + start + at, line) ?? []);
   }
 

@@ -711,12 +711,13 @@ export class RoomView {
 
   /** The time of the first checkpoint shown that covers a line: unix milliseconds, or seconds. */
   #timeOf(index: number, inSeconds = false): number | undefined {
-    let first: number | undefined;
-    for (let at = this.#coverings.length - 1; at >= 0; at--) {
-      const covering = this.#coverings[at];
-      if (!covering || covering.size <= index) break;
-      first = covering.time;
+    let [from, to] = [0, this.#coverings.length];
+    while (from < to) { // there may be a head of every second
+      const middle = Math.floor((from + to) / 2);
+      if ((this.#coverings[middle]?.size ?? 0) > index) to = middle;
+      else from = middle + 1;
     }
+    const first = this.#coverings[from]?.time;
     return first === undefined || inSeconds ? first : 1000 * first;
   }
 
