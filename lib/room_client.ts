@@ -16,7 +16,7 @@ import type { Bytes, Clock, Random } from "./bytes.ts";
 import type { Trust } from "./certificate_path.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { Statement } from "./envelope.ts";
-import { ProtocolError } from "./errors.ts";
+import { Failure, ProtocolError } from "./errors.ts";
 import type { Json } from "./json.ts";
 import { partners, usernameKey } from "./names.ts";
 import { type Pin, Pins, type Standing } from "./pins.ts";
@@ -188,6 +188,7 @@ export class RoomClient {
     try {
       await member.enter(false);
     } catch (error) {
+      if (error instanceof Failure) this.#comeBackLater(room); // the disk may have room then
       if (!(error instanceof RequestRefused)) throw error;
       if (member.view?.lie) return; // it stays among the rooms: the lie is told until it is forgotten
       if (link !== this.#link || !this.#wanted.has(room)) return; // it comes back with the next session, or is left
@@ -197,7 +198,7 @@ export class RoomClient {
   }
 
   #comeBackLater(room: string): void {
-    this.#options.later(RETRY_AFTER, () => void this.#comeBack(room));
+    this.#options.later(RETRY_AFTER, () => void this.#comeBack(room).catch(() => {})); // it was told the first time
   }
 
   /** The session is over. */
@@ -399,7 +400,8 @@ export class RoomClient {
       // Into a room that was wanted before this client comes back; a join line that is on its way is gone on with.
       const isKept = member.isIn || member.isJoining || member.view?.lie !== undefined;
       if (isNew) this.#want(room, isKept);
-      if (error instanceof RequestRefused && NOT_NOW.has(error.errorType)) this.#comeBackLater(room);
+      const isPassing = error instanceof RequestRefused ? NOT_NOW.has(error.errorType) : error instanceof Failure;
+      if (isPassing) this.#comeBackLater(room);
       throw error;
     }
   }

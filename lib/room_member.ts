@@ -524,7 +524,7 @@ export class RoomMember {
     for (const item of this.#queue) {
       if (item.statement.kind !== "join") continue;
       if (!item.post) await this.#sign(item, joined.nextSeqno);
-      await item.stored;
+      if (!item.isStored) await item.stored;
       this.#sendOne(item);
       if (item.post && !isOld(item)) this.#nextSeqno = item.post.seqno + 1;
     }

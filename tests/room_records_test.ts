@@ -482,3 +482,20 @@ Deno.test("a line that the disk did not take is refused with a sentence, and sai
   assert.equal(again.rooms.unsentCount, 0);
   assert.deepEqual([ada.lines("#ops").length, ada.of("erased").map(({ index }) => index), ada.lies], [5, [3], []]);
 });
+
+Deno.test("a room is come back into when there is room on the disk for the join line of a new certificate", async () => {
+  const { bench, ada } = await pair();
+  await onDisk({
+    bench,
+    test: async (carol, whileFull) => {
+      await carol.cut(bench);
+      await carol.become("renewed");
+      const record = await whileFull(() => assert.rejects(carol.connect(bench), /disk is full/));
+      await record.written();
+      await bench.settle();
+      await carol.rooms.post("#ops", text("back"));
+      await bench.settle();
+      assert.deepEqual([ada.texts("#ops"), carol.rooms.unsentCount], [["back"], 0]);
+    },
+  });
+});
