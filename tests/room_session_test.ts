@@ -166,6 +166,8 @@ Deno.test("a client that is started again tells what it had, and goes on with it
     await again.session.say("#ops", "after");
     await again.until(() => again.texts("#ops").length === 2 && again.session.unsentCount === 0);
     assert.deepEqual(again.texts("#ops"), ["before", "after"]);
+    const last = async (count: number) => (await again.session.history("#ops", -count, count)).map(({ text }) => text);
+    assert.deepEqual([await last(1), await last(9), await last(0)], [["after"], [null, "before", "after"], []]);
     assert.equal(again.asked, 0);
     await again.session.stop();
   });
