@@ -62,17 +62,25 @@ export class Renewal {
     const path = await findPath(chain, await this.#options.trust(), { purpose: "client" });
     const [problem] = path.problems(Date.now(), "current");
     if (problem !== undefined) throw new Failure(EXIT.refused, `the certificate that came is not good: ${problem}`);
-    const { dir, passphrase } = this.#options;
-    const key = publicKeyOf(await loadKey(nextIn(dir).key, { passphrase }));
-    if (!leaf || !equalBytes(leaf.publicKey, key) || leaf.commonNames[0] !== `CLIENT: ${username}`) {
+    if (!leaf || !await this.#isNext(leaf) || leaf.commonNames[0] !== `CLIENT: ${username}`) {
       throw new Failure(EXIT.refused, "the certificate that came isn't for this key and this name");
     }
     return leaf;
   }
 
+  /** Whether a certificate is for the new key that is there. */
+  async #isNext({ publicKey }: Certificate): Promise<boolean> {
+    const { dir, passphrase } = this.#options;
+    return equalBytes(publicKey, publicKeyOf(await loadKey(nextIn(dir).key, { passphrase })));
+  }
+
   /** Puts a certificate that was checked, and its key, in the place of the old ones. */
   async finish(pem: string): Promise<Identity> {
     const { dir, passphrase } = this.#options;
+    const [leaf] = parseCertificates(pem);
+    if (!leaf || !await this.#isNext(leaf)) { // with another's key beside it, it would be of no use to anybody
+      throw new Failure(EXIT.unavailable, "another program that uses the same certificate is renewing it");
+    }
     await writeAtomically(nextIn(dir).certificate, pem, { replace: true });
     await finishRenewal(dir);
     return await loadIdentity(dir, "client", { passphrase });

@@ -90,6 +90,18 @@ Deno.test("a certificate for another key, another name or by another CA is refus
   assert.equal(await Deno.readTextFile(`${dir}/client_cert.pem`), before);
 });
 
+Deno.test("two programs that renew one certificate leave a pair that belongs together", async () => {
+  using made = await place();
+  const { dir, renewal, issue } = made;
+  const pem = await issue(await renewal.request());
+  await renewal.check(pem, "ada");
+  const other = await issue(await renewal.request()); // before the first has put its own in its place
+  await assert.rejects(renewal.finish(pem), /another program that uses the same certificate is renewing it/);
+  await loadIdentity(dir, "client");
+  await renewal.check(other, "ada");
+  assert.equal((await renewal.finish(other)).pem, other);
+});
+
 Deno.test("the new key is protected by the passphrase of the old one", async () => {
   using made = await place("open sesame");
   await made.renewal.request();
