@@ -255,10 +255,15 @@ export class RoomView {
     for (const index of this.#erased) { // the end may have come before they were erased on the disk
       if (lines[index - (base?.size ?? 0)]?.envelope) this.#options.keep({ type: "erasure", index });
     }
-    for (const head of checkpoints) if (this.#tree?.rootAt(head.size) === head.root) this.#coverings.push(head);
+    for (const head of checkpoints) {
+      if (this.#tree?.rootAt(head.size) === head.root) this.#coverings.push(head);
+      else if (head.size > this.size) this.#unproved.push(head); // its lines were on their way
+    }
     this.#uncovered = this.#uncovered.filter(({ index }) => index >= this.covered);
     this.#newest = checkpoints.at(-1);
-    if (this.#newest && this.#newest !== this.#coverings.at(-1)) this.#unproved.push(this.#newest);
+    if (this.#newest && ![...this.#coverings.slice(-1), ...this.#unproved].includes(this.#newest)) {
+      this.#unproved.push(this.#newest);
+    }
     for (const placed of recent.slice(-shown)) this.#options.emit(this.#lineEvent(placed, false));
     if (lie) this.#deny(lie.lie, lie.reason);
   }

@@ -422,6 +422,35 @@ Deno.test("what was said under a certificate that has ended since counts for who
   }
 });
 
+Deno.test("what was said under a certificate that has ended since is good after an end in the middle of catching up", async () => {
+  const bench = await RoomBench.create();
+  const ada = await bench.client("ada");
+  await ada.rooms.create("#ops", { history: "all", inviteOnly: false });
+  await bench.settle();
+  const eve = await bench.client("eve", { device: "ended in the middle", ends: bench.clock.now() + 60_000 });
+  await eve.rooms.join("#ops");
+  await bench.settle();
+  await eve.cut(bench);
+  await say(ada, bench, "on its way");
+  bench.clock.advance(90_000);
+  await say(ada, bench, "later");
+  const bob = await bench.client("bob", { tamper: (frame) => isPosted(frame, 2) ? [] : [frame] });
+  const { session } = bob;
+  assert.ok(session);
+  const request = session.request.bind(session);
+  session.request = (frame) => frame.type === "history" && frame.from !== 0 ? undefined : request(frame);
+  const joining = bob.rooms.join("#ops").catch(() => {});
+  await bench.settle();
+  assert.equal(bob.rooms.view("#ops")?.size, 2);
+  await bob.cut(bench);
+  await joining;
+  bench.clients.splice(bench.clients.indexOf(bob), 1);
+  const again = await bench.client("bob", { store: bob.store });
+  await bench.settle();
+  assert.deepEqual([bob, again].flatMap(({ lies }) => lies), []);
+  assert.deepEqual([again.rooms.view("#ops")?.size, again.of("bad_line")], [5, []]);
+});
+
 Deno.test("words that a crash kept on the disk after their redaction are erased at the next start, and not shown", async () => {
   const { bench, ada, bob } = await scene((frame) => [frame]);
   await say(ada, bench, "my password is hunter2");
