@@ -598,11 +598,14 @@ export class RoomSession {
     }
   }
 
-  /** Resolves when every line is accepted. Throws where that takes long, or there is no connection. */
+  /**
+   * Resolves when every line is accepted, or some time later: one that can't be sent must not keep a certificate from
+   * being renewed. Throws where there is no connection.
+   */
   async #allSent(): Promise<void> {
-    for (let looks = 0; this.#rooms.unsentCount > 0; looks++) {
-      if (looks === SENT_LOOKS || !this.isOnline) throw new Failure(EXIT.unavailable, "lines are unsent still");
+    for (let looks = 0; this.#rooms.unsentCount > 0 && looks < SENT_LOOKS; looks++) {
       await new Promise<void>((resolve) => this.#later(SENT_LOOK, resolve));
+      if (!this.isOnline) throw new Failure(EXIT.unavailable, "the connection is gone");
     }
   }
 
