@@ -41,6 +41,8 @@ import {
 
 /** Lines on their way, of one member who posts alone and of each where all post: fewer than close a slow reader. */
 const [WINDOW, SHARED_WINDOW] = [128, 2];
+/** So many times the lines of a room go to the one member who is alone in it: what they cost is seen once all is warm. */
+const ALONE = 5;
 /** Lines a second at a low rate. */
 const LOW_RATE = 100;
 /** Connections that are made at once. */
@@ -186,8 +188,8 @@ async function rooms(contestant: Contestant, setting: Setting): Promise<Figures>
   if (!alone) return figures;
   members[0] = alone;
   const crowd = new Crowd([alone]);
-  await load(crowd, 1, posts / 4); // warm, and until the others are gone
-  const { lines, cpu } = await load(crowd, 1, posts);
+  await load(crowd, 1, posts); // warm, and until the others are gone
+  const { lines, cpu } = await load(crowd, 1, ALONE * posts);
   figures.set("CPU µs a posted line, its author alone in the room", cpu * 1000 / lines);
   await wait(crowd, alone, "its author alone");
   alone.leave();
