@@ -278,6 +278,7 @@ async function talk(folder: string, network: Relay): Promise<void> {
   await using alice = new RoomsClient(folder, "alice", network.port);
   await using bob = new RoomsClient(folder, "bob", network.port);
   const both = [alice, bob];
+  const isCovered = (size: number) => (event: ShownEvent) => event.event === "covered" && event.size === size;
   const heard = (text: string) => Promise.all(both.map((one) => one.until(`"${text}"`, isText(text))));
   await Promise.all(both.map((one) => one.until("the server", ({ event }) => event === "online")));
   await alice.ask({ command: "create", room: ROOM });
@@ -290,6 +291,8 @@ async function talk(folder: string, network: Relay): Promise<void> {
   await heard(answer);
   const before = alice.said;
   for (const line of before) tell(line);
+  // A second later they have seen a signed head of these, and what they write next says so.
+  await Promise.all(both.map((one) => one.until("the signed head", isCovered(4))));
 
   network.down();
   await Promise.all(both.map((one) => one.until("the end of the network", ({ event }) => event === "offline")));
@@ -305,8 +308,7 @@ async function talk(folder: string, network: Relay): Promise<void> {
   const isSame = alice.said.join("\n") === bob.said.join("\n");
   if (!isSame || alice.said.length !== 4) throw new Failure(EXIT.no, "the two don't see the same");
   tell("alice and bob see the same four lines in the same order: nothing is lost, nothing is there twice");
-  const isCovered = (event: ShownEvent) => event.event === "covered" && event.size === 6; // two joins, four lines
-  await Promise.all(both.map((one) => one.until("the signed head", isCovered)));
+  await Promise.all(both.map((one) => one.until("the signed head", isCovered(6)))); // two joins, four lines
   await Promise.all(both.map((one) => one.end()));
 }
 
