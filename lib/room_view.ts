@@ -25,6 +25,7 @@ import { type CertificatePath, findPath, type Trust } from "./certificate_path.t
 import { type Checkpoint, isCheckpointSigned } from "./checkpoint.ts";
 import { type Envelope, type Head, parseEnvelope } from "./envelope.ts";
 import { ProtocolError } from "./errors.ts";
+import { isLastingKind, rightProblem } from "./log_rules.ts";
 import { usernameKey } from "./names.ts";
 import type { Pins } from "./pins.ts";
 import { VerifyingKey } from "./pss.ts";
@@ -32,7 +33,7 @@ import type { Lie, LineEvent, RoomEvent } from "./room_event.ts";
 import { isCarriedBy, isOfLog, isOpenedBy, logHash, parseOrigin } from "./room_line.ts";
 import { EMPTY_ROOT, leafHash, verifyConsistency } from "./room_log.ts";
 import type { PostedFields } from "./room_message.ts";
-import { LASTING as ACTS, RoomState } from "./room_state.ts";
+import { RoomState } from "./room_state.ts";
 import { LogTree } from "./room_tree.ts";
 import { encodeLine, messageInput, parseLine, type TranscriptLine } from "./transcript.ts";
 import { type Certificate, parseCertificates } from "./x509.ts";
@@ -45,8 +46,6 @@ const MAX_AHEAD = 4_096;
 const BATCH = 64;
 /** With more lines than these waiting, lines are shown before their signatures are checked. */
 const SHOW_UNCHECKED = 4 * BATCH;
-/** Later than any time that a ban can name, and earlier than for good: what is objected to then always was. */
-const AT_ANY_TIME = Number.MAX_SAFE_INTEGER;
 
 /** What a view asks others for. A promise that rejects means: not now; `undefined`: the server has none. */
 export interface ViewQuestions {
@@ -508,7 +507,7 @@ export class RoomView {
       return this.#denyLine(placed, "fork", `its author was shown another log of ${seen.size} lines`);
     }
     author.seen = seen.size;
-    if (ACTS.has(kind)) this.#acts.add(index);
+    if (isLastingKind(kind)) this.#acts.add(index);
   }
 
   // What it changes.
@@ -522,23 +521,17 @@ export class RoomView {
   #objection({ author, index, envelope }: Placed): string | undefined {
     if (!envelope) return undefined;
     const { statement } = envelope;
-    if (statement?.kind === "join") {
-      const key = usernameKey(statement.username);
-      if (author.username !== undefined && usernameKey(author.username) !== key) {
-        return `This certificate called itself "${author.username}" before.`;
-      }
-      const pinned = this.#options.pins.usernameOf(author.fingerprint);
-      if (pinned !== undefined && pinned !== key) return "Its author's certificate was somebody else's before.";
-    }
-    if (statement?.kind === "redact") {
-      const target = statement.index < index ? this.#authorOf(statement.index) : undefined;
-      const isOwn = target === author || (target === undefined && statement.index < (this.#tree?.base ?? 0));
-      if (!isOwn || this.#acts.has(statement.index)) return "It erases what its author may not erase.";
-    }
-    if (this.#tree?.base !== 0) return undefined; // roles are known from the lines alone, and these aren't all
-    const username = statement?.kind === "join" ? statement.username : author.username ?? "";
-    const objection = this.#state.objection({ author: author.fingerprint, username, statement }, AT_ANY_TIME);
-    return objection === "forbidden" || objection === "not-member" ? OBJECTIONS[objection] : undefined;
+    const problem = rightProblem({ index, author: author.fingerprint, statement }, {
+      state: this.#state,
+      base: this.#tree?.base ?? 0,
+      usernameOf: (fingerprint) => this.#authors.get(fingerprint)?.username,
+      authorOf: (target) => this.#authorOf(target)?.fingerprint,
+      isLasting: (target) => this.#acts.has(target),
+    });
+    if (problem !== undefined || statement?.kind !== "join") return problem;
+    const pinned = this.#options.pins.usernameOf(author.fingerprint);
+    const isOther = pinned !== undefined && pinned !== usernameKey(statement.username);
+    return isOther ? "Its author's certificate was somebody else's before." : undefined;
   }
 
   /** Takes what a line changes; one that is bad has its place and says nothing. */
@@ -551,7 +544,7 @@ export class RoomView {
       this.#erased.add(statement.index);
     }
     this.#state.apply({ author: author.fingerprint, username: author.username ?? "", statement });
-    this.#isStateNew ||= statement !== undefined && ACTS.has(statement.kind);
+    this.#isStateNew ||= isLastingKind(statement?.kind);
   }
 
   // The author.
@@ -943,11 +936,6 @@ export class RoomView {
 }
 
 const EMPTY_HEAD: Head = { size: 0, root: encodeHex(EMPTY_ROOT) };
-
-const OBJECTIONS = {
-  "forbidden": "Its author's role does not allow it.",
-  "not-member": "Its author was not in the room.",
-} as const;
 
 function lineOf({ seqno, ts, ct, sig, from }: PostedFields): TranscriptLine {
   return { seqno, ts, body: ct, signature: sig, signer: from };
