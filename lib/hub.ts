@@ -236,12 +236,14 @@ export class Hub {
     }
     const { store, serverName, random, now } = this.#options;
     const origin = encodeOrigin({ server: serverName, room: name, id: encodeHex(random(16)) });
-    const isNew = await store.createRoom({ name, origin, ...policy, createdAt: now() });
+    const isNew = await store.createRoom({
+      ...{ name, origin, ...policy, createdAt: now() },
+      ...(partners(name) ? {} : { maker: key }),
+    });
     if (isNew) this.#made.take(key);
     // Whoever made it first; a look that began before finds nothing, the next one does.
     const room = await this.#load(name) ?? await this.#load(name);
     if (!room) throw new ProtocolError("server-error", "The room could not be made; try again.");
-    if (isNew && !partners(name)) room.maker = key;
     return { room, isNew };
   }
 

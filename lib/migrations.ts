@@ -359,6 +359,11 @@ export const MIGRATIONS: readonly Migration[] = [
     sqlite: ["CREATE INDEX room_checkpoint_times ON room_checkpoints (room_id, time, size)"],
     mysql: ["ALTER TABLE room_checkpoints ADD KEY times (room_id, time, size)"],
   },
+  {
+    version: 7,
+    sqlite: ["ALTER TABLE rooms ADD COLUMN maker VARCHAR(255)"],
+    mysql: ["ALTER TABLE rooms ADD COLUMN maker VARCHAR(255) AFTER created_at"],
+  },
 ];
 
 /** The version that this program works with. */

@@ -128,8 +128,6 @@ type Told = Pick<Placed, "nodes" | "posted" | "act">;
 export class Room {
   readonly name: string;
   readonly origin: string;
-  /** Who made it: until its first line stands, an invite-only room is nobody else's. */
-  maker: string | undefined;
   readonly #tools: RoomTools;
   readonly #room: StoredRoom;
   readonly #log: Bytes;
@@ -321,12 +319,12 @@ export class Room {
 
   /** Whether it is still only for the one who has made it. */
   get #isMakersAlone(): boolean {
-    return this.maker !== undefined && this.#room.inviteOnly && this.#frontier.size === 0;
+    return this.#room.maker !== undefined && this.#room.inviteOnly && this.#frontier.size === 0;
   }
 
   /** Whether it is another's alone, who has made it and said nothing yet. */
   #isOnlyAnothers(username: string): boolean {
-    return this.#isMakersAlone && this.maker !== usernameKey(username);
+    return this.#isMakersAlone && this.#room.maker !== usernameKey(username);
   }
 
   /** A session is over. */
@@ -776,9 +774,9 @@ export class Room {
     if (!isIn) throw new ProtocolError("not-member", "Join the room first, with a join line that stands in its log.");
   }
 
-  /** Whether the store has all that there is to have: what is in memory follows from it. It knows no maker. */
+  /** Whether the store has all that there is to have: what is in memory follows from it. */
   get isSettled(): boolean {
-    return !this.#isMakersAlone && !this.#committing && !this.#isBroken && !this.#heads.isDue;
+    return !this.#committing && !this.#isBroken && !this.#heads.isDue;
   }
 
   /** Resolves when every line that was placed is told of or refused. */

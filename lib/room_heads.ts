@@ -4,7 +4,8 @@
  *
  *     line durable → due() → at most a second later: sign, store, tell      what comes meanwhile is under the next
  *
- * Heads are made one after the other, whoever asks. Of a log that is not the one it was none is made any more: of what was
+ * Heads are made one after the other, whoever asks. Where the store's answer is lost, it is read what it holds before
+ * another is signed: a size has one head, and members are told that one. Of a log that is not the one it was none is made any more: of what was
  * lost there may be another for the same size. When the server's certificate has ended none is made until there is
  * another.
  */
@@ -33,7 +34,7 @@ export const NOT_GOOD = "The server's certificate is no longer good: its operato
 /** What heads are made with. */
 export interface HeadOptions {
   readonly origin: string;
-  readonly store: Pick<RoomStore, "addCheckpoint" | "signedRoot">;
+  readonly store: Pick<RoomStore, "addCheckpoint" | "latestCheckpoint" | "signedRoot">;
   readonly signer: () => HeadSigner;
   readonly now: Clock;
   /** Runs something later, in milliseconds. */
@@ -57,6 +58,8 @@ export class RoomHeads {
   #isDue = false;
   /** Whether the last one could not be made, which was told. */
   #hasFailed = false;
+  /** Whether the store may hold a head that was told to nobody: its answer was lost. */
+  #isUnsure = false;
   #making: Promise<void> = Promise.resolve();
 
   constructor(options: HeadOptions) {
@@ -129,7 +132,9 @@ export class RoomHeads {
   }
 
   async #make(): Promise<void> {
-    const { origin, store, signer, now, head: headOf, tell } = this.#options;
+    const { origin, store, signer, now, head: headOf } = this.#options;
+    if (!headOf()) return;
+    if (this.#isUnsure) await this.#readNewest();
     const head = headOf();
     if (!head || head.size === (this.#newest?.size ?? 0)) return;
     this.#madeAt = now();
@@ -137,12 +142,25 @@ export class RoomHeads {
     const { key, fingerprint, ends } = signer();
     if (1000 * time >= ends) throw new ProtocolError("server-error", NOT_GOOD);
     const checkpoint = await signCheckpoint(origin, head, { key, fingerprint, time });
-    await store.addCheckpoint(origin, checkpoint);
-    this.#newest = checkpoint;
-    this.#recent.set(head.size, head.root);
+    this.#isUnsure = true;
+    const held = await store.addCheckpoint(origin, checkpoint);
+    this.#isUnsure = false;
+    this.#take(held);
+  }
+
+  /** A head of one size has one time: what the store has kept is told, and nothing is signed for that size again. */
+  async #readNewest(): Promise<void> {
+    const held = await this.#options.store.latestCheckpoint(this.#options.origin);
+    this.#isUnsure = false;
+    if (held && held.size > (this.#newest?.size ?? 0)) this.#take(held);
+  }
+
+  #take(held: Checkpoint): void {
+    this.#newest = held;
+    this.#recent.set(held.size, held.root);
     const [oldest] = this.#recent.keys();
     if (this.#recent.size > RECENT && oldest !== undefined) this.#recent.delete(oldest);
-    tell(checkpoint);
+    this.#options.tell(held);
   }
 
   /** Resolves when none is being made. */

@@ -21,6 +21,11 @@ export interface NewRoom {
   readonly history: HistoryPolicy;
   readonly inviteOnly: boolean;
   readonly createdAt: number;
+  /**
+   * Who made it, as usernames are compared: until its first line stands, an invite-only room is nobody else's. A
+   * conversation of two has none.
+   */
+  readonly maker?: string;
 }
 
 /** A room, how many lines its log has, and whether it takes more. */
@@ -152,7 +157,11 @@ export interface RoomStore {
   /** The hashes of nodes, in the order asked for; a plain Error where one is missing. Two queries at most. */
   nodes(origin: string, places: readonly NodePlace[]): Promise<readonly Bytes[]>;
 
-  addCheckpoint(origin: string, checkpoint: Checkpoint): Promise<void>;
+  /**
+   * Keeps a head; the one that is held for its size, which is the one of before where there was one. A plain Error where
+   * that has another root.
+   */
+  addCheckpoint(origin: string, checkpoint: Checkpoint): Promise<Checkpoint>;
   /** The newest, or the newest that was signed up to a time, in unix seconds. */
   latestCheckpoint(origin: string, by?: number): Promise<Checkpoint | undefined>;
   /** The root that was signed for a size; `undefined` where none was. */

@@ -50,6 +50,7 @@ export class RoomTables implements RoomStore {
       history: room.history,
       invite_only: Number(room.inviteOnly),
       created_at: room.createdAt,
+      maker: room.maker ?? null,
       size: 0,
     });
   }
@@ -224,7 +225,8 @@ export class RoomTables implements RoomStore {
 
   // Checkpoints and keys.
 
-  async addCheckpoint(origin: string, { time, size, root, sig, from }: Checkpoint): Promise<void> {
+  async addCheckpoint(origin: string, checkpoint: Checkpoint): Promise<Checkpoint> {
+    const { time, size, root, sig, from } = checkpoint;
     const isNew = await this.#insert("room_checkpoints", {
       room_id: await this.#log(origin),
       size,
@@ -233,20 +235,20 @@ export class RoomTables implements RoomStore {
       sig,
       signer: hash(from),
     });
-    // The same head signed again, after an answer that was lost, is the same statement.
-    if (!isNew && await this.signedRoot(origin, size) !== root) {
-      throw new Error(`another root was signed for ${size} lines of ${origin}`);
-    }
+    if (isNew) return checkpoint;
+    const held = await this.#checkpoint("room_id = ? AND size = ?", [await this.#log(origin), size]);
+    if (held?.root !== root) throw new Error(`another root was signed for ${size} lines of ${origin}`);
+    return held;
   }
 
   async latestCheckpoint(origin: string, by = Number.MAX_SAFE_INTEGER): Promise<Checkpoint | undefined> {
     // Later ones have larger sizes: both orders are one, and each has an index.
     const order = by === Number.MAX_SAFE_INTEGER ? "size DESC" : "time DESC, size DESC";
-    const row = await this.#row(
-      `SELECT time, size, root, sig, signer FROM room_checkpoints WHERE room_id = ? AND time <= ?
-        ORDER BY ${order} LIMIT 1`,
-      [await this.#log(origin), by],
-    );
+    return await this.#checkpoint(`room_id = ? AND time <= ? ORDER BY ${order} LIMIT 1`, [await this.#log(origin), by]);
+  }
+
+  async #checkpoint(where: string, values: readonly SqlValue[]): Promise<Checkpoint | undefined> {
+    const row = await this.#row(`SELECT time, size, root, sig, signer FROM room_checkpoints WHERE ${where}`, values);
     return row && {
       time: integer(row, "time"),
       size: integer(row, "size"),
@@ -428,7 +430,8 @@ export class RoomTables implements RoomStore {
   }
 }
 
-const SELECT_ROOM = "SELECT name, origin, history, invite_only, created_at, size, forked_at, closed_at FROM rooms";
+const SELECT_ROOM =
+  "SELECT name, origin, history, invite_only, created_at, maker, size, forked_at, closed_at FROM rooms";
 
 const LINE_COLUMNS = [
   ...["room_id", "line_index", "author", "seqno", "ts", "epoch", "seen_size", "is_act", "line"],
@@ -458,6 +461,7 @@ function roomOf(row: SqlRow): StoredRoom {
     history: row["history"] === "all" ? "all" : "since_join",
     inviteOnly: row["invite_only"] !== 0,
     createdAt: integer(row, "created_at"),
+    ...(row["maker"] === null ? {} : { maker: text(row, "maker") }),
     size: integer(row, "size"),
     ...(forkedAt ? { forkedAt } : {}),
     ...(closedAt ? { closedAt } : {}),

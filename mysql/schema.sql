@@ -73,6 +73,8 @@ CREATE TABLE rooms (
   invite_only TINYINT NOT NULL,
   -- Unix milliseconds.
   created_at BIGINT NOT NULL,
+  -- Who made it, ASCII letters lower-cased: until its first line stands, an invite-only room is nobody else's.
+  maker VARCHAR(255),
   -- How many lines its log has.
   size BIGINT NOT NULL,
   -- Since when the log is known not to be the one that it was, and since when it is closed: unix milliseconds.
@@ -187,4 +189,4 @@ CREATE TABLE schema_version (
   applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-INSERT INTO schema_version (version) VALUES (1), (2), (3), (4), (5), (6);
+INSERT INTO schema_version (version) VALUES (1), (2), (3), (4), (5), (6), (7);

@@ -142,8 +142,11 @@ export class MemoryRoomStore implements RoomStore {
   }
 
   addCheckpoint(origin: string, checkpoint: Checkpoint) {
-    this.log(origin).checkpoints.push(checkpoint);
-    return Promise.resolve();
+    const { checkpoints } = this.log(origin);
+    const held = checkpoints.find(({ size }) => size === checkpoint.size);
+    if (held && held.root !== checkpoint.root) return Promise.reject(new Error("another root was signed"));
+    if (!held) checkpoints.push(checkpoint);
+    return Promise.resolve(held ?? checkpoint);
   }
   latestCheckpoint(origin: string, by = Infinity) {
     return Promise.resolve(this.log(origin).checkpoints.findLast(({ time }) => time <= by));

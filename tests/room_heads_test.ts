@@ -38,7 +38,7 @@ Deno.test("a head is stored before it is told, and the next comes a second later
   const addCheckpoint = store.addCheckpoint.bind(store);
   store.addCheckpoint = async (origin, checkpoint) => {
     assert.equal(told.length, checkpoint.size === 1 ? 0 : 1);
-    await addCheckpoint(origin, checkpoint);
+    return await addCheckpoint(origin, checkpoint);
   };
   heads.due();
   heads.due();
@@ -63,7 +63,7 @@ Deno.test("lines that come while a head is being made are covered by another, an
   const addCheckpoint = store.addCheckpoint.bind(store);
   store.addCheckpoint = async (origin, checkpoint) => {
     log.head = { size: 2, root: root(2) };
-    await addCheckpoint(origin, checkpoint);
+    return await addCheckpoint(origin, checkpoint);
   };
   heads.due();
   await runNext();
@@ -132,6 +132,40 @@ Deno.test("a head that can't be stored is told to nobody, and tried again; of a 
   heads.due();
   await heads.make();
   assert.deepEqual([told.length, waits.length], [1, 0]);
+});
+
+Deno.test("where the store's answer is lost, what the store holds is told, and no later head is of an earlier time", async () => {
+  const { heads, store, clock, waits, told, failures, log, runNext } = await bench();
+  const addCheckpoint = store.addCheckpoint.bind(store);
+  store.addCheckpoint = async (origin, checkpoint) => {
+    await addCheckpoint(origin, checkpoint);
+    throw new Error("the answer is lost");
+  };
+  heads.due();
+  await runNext();
+  const held = await store.latestCheckpoint(ORIGIN);
+  assert.deepEqual([told.length, failures.length, held?.size], [0, 1, 1]);
+  store.addCheckpoint = addCheckpoint;
+  clock.advance(5_000);
+  await runNext();
+  await runNext();
+  assert.deepEqual(told, [held], "and not the same head with another time");
+  assert.equal(heads.newest, told[0]);
+
+  store.addCheckpoint = async (origin, checkpoint) => {
+    await addCheckpoint(origin, checkpoint);
+    throw new Error("the answer is lost");
+  };
+  log.head = { size: 2, root: root(2) };
+  clock.advance(5_000);
+  heads.due();
+  await runNext();
+  const second = await store.latestCheckpoint(ORIGIN);
+  store.addCheckpoint = addCheckpoint;
+  log.head = { size: 3, root: root(3) };
+  clock.advance(-60_000);
+  for (let i = 0; i < waits.length + 2; i++) await runNext();
+  assert.deepEqual(told.slice(1).map(({ size, time }) => [size, time]), [[2, second?.time], [3, second?.time]]);
 });
 
 Deno.test("when the server's certificate has ended no head is made, which is told once, and with the next one they go on", async () => {

@@ -340,7 +340,7 @@ Deno.test("of two who create a room at the same time one does, and the other is 
 });
 
 Deno.test("an invite-only room is its maker's alone until the first line stands", async () => {
-  const { hub, settle } = await bench();
+  const { hub, store, settle } = await bench();
   const [ada, bob] = [await Person.create("ada"), await Person.create("bob")];
   const create = { type: "create", room: "#ops", mode: "recorded", history: "all", inviteOnly: true } as const;
   assert.equal(await ada.ask(hub, create), undefined);
@@ -352,6 +352,8 @@ Deno.test("an invite-only room is its maker's alone until the first line stands"
   await new Promise((resolve) => setTimeout(resolve)); // as a timer does it
   hub.dropIdle();
   assert.equal(await bob.ask(hub, { type: "join", room: "#ops" }), "forbidden", "while nobody is there, too");
+  const again = await bench(fixedClock, store);
+  assert.equal(await bob.ask(again.hub, { type: "join", room: "#ops" }), "forbidden", "after a restart, too");
   assert.equal(await ada.ask(hub, { type: "join", room: "#ops" }), undefined);
   assert.equal(await ada.say(hub, "#ops", { kind: "join", username: "ada" }), undefined);
   await settle();
@@ -456,7 +458,7 @@ Deno.test("lines that come while a checkpoint is stored are covered by the next,
     store.addCheckpoint = add;
     assert.equal(await bob.say(hub, "#ops", "meanwhile"), undefined);
     await new Promise((resolve) => setTimeout(resolve)); // as long as it takes until it stands
-    await add(origin, checkpoint);
+    return await add(origin, checkpoint);
   };
   assert.equal(await ada.say(hub, "#ops", "first"), undefined);
   await settle();
