@@ -1,9 +1,8 @@
 /**
  * securechat: the program, and the library.
  *
- * As a program this is a table of commands, each loaded only when it is called: a start must not pay for a database or
- * for certificates that it doesn't use. A command gets its arguments and answers with an exit status; the only
- * `Deno.exit` stands here. Statuses: 0 done, 1 the answer is no, 2 usage or unreadable input, 3 undecided, 4 not logged
+ * As a program this runs one of the commands of `tools/commands.ts`. A command gets its arguments and answers with an
+ * exit status; the only `Deno.exit` stands here. Statuses: 0 done, 1 the answer is no, 2 usage or unreadable input, 3 undecided, 4 not logged
  * in or refused, 5 network, database or port, 70 a fault of the program itself, 141 nobody reads its output any more.
  *
  *     securechat serve --port 0
@@ -14,13 +13,15 @@
 
 import type { ChatOptions } from "./client.ts";
 import type { Trust } from "./lib/certificate_path.ts";
-import { EXIT, type ExitStatus, Failure } from "./lib/errors.ts";
+import { BROKEN_PIPE, EXIT, type ExitStatus, Failure, INTERNAL_ERROR } from "./lib/errors.ts";
 import { HelpAsked, readConfig } from "./lib/config.ts";
+import { didYouMean } from "./lib/nearest.ts";
 import { printable } from "./lib/text.ts";
 import type { Evidence, Verdict, VerifyOptions } from "./lib/verify.ts";
 import type { RoomEvidence, RoomVerdict, VerifyRoomOptions } from "./lib/verify_room.ts";
 import type { Certificate, RevocationList } from "./lib/x509.ts";
 import type { RunningServer, ServeOptions } from "./server.ts";
+import { COMMANDS, TASKS } from "./tools/commands.ts";
 import meta from "./deno.json" with { type: "json" };
 
 export { EXIT, type ExitStatus, Failure } from "./lib/errors.ts";
@@ -105,82 +106,37 @@ export async function chat(options: ChatOptions): Promise<ExitStatus> {
   return await (await import("./client.ts")).chat(options);
 }
 
-interface CommandModule {
-  run(args: string[]): Promise<ExitStatus>;
-}
-
-interface CommandEntry {
-  readonly summary: string;
-  readonly load: () => Promise<CommandModule>;
-}
-
-const COMMANDS: Readonly<Record<string, CommandEntry>> = {
-  init: {
-    summary: "make two CAs, a server certificate and a first client certificate",
-    load: () => import("./tools/init.ts"),
-  },
-  ca: { summary: "make a CA, or sign its revocation list anew", load: () => import("./tools/ca.ts") },
-  cert: {
-    summary: "issue, show, renew, revoke and check certificates",
-    load: () => import("./tools/cert.ts"),
-  },
-  serve: { summary: "run the chat server", load: () => import("./tools/serve.ts") },
-  invite: { summary: "make the code that brings somebody in", load: () => import("./tools/invite.ts") },
-  room: { summary: "list the logs of the server's rooms, and close one", load: () => import("./tools/room.ts") },
-  join: {
-    summary: "come in with a code: make a key, get its certificate, register",
-    load: () => import("./tools/join.ts"),
-  },
-  chat: { summary: "log in to a server and chat", load: () => import("./tools/chat.ts") },
-  rooms: { summary: "talk to others in rooms, signed and recorded", load: () => import("./tools/rooms.ts") },
-  export: {
-    summary: "write what a room's members said, for others to verify",
-    load: () => import("./tools/export.ts"),
-  },
-  prove: { summary: "write one line of a room with all that proves it", load: () => import("./tools/prove.ts") },
-  verify: {
-    summary: "check a receipt and a transcript, offline",
-    load: () => import("./tools/verify.ts"),
-  },
-  start: {
-    summary: "try it out: init where that is due, then serve on the embedded store",
-    load: () => import("./tools/start.ts"),
-  },
-  demo: { summary: "show all of it at work in a temporary folder", load: () => import("./tools/demo.ts") },
-};
-
-/** A fault of the program: none of the six statuses that say something about its input or its surroundings. */
-const INTERNAL_ERROR = 70;
-
-/** What a shell shows for a program that a closed pipe ended. */
-const BROKEN_PIPE = 141;
-
-const USAGE = `securechat ${meta.version}: signed and encrypted chat whose record an auditor can verify offline
+/** The commands by task: what `securechat` without arguments prints. */
+function overview(): string {
+  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length)) + 2;
+  const tasks = TASKS.map((task) => {
+    const rows = Object.entries(COMMANDS).filter(([, entry]) => entry.task === task);
+    return `${task}\n${rows.map(([name, { summary }]) => `  ${name.padEnd(width)}${summary}`).join("\n")}`;
+  });
+  return `securechat ${meta.version}: a terminal chat that keeps a provable record
 
 securechat COMMAND [FLAGS] [ARGUMENTS]
-securechat help COMMAND
-securechat --version
 
-Commands:
-${Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(8)}${summary}`).join("\n")}
+${tasks.join("\n\n")}
 
-Examples:
-  securechat init chat.example.org   certificates for a server of that name, into certs/
-  securechat serve                   the server
-  securechat invite alice            a code for Alice, who runs: securechat join CODE
-  securechat rooms '#ops'            Alice comes back
+securechat help COMMAND explains a command and gives examples; securechat version prints the version.
 `;
+}
 
 async function run([name, ...args]: readonly string[]): Promise<ExitStatus> {
-  if (name === "--version" || name === "-V") {
+  if (name === undefined || name === "--help" || name === "-h" || (name === "help" && args.length === 0)) {
+    throw new HelpAsked(overview());
+  }
+  if (name === "version" || name === "--version" || name === "-V") {
     write(`securechat ${meta.version}\n`);
     return EXIT.done;
   }
-  if (name === "--help" || name === "-h" || (name === "help" && args.length === 0)) throw new HelpAsked(USAGE);
-  if (name === undefined) throw new Failure(EXIT.usage, "a command is missing; see securechat --help");
   if (name === "help") return await run([...args, "--help"]);
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (command === undefined) throw new Failure(EXIT.usage, `there is no command ${name}; see securechat --help`);
+  if (command === undefined) {
+    const known = [...Object.keys(COMMANDS), "help", "version"];
+    throw new Failure(EXIT.usage, `unknown command ${name}${didYouMean(name, known, "securechat --help")}`);
+  }
   return await (await command.load()).run(args);
 }
 

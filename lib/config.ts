@@ -17,6 +17,7 @@
 
 import { parseArgs } from "node:util";
 import { EXIT, Failure } from "./errors.ts";
+import { didYouMean } from "./nearest.ts";
 
 // ---- settings
 
@@ -483,9 +484,31 @@ export interface CommandLine<Options extends Readonly<Record<string, OptionSpec>
   readonly flags: SettingFlags;
 }
 
+/** A flag as help, completion and the man page show it. */
+export interface FlagRow {
+  /** Without the hyphens. */
+  readonly name: string;
+  readonly short: string | undefined;
+  /** What stands for its value: `FILE`, `debug|info`; `undefined` where it takes none. */
+  readonly value: string | undefined;
+  readonly describe: string;
+  /** The setting that it is a flag of. */
+  readonly setting: SettingName | undefined;
+}
+
+/** All that help says about a command. */
+export interface CommandPage {
+  /** As it is typed after `securechat`: `serve`, `cert show`. */
+  readonly name: string;
+  readonly summary: string;
+  readonly usage: string;
+  readonly flags: readonly FlagRow[];
+}
+
 /** Thrown for `--help`: the text belongs on stdout, and the status is 0. */
 export class HelpAsked extends Error {
-  constructor(readonly text: string) {
+  /** `page`: of one command. */
+  constructor(readonly text: string, readonly page?: CommandPage) {
     super("help was asked for");
     this.name = "HelpAsked";
   }
@@ -512,7 +535,10 @@ export function parseCommand<const Options extends Readonly<Record<string, Optio
     if (token.kind !== "option") continue;
     const { name, rawName, value, inlineValue } = token;
     const option = Object.hasOwn(known, name) ? known[name] : undefined;
-    if (option === undefined) throw wrong(`unknown flag ${rawName}`);
+    if (option === undefined) {
+      const flags = Object.keys(known).map((flag) => `--${flag}`);
+      throw new Failure(EXIT.usage, `unknown flag ${rawName}${didYouMean(rawName, flags, `${callOf(spec)} --help`)}`);
+    }
     if (option.type === "boolean" && value !== undefined) throw wrong(`${rawName} takes no value`);
     if (option.type === "string" && (value === undefined || value === "" || (!inlineValue && /^-./.test(value)))) {
       throw wrong(`${rawName} needs a value`);
@@ -521,7 +547,10 @@ export function parseCommand<const Options extends Readonly<Record<string, Optio
     if (values.length > 0 && !option.multiple && option.type === "string") throw wrong(`${rawName} is given twice`);
     found.set(name, [...values, value ?? ""]);
   }
-  if (found.has("help")) throw new HelpAsked(helpText(spec, known));
+  if (found.has("help")) {
+    const page = pageOf(spec, known);
+    throw new HelpAsked(helpText(callOf(spec), page), page);
+  }
 
   const { min, max, names } = spec.positionals ?? { min: 0, max: 0, names: "" };
   if (positionals.length < min) throw wrong(`${names} is missing`);
@@ -566,23 +595,34 @@ function settingOptions(command: Command | undefined): Record<string, OptionSpec
   return options;
 }
 
-function helpText(spec: CommandSpec<Readonly<Record<string, OptionSpec>>>, known: Record<string, OptionSpec>): string {
-  const settings = new Set(
-    Object.keys(settingOptions(spec.settings)).filter((name) => !Object.hasOwn(spec.options, name)),
+function pageOf(
+  spec: CommandSpec<Readonly<Record<string, OptionSpec>>>,
+  known: Readonly<Record<string, OptionSpec>>,
+): CommandPage {
+  const settings = new Map(
+    settingEntries().flatMap(([name, { commands }]): [string, SettingName][] => {
+      const flag = flagOf(name);
+      const isOurs = spec.settings !== undefined && commands.includes(spec.settings);
+      return flag !== undefined && isOurs && !Object.hasOwn(spec.options, flag) ? [[flag, name]] : [];
+    }),
   );
-  const rows = Object.entries(known).map(([name, option]) => ({
-    setting: settings.has(name),
-    left: `  ${option.short === undefined ? "    " : `-${option.short}, `}--${name}${
-      option.type === "string" ? ` ${option.value ?? "TEXT"}` : ""
-    }`,
-    right: option.describe,
+  const flags = Object.entries(known).map(([name, { type, short, value = "TEXT", describe }]) => ({
+    ...{ name, short, describe, setting: settings.get(name) },
+    value: type === "string" ? value : undefined,
   }));
-  const width = Math.max(...rows.map(({ left }) => left.length)) + 2;
-  const lines = (setting: boolean) =>
-    rows.filter((row) => row.setting === setting).map(({ left, right }) => left.padEnd(width) + right).join("\n");
-  const parts = [`${callOf(spec)}: ${spec.summary}`, spec.usage.trim(), `Flags:\n${lines(false)}`];
-  if (settings.size > 0) {
-    parts.push(`Settings, each also from the environment or .env under the name in brackets:\n${lines(true)}`);
+  return { name: spec.name, summary: spec.summary, usage: spec.usage.trim(), flags };
+}
+
+function helpText(call: string, { summary, usage, flags }: CommandPage): string {
+  const left = ({ name, short, value }: FlagRow) =>
+    `  ${short === undefined ? "    " : `-${short}, `}--${name}${value === undefined ? "" : ` ${value}`}`;
+  const width = Math.max(...flags.map((flag) => left(flag).length)) + 2;
+  const lines = (rows: readonly FlagRow[]) => rows.map((flag) => left(flag).padEnd(width) + flag.describe).join("\n");
+  const settings = flags.filter(({ setting }) => setting !== undefined);
+  const own = flags.filter(({ setting }) => setting === undefined);
+  const parts = [`${call}: ${summary}`, usage, `Flags:\n${lines(own)}`];
+  if (settings.length > 0) {
+    parts.push(`Settings, each also from the environment or .env under the name in brackets:\n${lines(settings)}`);
   }
   return `${parts.join("\n\n")}\n`;
 }

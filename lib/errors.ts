@@ -64,6 +64,25 @@ export const EXIT = {
   unavailable: 5,
 } as const;
 
+/** A fault of the program: none of the statuses that say something about its input or its surroundings. */
+export const INTERNAL_ERROR = 70;
+
+/** What a shell shows for a program that a closed pipe ended. */
+export const BROKEN_PIPE = 141;
+
+/** What each exit status means: for the README and the manual page. */
+export const EXIT_MEANINGS: readonly (readonly [status: number, meaning: string])[] = [
+  [EXIT.done, "done; the answer is yes"],
+  [EXIT.no, "the answer is no: evidence is false, in whole or in part, a check failed, a receipt is wrong or missing"],
+  [EXIT.usage, "wrong usage, or a file that can't be read or understood"],
+  [EXIT.undecided, "undecided: the CA that would decide is missing, or another one was given"],
+  [EXIT.refused, "not logged in, or refused; of `rooms` also: a ROOM was not joined, or commands from a pipe failed"],
+  [EXIT.unavailable, "the network, the database or the port can't be used, or lines are still waiting for the server"],
+  [INTERNAL_ERROR, "a fault of the program itself; please report it"],
+  [130, "ended by Ctrl-C at a question"],
+  [BROKEN_PIPE, "nobody reads its output any more"],
+];
+
 /** One of {@link EXIT}. */
 export type ExitStatus = typeof EXIT[keyof typeof EXIT];
 

@@ -3,7 +3,7 @@ import { ROOT } from "./environment.ts";
 
 /** The layers of lib/, from the ground up. A module that is in none of them has no place yet: give it one here. */
 const LAYERS: readonly (readonly string[])[] = [
-  ["bytes", "errors", "group_commit", "json", "text"],
+  ["bytes", "errors", "group_commit", "json", "nearest", "text"],
   [
     "aes_cbc",
     "ca",
@@ -76,6 +76,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ],
   [
     "ca_folder",
+    "completion",
     "config",
     "conversation",
     "deadline",
@@ -86,6 +87,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "libcrypto",
     "line_file",
     "log",
+    "man_page",
 
     "migrations",
     "reconnect",
@@ -124,6 +126,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   "@logtape/logtape": ["lib/log.ts"],
   "@logtape/file": ["lib/log.ts"],
   "esbuild": ["tools/compile.ts"],
+  "leven": ["lib/nearest.ts"],
   "fast-check": [],
 };
 

@@ -1,12 +1,15 @@
 import { assert } from "./assert.ts";
+import { COMMANDS, TASKS } from "../tools/commands.ts";
 import { program, ROOT, run, runCommand, skipUnless, startServer, temporaryFolder } from "./environment.ts";
 
-const COMMANDS = ["init", "ca", "cert", "serve", "invite", "room", "join", "chat", "verify", "start", "demo"];
+const NAMES = Object.keys(COMMANDS);
 
 Deno.test("securechat --help names every command on stdout", async () => {
   const { status, stdout, stderr } = await run(["--help"]);
   assert.deepEqual({ status, stderr }, { status: 0, stderr: "" });
-  for (const name of COMMANDS) assert.match(stdout, new RegExp(`^  ${name} +\\S`, "m"));
+  for (const name of NAMES) assert.match(stdout, new RegExp(`^  ${name} +\\S`, "m"));
+  for (const task of TASKS) assert.match(stdout, new RegExp(`^${task}$`, "m"));
+  assert.deepEqual(await run([]), { status, stdout, stderr });
   assert.deepEqual(await run(["help"]), { status, stdout, stderr });
   assert.deepEqual(await run(["-h"]), { status, stdout, stderr });
 });
@@ -15,9 +18,10 @@ Deno.test("securechat --version prints one line", async () => {
   const { status, stdout } = await run(["--version"]);
   assert.equal(status, 0);
   assert.match(stdout, /^securechat [0-9]+\.[0-9]+\.[0-9]+\n$/);
+  assert.deepEqual(await run(["version"]), { status, stdout, stderr: "" });
 });
 
-for (const name of COMMANDS) {
+for (const name of NAMES) {
   Deno.test(`securechat ${name} --help has its usage and examples, and securechat help ${name} prints the same`, async () => {
     using folder = temporaryFolder();
     const direct = await run([name, "--help"], { cwd: folder.path });
@@ -36,20 +40,19 @@ for (const name of COMMANDS) {
   });
 }
 
-Deno.test("securechat refuses a command that it doesn't have, and none, in one sentence", async () => {
+Deno.test("securechat refuses an unknown command in one sentence, and suggests the nearest one", async () => {
   const sentences: [string[], string][] = [
-    [[], "a command is missing"],
-    [["frob"], "there is no command frob"],
-    [["help", "frob"], "there is no command frob"],
-    [["constructor"], "there is no command constructor"],
-    [["a\u001b[2Jb"], "there is no command a\\u{1b}[2Jb"],
+    [["frob"], "unknown command frob; see securechat --help"],
+    [["help", "frob"], "unknown command frob; see securechat --help"],
+    [["constructor"], "unknown command constructor; see securechat --help"],
+    [["a\u001b[2Jb"], "unknown command a\\u{1b}[2Jb; see securechat --help"],
+    [["sevre"], "unknown command sevre: did you mean serve? See securechat --help"],
+    [["exp"], "unknown command exp: did you mean export? See securechat --help"],
+    [["cert", "shwo"], "unknown command cert shwo: did you mean show? See securechat cert --help"],
+    [["verify", "--opening"], "unknown flag --opening: did you mean --openings? See securechat verify --help"],
   ];
   for (const [args, sentence] of sentences) {
-    assert.deepEqual(await run(args), {
-      status: 2,
-      stdout: "",
-      stderr: `securechat: ${sentence}; see securechat --help\n`,
-    });
+    assert.deepEqual(await run(args), { status: 2, stdout: "", stderr: `securechat: ${sentence}\n` });
   }
 });
 
@@ -110,10 +113,16 @@ Deno.test("start and serve say where they listen, TLS too, and start doesn't say
   assert.match(log, new RegExp(`INFO listening for TLS address=127\\.0\\.0\\.1:${tlsPort}\n`));
 });
 
-Deno.test("the program's start imports no command and no package", () => {
+Deno.test("the program's start imports no command, and only what its own few lines need", () => {
   const text = Deno.readTextFileSync(`${ROOT}/mod.ts`);
   const imports = [...text.matchAll(/^(?:import|export) (?!type)[^;]*?from "([^"]+)"/gm)].map(([, specifier]) =>
     specifier
   );
-  assert.deepEqual(new Set(imports), new Set(["./lib/errors.ts", "./lib/config.ts", "./lib/text.ts", "./deno.json"]));
+  assert.deepEqual(
+    new Set(imports),
+    new Set([
+      ...["./lib/errors.ts", "./lib/config.ts", "./lib/nearest.ts", "./lib/text.ts"],
+      ...["./tools/commands.ts", "./deno.json"],
+    ]),
+  );
 });

@@ -1,6 +1,6 @@
 /**
- * The parts of the README that are made from the code: the tables of settings and of what can be typed in rooms, and the
- * diagrams of states, each between
+ * The parts of the README that are made from the code: the tables of settings, of exit statuses and of what can be typed
+ * in rooms, and the diagrams of states, each between
  *
  *     <!-- settings -->
  *     …
@@ -10,6 +10,7 @@
  */
 
 import { flagOf, type SettingName, SETTINGS } from "../lib/config.ts";
+import { EXIT_MEANINGS } from "../lib/errors.ts";
 import { TYPED } from "../lib/room_command.ts";
 import { NEXT, type Side, type Transitions } from "../lib/transitions.ts";
 import { ROOT } from "./environment.ts";
@@ -54,6 +55,7 @@ export function madeParts(): Record<string, string> {
   const diagram = (side: Side) => `\`\`\`mermaid\n${stateDiagram(side)}\n\`\`\``;
   return {
     "settings": table(["Setting", "Flag", "Default", "Meaning"], settingRows()),
+    "exit statuses": table(["Status", "Means"], EXIT_MEANINGS.map(([status, meaning]) => [`${status}`, meaning])),
     "room commands": table(["Typed", "Does"], commandRows()),
     "server states": diagram("server"),
     "client states": diagram("client"),

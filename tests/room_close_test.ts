@@ -159,7 +159,7 @@ Deno.test("room says in one sentence what it can't list or close", async () => {
     [["close", "#ops", "--yes"], /there is no room #ops now; securechat room list shows which there are/],
     [["close", "ops", "--yes"], /"ops" is no room: a room is #/],
     [["close", "@bob,@Ada"], /there is nobody to ask whether to close it; with --yes nobody is asked/],
-    [["shut"], /"shut" is not a part of room/],
+    [["shut"], /unknown command room shut/],
     [[], /list or close is missing/],
   ]);
 });

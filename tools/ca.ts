@@ -6,6 +6,8 @@
 import { CA_DAYS, instant, makeAuthority, makeIssuer, revokers, signRevocationList } from "../lib/ca_folder.ts";
 import { type CommandSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
+import { didYouMean } from "../lib/nearest.ts";
+import { printable } from "../lib/text.ts";
 import { shellWord } from "../lib/files.ts";
 import { encodeJson } from "../lib/json.ts";
 import { loadAuthority } from "../lib/identity.ts";
@@ -47,7 +49,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
   if (word !== undefined && word !== "crl" && word !== "issuing") {
     throw new Failure(
       EXIT.usage,
-      `"${word}" is not a part of ca: it is "crl", "issuing" or nothing; see securechat ca --help`,
+      `unknown command ca ${printable(word)}${didYouMean(word, ["crl", "issuing"], "securechat ca --help")}`,
     );
   }
   if (word === "crl") {

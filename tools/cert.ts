@@ -26,6 +26,7 @@ import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts"
 import { exists, readTextFile, shellWord, writeAtomically } from "../lib/files.ts";
 import { loadAuthority, loadIssuer, loadRevocationLists, type PassphraseOptions, pathIn } from "../lib/identity.ts";
 import { encodeJson } from "../lib/json.ts";
+import { didYouMean } from "../lib/nearest.ts";
 import { printable } from "../lib/text.ts";
 import { type Certificate, OID, parseCertificates, parseRevocationList, type RevocationList } from "../lib/x509.ts";
 import { bitsOf, daysOf, hostOf, JSON_FLAG, jsonOfMade, MAKING, makingOf, nameOf, tellMade } from "./making.ts";
@@ -68,7 +69,11 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const part = Object.hasOwn(PARTS, name) ? PARTS[name] : undefined;
   if (part !== undefined) return await part(rest);
   const { positionals: [word] } = parseCommand(args, SPEC);
-  throw new Failure(EXIT.usage, `"${printable(word ?? "")}" is not a part of cert; see securechat cert --help`);
+  const unknown = word ?? "";
+  throw new Failure(
+    EXIT.usage,
+    `unknown command cert ${printable(unknown)}${didYouMean(unknown, Object.keys(PARTS), "securechat cert --help")}`,
+  );
 }
 
 // ---- server, client

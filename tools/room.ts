@@ -17,6 +17,7 @@ import { encodeJson } from "../lib/json.ts";
 import { directRoom, isRoomName, partners } from "../lib/names.ts";
 import type { RoomStore, StoredRoom } from "../lib/room_store.ts";
 import { askLine } from "../lib/terminal.ts";
+import { didYouMean } from "../lib/nearest.ts";
 import { printable } from "../lib/text.ts";
 import { openServersStore } from "../server.ts";
 import { JSON_FLAG } from "./making.ts";
@@ -44,7 +45,10 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const part = name !== undefined && Object.hasOwn(PARTS, name) ? PARTS[name] : undefined;
   if (part) return await part(rest);
   const { positionals: [word = ""] } = parseCommand(args, SPEC);
-  throw new Failure(EXIT.usage, `"${printable(word)}" is not a part of room; see securechat room --help`);
+  throw new Failure(
+    EXIT.usage,
+    `unknown command room ${printable(word)}${didYouMean(word, Object.keys(PARTS), "securechat room --help")}`,
+  );
 }
 
 async function withRooms<T>(
