@@ -110,8 +110,9 @@ export function uint64(value: number): Bytes {
   return bytes;
 }
 
-/** Writes an integer from 0 to 2^53 - 1 as 8 bytes, big-endian. */
+/** Writes an integer from 0 to 2^53 - 1 as 8 bytes, big-endian; RangeError for another number. */
 export function writeUint64(bytes: Uint8Array, at: number, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${value} is not an integer from 0 to 2^53 - 1`);
   const [high, low] = [Math.floor(value / 2 ** 32), value % 2 ** 32];
   for (let i = 0; i < 4; i++) {
     bytes[at + i] = high >>> (24 - 8 * i);

@@ -21,6 +21,8 @@ const FINGERPRINT_SIZE = 32;
 const CHECKSUM_SIZE = 4;
 const PORT_AT = FINGERPRINT_SIZE + CODE_SIZE;
 const FIXED_SIZE = PORT_AT + 3;
+/** What two bytes can say. */
+const MAX_PORT = 65_535;
 const KINDS = ["invitation", "device"] as const;
 
 /** What the line says. */
@@ -76,8 +78,9 @@ export function parseCodeToken(line: string): CodeToken | undefined {
 }
 
 /** Whether a line can say all of it. */
-function isSound({ host, kind, authority, secret, email }: CodeToken): boolean {
-  return parseHex(authority)?.length === FINGERPRINT_SIZE && secret.length === CODE_SIZE &&
+function isSound({ host, port, kind, authority, secret, email }: CodeToken): boolean {
+  return Number.isInteger(port) && port > 0 && port <= MAX_PORT && parseHex(authority)?.length === FINGERPRINT_SIZE &&
+    secret.length === CODE_SIZE &&
     /^[\x21-\x7e]{1,253}$/.test(host) &&
     (email === undefined || (kind === "invitation" && normaliseEmail(email) === email));
 }

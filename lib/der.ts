@@ -205,6 +205,7 @@ export function readTime(element: Element, what: string): number {
 /** A text in one of the string types of names. */
 export function readText(element: Element, what: string): string {
   const { tag, content } = element;
+  if (tag === TAG.bmpString && content.length % 2 === 1) throw new DerError(`${what} ends within a character`);
   const units = tag === TAG.bmpString ? pairs(content) : tag === TAG.teletexString ? content : undefined;
   const text = units === undefined ? parseUtf8(content) : String.fromCharCode(...units);
   const ascii = tag === TAG.printableString || tag === TAG.ia5String;

@@ -51,34 +51,40 @@ export const ONE_BY_ONE = {
 /** Lines on their way to another thread: copying one buffer costs a fifth of copying an object for each line. */
 export interface PackedLines {
   readonly moduli: readonly bigint[];
-  /** For each line: which modulus, how long the signed bytes and the signature are (2 bytes each), and these two. */
+  readonly count: number;
+  /** For each line: which modulus, how long the signed bytes and the signature are (4 bytes each), and these two. */
   readonly bytes: Bytes;
 }
 
-const HEAD_SIZE = 6;
+const HEAD_SIZE = 12;
+const NO_SIGNATURE = new Uint8Array();
 
-/** The lines' signatures and what they are over. */
+/**
+ * The lines' signatures and what they are over. A signature that isn't as long as its modulus is left out: it is bad
+ * whatever it holds, and nothing of it may stand where another line is read.
+ */
 export function packLines(batch: readonly SignedLine[]): PackedLines {
-  const moduli = [...new Set(batch.map(({ modulus }) => modulus))];
-  const bytes = concat(...batch.flatMap(({ line: { seqno, ts, body, signature }, modulus }) => {
+  const places = new Map<bigint, number>();
+  const bytes = concat(...batch.flatMap(({ line: { seqno, ts, body, signature: given }, modulus }) => {
+    const place = places.get(modulus) ?? places.size;
+    places.set(modulus, place);
     const input = messageInput(seqno, ts, body);
-    return [Uint16Array.of(moduli.indexOf(modulus), input.length, signature.length), input, signature].map(bytesOf);
+    const signature = given.length === keyOf(modulus).signatureLength ? given : NO_SIGNATURE;
+    const head = Uint32Array.of(place, input.length, signature.length);
+    return [new Uint8Array(head.buffer), input, signature];
   }));
-  return { moduli, bytes };
+  return { moduli: [...places.keys()], count: batch.length, bytes };
 }
 
-function bytesOf({ buffer, byteOffset, byteLength }: Uint8Array | Uint16Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
-}
-
-/** For each line, whether its signature is good. */
-export function checkPacked({ moduli, bytes }: PackedLines): boolean[] {
+/** For each line, whether its signature is good; for none, where the bytes don't hold exactly so many lines. */
+export function checkPacked({ moduli, count, bytes }: PackedLines): boolean[] {
   const known = moduli.map(keyOf);
   const verdicts: boolean[] = [];
-  for (let at = 0; at < bytes.length;) {
-    const [key = 0, length = 0, signatureLength = 0] = new Uint16Array(bytes.slice(at, at += HEAD_SIZE).buffer);
+  let at = 0;
+  while (at < bytes.length) {
+    const [key = 0, length = 0, signatureLength = 0] = new Uint32Array(bytes.slice(at, at += HEAD_SIZE).buffer);
     const [input, signature] = [bytes.subarray(at, at += length), bytes.subarray(at, at += signatureLength)];
     verdicts.push(known[key]?.verify(signature, input) ?? false);
   }
-  return verdicts;
+  return at === bytes.length && verdicts.length === count ? verdicts : [];
 }

@@ -44,7 +44,8 @@ function encodedLength(modulusBits: number): number {
 
 /**
  * An RSA public key with exponent 65537. It may be out of a certificate that nobody has judged, with any number in the
- * modulus's place: of less than 512 bits, or more than 4096, it verifies nothing.
+ * modulus's place: a number of less than 512 bits or more than 4096, or an even one, which libcrypto can't compute with,
+ * verifies nothing.
  */
 export class VerifyingKey {
   readonly #modulus: bigint;
@@ -70,7 +71,7 @@ export class VerifyingKey {
 
   /** Whether the signature over `data` is good. */
   verify(signature: Uint8Array, data: Uint8Array): boolean {
-    if (this.#bits < MIN_BITS || this.#bits > MAX_BITS) return false;
+    if (this.#bits < MIN_BITS || this.#bits > MAX_BITS || this.#modulus % 2n === 0n) return false;
     if (signature.length !== this.signatureLength || !isBelow(signature, this.#bytes)) return false;
     if (this.#engine) return this.#engine(signature, sha256(data));
     const message = this.#power(parseInteger(signature));

@@ -589,12 +589,14 @@ export class RoomView {
         const modulus = known[at]?.modulus;
         return modulus === undefined ? [] : [{ line, modulus }];
       });
-      const verdicts = [...await (this.#options.signatures?.check(signed) ?? checkHere(signed))];
+      const verdicts = await (this.#options.signatures?.check(signed) ?? checkHere(signed));
+      const isWhole = verdicts.length === signed.length; // else nobody knows whose they are, and none is good
+      const good = new Set(signed.filter((_, at) => isWhole && verdicts[at] === true).map(({ line }) => line));
       this.#queue.splice(0, batch.length);
       let [from, to] = [Infinity, 0];
       for (const [at, placed] of batch.entries()) {
         const certificate = known[at];
-        this.#finishLine(placed, certificate, certificate ? verdicts.shift() === true : false);
+        this.#finishLine(placed, certificate, good.has(placed.line));
         if (this.#denied === placed.index) {
           this.#queue = []; // what came after it is nothing to be shown
           break;

@@ -30,11 +30,14 @@ export function encodeLine(line: TranscriptLine): string {
   return `${line.seqno}|${line.ts}|${encodeBase64(line.body)}|${encodeBase64(line.signature)}|${line.signer}`;
 }
 
+/** 64 KiB: a line of the longest message has 22,200 bytes; nobody can make a verifier hold more than this of one. */
+export const MAX_LINE_BYTES = 65_536;
+
 const LINE = /^(0|[1-9][0-9]{0,15})\|(0|[1-9][0-9]{0,15})\|([A-Za-z0-9+/=]+)\|([A-Za-z0-9+/=]+)\|([0-9a-f]{64})$/;
 
 /** The line that stands in a text without LF; `undefined` where it has another form. */
 export function parseLine(text: string): TranscriptLine | undefined {
-  const match = LINE.exec(text);
+  const match = text.length < MAX_LINE_BYTES ? LINE.exec(text) : undefined;
   if (!match || text.length !== match[0].length) return undefined;
   const [seqno, ts] = [Number(match[1]), Number(match[2])];
   if (!Number.isSafeInteger(seqno) || !Number.isSafeInteger(ts)) return undefined;

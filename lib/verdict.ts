@@ -252,9 +252,11 @@ export class SignatureBatches {
 
   async #settle(most: number): Promise<void> {
     while (this.#pending.length > most) {
-      const batch = this.#pending.shift();
-      const verdicts = await batch?.verdicts;
-      for (const [at, item] of batch?.items.entries() ?? []) if (verdicts?.[at] !== true) this.#fail(item);
+      const { items, verdicts } = this.#pending.shift() ?? { items: [], verdicts: [] };
+      const found = await verdicts;
+      // Verdicts are matched by position: with one too few or too many, nobody knows whose they are.
+      const isWhole = Array.isArray(found) && found.length === items.length;
+      for (const [at, item] of items.entries()) if (!isWhole || found[at] !== true) this.#fail(item);
     }
   }
 }

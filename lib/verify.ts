@@ -21,7 +21,7 @@ import { VerifyingKey } from "./pss.ts";
 import { formatTime, MAX_RECEIPT_BYTES, parseTime, type Role, statementInput } from "./receipt.ts";
 import { ROOM_LINE_SIZE } from "./room_line.ts";
 import { printable } from "./text.ts";
-import { parseLine, type TranscriptLine, TranscriptSummary } from "./transcript.ts";
+import { MAX_LINE_BYTES, parseLine, type TranscriptLine, TranscriptSummary } from "./transcript.ts";
 import {
   asLatin1,
   type Chain,
@@ -526,9 +526,6 @@ function sentence(
 }
 
 // ---- a transcript's file
-
-/** 64 KiB: a line of the longest message has 22,200 bytes; a file can't make us hold more than this of one. */
-export const MAX_LINE_BYTES = 65_536;
 
 /** A transcript that can't be cut into lines. */
 export class TranscriptFormError extends Error {}

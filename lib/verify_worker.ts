@@ -5,16 +5,16 @@
 
 import { useEngine } from "./engine.ts";
 import { openLibcrypto } from "./libcrypto.ts";
-import { checkPacked, type PackedLines } from "./line_signature.ts";
-import { WITH_ENGINE } from "./signature_pool.ts";
+import { checkPacked } from "./line_signature.ts";
+import { type Answer, type Question, WITH_ENGINE } from "./signature_pool.ts";
 
 interface Port {
   readonly name: string;
-  onmessage: (event: MessageEvent<PackedLines>) => void;
-  postMessage(answer: unknown): void;
+  onmessage: (event: MessageEvent<Question>) => void;
+  postMessage(answer: Answer): void;
 }
 
 const port = globalThis as unknown as Port;
 
 if (port.name === WITH_ENGINE) useEngine(openLibcrypto());
-port.onmessage = ({ data }) => port.postMessage(checkPacked(data));
+port.onmessage = ({ data: { id, lines } }) => port.postMessage({ id, verdicts: checkPacked(lines) });

@@ -62,6 +62,9 @@ Deno.test("a code that was cut, mistyped or padded is none", () => {
 });
 
 Deno.test("a code is made of parts that can be", () => {
+  for (const port of [-1, 0, 65_536, 65_536 + 5001, 5001.5, NaN]) {
+    assert.throws(() => encodeCodeToken({ ...TOKEN, port }), RangeError, `port ${port}`);
+  }
   const email = "ada@example.org";
   for (
     const change of [

@@ -123,6 +123,11 @@ Deno.test("texts are what their type says", () => {
   assert.throws(() => readText(text(TAG.printableString, "Größe"), "it"), DerError);
   assert.throws(() => readText(parseDer(encodeDer(TAG.utf8String, bytes("ff")), "it"), "it"), DerError);
   assert.throws(() => readText(parseDer(encodeDer(TAG.bmpString, bytes("d800")), "it"), "it"), DerError);
+  assert.throws(
+    () => readText(parseDer(encodeDer(TAG.bmpString, bytes("0047 00")), "it"), "it"),
+    DerError,
+    "half a one",
+  );
 });
 
 Deno.test("encodePem() breaks lines at 64 characters and ends with LF", () => {

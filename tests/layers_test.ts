@@ -131,7 +131,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Tests of layers 0 to 4 that need a permission all the same, for folders of cases and the peer. */
-const READS_FILES = ["certificate_path_test.ts", "verify_test.ts"];
+const READS_FILES = ["certificate_path_test.ts", "line_signature_test.ts", "verify_test.ts"];
 
 interface Module {
   readonly path: string;

@@ -59,6 +59,8 @@ export interface LineOptions {
   readonly origin?: string;
   readonly seqno?: number;
   readonly seen?: Head;
+  /** What is made of the author's signature. */
+  readonly signature?: (good: Bytes) => Bytes;
 }
 
 /** What is shown, and by whom; without anything all lines, by the server. */
@@ -104,7 +106,8 @@ export class RoomLog {
     const body = encrypt(encodeUtf8("sixteen octets.."), this.#random(16), envelope);
     const contents = { log: logHash(options.origin ?? this.origin), envelope, body };
     const by = { key: author.key, fingerprint, seqno, ts: this.now };
-    const text = encodeLine(await signRoomLine(contents, by));
+    const signed = await signRoomLine(contents, by);
+    const text = encodeLine({ ...signed, signature: options.signature?.(signed.signature) ?? signed.signature });
     this.#entries.push({ text, envelope, author });
     for (const { level, index, hash } of this.#frontier.append(leafHash(encodeUtf8(text)))) {
       this.#nodes.set(`${level}.${index}`, hash);

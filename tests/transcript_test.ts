@@ -2,7 +2,14 @@ import fc from "fast-check";
 import { assert } from "./assert.ts";
 import { encodeHex, encodeUtf8 } from "../lib/bytes.ts";
 import { sha256 } from "../lib/hash.ts";
-import { encodeLine, messageInput, parseLine, type TranscriptLine, TranscriptSummary } from "../lib/transcript.ts";
+import {
+  encodeLine,
+  MAX_LINE_BYTES,
+  messageInput,
+  parseLine,
+  type TranscriptLine,
+  TranscriptSummary,
+} from "../lib/transcript.ts";
 
 const SIGNER = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
@@ -86,6 +93,24 @@ Deno.test("parseLine() takes bodies of two blocks and more alone", () => {
       signer: SIGNER,
     });
     assert.equal(parseLine(text) !== undefined, size >= 32 && size % 16 === 0, `${size} bytes`);
+  }
+});
+
+Deno.test("parseLine() takes no line that is longer than a file's may be", () => {
+  const lineOf = (size: number) => {
+    const rest = `0|1|${"A".repeat(43)}=||${SIGNER}`;
+    return rest.replace("||", `|${"A".repeat(size - rest.length)}|`);
+  };
+  const longest = MAX_LINE_BYTES - 1 - (lineOf(1000).length - 1000);
+  const fitting = longest - (longest - `0|1|${"A".repeat(43)}=||${SIGNER}`.length) % 4;
+  assert(parseLine(lineOf(fitting)));
+  assert.equal(parseLine(lineOf(fitting + 4)), undefined);
+});
+
+Deno.test("messageInput() throws for a number that 8 bytes would hold as another", () => {
+  for (const number of [-1, 0.5, NaN, Infinity, 2 ** 53]) {
+    assert.throws(() => messageInput(number, 0, new Uint8Array(32)), RangeError, `seqno ${number}`);
+    assert.throws(() => messageInput(0, number, new Uint8Array(32)), RangeError, `ts ${number}`);
   }
 });
 

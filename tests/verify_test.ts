@@ -5,16 +5,9 @@ import { EXIT, Failure } from "../lib/errors.ts";
 import { encodeJson, isJsonObject, type JsonObject, parseJson, repeatedName } from "../lib/json.ts";
 import { makeReceipt, MAX_RECEIPT_BYTES } from "../lib/receipt.ts";
 import type { SignatureChecker } from "../lib/line_signature.ts";
-import { parseLine, TranscriptSummary } from "../lib/transcript.ts";
+import { MAX_LINE_BYTES, parseLine, TranscriptSummary } from "../lib/transcript.ts";
 import type { Check } from "../lib/verdict.ts";
-import {
-  type CheckName,
-  MAX_LINE_BYTES,
-  TranscriptFormError,
-  transcriptLines,
-  verify,
-  type VerifyOptions,
-} from "../lib/verify.ts";
+import { type CheckName, TranscriptFormError, transcriptLines, verify, type VerifyOptions } from "../lib/verify.ts";
 import { parseCertificates, parseRevocationList } from "../lib/x509.ts";
 import { identities } from "./fixtures.ts";
 import { fingerprintOf, person, RoomLog } from "./room_evidence.ts";
