@@ -14,6 +14,8 @@
  * all the same, or shows bad certificates without end, leaves one row that says so, and no more.
  *
  * What a payload's fields must be is `message.ts`; how records are made is `password.ts`; sessions are the server's.
+ *
+ * @layer chat
  */
 
 import { type Bytes, type Clock, encodeUtf8 } from "./bytes.ts";

@@ -6,6 +6,8 @@
  *
  * CBC proves nothing about who wrote a ciphertext: whoever uses this has a signature checked first (messages) or gives
  * one and the same answer for every failure (credentials).
+ *
+ * @layer crypto
  */
 
 import { createCipheriv, createDecipheriv } from "node:crypto";

@@ -12,6 +12,8 @@
  * A spool is bounded. From three quarters on `full` says so and the server takes no new connection; the rest is for the
  * sessions that are open. Only where the spool cannot take a write either does `record` reject, and the caller ends
  * the connection: nothing is dropped in silence.
+ *
+ * @layer chat
  */
 
 import { encodeHex, type Random } from "./bytes.ts";

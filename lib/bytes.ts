@@ -4,6 +4,8 @@
  * bytes have one spelling everywhere and the caller names the field that is wrong.
  *
  * The types of time and randomness stand here too: below layer 5 nothing reads a clock or draws a number by itself.
+ *
+ * @layer ground
  */
 
 /** Bytes over a plain ArrayBuffer, as WebCrypto takes them. */

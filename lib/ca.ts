@@ -8,6 +8,8 @@
  * Serial numbers are 128 random bits, signatures SHA-256, key identifiers SHA-256 of SubjectPublicKeyInfo (RFC 7093
  * section 2, item 4). Whatever is issued is read back with `x509.ts` and held against the path check before anybody
  * gets it: a CA that the check refuses issues nothing. Files, names of files and what was issued when: `ca_folder.ts`.
+ *
+ * @layer crypto
  */
 
 import type * as Peculiar from "@peculiar/x509";

@@ -8,6 +8,8 @@
  * and `issuing_crl.pem`, and in `revoked.txt`, should one of them be lost. A certificate is never written over, except by
  * its own renewal, which keeps the old one: `server_cert.pem` becomes `server.old_cert.pem`, and its key, where that
  * changes too, `server.old_private_key.pem`.
+ *
+ * @layer outside
  */
 
 import { dirname } from "node:path";

@@ -14,6 +14,8 @@
  * Signatures are checked once, in {@link findPath}; time and revocation are asked for with {@link
  * CertificatePath.problems}, as often as a transcript has lines. Key identifiers are not required (the seed's CA writes
  * none), but where they are there they have to fit. There is no OCSP and no fetching of anything.
+ *
+ * @layer crypto
  */
 
 import { encodeHex } from "./bytes.ts";

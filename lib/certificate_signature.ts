@@ -6,6 +6,8 @@
  *     300d06092a864886f70d01010b0500        sha256WithRSAEncryption, as it stands in a certificate
  *
  * An AlgorithmIdentifier is known by its bytes, so that none with odd parameters is taken for one that it resembles.
+ *
+ * @layer crypto
  */
 
 import { type Bytes, concat, encodeHex, encodeInteger, parseInteger } from "./bytes.ts";

@@ -13,6 +13,8 @@
  *
  * The signature commits to the log (its origin), the size, the root and the time; whose certificate `from` names, and
  * whether it may speak for the origin, is the question of `verify_room.ts`.
+ *
+ * @layer format
  */
 
 import { type Bytes, encodeBase64, encodeUtf8, parseBase64, parseHex } from "./bytes.ts";

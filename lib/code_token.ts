@@ -8,6 +8,8 @@
  * invitation for one e-mail address has it behind the host, in UTF-8 after a zero byte, which no host has.
  * The checksum, the first bytes of SHA-256 over the rest, tells a code that was cut or mistyped from one that is wrong.
  * Whoever holds the line before it was used is whom it invites: it is sent as a password is.
+ *
+ * @layer format
  */
 
 import { Buffer } from "node:buffer";

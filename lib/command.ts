@@ -8,6 +8,8 @@
  *
  * A command is a slash, a word of letters and nothing else but blanks; so a mistyped command is never sent as a text by
  * accident. Whoever wants to send the word "quit" puts a blank before it. This parses alone; `client.ts` acts.
+ *
+ * @layer chat
  */
 
 /** What a line asks for. */

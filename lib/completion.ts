@@ -6,6 +6,8 @@
  *
  * The scripts are static: pressing Tab starts no program. What they contain is our own text; nothing of it needs more
  * quoting than single quotes.
+ *
+ * @layer outside
  */
 
 import type { CommandPage, FlagRow } from "./config.ts";

@@ -13,6 +13,8 @@
  * followed by `#`, and a `#` inside a word belongs to it. There are no escapes and no references to other names.
  * (`parseEnv` of node:util cuts an unquoted value at any `#`, passwords too, and Deno 2.6 has none.) An empty value is
  * the same as none. Names that are not in the table are left alone.
+ *
+ * @layer outside
  */
 
 import { parseArgs } from "node:util";

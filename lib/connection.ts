@@ -8,6 +8,8 @@
  *
  * `next` handles one frame at a time, so an answer always stands in T directly after its question, whatever came in one
  * segment. Whatever throws leaves the connection in `failed` for good.
+ *
+ * @layer protocol
  */
 
 import type { Bytes } from "./bytes.ts";

@@ -11,6 +11,8 @@
  *
  * A session that was quit, or had messages, leaves its journal and the server's receipt over it; one whose client sent a
  * good receipt, that as well; any other leaves no file.
+ *
+ * @layer outside
  */
 
 import type { Account, Accounts, Origin } from "./accounts.ts";

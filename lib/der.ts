@@ -12,6 +12,8 @@
  * Refused: lengths that are indefinite or longer than need be, bytes after the end, tags in more than one octet,
  * integers, booleans, object identifiers and bit strings in any form but the shortest. What a caller doesn't look into
  * stays unread: an unknown extension is its bytes. A {@link DerError} names the field.
+ *
+ * @layer crypto
  */
 
 import { type Bytes, concat, encodeBase64, parseHex, parseUtf8 } from "./bytes.ts";

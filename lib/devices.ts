@@ -11,6 +11,8 @@
  *
  * Codes and tokens are stored as hashes. Whatever is wrong with one is `auth-failed` in the same words. Passwords are
  * `accounts.ts`; who signs certificates, and how, is the caller's.
+ *
+ * @layer chat
  */
 
 import { type Bytes, type Clock, encodeHex, type Random } from "./bytes.ts";

@@ -6,6 +6,8 @@
  * here, since `computeSecret` takes anything. The private value is 256 random bits with the highest set; the public
  * value is `computeSecret` of the number 2, so that no secret ever stands in a BigInt of ours. Where there is an
  * {@link engine}, it computes the powers.
+ *
+ * @layer crypto
  */
 
 import { Buffer } from "node:buffer";

@@ -6,6 +6,8 @@
  *     useEngine(openLibcrypto());      by a program that may touch the system, before anything is computed
  *
  * Who doesn't call it gets everything from the runtime, with the same answers. The one implementation is `libcrypto.ts`.
+ *
+ * @layer crypto
  */
 
 import type { Bytes } from "./bytes.ts";

@@ -9,6 +9,8 @@
  * `bad-envelope`, which the server answers and every receiver marks the line with.
  *
  * Whether the room is the right one, and `seen` a head of this log, is for who knows the log.
+ *
+ * @layer format
  */
 
 import { type Bytes, encodeBase64, encodeUtf8, parseBase64, parseUtf8 } from "./bytes.ts";

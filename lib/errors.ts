@@ -6,6 +6,8 @@
  * secret, a path or a stack.
  *
  * A {@link Failure} is what a command ends with: one sentence for the person at the terminal and an exit status.
+ *
+ * @layer ground
  */
 
 /** The codes that refuse a request of a room, and end nothing. */

@@ -3,6 +3,8 @@
  *
  * A field that is missing or of another kind throws `bad-frame` with its name (protocol.md section 1). Which fields a
  * frame has stands in `message.ts` and `room_message.ts`.
+ *
+ * @layer format
  */
 
 import { type Bytes, parseBase64 } from "./bytes.ts";

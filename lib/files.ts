@@ -8,6 +8,8 @@
  * unless `replace` says so, and a secret one is never readable by others, not for a moment.
  *
  * Windows has no modes: there the folder's permissions decide, and nothing is checked.
+ *
+ * @layer outside
  */
 
 import { dirname } from "node:path";

@@ -6,6 +6,8 @@
  * A CR before the LF is tolerated, empty lines are no frames, several frames may come in one chunk and one frame in many.
  * The limit holds while reading: a line that can't end within it is refused before its LF has come, and a reader that
  * has handed out everything keeps no buffer. What the fields of a frame must be stands in `message.ts`.
+ *
+ * @layer format
  */
 
 import { type Bytes, encodeUtf8, parseUtf8 } from "./bytes.ts";

@@ -6,6 +6,8 @@
  *     await group.add("a line");   // resolves, or rejects, with the commit that held it
  *
  * A commit that fails rejects its own items alone; whether later ones may still succeed is the commit's own decision.
+ *
+ * @layer ground
  */
 
 /** Items that are committed in the order in which they were added. */

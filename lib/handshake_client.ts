@@ -8,6 +8,8 @@
  * Everything that the server does wrong throws a ProtocolError whose message says what, for this side's own user; nothing
  * is sent for it. An error frame of the server throws a {@link PeerError}, but for `stale`, which refuses one message.
  * It knows no sockets and no files, and does not judge the receipt: `verify.ts` does, over the lines that were kept.
+ *
+ * @layer protocol
  */
 
 import { BLOCK_SIZE, decrypt, encrypt } from "./aes_cbc.ts";

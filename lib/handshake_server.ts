@@ -11,6 +11,8 @@
  *
  * It knows no sockets, no users and no disk: what needs one of them is an event, and `next` waits until the caller has
  * answered it. Everything that can be wrong with credentials gets one and the same answer.
+ *
+ * @layer protocol
  */
 
 import { BLOCK_SIZE, decrypt, encrypt } from "./aes_cbc.ts";

@@ -2,6 +2,8 @@
  * SHA-256 (FIPS 180-4) and HMAC-SHA-256 (RFC 2104), by the {@link engine} where there is one. Without it short inputs,
  * and those of messages are all short, are hashed in `sha256.ts`, long ones by node:crypto, as are those that come in
  * pieces. All of them answer at once, unlike WebCrypto.
+ *
+ * @layer crypto
  */
 
 import { createHash } from "node:crypto";

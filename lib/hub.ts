@@ -10,6 +10,8 @@
  * A conversation of two is a room named by both, which either makes by joining it. A log that the operator closes, in
  * another process on the same database, is let go of at the next look at the store. What a line may say stands in
  * `room.ts`; codes, certificates and tokens are `devices.ts`.
+ *
+ * @layer chat
  */
 
 import { encodeBase64, encodeHex, encodeUtf8 } from "./bytes.ts";

@@ -12,6 +12,8 @@
  *
  * A key is refused where others can read it, and where it isn't the key of its certificate. The passphrase of a
  * protected one comes out of a file, or a person is asked on the terminal.
+ *
+ * @layer outside
  */
 
 import { type Bytes, type Clock, equalBytes } from "./bytes.ts";

@@ -13,6 +13,8 @@
  * {@link recoverJournals} brings the files of sessions that a crash left open back to whole lines. It cuts only the end
  * of a file; a journal damaged further in is left as it is, and said to be. No line is ever deleted: {@link
  * removeEmptyJournal} removes what has none.
+ *
+ * @layer outside
  */
 
 import { encodeUtf8 } from "./bytes.ts";

@@ -7,6 +7,8 @@
  * A plain run of digits is a `number` up to 2^53 - 1 and a `bigint` beyond; a number with a fraction, an exponent or a
  * sign is an {@link OddNumber}, which never passes for an integer (protocol.md section 1). TypeScript knows neither the
  * reviver's third argument nor `JSON.rawJSON`: both are wrapped here and nowhere else.
+ *
+ * @layer ground
  */
 
 /** A number that is not a plain run of digits, as it was written. */

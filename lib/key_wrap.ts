@@ -6,6 +6,8 @@
  *
  * The context, such as `chat.example/#ops/8f14… epoch 3`, goes in as additional data and is not stored: what was wrapped
  * for one room and epoch doesn't unwrap in another's place. Nonces are random: that is good for 2^32 keys.
+ *
+ * @layer crypto
  */
 
 import { createCipheriv, createDecipheriv } from "node:crypto";

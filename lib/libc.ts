@@ -10,6 +10,8 @@
  * **What is sent over TLS leaves at once** (TCP_NODELAY, tcp(7)). The runtime has no way to say so for a connection that
  * a listener for TLS accepts, and without it a second small write within 40 ms waits for the client's delayed
  * acknowledgement of the first. Linux hands the option from a listening socket on to what it accepts.
+ *
+ * @layer outside
  */
 
 const LIBC = "libc.so.6";

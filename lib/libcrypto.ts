@@ -11,6 +11,8 @@
  * other systems than Linux nothing is looked for. Before it is used it computes known answers; one that is wrong, or a
  * call that fails where none can, and it is left alone. Secret exponents are freed with `BN_clear_free`; their powers take
  * `BN_mod_exp_mont_consttime`.
+ *
+ * @layer outside
  */
 
 import { type Bytes, encodeHex, encodeInteger, encodeUtf8, freshBytes, parseHex, parseInteger } from "./bytes.ts";

@@ -11,6 +11,8 @@
  * is pressed. Tab, Page Up, Page Down and Alt with Enter, up or down are keys for whoever has rooms, and nothing to the
  * line itself. Other escape sequences and control characters do nothing. The cursor moves by what a person takes for one
  * character (grapheme clusters). There are no timers: a lone ESC waits for what follows it.
+ *
+ * @layer chat
  */
 
 /** What a key asks for, other than to insert a text. */

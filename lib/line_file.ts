@@ -6,6 +6,8 @@
  *     whole line LF ##### LF whole line LF         damaged: no crash of ours does this, and nothing is cut
  *
  * A file is read once, in constant memory, whatever stands in it.
+ *
+ * @layer outside
  */
 
 import { parseUtf8 } from "./bytes.ts";

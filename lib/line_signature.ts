@@ -3,6 +3,8 @@
  * verification is. `ONE_BY_ONE` does it here; `signature_pool.ts` shares it among workers, each of which calls this.
  *
  *     ONE_BY_ONE.check([{ line, modulus }]) → [true]
+ *
+ * @layer protocol
  */
 
 import { type Bytes, concat } from "./bytes.ts";

@@ -11,6 +11,8 @@
  * disk is flushed. A log that can't be opened ends the start with one sentence; one that fails later is reported on
  * stderr, and the server goes on. What may be logged is for those who log: never a password, a key, a token or a
  * message's text.
+ *
+ * @layer outside
  */
 
 import { getRotatingFileSink } from "@logtape/file";

@@ -7,6 +7,8 @@
  *
  * Who is in the room and what each may do follows from the lines alone (`room_state.ts`). What the lines can't tell is
  * not asked here: whether the room took only those who were invited, and which account a certificate is bound to.
+ *
+ * @layer format
  */
 
 import type { Statement } from "./envelope.ts";

@@ -2,6 +2,8 @@
  * The manual page, in mdoc(7), made from the pages of all commands.
  *
  *     manPage({ version: "0.1.0", date: "November 29, 2026" }, pages)      man ./securechat.1
+ *
+ * @layer outside
  */
 
 import { type CommandPage, type FlagRow, SETTINGS } from "./config.ts";

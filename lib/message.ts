@@ -7,6 +7,8 @@
  * A missing field or one of the wrong kind throws `bad-frame` with the field's name. Two things are left to others on
  * purpose: the proof `sig` of a key agreement, whose every fault is `proof-fail` after the group has been checked
  * (section 10), and credentials, whose every fault is one and the same answer.
+ *
+ * @layer format
  */
 
 import { hasBodyForm } from "./aes_cbc.ts";

@@ -26,6 +26,8 @@
  * MySQL has no transactions around its ALTER, so every statement here may run twice: what a run did before it was cut
  * off is no error in the next (see `store_mysql.ts`). Times are TIMESTAMP as in the seed, whole seconds in UTC; in
  * MySQL that type ends in January 2038, and a migration of that time will have to widen it.
+ *
+ * @layer outside
  */
 
 import { EXIT, Failure } from "./errors.ts";

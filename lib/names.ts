@@ -6,6 +6,8 @@
  *
  * An address is compared in the form that {@link normaliseEmail} gives. Nobody asks whether mail would arrive: an
  * address is a name here. Two usernames are one where {@link usernameKey} gives the same.
+ *
+ * @layer crypto
  */
 
 import { encodeUtf8 } from "./bytes.ts";

@@ -2,6 +2,8 @@
  * The known word that somebody probably meant: the one door to leven, which counts how many letters differ.
  *
  *     didYouMean("sevre", ["serve", "verify"], "securechat --help") → ": did you mean serve? See securechat --help"
+ *
+ * @layer ground
  */
 
 import leven from "leven";

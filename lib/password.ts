@@ -14,6 +14,8 @@
  *
  * scrypt (RFC 7914) runs on the runtime's own threads; {@link PasswordQueue} bounds how many run and how many wait.
  * Nothing here knows accounts: who may try, and how often, is `accounts.ts`.
+ *
+ * @layer crypto
  */
 
 import { scrypt } from "node:crypto";

@@ -10,6 +10,8 @@
  * for it. It doesn't matter in which order the lines came: what somebody said whose own certificate was new counts from
  * the moment in which that one is vouched for. So rooms that are read in another order, or again, come to the same.
  * Names and vouches are handed out to be kept ({@link Pin}), and taken back at the next start.
+ *
+ * @layer chat
  */
 
 import { usernameKey } from "./names.ts";

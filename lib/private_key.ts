@@ -7,6 +7,8 @@
  *
  * The protected form is written by hand: on Deno 2.6.10 `KeyObject.export` with a passphrase writes the key unencrypted
  * and says nothing. Reading works there too, so node:crypto reads, OpenSSL's older forms included.
+ *
+ * @layer crypto
  */
 
 import { Buffer } from "node:buffer";

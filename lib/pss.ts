@@ -6,6 +6,8 @@
  * both costs three times as much and accepts `s + n` as a second form of the signature `s`: the representative is
  * compared with n first, then `s^65537 mod n` in BigInt (17 multiplications), then EMSA-PSS-VERIFY (section 9.1.2).
  * Where there is an {@link engine}, it signs, and verifies what has passed that comparison.
+ *
+ * @layer crypto
  */
 
 import { type Bytes, encodeInteger, parseInteger } from "./bytes.ts";

@@ -9,6 +9,8 @@
  * `signature` is over the 32 bytes of the transcript hash and vouches for nothing else. In a version-2 session
  * `statement_signature` covers every field but itself, unknown ones included: it is over the label and the RFC 8785
  * form of the object. Whether a receipt holds is the question of `verify.ts`; here are its fields and how it is made.
+ *
+ * @layer format
  */
 
 import { type Bytes, concat, encodeBase64, encodeUtf8, parseBase64 } from "./bytes.ts";

@@ -4,6 +4,8 @@
  *
  *     const backoff = new Backoff({ least: 500, most: 60_000 });
  *     backoff.next() → 250 to 500, then 500 to 1000, … at last 30000 to 60000 ms
+ *
+ * @layer outside
  */
 
 /** The shortest and the longest time, in milliseconds. */

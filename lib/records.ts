@@ -10,6 +10,8 @@
  * one of the three names is taken. Nothing that is there is overwritten: where `ca_cert.pem` is of another authority, a
  * copy with the stamp stands beside it and the verify command names that. Receipts are written beside their name and
  * moved there, so that a file of that name is always whole.
+ *
+ * @layer outside
  */
 
 import { encodeUtf8 } from "./bytes.ts";

@@ -7,6 +7,8 @@
  *     client_cert.pem …              the new pair, and `client.old_cert.pem` … what it replaced
  *
  * When this happens, and what the others are told of it, stands in `room_session.ts`.
+ *
+ * @layer outside
  */
 
 import type { Random } from "./bytes.ts";

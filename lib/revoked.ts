@@ -6,6 +6,8 @@
  *
  * (serial number, since when, which list names it). A list that is signed anew names what stands here and what the list
  * before it named. Others are told by the signed list alone; this file stays where the CA is.
+ *
+ * @layer outside
  */
 
 import { encodeUtf8 } from "./bytes.ts";

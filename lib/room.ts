@@ -14,6 +14,8 @@
  *
  * It knows people by their certificate and account ({@link Attendee}), no sockets and no handshakes. Which rooms there
  * are, and conversations of two, is `hub.ts`.
+ *
+ * @layer chat
  */
 
 import { BLOCK_SIZE, decrypt } from "./aes_cbc.ts";

@@ -6,6 +6,8 @@
  *     await actions.perform({ command: "msg", username: "bob", text: "hello" })      the room that is now the current one
  *
  * Nothing is thrown for what can't be done: that is the event "error", in a sentence.
+ *
+ * @layer outside
  */
 
 import { Failure, ProtocolError } from "./errors.ts";

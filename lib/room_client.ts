@@ -10,6 +10,8 @@
  *
  * Requests have ids, and their answers are promises; what nobody asked for becomes events. What is true of a room is
  * `room_view.ts`, how a line gets into its log `room_member.ts`; sockets and sessions are not known here.
+ *
+ * @layer chat
  */
 
 import type { Bytes, Clock, Random } from "./bytes.ts";

@@ -9,6 +9,8 @@
  * What is typed belongs to the current room; a command as JSON names its room, `@bob` stands for the direct conversation
  * with bob, and its `id`, any JSON, stands in the answer. A mistyped command is never sent as a text. This parses alone;
  * `room_actions.ts` acts.
+ *
+ * @layer chat
  */
 
 import type { RoomRole } from "./envelope.ts";

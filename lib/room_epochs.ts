@@ -5,6 +5,8 @@
  *
  * A key is stored wrapped, with the log and the epoch as its context, before anybody gets it: by itself, or with the lines
  * that make it necessary. Epochs begin one after the other, whoever asks; who gets which is the room's to say.
+ *
+ * @layer chat
  */
 
 import type { Bytes, Random } from "./bytes.ts";

@@ -6,6 +6,8 @@
  *
  * Every value is JSON as it stands. Texts, names and reasons are others' and exactly as they came: whoever shows them on
  * a terminal passes them through `printable`.
+ *
+ * @layer chat
  */
 
 import type { Statement } from "./envelope.ts";

@@ -9,6 +9,8 @@
  * they were checked. The head is the first that covers all that is shown; earlier ones go with it, one a day and one
  * before the end of each certificate, so that those which have ended since are judged in their own time. Whether an export
  * holds is the question of `verify_room.ts`.
+ *
+ * @layer outside
  */
 
 import { encodeUtf8 } from "./bytes.ts";

@@ -8,6 +8,8 @@
  * another is signed: a size has one head, and members are told that one. Of a log that is not the one it was none is made any more: of what was
  * lost there may be another for the same size. When the server's certificate has ended none is made until there is
  * another.
+ *
+ * @layer chat
  */
 
 import { type Clock, encodeHex } from "./bytes.ts";

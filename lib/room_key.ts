@@ -5,6 +5,8 @@
  *
  * Made at the first start. Whoever has it and the database can read every room: back it up, and not beside the database.
  * Without it the lines and their proofs stay good, and what they say is lost. Servers that share a database share it.
+ *
+ * @layer outside
  */
 
 import { type Bytes, encodeHex, parseHex } from "./bytes.ts";

@@ -10,6 +10,8 @@
  * The body, `iv || ciphertext` of the envelope under the room's key, travels beside the line and is no part of it: the
  * line says nothing to who has it alone, and it holds after the body is erased. How a line is written and signed is
  * the matter of `transcript.ts`.
+ *
+ * @layer format
  */
 
 import { type Bytes, concat, encodeUtf8, equalBytes } from "./bytes.ts";

@@ -14,6 +14,8 @@
  * at 2^20 lines for 60 at most. Whoever checks a proof needs its hashes alone: the `rootFrom…` functions rebuild roots.
  *
  * Sizes are integers up to 2^53 - 1, too large for bitwise operators. A root doesn't commit to the size.
+ *
+ * @layer format
  */
 
 import { type Bytes, equalBytes } from "./bytes.ts";

@@ -12,6 +12,8 @@
  *
  * Whether what the room shows is true is `room_view.ts`; requests, certificates and which rooms there are, is
  * `room_client.ts`.
+ *
+ * @layer chat
  */
 
 import { BLOCK_SIZE, encrypt } from "./aes_cbc.ts";

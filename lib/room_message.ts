@@ -8,6 +8,8 @@
  * As in `message.ts` a field that is missing or of the wrong kind throws `bad-frame` with its name; what the frames mean
  * stands in `room.ts` (server) and `room_view.ts` (client). A request may carry `id`, any integer; its answer or error
  * carries the same, and `posted` never one.
+ *
+ * @layer format
  */
 
 import { hasBodyForm } from "./aes_cbc.ts";

@@ -14,6 +14,8 @@
  * Anyone who holds the lines and a checkpoint can make a receipt. The transcript beside it holds the lines and nothing
  * else; without openings it says who spoke when, and no word. Whether all of it holds is the question of
  * `verify_room.ts`.
+ *
+ * @layer format
  */
 
 import { type Bytes, encodeBase64, parseBase64 } from "./bytes.ts";

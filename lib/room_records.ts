@@ -28,6 +28,8 @@
  *
  * An export takes no lock and reads while another program writes: the lines before their words and the heads, so that
  * no line lacks what was there for it, and whole rows alone.
+ *
+ * @layer outside
  */
 
 import { type Bytes, encodeBase64, encodeUtf8, parseBase64 } from "./bytes.ts";

@@ -13,6 +13,8 @@
  * signed head, `?` isn't checked yet, `✗` is not good. A room in the list has its unread lines, and `!` where one of them
  * speaks to you. Everything of others passes `printable`; every row is cut to the width in cells. {@link difference}
  * gives the characters that make one picture of another: rows that are the same are not drawn again.
+ *
+ * @layer chat
  */
 
 import { type Edit, type Key, LineEditor } from "./line_editor.ts";

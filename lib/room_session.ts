@@ -12,6 +12,8 @@
  * that is good), comes into its rooms, catches up, and sends what was not accepted. It ends for good where the server
  * refuses the account or the certificate, or where another client of the same certificate has taken its place. Methods
  * are what people ask for, one each; what happens is told as {@link RoomEvent}s.
+ *
+ * @layer outside
  */
 
 import type { Bytes, Clock, Random } from "./bytes.ts";

@@ -9,6 +9,8 @@
  * A person is a username, compared with ASCII letters lower-cased; a line's author is a certificate, which its own
  * `join` line ties to a username. `until` is in unix seconds, judged at the time in which a line is accepted; without
  * it, for good; 0 lifts what was said before. Whether a line is authentic is asked elsewhere.
+ *
+ * @layer format
  */
 
 import type { RoomRole, Statement } from "./envelope.ts";

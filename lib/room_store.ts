@@ -6,6 +6,8 @@
  * transaction (a leaf is the line's own hash, and written as the line alone): so a head, an inclusion proof and a consistency proof read a logarithmic number of nodes. (origin, index)
  * and (origin, author, seqno) are unique keys, whatever a program believes. Fingerprints, hashes and roots in hex are
  * lower-case; usernames are compared with ASCII letters lower-cased; times are unix milliseconds unless they say seconds.
+ *
+ * @layer chat
  */
 
 import type { Bytes } from "./bytes.ts";

@@ -8,6 +8,8 @@
  * Who reads these by ear or in a file gets what the screen has: day, time, author, index, and whatever is wrong. Every
  * line of a text of several lines says whose it is, and everything of others passes `printable`: nobody can write what
  * looks like another's line. What the screen makes of an event stands in `room_screen.ts`.
+ *
+ * @layer chat
  */
 
 import type { Statement } from "./envelope.ts";

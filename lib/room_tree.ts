@@ -8,6 +8,8 @@
  *
  * A client that may not see the beginning of a log begins with the subtrees of what it can't see: its base. Hashing and
  * proofs are `room_log.ts`.
+ *
+ * @layer format
  */
 
 import { type Bytes, encodeHex } from "./bytes.ts";

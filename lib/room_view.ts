@@ -17,6 +17,8 @@
  *
  * What it needs it asks for ({@link ViewQuestions}); what must outlive the program it hands out ({@link Kept}). Who the
  * server is on the wire, sending, and which rooms there are, is `room_client.ts`.
+ *
+ * @layer chat
  */
 
 import { decrypt } from "./aes_cbc.ts";

@@ -12,6 +12,8 @@
  * bidi controls and other invisible ones are shown as `\u{1b}`, so that no one else's text moves the cursor, colours a
  * line or turns it round. Widths are those of grapheme clusters: wide ones two cells, combining marks none; where a
  * terminal thinks otherwise the cursor stands a cell off, no more.
+ *
+ * @layer chat
  */
 
 import { encodeAsciiJson } from "./json.ts";

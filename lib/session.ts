@@ -6,6 +6,8 @@
  * `open` checks in the page's order: signature, seqno, time, IV (version 2), decryption, text. It commits only when all
  * of them hold, so a refused message leaves the sequence and the transcript as they were. In version 2 the IV is an HMAC
  * of seqno and ts under the session's key: so a message of another session is refused, whoever replays it.
+ *
+ * @layer protocol
  */
 
 import { BLOCK_SIZE, decrypt, encrypt } from "./aes_cbc.ts";

@@ -6,6 +6,8 @@
  *     shortSha256([encodeUtf8("abc")]) → ba7816bf8f01cfea…
  *
  * No step depends on the data but by its value: there is no table to look up in and no branch on a bit of it.
+ *
+ * @layer crypto
  */
 
 import { type Bytes, freshBytes } from "./bytes.ts";

@@ -8,6 +8,8 @@
  * Workers start only when a transcript is long enough to pay for them, and not at all on one core. A worker that fails
  * (a platform without them, memory) loses nothing: what it had is checked in this thread, and all that follows too. Where
  * this thread has an {@link engine}, each worker gets one of its own.
+ *
+ * @layer outside
  */
 
 import { engine } from "./engine.ts";

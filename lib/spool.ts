@@ -10,6 +10,8 @@
  * line that cannot be read before one that can stops the start, since it was a row that nobody may lose in silence.
  *
  * The file is locked for as long as the server runs: two servers on one DATA_DIR would also close each other's sessions.
+ *
+ * @layer outside
  */
 
 import type { Write, WriteSpool } from "./audit.ts";

@@ -8,6 +8,8 @@
  *
  * A transaction is a list of statements, not a function: in SQLite nothing else can come between them, in MySQL they
  * take one connection. Values stand for `?`, in order. Every method may throw `StoreUnavailable`.
+ *
+ * @layer chat
  */
 
 import type { Bytes } from "./bytes.ts";

@@ -5,6 +5,8 @@
  * Addresses arrive trimmed and with ASCII letters lower-cased (protocol.md section 4), usernames as they were typed and
  * compared with ASCII letters lower-cased; a store compares bytes. Times are unix milliseconds. Hashes and fingerprints
  * are lower-case hex.
+ *
+ * @layer chat
  */
 
 import type { Bytes } from "./bytes.ts";

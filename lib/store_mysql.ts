@@ -18,6 +18,8 @@
  * An erased body is overwritten in its row. What InnoDB keeps besides is for the operator: copies in parts of pages that
  * rows were moved from, and whole pages of bodies of more than some 8,000 bytes, until `OPTIMIZE TABLE room_lines`; the undo
  * log until it is purged, in seconds; the redo log until it comes round; the binary log until it expires; backups.
+ *
+ * @layer outside
  */
 
 import { Buffer } from "node:buffer";

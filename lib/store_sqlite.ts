@@ -13,6 +13,8 @@
  * An unusable file at the start is a {@link Failure} in one sentence, a failing disk or a lock later is
  * {@link StoreUnavailable}. It does not check that the journals and the database are of one age: the server does that
  * when it closes unfinished sessions.
+ *
+ * @layer outside
  */
 
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";

@@ -11,6 +11,8 @@
  * end, an error, a signal that is listened for, or `Deno.exit`; it takes Ctrl-C, Ctrl-D and Ctrl-Z from the system, so
  * whoever enters it reads them as keys. Standard input is read in one place alone: what was read beyond an answer is
  * kept for the next reader.
+ *
+ * @layer outside
  */
 
 import { setImmediate } from "node:timers";

@@ -5,6 +5,8 @@
  *     printable("ada\u001b[2J\n") → "ada\\u{1b}[2J\\u{a}"
  *
  * It doesn't judge letters that look alike, and doesn't measure width.
+ *
+ * @layer ground
  */
 
 // C0, DEL, C1; soft hyphen, zero-width and bidirectional controls; line and paragraph separators; byte order mark;

@@ -8,6 +8,8 @@
  * Memory is bounded by `size` keys. An entry goes when its time is over and never before, since whoever could push
  * others out of the table could so unlock them: when it is full, all further keys share one entry, are counted together
  * and held together.
+ *
+ * @layer chat
  */
 
 import type { Clock } from "./bytes.ts";

@@ -13,6 +13,8 @@
  * they come out of the answer to `ca`, on a connection that proved nothing, and needn't: the handshake has proved the
  * key of the leaf, and each step from the leaf to the code's CA is a signature that is checked here. Who answers `ca`
  * with others, or with none, has a certificate refused that is good, and none taken that the CA doesn't vouch for.
+ *
+ * @layer outside
  */
 
 import { connect as connectSocket, type TLSSocket } from "node:tls";

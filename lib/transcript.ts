@@ -7,6 +7,8 @@
  * Numbers are decimal without leading zeros, up to 2^53 - 1; the fingerprint, 64 lower-case hex digits, is that of the
  * certificate which verifies the signature. A file has an LF after every line; the hash is over the lines joined with
  * LF, none at the end. `parseLine` takes exactly what `encodeLine` writes. Signatures are checked elsewhere.
+ *
+ * @layer format
  */
 
 import { hasBodyForm } from "./aes_cbc.ts";

@@ -6,6 +6,8 @@
  * diagram in the README is made from this table. Two names stand for many frames: `room request` for what a client asks
  * (ROOM_REQUESTS in `room_message.ts`), `room frame` for what a server sends (ROOM_FRAMES). These, and `enrol`, `resume`
  * and `welcome`, are taken only where both sides said that they know rooms. A name with a blank in it is never a type.
+ *
+ * @layer protocol
  */
 
 /** Frames by state; the value is the next state. */

@@ -5,6 +5,8 @@
  * closed while the others go on. Everything queued when the writer is free leaves in one write. Ending a link sends what
  * is queued, closes the sending side and reads on for a moment, since a socket that is closed with unread bytes in it
  * resets the connection and can take the last frame with it.
+ *
+ * @layer outside
  */
 
 import { type Bytes, concat } from "./bytes.ts";

@@ -8,6 +8,8 @@
  *
  * A check that nobody fails or skips has passed: whoever makes the list has to make each check or {@link
  * CheckList.skip} it.
+ *
+ * @layer protocol
  */
 
 import { Buffer } from "node:buffer";

@@ -11,6 +11,8 @@
  *
  * What no check here can show stands in `notes`: a session's transcript is ciphertext, so what was said isn't part of
  * it, and every time in it is the claim of who signed it.
+ *
+ * @layer protocol
  */
 
 import { type Bytes, encodeUtf8, parseBase64 } from "./bytes.ts";

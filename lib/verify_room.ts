@@ -12,6 +12,8 @@
  *
  * Time is that of the first checkpoint shown that covers a line: the server's word, countersigned by every later `seen`.
  * What that proves and what it doesn't stands in `notes`, in the words of section 8.
+ *
+ * @layer protocol
  */
 
 import { type Bytes, encodeHex, encodeUtf8, parseBase64, parseUtf8 } from "./bytes.ts";

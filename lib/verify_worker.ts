@@ -1,6 +1,8 @@
 /**
  * A worker of `signature_pool.ts`: gets a batch of lines, answers with what became of their signatures. It has nothing
  * else to do with the outside.
+ *
+ * @layer outside
  */
 
 import { useEngine } from "./engine.ts";

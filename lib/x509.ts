@@ -14,6 +14,8 @@
  * Read with `der.ts` and not with @peculiar/x509, which issues (`ca.ts`): that reader takes BER, lets malformed
  * extensions pass until they are asked for, needs 1.4 ms a certificate where this needs 0.1, and costs every start
  * 200 ms. So what one implementation issued is read by another before it leaves the program.
+ *
+ * @layer crypto
  */
 
 import { type Bytes, encodeHex, parseBase64, parseInteger } from "./bytes.ts";

@@ -1,122 +1,17 @@
 import { assert } from "./assert.ts";
 import { ROOT } from "./environment.ts";
-
-/** The layers of lib/, from the ground up. A module that is in none of them has no place yet: give it one here. */
-const LAYERS: readonly (readonly string[])[] = [
-  ["bytes", "errors", "group_commit", "json", "nearest", "text"],
-  [
-    "aes_cbc",
-    "ca",
-    "certificate_path",
-    "certificate_signature",
-    "der",
-    "dh",
-    "engine",
-    "hash",
-    "key_wrap",
-    "names",
-    "password",
-    "private_key",
-    "pss",
-    "sha256",
-    "x509",
-  ],
-  [
-    "checkpoint",
-    "envelope",
-    "code_token",
-    "fields",
-    "frame",
-    "log_rules",
-    "message",
-    "receipt",
-    "room_line",
-    "room_log",
-    "room_message",
-    "room_receipt",
-    "room_state",
-    "room_tree",
-    "transcript",
-  ],
-  [
-    "connection",
-    "handshake_client",
-    "handshake_server",
-    "line_signature",
-    "session",
-    "transitions",
-    "verdict",
-    "verify",
-    "verify_room",
-  ],
-  [
-    "accounts",
-    "audit",
-    "command",
-    "devices",
-    "hub",
-    "line_editor",
-    "pins",
-    "room",
-    "room_client",
-    "room_command",
-    "room_epochs",
-    "room_event",
-    "room_heads",
-    "room_member",
-    "room_screen",
-    "room_store",
-    "room_text",
-    "room_view",
-    "room_tables",
-    "screen",
-    "sql",
-    "store",
-    "throttle",
-  ],
-  [
-    "ca_folder",
-    "completion",
-    "config",
-    "conversation",
-    "deadline",
-    "files",
-    "identity",
-    "journal",
-    "libc",
-    "libcrypto",
-    "line_file",
-    "log",
-    "man_page",
-
-    "migrations",
-    "reconnect",
-    "records",
-    "renewal",
-    "revoked",
-    "room_actions",
-    "room_export",
-    "room_key",
-    "room_records",
-    "room_session",
-    "signature_pool",
-    "spool",
-    "store_mysql",
-    "store_sqlite",
-    "terminal",
-    "tls_socket",
-    "transport",
-    "verify_worker",
-  ],
-];
-
-const PROTOCOL = 3;
-const CHAT = 4;
-const OUTSIDE = 5;
-
-/** What only layer 5 and those above may touch: the outside world, clocks, chance and timers. */
-const OUTSIDE_ONLY =
-  /\bDeno\.|\bfetch\(|\bconsole\b|\bDate\.now\b|\bnew Date\(\)|\bperformance\.|\bMath\.random\b|\bgetRandomValues\b|\brandom(?:Bytes|Int|UUID)\b|\bset(?:Timeout|Interval|Immediate)\b|\bprocess\./;
+import {
+  type Layer,
+  layerOf,
+  LAYERS,
+  type Module,
+  moduleOf,
+  modulesOf,
+  nameOf,
+  OUTSIDE_ONLY,
+  programTests,
+  pureTests,
+} from "./modules.ts";
 
 /** Each dependency, and the only modules that import it. */
 const DOORS: Readonly<Record<string, readonly string[]>> = {
@@ -130,34 +25,12 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   "fast-check": [],
 };
 
-/** Tests of layers 0 to 4 that need a permission all the same, for folders of cases and the peer. */
-const READS_FILES = ["certificate_path_test.ts", "line_signature_test.ts", "verify_test.ts"];
-
-interface Module {
-  readonly path: string;
-  readonly text: string;
-  /** Specifiers, static and dynamic. */
-  readonly imports: readonly string[];
-}
-
-function moduleOf(path: string, source: string): Module {
-  const text = source.replaceAll(/\/\*[\s\S]*?\*\//g, "").replaceAll(/(^|\s)\/\/.*$/gm, "$1");
-  const imports = text.matchAll(/(?:\bfrom\s+|\bimport\s*\(?\s*)"([^"]+)"/g);
-  return { path, text, imports: [...imports].map(([, specifier]) => specifier ?? "") };
-}
-
-function modulesOf(folder: string): Module[] {
-  return [...Deno.readDirSync(`${ROOT}/${folder}`)]
-    .filter(({ name }) => name.endsWith(".ts"))
-    .map(({ name }) => ({ name, path: folder === "" ? name : `${folder}/${name}` }))
-    .map(({ path }) => moduleOf(path, Deno.readTextFileSync(`${ROOT}/${path}`)));
-}
-
 const lib = modulesOf("lib");
 const everything = [...lib, ...modulesOf(""), ...modulesOf("tools")];
 
-const nameOf = ({ path }: Module) => path.replace(/^lib\/|\.ts$/g, "");
-const layerOf = (name: string) => LAYERS.findIndex((layer) => layer.includes(name));
+/** The layer of each module of lib/, by name. */
+const layers = new Map(lib.map((module) => [nameOf(module), layerOf(module)]));
+const rankOf = (layer: Layer | undefined) => layer === undefined ? -1 : LAYERS.indexOf(layer);
 
 /** The modules of lib/ that this one imports. */
 function neighbours(module: Module): string[] {
@@ -166,25 +39,23 @@ function neighbours(module: Module): string[] {
 
 /** What is wrong with the imports of a module of lib/. */
 function wrongImports(module: Module): string[] {
-  const own = layerOf(nameOf(module));
+  const own = layerOf(module);
   const wrong = neighbours(module).filter((name) => {
-    const other = layerOf(name);
-    return other > own || (own === CHAT && other === PROTOCOL);
+    const other = layers.get(name);
+    return rankOf(other) > rankOf(own) || (own === "chat" && other === "protocol");
   });
   const elsewhere = module.imports.filter((specifier) => specifier.startsWith(".") && !specifier.startsWith("./"));
   return [...wrong, ...elsewhere].map((name) => `${module.path} imports ${name}`);
 }
 
 function forbidden(module: Module): string | undefined {
-  if (layerOf(nameOf(module)) >= OUTSIDE) return undefined;
-  const found = OUTSIDE_ONLY.exec(module.text)?.[0];
+  if (layerOf(module) === "outside") return undefined;
+  const found = OUTSIDE_ONLY.exec(module.code)?.[0];
   return found === undefined ? undefined : `${module.path} contains ${found}`;
 }
 
-Deno.test("every module of lib/ has its layer, and every name in the table is a module", () => {
-  const names = lib.map(nameOf);
-  assert.deepEqual(names.filter((name) => layerOf(name) === -1), []);
-  assert.deepEqual(LAYERS.flat().filter((name) => !names.includes(name)), []);
+Deno.test("every module of lib/ declares its layer in its head comment", () => {
+  assert.deepEqual(lib.filter((module) => layerOf(module) === undefined).map(({ path }) => path), []);
 });
 
 Deno.test("modules of lib/ import downwards or within their layer, and protocol and chat never each other", () => {
@@ -204,7 +75,7 @@ Deno.test("no module of lib/ imports itself, over any way", () => {
   assert.deepEqual([...edges.keys()].flatMap((name) => visit(name, [])), []);
 });
 
-Deno.test("layers 0 to 4 touch no file, socket, clock, timer, chance or terminal", () => {
+Deno.test("only the outermost layer touches a file, a socket, a clock, a timer, chance or the terminal", () => {
   assert.deepEqual(lib.flatMap((module) => forbidden(module) ?? []), []);
 });
 
@@ -221,37 +92,19 @@ Deno.test("each dependency has one door", () => {
 });
 
 Deno.test("flags and exits have one door", () => {
-  const holds = (pattern: RegExp) => everything.filter(({ text }) => pattern.test(text)).map(({ path }) => path);
+  const holds = (pattern: RegExp) => everything.filter(({ code }) => pattern.test(code)).map(({ path }) => path);
   assert.deepEqual(holds(/\bparse(?:Args|Env)\b/).filter((path) => path !== "mod.ts"), ["lib/config.ts"]);
   assert.deepEqual(holds(/\bDeno\.exit\b/), ["mod.ts"]);
 });
 
-/** Tests that start the program and take long: once, from the source, is enough. */
-const LONG = ["cert_commands_test.ts", "kill_test.ts", "load_test.ts", "rooms_chaos_test.ts"];
-
-/** The names of the tests, and what the two tasks that list some of them run. */
-function tests(): { names: string[]; task: (name: string) => string } {
-  const { tasks } = JSON.parse(Deno.readTextFileSync(`${ROOT}/deno.json`));
-  const names = [...Deno.readDirSync(`${ROOT}/tests`)].map(({ name }) => name).filter((name) =>
-    /_test\.ts$/.test(name)
-  );
-  return { names: names.toSorted(), task: (name) => tasks[name].command };
-}
-
-Deno.test("deno task test:pure runs the tests of layers 0 to 4 but those that read files", () => {
-  const { names, task } = tests();
-  const low = [...LAYERS.slice(0, OUTSIDE).flat(), "handshake"].map((name) => `${name}_test.ts`);
-  const pure = names.filter((name) => low.includes(name) && !READS_FILES.includes(name));
-  assert.equal(task("test:pure"), `deno test --no-prompt --quiet ${pure.map((name) => `tests/${name}`).join(" ")}`);
-});
-
-Deno.test("deno task test:program runs the tests that start the program but the long ones", () => {
-  const { names, task } = tests();
-  const starts = /\{[^}]*\b(?:run|program|startServer|BINARY)\b[^}]*\} from "\.\/environment\.ts"/;
-  const program = names.filter((name) =>
-    starts.test(Deno.readTextFileSync(`${ROOT}/tests/${name}`)) && !LONG.includes(name)
-  );
-  assert.equal(task("test:program"), `deno test -A --quiet ${program.map((name) => `tests/${name}`).join(" ")}`);
+Deno.test("the tests of pure modules are found, and those that need the outside are not", () => {
+  const pure = pureTests();
+  for (const name of ["frame", "json", "room", "verify_room"]) assert.ok(pure.includes(`tests/${name}_test.ts`), name);
+  for (const name of ["files", "journal", "mod", "rooms_command"]) {
+    assert.ok(!pure.includes(`tests/${name}_test.ts`), name);
+  }
+  const program = programTests();
+  assert.ok(program.includes("tests/mod_test.ts") && !program.includes("tests/frame_test.ts"));
 });
 
 Deno.test("every module of lib/ begins with what it is for", () => {
@@ -271,13 +124,15 @@ Deno.test("every exported symbol has its comment", () => {
 });
 
 Deno.test("the layer rule finds what it forbids", () => {
-  const at = (path: string, source: string) => moduleOf(path, source);
-  assert.equal(wrongImports(at("lib/hash.ts", 'import { x } from "./frame.ts";')).length, 1);
-  assert.equal(wrongImports(at("lib/session.ts", 'import type { Store } from "./store.ts";')).length, 1);
-  assert.equal(wrongImports(at("lib/accounts.ts", 'const x = await import("./session.ts");')).length, 1);
-  assert.equal(wrongImports(at("lib/log.ts", 'import { serve } from "../server.ts";')).length, 1);
-  assert.equal(wrongImports(at("lib/log.ts", 'import { x } from "./text.ts"; // "./nowhere.ts"')).length, 0);
-  assert.match(forbidden(at("lib/frame.ts", "const now = Date.now();")) ?? "", /Date\.now/);
-  assert.equal(forbidden(at("lib/frame.ts", "/** Not Date.now. */ // nor Deno.exit")), undefined);
-  assert.equal(forbidden(at("lib/log.ts", "const now = Date.now();")), undefined);
+  const at = (layer: Layer, code: string) =>
+    moduleOf("lib/x.ts", `/**\n * What it is for.\n *\n * @layer ${layer}\n */\n${code}`);
+  assert.equal(wrongImports(at("crypto", 'import { x } from "./frame.ts";')).length, 1);
+  assert.equal(wrongImports(at("protocol", 'import type { Store } from "./store.ts";')).length, 1);
+  assert.equal(wrongImports(at("chat", 'const x = await import("./session.ts");')).length, 1);
+  assert.equal(wrongImports(at("outside", 'import { serve } from "../server.ts";')).length, 1);
+  assert.equal(wrongImports(at("outside", 'import { x } from "./text.ts"; // "./nowhere.ts"')).length, 0);
+  assert.match(forbidden(at("format", "const now = Date.now();")) ?? "", /Date\.now/);
+  assert.equal(forbidden(at("format", "/** Not Date.now. */ // nor Deno.exit")), undefined);
+  assert.equal(forbidden(at("outside", "const now = Date.now();")), undefined);
+  assert.equal(layerOf(moduleOf("lib/x.ts", "/**\n * @layer elsewhere\n */")), undefined);
 });
