@@ -18,6 +18,7 @@
 import { setImmediate } from "node:timers";
 import { type Bytes, concat, encodeUtf8, parseUtf8 } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
+import { listenForHangup } from "./hangup.ts";
 import { KeyReader, LineEditor } from "./line_editor.ts";
 
 /** Whether a person can be asked. */
@@ -218,23 +219,26 @@ export class RawMode implements Disposable {
   }
 }
 
-/** What asks a program to end: Ctrl-C, `kill`, a terminal that is closed. Windows knows the first and its own break. */
+/** What asks a program to end, beside a hangup: Ctrl-C and `kill`. Windows knows the first and its own break. */
 const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT", "SIGBREAK"]
-  : ["SIGINT", "SIGTERM", "SIGHUP"];
+  : ["SIGINT", "SIGTERM"];
 
 /** Listens for what asks a program to end, until the end of the block. */
 export class StopSignals implements Disposable {
   readonly #first = Promise.withResolvers<undefined>();
   readonly #listeners: readonly (readonly [Deno.Signal, () => void])[];
+  readonly #unhear: () => void;
 
   /** `heard` is called for each. */
   constructor(heard: (signal: Deno.Signal) => void = () => {}) {
-    this.#listeners = STOP_SIGNALS.map((signal) => [signal, () => {
+    const hear = (signal: Deno.Signal) => {
       this.#first.resolve(undefined);
       heard(signal);
-    }]);
+    };
+    this.#listeners = STOP_SIGNALS.map((signal) => [signal, () => hear(signal)]);
     for (const [signal, listener] of this.#listeners) Deno.addSignalListener(signal, listener);
+    this.#unhear = listenForHangup(() => hear("SIGHUP"));
   }
 
   /** Resolves at the first. */
@@ -244,6 +248,7 @@ export class StopSignals implements Disposable {
 
   [Symbol.dispose](): void {
     for (const [signal, listener] of this.#listeners) Deno.removeSignalListener(signal, listener);
+    this.#unhear();
   }
 }
 

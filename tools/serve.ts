@@ -5,6 +5,7 @@
 import { type CommandSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { useEngine } from "../lib/engine.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
+import { listenForHangup } from "../lib/hangup.ts";
 import { openLibcrypto } from "../lib/libcrypto.ts";
 import { openLog } from "../lib/log.ts";
 import { returnLargeBlocks } from "../lib/libc.ts";
@@ -20,8 +21,8 @@ Examples:
   securechat serve --port 0                          on a port that the system chooses, and prints
   securechat serve --db mysql://chat@db.example/chat accounts in MySQL or MariaDB (password: DB_PASSWORD)
 
-A first SIGINT or SIGTERM stops it: no new connections, receipts for the open sessions, then the end. A second ends it
-at once; the next start then closes the sessions with what their journals hold.`,
+A first SIGINT or SIGTERM stops it, and so does closing its terminal: no new connections, receipts for the open
+sessions, then the end. A second ends it at once; the next start then closes the sessions with what their journals hold.`,
   options: {},
   settings: "serve",
 } as const satisfies CommandSpec<Record<never, never>>;
@@ -44,10 +45,15 @@ export async function run(args: string[]): Promise<ExitStatus> {
     const server = await serve({ config, log });
     const stopped = new Promise<void>((resolve) => {
       let signals = 0;
-      onStopSignals(() => {
+      const stop = () => {
         signals += 1;
         if (signals === 1) void server.stop().then(resolve);
         else resolve(server.abort());
+      };
+      onStopSignals(stop);
+      // A terminal that is closed hangs up more than once, and means no hurry by it.
+      listenForHangup((reason) => {
+        if (reason === "terminal closed" && signals === 0) stop();
       });
     });
     const at = (port: number) => `${bracketed(server.host)}:${port}`;

@@ -1,0 +1,64 @@
+/**
+ * What a hangup (SIGHUP) means to this process.
+ *
+ *     nohup securechat serve &       the signal was ignored from the start: it stays ignored
+ *     the terminal is closed         "terminal closed": end
+ *     kill -HUP PID                  "asked": whoever listens decides what that means
+ *
+ * The runtime catches SIGHUP as soon as a program listens for any signal, and then dies of it, even where whoever started
+ * the program had it ignored. So whether it is ignored is read when this module is loaded, which has to be before the
+ * first listener: `terminal.ts` imports it. Linux tells it in /proc; elsewhere the signal counts as not ignored.
+ *
+ * @layer outside
+ */
+
+/** Numbers of signals, on every system that this runs on. */
+const NUMBERS = { SIGHUP: 1, SIGTSTP: 20 } as const;
+
+/** The signals that this process was started to ignore, one bit each; 0 where the system doesn't tell. */
+const ignored = ignoredSignals();
+
+/** Whether there was a terminal when this process started. */
+const hadTerminal = isTerminalThere();
+
+function ignoredSignals(): bigint {
+  if (Deno.build.os !== "linux") return 0n;
+  try {
+    const [, mask = "0"] = /^SigIgn:\s*([0-9a-f]+)$/m.exec(Deno.readTextFileSync("/proc/self/status")) ?? [];
+    return BigInt(`0x${mask}`);
+  } catch {
+    return 0n; // no /proc, or no permission to read it
+  }
+}
+
+/** Whether whoever started this process had it ignore the signal, as `nohup` does. */
+export function isIgnored(signal: keyof typeof NUMBERS): boolean {
+  return (ignored >> BigInt(NUMBERS[signal] - 1) & 1n) === 1n;
+}
+
+/** A process without a controlling terminal can't open this. */
+function isTerminalThere(): boolean {
+  if (Deno.build.os === "windows") return true;
+  try {
+    Deno.openSync("/dev/tty").close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Why a hangup was sent. */
+export type HangupReason = "terminal closed" | "asked";
+
+/**
+ * Calls `heard` at each hangup, unless this process was started to ignore it; gives the function that ends this. It has
+ * to be called even by a program that does nothing at a hangup but listens for other signals.
+ */
+export function listenForHangup(heard: (reason: HangupReason) => void): () => void {
+  if (Deno.build.os === "windows") return () => {};
+  const listener = isIgnored("SIGHUP")
+    ? () => {}
+    : () => heard(hadTerminal && !isTerminalThere() ? "terminal closed" : "asked");
+  Deno.addSignalListener("SIGHUP", listener);
+  return () => Deno.removeSignalListener("SIGHUP", listener);
+}
