@@ -67,7 +67,7 @@ export async function verifyRoom(
   trust: Trust,
   options: VerifyRoomOptions = {},
 ): Promise<RoomVerdict> {
-  return await (await import("./lib/verify_room.ts")).verifyRoom(evidence, trust, options);
+  return await (await import("./lib/verify_room.ts")).verifyRoom(evidence, trust, { now: Date.now(), ...options });
 }
 
 /** Verifies one line of a room, or a few, in the one file that `securechat prove` writes. */
@@ -76,7 +76,7 @@ export async function verifyLineProof(
   trust: Trust,
   options: VerifyRoomOptions = {},
 ): Promise<RoomVerdict> {
-  return await (await import("./lib/verify_room.ts")).verifyLineProof(file, trust, options);
+  return await (await import("./lib/verify_room.ts")).verifyLineProof(file, trust, { now: Date.now(), ...options });
 }
 
 /** The lines of a transcript, for {@link verify}: of its text, its bytes, or an open file's chunks. */

@@ -131,6 +131,19 @@ export function parseEnvelope(bytes: Uint8Array): Envelope {
   return { room, seen, kind, body, statement };
 }
 
+const NAMES: ReadonlySet<string> = new Set(["body", "kind", "room", "salt", "seen", "v"]);
+const SEEN_NAMES: ReadonlySet<string> = new Set(["root", "size"]);
+
+/** The names in an envelope that was read which are signed with it and mean nothing here. */
+export function furtherNames(bytes: Uint8Array): string[] {
+  const text = parseUtf8(bytes);
+  const envelope = text === undefined ? undefined : parseJson(text, MAX_ENVELOPE_DEPTH);
+  if (!isJsonObject(envelope)) return [];
+  const seen = member(envelope, "seen");
+  const inSeen = isJsonObject(seen) ? Object.keys(seen).filter((name) => !SEEN_NAMES.has(name)) : [];
+  return [...Object.keys(envelope).filter((name) => !NAMES.has(name)), ...inSeen.map((name) => `seen.${name}`)];
+}
+
 function bad(reason: string): ProtocolError {
   return new ProtocolError("bad-envelope", reason);
 }

@@ -14,6 +14,10 @@ export interface Expected {
   readonly status: ExitStatus;
   /** The checks that fail, all of them. */
   readonly failed: readonly string[];
+  /** Where the status leaves it open. */
+  readonly result?: "valid" | "partly_valid" | "invalid" | "undecided";
+  /** Of a room: the indexes of the lines that are bad. */
+  readonly bad?: readonly number[];
   /** Of a valid one: the fields that nobody signed. */
   readonly unsigned?: readonly string[];
   readonly options?: { readonly at?: string; readonly requireV2?: boolean };

@@ -12,13 +12,13 @@ import { issueCertificate } from "../lib/ca.ts";
 import { type Checkpoint, signCheckpoint } from "../lib/checkpoint.ts";
 import { encodeEnvelope, type Head, type Statement } from "../lib/envelope.ts";
 import type { Identity } from "../lib/identity.ts";
-import type { JsonObject } from "../lib/json.ts";
+import type { Json, JsonObject } from "../lib/json.ts";
 import { publicKeyOf } from "../lib/private_key.ts";
 import { importSigningKey } from "../lib/pss.ts";
-import type { Role } from "../lib/receipt.ts";
+import { type Role, signStatement } from "../lib/receipt.ts";
 import { logHash, parseOrigin, signRoomLine } from "../lib/room_line.ts";
 import { EMPTY_ROOT, Frontier, leafHash, type NodeReader, rangeProof } from "../lib/room_log.ts";
-import { makeRoomReceipt, type Opening } from "../lib/room_receipt.ts";
+import { encodeOpening, makeRoomReceipt, type Opening } from "../lib/room_receipt.ts";
 import { encodeLine } from "../lib/transcript.ts";
 import { authority, countingRandom, identities, issuing, key, NOW } from "./fixtures.ts";
 
@@ -182,4 +182,30 @@ export async function talk(count: number, authors?: readonly Identity[], origin 
     await log.say(author, number < all.length ? { kind: "join", username: name } : `line ${number}`);
   }
   return log;
+}
+
+/** Openings as the rows of their file. */
+export function rowsOf(openings: readonly Opening[]): string[] {
+  return openings.map((opening) => encodeOpening(opening).slice(0, -1));
+}
+
+/** What a verifier is given, but for trust. */
+export interface Shown {
+  readonly receipt: JsonObject;
+  readonly lines: readonly string[];
+  readonly openings?: readonly string[];
+}
+
+/** What is shown of a log: these lines with all or some openings. */
+export async function show(log: RoomLog, options: ShownOptions & { open?: readonly number[] } = {}): Promise<Shown> {
+  const lines = log.lines(options.from, options.to);
+  const from = options.from ?? 0;
+  const all = lines.map((_, at) => from + at);
+  return { receipt: await log.receipt(options), lines, openings: rowsOf(log.openings(options.open ?? all)) };
+}
+
+/** Fields changed, and signed again by the server. */
+export async function restate(receipt: JsonObject, fields: Record<string, Json>, by?: Identity): Promise<JsonObject> {
+  const { statement_signature: _, ...rest } = receipt;
+  return await signStatement({ ...rest, ...fields }, (by ?? (await identities()).server).key);
 }

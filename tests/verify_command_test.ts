@@ -139,7 +139,7 @@ Deno.test("verify names what it can't read in one sentence, and ends with 2", as
 Deno.test("verify --help shows examples and every exit status", async () => {
   const { status, stdout } = await run(["verify", "--help"]);
   assert.equal(status, 0);
-  assert.match(stdout, /Examples:[\s\S]*0 valid; 1 invalid; 2 .*; 3 undecided/);
+  assert.match(stdout, /Examples:[\s\S]*0 valid; 1 invalid, or partly valid[\s\S]*; 2 [\s\S]*; 3 undecided/);
 });
 
 Deno.test("verify refuses a sample of flipped bytes", async () => {
@@ -380,7 +380,7 @@ Deno.test("verify prints no text that looks like an act, or like another text", 
   const common = { room: "#ops", salt: "AAECAwQFBgcICQoLDA0ODw==", seen: { ...log.head }, v: 1 };
   await log.say(ada, { kind: "join", username: "bob" });
   await log.say(ada, { kind: "topic", text: "x" });
-  await log.say(ada, { kind: "part" });
+  await log.say(ada, { kind: "head" });
   for (const [kind, body] of [["vote", { yes: true }], ['vote {"yes":true}', null], ["vote\u202e", null]] as const) {
     await log.say(ada, "", { envelope: encodeUtf8(canonicalJson({ body, kind, ...common }) ?? "") });
   }
@@ -388,7 +388,7 @@ Deno.test("verify prints no text that looks like an act, or like another text", 
   assert.deepEqual(acts, [
     'join {"mode":"recorded","recorded":true,"username":"bob"}',
     'topic "x"',
-    "part",
+    "head",
     'a line of an unknown kind, "vote" {"yes":true}',
     String.raw`a line of an unknown kind, "vote {\"yes\":true}"`,
     String.raw`a line of an unknown kind, "vote\u{202e}"`,
@@ -405,16 +405,36 @@ Deno.test("verify --json prints nothing that acts on a terminal", async () => {
   const { server, client: ada } = await identities();
   const log = new RoomLog(server);
   const text = "csi \u009b31m, turned \u202e, gone \u007f, Grüße 👋";
+  await log.say(ada, { kind: "join", username: "ada" });
   await log.say(ada, text);
   const { stdout } = await run([...await writeRoom(folder.path, log), "--json"]);
   assert.match(stdout, /^[\x20-\x7e]+\n$/);
-  assert.equal(JSON.parse(stdout).opened[0].body, text);
+  assert.equal(JSON.parse(stdout).opened[1].body, text);
 });
 
 Deno.test("verify prints no word of a room whose evidence doesn't hold", async () => {
   const { stdout } = await run(roomArguments("room_line_bit_fail"));
   assert.doesNotMatch(stdout, /^\[/m);
   assert.match(stdout, /^Invalid: what is shown of this room does not hold/m);
+});
+
+Deno.test("verify names each bad line with its reason, in its place, and shows the words of every good one", async () => {
+  const args = roomArguments("room_acts_without_right_fail");
+  const { status, stdout } = await run(args);
+  assert.equal(status, 1);
+  assert.match(
+    stdout,
+    /^Partly valid: of lines 0 to 9 of .* 5 hold, .* Not good: line 4 \(rights\), .*, line 9 \(rights\)\.$/m,
+  );
+  assert.match(
+    stdout,
+    /^\[3\] CN=CLIENT: ada .*\n\[4\] NOT GOOD \(rights\): Its author was not in the room\.\n {4}\[4\] .*"bob, kicked/m,
+  );
+  const { result, lines, opened } = JSON.parse((await run([...args, "--json"])).stdout);
+  assert.deepEqual([result, lines.from, lines.count, lines.good], ["partly_valid", 0, 10, 5]);
+  assert.deepEqual(lines.bad.map(({ index }: { index: number }) => index), [4, 5, 6, 7, 9]);
+  assert.deepEqual(lines.bad[0].faults, [{ check: "rights", reason: "Its author was not in the room." }]);
+  assert.deepEqual(opened.map(({ index }: { index: number }) => index), [0, 1, 2, 3, 8]);
 });
 
 Deno.test("verify --json prints a room's opened lines", async () => {

@@ -51,7 +51,8 @@ Examples:
   securechat verify line_41.json --crl crl.pem --crl issuing_crl.pem
   securechat verify receipt.json transcript.txt --cert ada_cert.pem --at 2026-11-15T14:30:22Z --json
 
-Exit status: 0 valid; 1 invalid; 2 a file can't be read, or usage; 3 undecided, since there is no CA.`,
+Exit status: 0 valid; 1 invalid, or partly valid: the bad lines are named, and the others stand; 2 a file can't be read,
+or usage; 3 undecided, since there is no CA.`,
   settings: "verify",
   options: {
     ca: { type: "string", value: "FILE", describe: "certificates of the CAs that are trusted" },
@@ -100,15 +101,16 @@ export async function run(args: string[]): Promise<ExitStatus> {
   using signatures = new SignaturePool();
   const trusted = { authorities, revocations };
   const how = { signatures, ...(at === undefined ? {} : { at }) };
+  const clock = { now: Date.now() };
   const type = roomEvidenceType(receipt);
   checkUsage(type, { ...options, transcript: transcriptPath });
   const lines = linesOf(transcriptPath ?? "");
   const openings = options.openings === undefined ? {} : { openings: linesOf(options.openings) };
   const policy = { version2Only: options["require-v2"] };
   const judging = type === "line_proof"
-    ? verifyLineProof(receipt, trusted, how)
+    ? verifyLineProof(receipt, trusted, { ...how, ...clock })
     : type === "room_receipt"
-    ? verifyRoom({ receipt, lines, ...openings }, trusted, how)
+    ? verifyRoom({ receipt, lines, ...openings }, trusted, { ...how, ...clock })
     : verify({ receipt, lines, certificates }, trusted, { ...how, policy });
   const judged = await judging.catch((error: unknown) => {
     throw error instanceof UnreadableReceipt ? new Failure(error.status, `${receiptPath}: ${error.message}`) : error;
@@ -129,8 +131,11 @@ export async function run(args: string[]): Promise<ExitStatus> {
         isBeside: caPath !== undefined && caPath === found[0] && found.length > 1,
       }),
     );}
-  return { valid: EXIT.done, invalid: EXIT.no, undecided: EXIT.undecided }[verdict.result];
+  return STATUS[verdict.result];
 }
+
+/** The exit status of each result. */
+const STATUS = { valid: EXIT.done, partly_valid: EXIT.no, invalid: EXIT.no, undecided: EXIT.undecided } as const;
 
 interface Given {
   readonly transcript: string | undefined;
@@ -262,6 +267,8 @@ const MARKS = {
   "not checked": ["33", "not checked"],
 } as const;
 
+const OUTCOMES = { valid: "passed", partly_valid: "failed", invalid: "failed", undecided: "not checked" } as const;
+
 function report(verdict: Verdict | RoomVerdict, { caPath, authorities, isBeside, colour }: Found): string {
   const paint = (code: string, text: string) => colour ? `\u001b[${code}m${text}\u001b[0m` : text;
   const lines = caPath === undefined
@@ -274,9 +281,8 @@ function report(verdict: Verdict | RoomVerdict, { caPath, authorities, isBeside,
   for (const { subject, fingerprint, lines: count } of verdict.signers) {
     lines.push(`${count} ${count === 1 ? "line names" : "lines name"} ${subject} (SHA-256 ${fingerprint})`);
   }
-  if ("opened" in verdict) lines.push(...verdict.opened.map(openedLine));
-  const code =
-    MARKS[verdict.result === "valid" ? "passed" : verdict.result === "invalid" ? "failed" : "not checked"][0];
+  if ("opened" in verdict) lines.push(...shownLines(verdict, (text) => paint(MARKS.failed[0], text)));
+  const code = MARKS[OUTCOMES[verdict.result]][0];
   const notes = isBeside ? [...verdict.notes, BESIDE] : verdict.notes;
   return [...lines, "", paint(code, verdict.sentence), ...notes, ""].join("\n");
 }
@@ -285,6 +291,19 @@ function details({ reasons, expected, found }: Check): string[] {
   const indent = (text: string) => `${" ".repeat(12)}${text}`;
   const values = expected === undefined || found === undefined ? [] : [`expected ${expected}`, `found    ${found}`];
   return [...reasons, ...values].map(indent);
+}
+
+/** Who said what, and in their places the lines that are not good, each with its reasons. */
+function shownLines({ result, opened, lines }: RoomVerdict, paint: (text: string) => string): string[] {
+  if (result === "invalid") return [];
+  const good = opened.map((line) => ({ index: line.index, rows: [openedLine(line)] }));
+  const bad = lines.bad.map(({ index, faults, opened: words }) => {
+    const rows = faults.map(({ check, reason }) => `[${index}] ${paint("NOT GOOD")} (${check}): ${reason}`);
+    return { index, rows: words ? [...rows, `    ${openedLine(words)}`] : rows };
+  });
+  const rows = [...good, ...bad].sort((one, other) => one.index - other.index).flatMap((line) => line.rows);
+  const more = lines.count - lines.good - lines.bad.length;
+  return more > 0 ? [...rows, `and ${more} more lines that are not good`] : rows;
 }
 
 /** The author's own time, and the server's where they lie apart: 5 minutes, in milliseconds. */

@@ -1,0 +1,122 @@
+/**
+ * What a verification of a room's evidence has found, as it goes on: of each check what became of it, and of each line
+ * that isn't good why not (PROTOCOL.md, "Rooms as evidence").
+ *
+ *     findings.frame("proof", "the lines and the proof give another root than the checkpoint's")
+ *     findings.line(7, "author chain", "the client certificate … expired …")
+ *
+ * A line that fails takes no other with it: the others stand, and the whole is partly valid. The frame is what all lines
+ * stand in: the receipt, the checkpoints and the proof, each author's sequence, what authors had seen, the times. Where
+ * the frame is false nothing stands.
+ *
+ * @layer protocol
+ */
+
+import { type Check, CheckList, type Values } from "./verdict.ts";
+
+/** The checks, in the order in which a verdict lists them. */
+export const ROOM_CHECKS = [
+  "form",
+  "transcript",
+  "origin",
+  "count",
+  "signer",
+  "statement",
+  "certs",
+  "line log",
+  "line signature",
+  "seqno",
+  "author chain",
+  "checkpoint signature",
+  "checkpoint server",
+  "checkpoints",
+  "proof",
+  "times",
+  "opening form",
+  "opening hash",
+  "envelope",
+  "opening room",
+  "seen",
+  "rights",
+  "revocation",
+  "bodies",
+] as const;
+
+/** One of {@link ROOM_CHECKS}. */
+export type RoomCheckName = typeof ROOM_CHECKS[number];
+
+/** Those about openings. */
+export const OPENING_CHECKS = ["opening form", "opening hash", "envelope", "opening room", "seen"] as const;
+
+/** Those that good evidence may leave out. */
+const OPTIONAL = new Set<string>([...OPENING_CHECKS, "checkpoints", "rights", "revocation", "bodies"]);
+
+/** Why a line is not good. */
+export interface LineFault {
+  readonly check: RoomCheckName;
+  readonly reason: string;
+}
+
+/** So many failures of one check are looked for where each costs a signature: one alone makes the evidence invalid. */
+const MAX_FRAME_FAILURES = 20;
+
+/** Outcomes of checks, and bad lines. */
+export class RoomFindings {
+  readonly #checks = new CheckList(ROOM_CHECKS);
+  readonly #frame = new Map<RoomCheckName, number>();
+  readonly #bad = new Map<number, LineFault[]>();
+
+  /** A check of the frame has failed: nothing that is shown stands. */
+  frame(check: RoomCheckName, reason: string, values?: Values): void {
+    this.#frame.set(check, (this.#frame.get(check) ?? 0) + 1);
+    this.#checks.fail(check, reason, values);
+  }
+
+  /** A line is bad. */
+  line(index: number, check: RoomCheckName, reason: string): void {
+    this.#checks.fail(check, `line ${index}: ${reason}`);
+    const known = this.#bad.get(index);
+    if (known) known.push({ check, reason });
+    else this.#bad.set(index, [{ check, reason }]);
+  }
+
+  /** A check can't be made. */
+  skip(check: RoomCheckName, reason: string): void {
+    this.#checks.skip(check, reason);
+  }
+
+  /** Whether a check of the frame has failed so often that looking on would change nothing. */
+  isSettled(check: RoomCheckName): boolean {
+    return (this.#frame.get(check) ?? 0) >= MAX_FRAME_FAILURES;
+  }
+
+  /** Whether that check of the frame has failed, or any of it. */
+  isFalse(check?: RoomCheckName): boolean {
+    return check === undefined ? this.#frame.size > 0 : this.#frame.has(check);
+  }
+
+  /** Why that line is bad; `undefined` where it is good. */
+  faultsOf(index: number): readonly LineFault[] | undefined {
+    return this.#bad.get(index);
+  }
+
+  /** Bad lines by their indexes, upwards. */
+  get bad(): (readonly [number, readonly LineFault[]])[] {
+    return [...this.#bad].sort(([one], [other]) => one - other);
+  }
+
+  /** How many lines are bad. */
+  get badCount(): number {
+    return this.#bad.size;
+  }
+
+  /** Every check. */
+  list(): Check<RoomCheckName>[] {
+    return this.#checks.list();
+  }
+
+  /** Whether a check was not made that good evidence can't do without. */
+  get isOpen(): boolean {
+    return this.list().some(({ name, outcome }) => outcome === "not checked" && !OPTIONAL.has(name));
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * The form of what is shown of a room: a file of JSON within its bounds, and in it a `room_receipt` whose fields are each
+ * of their form (PROTOCOL.md, "Rooms as evidence").
+ *
+ * Whoever shows evidence chooses its size, so everything in it is bounded before it costs anything: how many values the
+ * file has before it is parsed, how long each list is before its items are read, and each certificate is read once.
+ *
+ * @layer protocol
+ */
+
+import { type Bytes, parseBase64, parseUtf8 } from "./bytes.ts";
+import { type Checkpoint, parseCheckpoint } from "./checkpoint.ts";
+import { isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson } from "./json.ts";
+import { isRoomName } from "./names.ts";
+import { parseTime, type Role } from "./receipt.ts";
+import { MAX_ROOM_RECEIPT_BYTES } from "./room_receipt.ts";
+import { printable } from "./text.ts";
+import {
+  type Chain,
+  Fields,
+  onText,
+  parseChain,
+  parseCount,
+  parseHash,
+  readJsonFile,
+  UnreadableReceipt,
+} from "./verdict.ts";
+import type { RoomFindings } from "./verify_findings.ts";
+
+/** Checkpoints in a receipt: an export takes 1,000, and those that cover authors' last lines. */
+export const MAX_CHECKPOINTS = 10_000;
+/** Certificates in a receipt: more don't fit into 16 MiB. */
+const MAX_CERTS = 20_000;
+/** Hashes on one side of a proof: a tree of 2^53 lines has no more. */
+const MAX_HASHES = 128;
+/** Lists and objects in a file: one for each checkpoint, and the few around them. */
+const MAX_BRACKETS = MAX_CHECKPOINTS + 1_000;
+/** Values in a file: five for each checkpoint, and one for each line, opening and certificate that fit into 16 MiB. */
+const MAX_COMMAS = 150_000;
+
+/** A receipt whose fields are each of their form. */
+export interface RoomReceipt {
+  readonly data: JsonObject;
+  readonly role: Role;
+  readonly room: string;
+  readonly origin: string;
+  readonly from: number;
+  readonly count: number;
+  readonly checkpoint: Checkpoint;
+  readonly earlier: readonly Checkpoint[];
+  readonly before: readonly Bytes[];
+  readonly after: readonly Bytes[];
+  readonly createdAt: number;
+  readonly fingerprint: string;
+  readonly signer: Chain;
+  /** What `certs` holds, by fingerprint; of two with the same certificate the first counts. */
+  readonly chains: ReadonlyMap<string, Chain>;
+  /** The names that are signed with it and mean nothing here. */
+  readonly further: readonly string[];
+}
+
+/** What a file is that somebody wants verified, by its `type`: a session's receipt is none of these. */
+export function roomEvidenceType(file: Uint8Array): "room_receipt" | "line_proof" | undefined {
+  const text = parseUtf8(file);
+  const object = text === undefined || isOverfull(text) ? undefined : parseJson(text);
+  const type = isJsonObject(object) ? member(object, "type") : undefined;
+  return type === "room_receipt" || type === "line_proof" ? type : undefined;
+}
+
+/** The object in a file. Throws an `UnreadableReceipt` for what has none, or has more in it than evidence can have. */
+export function readEvidence(file: string | Uint8Array | JsonObject, findings: RoomFindings): JsonObject {
+  if (typeof file === "object" && !(file instanceof Uint8Array)) return file;
+  const text = typeof file === "string" ? file : file.length > MAX_ROOM_RECEIPT_BYTES ? undefined : parseUtf8(file);
+  if (text !== undefined && isOverfull(text)) {
+    throw new UnreadableReceipt("the receipt has more values in it than any receipt: is it the right file?");
+  }
+  const { object, repeated } = readJsonFile(file, MAX_ROOM_RECEIPT_BYTES);
+  if (repeated !== undefined) findings.frame("form", `the name "${printable(repeated)}" comes twice`);
+  return object;
+}
+
+/** Whether a text has more lists, objects and values than evidence of the greatest length. */
+function isOverfull(text: string): boolean {
+  return countUpTo(MAX_BRACKETS, text, "[", "{") > MAX_BRACKETS || countUpTo(MAX_COMMAS, text, ",") > MAX_COMMAS;
+}
+
+function countUpTo(max: number, text: string, ...marks: readonly string[]): number {
+  let count = 0;
+  for (const mark of marks) {
+    for (let at = text.indexOf(mark); at >= 0 && count <= max; at = text.indexOf(mark, at + 1)) count += 1;
+  }
+  return count;
+}
+
+const RECEIPT_NAMES = new Set(
+  ("type peer room origin from_index message_count checkpoint checkpoints proof created_at peer_cert_fingerprint " +
+    "signer_cert certs statement_signature").split(" "),
+);
+const CHECKPOINT_NAMES = new Set("time size root sig from".split(" "));
+const PROOF_NAMES = new Set("before after".split(" "));
+
+/** The receipt; `undefined` where "form" has failed. */
+export function parseRoomReceipt(data: JsonObject, findings: RoomFindings): RoomReceipt | undefined {
+  const fields = new Fields(data, (reason) => findings.frame("form", reason));
+  const read = new Map<Json, Chain | undefined>();
+  const parseOnce = (value: Json) => {
+    if (!read.has(value)) read.set(value, parseChain(value));
+    return read.get(value);
+  };
+  fields.take("type", '"room_receipt"', (value) => value === "room_receipt" ? value : undefined);
+  const [hash64, hashes] = ["64 lower-case hex digits", `a list of base64 of 32 bytes, ${MAX_HASHES} at most`];
+  const role = fields.take(
+    "peer",
+    '"client" or "server"',
+    (value) => value === "client" || value === "server" ? value : undefined,
+  );
+  const room = fields.take("room", "a room's name", onText((text) => isRoomName(text) ? text : undefined));
+  const origin = fields.take("origin", "a text", onText((text) => text));
+  const from = fields.take("from_index", "an integer", parseCount);
+  const count = fields.take("message_count", "an integer", parseCount);
+  const checkpoint = fields.take("checkpoint", "a checkpoint", parseCheckpoint);
+  const many = `a list of checkpoints, ${MAX_CHECKPOINTS} at most`;
+  const earlier = fields.takeOptional("checkpoints", many, parseUpTo(MAX_CHECKPOINTS, parseCheckpoint));
+  const proof = fields.take("proof", "an object", (value) => isJsonObject(value) ? value : undefined);
+  const parts = new Fields(proof ?? {}, (reason) => findings.frame("form", `proof: ${reason}`));
+  const before = parts.take("before", hashes, parseUpTo(MAX_HASHES, parseRawHash));
+  const after = parts.take("after", hashes, parseUpTo(MAX_HASHES, parseRawHash));
+  const createdAt = fields.take("created_at", "a time like 2023-11-15T14:30:22Z", onText(parseTime));
+  const fingerprint = fields.take("peer_cert_fingerprint", hash64, parseHash);
+  const signer = fields.take("signer_cert", "base64 of a PEM certificate", parseOnce);
+  const certs = fields.take("certs", "a list of base64 of PEM certificates", parseUpTo(MAX_CERTS, parseOnce));
+  if (findings.isFalse("form") || !role || room === undefined || origin === undefined) return undefined;
+  if (from === undefined || count === undefined || !checkpoint || !before || !after) return undefined;
+  if (createdAt === undefined || fingerprint === undefined || !signer || !certs) return undefined;
+  const chains = new Map(certs.toReversed().map((chain) => [chain.leaf.fingerprint, chain]));
+  return {
+    ...{ data, role, room, origin, from, count, checkpoint, earlier: earlier ?? [], before, after },
+    ...{ createdAt, fingerprint, signer, chains, further: furtherNamesOf(data) },
+  };
+}
+
+/** The names in a receipt, its checkpoints and its proof that mean nothing here. */
+function furtherNamesOf(data: JsonObject): string[] {
+  const inside = (name: string, known: ReadonlySet<string>) => {
+    const value = member(data, name) ?? null;
+    const objects = isJsonList(value) ? value : [value];
+    return objects.flatMap((object) =>
+      isJsonObject(object) ? namesBeyond(object, known).map((inner) => `${name}.${inner}`) : []
+    );
+  };
+  const names = [
+    ...namesBeyond(data, RECEIPT_NAMES),
+    ...inside("checkpoint", CHECKPOINT_NAMES),
+    ...inside("checkpoints", CHECKPOINT_NAMES),
+    ...inside("proof", PROOF_NAMES),
+  ];
+  return [...new Set(names)];
+}
+
+function namesBeyond(object: JsonObject, known: ReadonlySet<string>): string[] {
+  return Object.keys(object).filter((name) => !known.has(name));
+}
+
+/** A parser of lists of so many items at most, which ends at the first that can't be parsed. */
+function parseUpTo<T>(max: number, parse: (value: Json) => T | undefined): (value: Json) => T[] | undefined {
+  return (value) => {
+    if (!isJsonList(value) || value.length > max) return undefined;
+    const items: T[] = [];
+    for (const item of value) {
+      const parsed = parse(item);
+      if (parsed === undefined) return undefined;
+      items.push(parsed);
+    }
+    return items;
+  };
+}
+
+function parseRawHash(value: Json): Bytes | undefined {
+  const bytes = typeof value === "string" ? parseBase64(value) : undefined;
+  return bytes?.length === 32 ? bytes : undefined;
+}

@@ -1,0 +1,75 @@
+/**
+ * Certificates of a room's evidence, each judged once whatever it signed: its path to a CA that is trusted, and apart
+ * from it whether it was revoked (PROTOCOL.md, "Rooms as evidence").
+ *
+ *     const { problems, revoked } = await judge.at(chain, "client", 1000 * checkpoint.time);
+ *
+ * @layer protocol
+ */
+
+import { type CertificatePath, findPath, type Purpose, type Trust } from "./certificate_path.ts";
+import type { Chain } from "./verdict.ts";
+
+/** What is against a certificate at a time. */
+export interface Judgement {
+  /** Against it and its path, revocation left aside. */
+  readonly problems: readonly string[];
+  /** Whether a list that was given revokes it; only asked where there is nothing else. */
+  readonly revoked: readonly string[];
+  /** Whether a CA is given, without which nothing of this is known. */
+  readonly isMade: boolean;
+}
+
+interface Paths {
+  /** Without lists, and with those that are given. */
+  readonly plain: CertificatePath;
+  readonly revocable: CertificatePath;
+}
+
+/** Judges certificates by one trust. */
+export class CertificateJudge {
+  readonly #trust: Trust;
+  readonly #at: number | undefined;
+  readonly #paths = new Map<string, Promise<Paths>>();
+  /** Whose certificates no list was asked about. */
+  readonly issuersWithoutList = new Set<string>();
+
+  /** `at`: a time at which every certificate is judged, whatever the evidence says. */
+  constructor(trust: Trust, at: number | undefined) {
+    this.#trust = trust;
+    this.#at = at;
+  }
+
+  /** What is against the certificate at that time, unix milliseconds. */
+  async at(chain: Chain, purpose: Purpose, time: number): Promise<Judgement> {
+    if (this.#trust.authorities.length === 0) return { problems: [], revoked: [], isMade: false };
+    const { plain, revocable } = await this.#pathsOf(chain, purpose);
+    const at = this.#at ?? time;
+    const problems = plain.problems(at, "offline");
+    if (problems.length > 0 || plain === revocable) return { problems, revoked: [], isMade: true };
+    for (const issuer of revocable.issuersWithoutList) this.issuersWithoutList.add(issuer);
+    return { problems, revoked: revocable.problems(at, "offline"), isMade: true };
+  }
+
+  /** Whether the certificate was good at that time, or where it began later, when it began, if that was before `by`. */
+  async mayHaveHeld(chain: Chain, purpose: Purpose, since: number, by: number): Promise<boolean> {
+    if (this.#trust.authorities.length === 0) return false;
+    const { revocable } = await this.#pathsOf(chain, purpose);
+    const path = revocable.certificates(chain.leaf.notBefore, "offline");
+    const first = Math.max(since, ...path.map(({ notBefore }) => notBefore));
+    return first <= by && revocable.problems(first, "offline").length === 0;
+  }
+
+  #pathsOf(chain: Chain, purpose: Purpose): Promise<Paths> {
+    const id = `${purpose} ${chain.leaf.fingerprint}`;
+    const known = this.#paths.get(id) ?? this.#findPaths(chain, purpose);
+    this.#paths.set(id, known);
+    return known;
+  }
+
+  async #findPaths({ certificates }: Chain, purpose: Purpose): Promise<Paths> {
+    const plain = await findPath(certificates, { ...this.#trust, revocations: [] }, { purpose });
+    const hasLists = this.#trust.revocations.length > 0;
+    return { plain, revocable: hasLists ? await findPath(certificates, this.#trust, { purpose }) : plain };
+  }
+}

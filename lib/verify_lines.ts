@@ -1,0 +1,234 @@
+/**
+ * The lines of a room's evidence, one by one: whether each is of this log, signed by its author, in its author's order,
+ * by a certificate that counts, and opened by what was signed (PROTOCOL.md, "Rooms as evidence").
+ *
+ * @layer protocol
+ */
+
+import { encodeHex } from "./bytes.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import { type Envelope, furtherNames, parseEnvelope } from "./envelope.ts";
+import { ProtocolError } from "./errors.ts";
+import type { Json } from "./json.ts";
+import type { SignatureChecker } from "./line_signature.ts";
+import { isOfLog, isOpenedBy, logHash, parseRoomLine } from "./room_line.ts";
+import { EMPTY_ROOT, leafHash } from "./room_log.ts";
+import type { Opening } from "./room_receipt.ts";
+import { printable } from "./text.ts";
+import type { TranscriptLine } from "./transcript.ts";
+import { asLatin1, type Chain, type LineSigner, SignatureBatches } from "./verdict.ts";
+import type { RoomFindings } from "./verify_findings.ts";
+import type { RoomReceipt } from "./verify_form.ts";
+import { type Heads, NO_AUTHORITY, type ShownTree } from "./verify_heads.ts";
+import type { CertificateJudge } from "./verify_judge.ts";
+import type { JudgedLine } from "./verify_rights.ts";
+import type { Times } from "./verify_times.ts";
+
+/** A line whose words are shown. */
+export interface OpenedLine {
+  readonly index: number;
+  /** The author: a certificate's fingerprint, and its subject. */
+  readonly author: string;
+  readonly subject: string;
+  /** The author's own claim of the time, unix milliseconds. */
+  readonly ts: number;
+  /** The time of the first checkpoint shown that covers the line, unix seconds. */
+  readonly by: number;
+  /** How many lines of the log the server had signed to the author before. */
+  readonly seen: number;
+  readonly kind: string;
+  readonly body: Json;
+  /** Names in the envelope that are signed as well and mean nothing here, where there are any. */
+  readonly further?: readonly string[];
+}
+
+/** What is known of one who wrote lines, or could have. */
+interface Author {
+  readonly chain: Chain;
+  /** The seqno that the next line must have. */
+  next: number | undefined;
+  /** `seen.size` of the last opened line. */
+  seen: number;
+  /** The checkpoint as of which the certificate was judged last, and what came out. */
+  judged: Checkpoint | undefined;
+  problems: readonly string[];
+  revoked: readonly string[];
+  mayCount: boolean;
+}
+
+/** What lines are held against. */
+export interface LineContext {
+  readonly receipt: RoomReceipt;
+  readonly findings: RoomFindings;
+  readonly judge: CertificateJudge;
+  readonly heads: Heads;
+  readonly tree: ShownTree;
+  readonly times: Times;
+  readonly signatures: SignatureChecker;
+}
+
+/** Takes lines in their order. */
+export class ShownLines {
+  readonly #context: LineContext;
+  readonly #log: Uint8Array;
+  readonly #signatures: SignatureBatches;
+  /** By fingerprint. */
+  readonly #authors = new Map<string, Author>();
+  /** One for each line that could be read. */
+  readonly #judged: JudgedLine[] = [];
+  readonly #opened: OpenedLine[] = [];
+  /** The lines that authors wrote before the first shown, by the seqnos with which they appear. */
+  #earlierLines = 0;
+  #index: number;
+
+  constructor(context: LineContext) {
+    const { receipt, findings, signatures } = this.#context = context;
+    this.#log = logHash(receipt.origin);
+    this.#index = receipt.from;
+    this.#signatures = new SignatureBatches(
+      signatures,
+      ({ number }) => findings.line(number, "line signature", "it is not signed by its author"),
+    );
+    for (const [fingerprint, chain] of receipt.chains) {
+      const author = { chain, next: undefined, seen: 0, judged: undefined, problems: [], revoked: [], mayCount: false };
+      this.#authors.set(fingerprint, author);
+    }
+  }
+
+  /** The index of the line that would come next. */
+  get end(): number {
+    return this.#index;
+  }
+
+  /** Lines as `rights` judges them. */
+  get judged(): readonly JudgedLine[] {
+    return this.#judged;
+  }
+
+  /** Lines whose words are shown, good and bad. */
+  get opened(): readonly OpenedLine[] {
+    return this.#opened;
+  }
+
+  /** Who wrote the lines that are good. */
+  get signers(): LineSigner[] {
+    const counts = new Map<string, number>();
+    for (const { index, author } of this.#judged) {
+      if (!this.#context.findings.faultsOf(index)) counts.set(author, (counts.get(author) ?? 0) + 1);
+    }
+    return [...counts].flatMap(([fingerprint, lines]) => {
+      const subject = this.#authors.get(fingerprint)?.chain.leaf.subject;
+      return subject === undefined ? [] : [{ subject, fingerprint, lines }];
+    });
+  }
+
+  /** Takes the next line with its opening. */
+  async take(raw: string | Uint8Array, bytes: Uint8Array, opening: Opening | undefined): Promise<void> {
+    const { findings, tree } = this.#context;
+    const index = this.#index++;
+    const line = parseRoomLine(typeof raw === "string" ? raw : asLatin1(bytes));
+    if (line) await this.#takeLine(index, line, opening);
+    else {
+      findings.frame("transcript", `line ${index} is not seqno|ts|three hashes|signature|fingerprint`);
+      if (opening) findings.skip("opening hash", "an opened line can't be read");
+    }
+    tree.append(leafHash(bytes), line !== undefined);
+  }
+
+  async #takeLine(index: number, line: TranscriptLine, opening: Opening | undefined): Promise<void> {
+    const { findings, heads, times } = this.#context;
+    const covering = heads.covering(index);
+    if (!isOfLog(line.body, this.#log)) findings.line(index, "line log", "it was written for another log (R)");
+    times.line(index, line, covering);
+    const author = await this.#checkAuthor(line, index, covering);
+    const modulus = author?.chain.leaf.rsa?.modulus;
+    if (modulus !== undefined) await this.#signatures.add({ line, modulus, number: index });
+    else if (author) findings.line(index, "line signature", "its certificate's key is not RSA");
+    const envelope = opening && this.#open(opening, line, author);
+    this.#judged.push({ index, author: line.signer, by: covering.time, envelope, mayCount: author?.mayCount ?? false });
+    if (!author || !envelope || !opening) return;
+    const further = furtherNames(opening.envelope);
+    this.#opened.push({
+      ...{ index, author: line.signer, subject: author.chain.leaf.subject, ts: line.ts, by: covering.time },
+      ...{ seen: envelope.seen.size, kind: envelope.kind, body: envelope.body },
+      ...(further.length > 0 ? { further } : {}),
+    });
+  }
+
+  async #checkAuthor(line: TranscriptLine, index: number, covering: Checkpoint): Promise<Author | undefined> {
+    const { findings } = this.#context;
+    const author = this.#authors.get(line.signer);
+    if (!author) {
+      findings.line(index, "certs", `the certificate of its author ${line.signer} is not at hand`);
+      return undefined;
+    }
+    if (author.next === undefined) this.#earlierLines += line.seqno;
+    else if (line.seqno !== author.next) {
+      findings.frame("seqno", `line ${index} has seqno ${line.seqno}, where its author's next is ${author.next}`);
+    }
+    author.next = line.seqno + 1;
+    if (author.judged !== covering) await this.#judgeAuthor(author, covering);
+    for (const problem of author.problems) findings.line(index, "author chain", problem);
+    for (const problem of author.revoked) findings.line(index, "revocation", problem);
+    return author;
+  }
+
+  async #judgeAuthor(author: Author, covering: Checkpoint): Promise<void> {
+    const { findings, judge, heads } = this.#context;
+    const time = covering.time * 1000;
+    const { problems, revoked, isMade } = await judge.at(author.chain, "client", time);
+    if (!isMade) findings.skip("author chain", NO_AUTHORITY);
+    const isBad = problems.length > 0 || revoked.length > 0;
+    const mayCount = isBad && await judge.mayHaveHeld(author.chain, "client", heads.timeBefore * 1000, time);
+    Object.assign(author, { judged: covering, problems, revoked, mayCount });
+  }
+
+  /** What was opened, where the opening is that of the line. */
+  #open({ index, envelope: bytes }: Opening, line: TranscriptLine, author: Author | undefined): Envelope | undefined {
+    const { findings, receipt } = this.#context;
+    if (!isOpenedBy(line.body, bytes)) {
+      findings.line(
+        index,
+        "opening hash",
+        "what opens it doesn't hash to its C: these are not the words that were signed",
+      );
+      return undefined;
+    }
+    let envelope: Envelope;
+    try {
+      envelope = parseEnvelope(bytes);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      findings.line(index, "envelope", printable(error.message));
+      return undefined;
+    }
+    if (envelope.room !== receipt.room) findings.line(index, "opening room", "it was written for another room");
+    this.#checkSeen(index, envelope, author);
+    return envelope;
+  }
+
+  /** Holds what an author had seen against the lines. */
+  #checkSeen(index: number, { seen }: Envelope, author: Author | undefined): void {
+    const { findings, receipt, tree } = this.#context;
+    const fail = (reason: string) => findings.frame("seen", `line ${index} had seen ${reason}`);
+    if (seen.size > index || (seen.size === 0 && seen.root !== encodeHex(EMPTY_ROOT))) {
+      fail(`what was not there: a head of ${seen.size} lines`);
+    } else if (seen.size >= receipt.from) {
+      const root = tree.rootAt(seen.size);
+      if (root === undefined) findings.skip("seen", "of what an author had seen, not every line is shown");
+      else if (root !== seen.root) fail(`another log of ${seen.size} lines`);
+    }
+    if (author && seen.size < author.seen) fail(`${seen.size} lines, its author before that ${author.seen}`);
+    if (author) author.seen = seen.size;
+  }
+
+  /** No line comes any more. */
+  async finish(): Promise<void> {
+    const { findings, receipt } = this.#context;
+    await this.#signatures.end();
+    if (this.#earlierLines > receipt.from) {
+      const more = `by their seqnos its authors wrote ${this.#earlierLines} lines before, where there is room for `;
+      findings.frame("seqno", more + receipt.from);
+    }
+  }
+}

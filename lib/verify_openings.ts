@@ -1,0 +1,78 @@
+/**
+ * The openings beside a room's transcript, each taken when its line comes: `index<TAB>base64(envelope)`, upwards
+ * (PROTOCOL.md, "Rooms as evidence").
+ *
+ * @layer protocol
+ */
+
+import { type Opening, parseOpening } from "./room_receipt.ts";
+import { asLatin1 } from "./verdict.ts";
+import { TranscriptFormError } from "./verify.ts";
+import { OPENING_CHECKS, type RoomFindings } from "./verify_findings.ts";
+
+/** A file's lines without their LF, as `transcriptLines` of `verify.ts` cuts them out. */
+export type Rows = Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>;
+
+/** The openings of a file. */
+export class Openings {
+  readonly #rows: AsyncIterator<Opening, void>;
+  readonly #findings: RoomFindings;
+  #next: Opening | undefined;
+  #isStarted = false;
+
+  constructor(rows: Rows, findings: RoomFindings) {
+    this.#rows = readOpenings(rows, findings);
+    this.#findings = findings;
+  }
+
+  /** The opening of the line with that index; indexes come upwards. */
+  async at(index: number): Promise<Opening | undefined> {
+    await this.#skipTo(index);
+    if (this.#next?.index !== index) return undefined;
+    const opening = this.#next;
+    await this.#advance();
+    return opening;
+  }
+
+  /** No line comes any more. */
+  async end(): Promise<void> {
+    await this.#skipTo(Infinity);
+  }
+
+  async #skipTo(index: number): Promise<void> {
+    if (!this.#isStarted) await this.#advance();
+    this.#isStarted = true;
+    while (this.#next && this.#next.index < index && !this.#findings.isSettled("opening form")) {
+      this.#findings.frame("opening form", `there is no line ${this.#next.index} here to open`);
+      await this.#advance();
+    }
+  }
+
+  async #advance(): Promise<void> {
+    this.#next = (await this.#rows.next()).value ?? undefined;
+  }
+}
+
+/** The openings upwards, as far as they can be read. */
+async function* readOpenings(rows: Rows, findings: RoomFindings): AsyncGenerator<Opening, void> {
+  let [number, last] = [0, -1];
+  const stop = (reason: string) => {
+    findings.frame("opening form", reason);
+    for (const name of OPENING_CHECKS) findings.skip(name, "the openings can't be read to their end");
+  };
+  try {
+    for await (const row of rows) {
+      number += 1;
+      const opening = parseOpening(typeof row === "string" ? row : asLatin1(row));
+      if (!opening) return stop(`row ${number} of the openings is not index<TAB>base64`);
+      if (opening.index <= last) {
+        return stop(`row ${number} of the openings, of line ${opening.index}, doesn't go upwards`);
+      }
+      last = opening.index;
+      yield opening;
+    }
+  } catch (error) {
+    if (!(error instanceof TranscriptFormError)) throw error;
+    stop(`the openings: ${error.message}`);
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * Whether the authors of a room's lines had a right to write them: roles, membership and consent, judged from a log that
+ * is shown from its first line on and open, by the rule by which a member's client judges (`log_rules.ts`).
+ *
+ *     judgeRights("#ops", lines, findings)
+ *     → { faults: [{ index: 4, reason: "Its author was not in the room." }], unvouched: [], erased: 0 }
+ *
+ * A line that is bad for another reason changes nothing of what it says. Where its author's certificate had ended or was
+ * revoked by the first checkpoint that covers it, the line may have been accepted before, and then it counts: or this
+ * verifier would see other members than everybody who was there.
+ *
+ * Words that their author has erased can't be shown. A line that its author's own later line erases is taken as words,
+ * since no act can be erased.
+ *
+ * @layer protocol
+ */
+
+import type { Envelope } from "./envelope.ts";
+import { isLastingKind, type LinesBefore, rightProblem } from "./log_rules.ts";
+import { Pins } from "./pins.ts";
+import { RoomState } from "./room_state.ts";
+import type { RoomFindings } from "./verify_findings.ts";
+
+/** A line as it is judged here. */
+export interface JudgedLine {
+  readonly index: number;
+  /** The fingerprint of the author's certificate. */
+  readonly author: string;
+  /** The time of the first checkpoint that covers it, unix seconds. */
+  readonly by: number;
+  /** `undefined` where the line is closed, or its opening is bad. */
+  readonly envelope: Envelope | undefined;
+  /** Whether it counts though its author's certificate fails. */
+  readonly mayCount: boolean;
+}
+
+/** What came out. */
+export interface Rights {
+  readonly faults: readonly { readonly index: number; readonly reason: string }[];
+  /** Joins under a name that another certificate had first, which never vouched for this one. */
+  readonly unvouched: readonly { readonly index: number; readonly username: string }[];
+  /** How many lines are closed because their authors erased them. */
+  readonly erased: number;
+}
+
+/** The checks whose failure says that a line may have been good when it was written. */
+const OF_CERTIFICATE: ReadonlySet<string> = new Set(["author chain", "revocation"]);
+
+/** Judges all lines of a log, from 0 on; a sentence where it can't be done. */
+export function judgeRights(room: string, lines: readonly JudgedLine[], findings: RoomFindings): Rights | string {
+  const state = new RoomState(room, false);
+  const pins = new Pins();
+  const usernames = new Map<string, string>();
+  const joins = new Map<string, { readonly index: number; readonly username: string }>();
+  const closed = new Set(lines.filter(({ envelope }) => !envelope).map(({ index }) => index));
+  const faults: { index: number; reason: string }[] = [];
+  const before: LinesBefore = {
+    ...{ state, base: 0 },
+    usernameOf: (author) => usernames.get(author),
+    authorOf: (index) => lines[index]?.author,
+    isLasting: (index) => isLastingKind(lines[index]?.envelope?.kind),
+  };
+  const closedCount = closed.size;
+  for (const { index, author, by, envelope, mayCount } of lines) {
+    const others = findings.faultsOf(index);
+    const problem = envelope && !others && rightProblem({ index, author, statement: envelope.statement }, before, by);
+    if (problem) faults.push({ index, reason: problem });
+    const isGood = !others && !problem;
+    const counts = isGood || (mayCount && others?.every(({ check }) => OF_CERTIFICATE.has(check)));
+    const statement = counts ? envelope?.statement : undefined;
+    if (statement?.kind === "join") {
+      usernames.set(author, statement.username);
+      if (isGood && pins.see(author, statement.username) !== "known") {
+        joins.set(author, { index, username: statement.username });
+      }
+    }
+    if (statement?.kind === "redact") closed.delete(statement.index);
+    if (statement?.kind === "device" && isGood) pins.vouch(author, statement.fingerprint);
+    state.apply({ author, username: usernames.get(author) ?? "", statement });
+  }
+  const [first] = closed;
+  if (first !== undefined) {
+    return closed.size === 1 ? `line ${first} is not opened` : `${closed.size} lines are not opened`;
+  }
+  const unvouched = [...joins].filter(([author]) => pins.standing(author) === "new").map(([, joined]) => joined);
+  return { faults, unvouched, erased: closedCount };
+}

@@ -1,0 +1,74 @@
+/**
+ * Times in a room's evidence that contradict each other (PROTOCOL.md, "Rooms as evidence").
+ *
+ *     a line's own time, its author's claim       ≤ the first checkpoint that covers it, + 5 minutes
+ *     an author's own times                       never fall
+ *     the receipt's created_at                    ≥ the checkpoint in it, - 5 minutes
+ *     the end of its signer's certificate         ≥ the checkpoint in it, - 5 minutes
+ *
+ * A server takes no line that is more than 5 minutes ahead of its clock, and none that is earlier than its author's last.
+ * Where one of these is broken somebody who signed has lied about a time, and no time in the evidence can be relied on.
+ *
+ * @layer protocol
+ */
+
+import type { Checkpoint } from "./checkpoint.ts";
+import { formatTime } from "./receipt.ts";
+import type { TranscriptLine } from "./transcript.ts";
+import type { RoomFindings } from "./verify_findings.ts";
+import type { RoomReceipt } from "./verify_form.ts";
+import type { CertificateJudge } from "./verify_judge.ts";
+
+/** How far two clocks may be apart: 5 minutes, in milliseconds. */
+export const MAX_CLOCK_DIFFERENCE = 300_000;
+
+/** A time (unix milliseconds) as text; evidence may name one beyond any calendar. */
+export function timeText(at: number): string {
+  return at > 8_640_000_000_000_000 ? `${at} ms` : formatTime(at);
+}
+
+/** Holds times against each other, line by line. */
+export class Times {
+  readonly #findings: RoomFindings;
+  /** Of each author the latest time, and the line that has it. */
+  readonly #latest = new Map<string, { readonly ts: number; readonly index: number }>();
+
+  constructor(findings: RoomFindings) {
+    this.#findings = findings;
+  }
+
+  /** A line, and the first checkpoint shown that covers it. */
+  line(index: number, { ts, signer }: TranscriptLine, covering: Checkpoint): void {
+    const placed = covering.time * 1000;
+    if (ts > placed + MAX_CLOCK_DIFFERENCE) {
+      this.#fail(
+        `line ${index} is of ${timeText(ts)} by its author's own time, and the checkpoint of ${covering.size} lines, ` +
+          `in which it is already, of ${timeText(placed)}`,
+      );
+    }
+    const before = this.#latest.get(signer);
+    if (before && ts < before.ts) {
+      this.#fail(
+        `line ${index} is of ${timeText(ts)} by its author's own time, and line ${before.index}, ` +
+          `which the same author wrote before it, of ${timeText(before.ts)}`,
+      );
+    } else this.#latest.set(signer, { ts, index });
+  }
+
+  /** The receipt and its signer. */
+  async receipt({ checkpoint, createdAt, role, signer }: RoomReceipt, judge: CertificateJudge): Promise<void> {
+    const earliest = checkpoint.time * 1000 - MAX_CLOCK_DIFFERENCE;
+    const shown = `the checkpoint that it shows is of ${timeText(checkpoint.time * 1000)}`;
+    if (createdAt < earliest) this.#fail(`the receipt was made ${timeText(createdAt)}, it says, and ${shown}`);
+    const then = await judge.at(signer, role, createdAt);
+    const later = await judge.at(signer, role, Math.max(createdAt, earliest));
+    if ([...then.problems, ...then.revoked].length > 0) return; // other checks tell
+    for (const problem of [...later.problems, ...later.revoked]) {
+      this.#fail(`of the receipt and its signer: ${problem}, and ${shown}`);
+    }
+  }
+
+  #fail(reason: string): void {
+    this.#findings.frame("times", reason);
+  }
+}

@@ -1,0 +1,166 @@
+import { assert } from "./assert.ts";
+import { issueRevocationList } from "../lib/ca.ts";
+import { encodeUtf8 } from "../lib/bytes.ts";
+import type { Statement } from "../lib/envelope.ts";
+import type { Identity } from "../lib/identity.ts";
+import { canonicalJson } from "../lib/json.ts";
+import { verifyRoom } from "../lib/verify_room.ts";
+import { parseRevocationList } from "../lib/x509.ts";
+import { authority, identities, NOW } from "./fixtures.ts";
+import { day, fingerprintOf, ORIGIN, person, RoomLog, show, type Shown, type ShownOptions } from "./room_evidence.ts";
+
+const { server, client: ada, trust } = await identities();
+const [bob, eve] = [await person("bob"), await person("eve")];
+
+type Said = readonly [Identity, Statement | string];
+
+const join = (username: string): Statement => ({ kind: "join", username });
+const START: readonly Said[] = [[ada, join("ada")], [bob, join("bob")]];
+
+async function logOf(lines: readonly Said[]): Promise<RoomLog> {
+  const log = new RoomLog(server, ORIGIN);
+  for (const [author, said] of lines) await log.say(author, said);
+  return log;
+}
+
+async function judged(shown: Shown, revocations = trust.revocations) {
+  const verdict = await verifyRoom(shown, { ...trust, revocations });
+  const rights = verdict.checks.find(({ name }) => name === "rights");
+  return { ...verdict, rights, bad: verdict.lines.bad.map(({ index }) => index) };
+}
+
+async function said(lines: readonly Said[], options: ShownOptions & { open?: readonly number[] } = {}) {
+  return await judged(await show(await logOf([...START, ...lines]), options));
+}
+
+Deno.test("lines that their authors had no right to write are bad, named in the sentence, and shown apart", async () => {
+  const verdict = await said([
+    [ada, { kind: "kick", username: "bob" }],
+    [bob, "I go on"],
+    [eve, "I never joined"],
+    [eve, { kind: "role", username: "eve", role: "owner" }],
+    [ada, "and I am still here"],
+  ]);
+  assert.equal(verdict.result, "partly_valid");
+  assert.deepEqual(verdict.lines.bad.map(({ index, faults }) => [index, ...faults.map(({ check }) => check)]), [
+    [3, "rights"],
+    [4, "rights"],
+    [5, "rights"],
+  ]);
+  assert.deepEqual([verdict.lines.count, verdict.lines.good], [7, 4]);
+  assert.match(
+    verdict.sentence,
+    /^Partly valid: of lines 0 to 6 of .* 4 hold, .*; 4 of 7 opened\. Not good: line 3 \(rights\), /,
+  );
+  assert.deepEqual(verdict.opened.map(({ index }) => index), [0, 1, 2, 6]);
+  assert.equal(verdict.lines.bad[0]?.opened?.body, "I go on", "what was said is there, marked");
+  assert.deepEqual(verdict.signers.map(({ subject, lines }) => [subject, lines]), [
+    ["CN=CLIENT: ada", 3],
+    ["CN=CLIENT: bob", 1],
+  ]);
+});
+
+Deno.test("an act without right changes nothing for the lines after it", async () => {
+  const verdict = await said([
+    [bob, { kind: "kick", username: "ada" }],
+    [ada, "I was not removed"],
+    [bob, { kind: "role", username: "bob", role: "owner" }],
+    [bob, { kind: "ban", username: "ada" }],
+    [ada, { kind: "topic", text: "still mine" }],
+  ]);
+  assert.deepEqual(verdict.bad, [2, 4, 5]);
+});
+
+Deno.test("a line that somebody else signed changes nothing either", async () => {
+  const log = await logOf(START);
+  await log.say({ ...ada, key: bob.key }, { kind: "kick", username: "bob" });
+  await log.say(bob, "I was not removed");
+  const verdict = await judged(await show(log));
+  assert.deepEqual(verdict.lines.bad.map(({ index, faults, opened }) => [index, faults[0]?.check, opened]), [
+    [2, "line signature", undefined],
+  ]);
+});
+
+Deno.test("where a line is closed, or the first is not 0, the verdict says that rights were not judged", async () => {
+  const lines: readonly Said[] = [[eve, "I never joined"], [ada, "yes"]];
+  const because = async (options: ShownOptions & { open?: readonly number[] }, reason: RegExp) => {
+    const { result, rights, notes } = await said(lines, options);
+    assert.deepEqual([result, rights?.outcome], ["valid", "not checked"]);
+    assert.match(rights?.reasons.join() ?? "", reason);
+    assert.match(notes.join("\n"), /^Not judged: roles, membership and consent, since /m);
+  };
+  await because({ open: [0, 1, 3] }, /^line 2 is not opened$/);
+  await because({ open: [0] }, /^3 lines are not opened$/);
+  await because({ from: 1 }, /^the lines before 1 are not shown$/);
+  const { openings: _, ...closed } = await show(await logOf([...START, ...lines]));
+  assert.equal((await judged(closed)).rights?.reasons.join(), "no line is opened");
+});
+
+Deno.test("words that their own author erased are taken as words, and acts are not", async () => {
+  const erased = await said([[bob, "oh no"], [bob, { kind: "redact", index: 2 }]], { open: [0, 1, 3] });
+  assert.deepEqual([erased.result, erased.rights?.outcome], ["valid", "passed"]);
+  assert.match(erased.notes.join("\n"), /words their own authors erased: 1\./);
+  const byOther = await said([[bob, "oh no"], [ada, { kind: "redact", index: 2 }]], { open: [0, 1, 3] });
+  assert.equal(byOther.rights?.outcome, "not checked");
+  const act = await said([[ada, { kind: "topic", text: "x" }], [ada, { kind: "redact", index: 2 }]]);
+  assert.deepEqual(act.bad, [3]);
+});
+
+Deno.test("a ban holds for who joins before its end by the server's time", async () => {
+  const until = Math.floor(NOW / 1000) + 600;
+  const lines: readonly Said[] = [[ada, { kind: "ban", username: "eve", until }], [eve, join("eve")]];
+  assert.deepEqual((await said(lines)).bad, [3]);
+  const log = await logOf([...START, ...lines]);
+  log.now = NOW + 601_000;
+  assert.deepEqual((await judged(await show(log))).bad, []);
+});
+
+Deno.test("an author who was revoked between two checkpoints may have acted before: it counts, and is bad", async () => {
+  const log = new RoomLog(server, ORIGIN, day(10));
+  for (const [author, statement] of [[ada, join("ada")], [bob, join("bob")]] as const) await log.say(author, statement);
+  await log.say(ada, { kind: "role", username: "bob", role: "moderator" });
+  const early = await log.checkpoint();
+  await log.say(ada, { kind: "role", username: "bob", role: "owner" });
+  log.now = day(12);
+  await log.say(bob, { kind: "role", username: "bob", role: "owner" });
+  const [leaf] = ada.chain;
+  const revoked = [{ serial: leaf?.serial ?? "", date: day(11) }];
+  const list = parseRevocationList(
+    await issueRevocationList(await authority(), revoked, { now: day(12), nextUpdate: day(9_000), number: 1n }),
+  );
+  const verdict = await judged(await show(log, { checkpoints: [early] }), [list]);
+  assert.deepEqual(verdict.lines.bad.map(({ index, faults }) => [index, faults.map(({ check }) => check)]), [
+    [3, ["revocation"]],
+  ]);
+});
+
+Deno.test("a join under a name that another certificate had is told until an earlier one vouches for it", async () => {
+  const told = /^Joined under a name that another certificate had first and never vouched for: line 2 \("Ada"\)\.$/m;
+  assert.match((await said([[eve, join("Ada")]])).notes.join("\n"), told);
+  const vouched = await said([[eve, join("Ada")], [ada, { kind: "device", fingerprint: fingerprintOf(eve) }]]);
+  assert.doesNotMatch(vouched.notes.join("\n"), /never vouched/);
+  const byItself = await said([[eve, join("Ada")], [eve, { kind: "device", fingerprint: fingerprintOf(eve) }]]);
+  assert.match(byItself.notes.join("\n"), told);
+});
+
+Deno.test("names that were signed and are not shown are told, quoted, and of very many some", async () => {
+  const common = { room: "#ops", salt: "AAECAwQFBgcICQoLDA0ODw==", seen: { ...new RoomLog(server).head }, v: 1 };
+  const envelope = (more: Record<string, string>, seen = {}) =>
+    encodeUtf8(
+      canonicalJson({ ...common, ...more, seen: { ...common.seen, ...seen }, body: "I agree", kind: "text" }) ?? "",
+    );
+  const log = await logOf(START);
+  await log.say(ada, "", { envelope: envelope({ unless: "it rains", "\u202eVerified": "" }) });
+  await log.say(ada, "", { envelope: envelope({}, { by: "nobody" }) });
+  const { result, notes, opened } = await judged(await show(log));
+  assert.equal(result, "valid");
+  assert.deepEqual(opened.slice(2).map(({ further }) => further), [["unless", "\u202eVerified"], ["seen.by"]]);
+  const note = String
+    .raw`Signed beside the words and not shown here, names in: line 2 ("unless", "\u{202e}Verified"), line 3 ("seen.by").`;
+  assert(notes.includes(note), notes.join("\n"));
+  const many = Object.fromEntries([...Array(300).keys()].map((number) => [`n${number}`, ""]));
+  const crowded = await logOf(START);
+  await crowded.say(ada, "", { envelope: envelope(many) });
+  const told = (await judged(await show(crowded))).notes.find((text) => text.startsWith("Signed beside")) ?? "";
+  assert.match(told, /"n104" and 292 more/);
+});
