@@ -27,6 +27,7 @@ import { encodeFrame } from "./frame.ts";
 import type { Json, JsonObject } from "./json.ts";
 import { partners, usernameKey } from "./names.ts";
 import type { VerifyingKey } from "./pss.ts";
+import { formatTime } from "./receipt.ts";
 import { Frontier, leafHash, type NodePlace, peakPlaces, type TreeNode } from "./room_log.ts";
 import { type KeyWrap, RoomEpochs } from "./room_epochs.ts";
 import { type HeadSigner, NOT_GOOD, RoomHeads } from "./room_heads.ts";
@@ -315,8 +316,16 @@ export class Room {
     const objection = this.#isOnlyAnothers(username)
       ? "forbidden"
       : this.#state.objectionToJoining(username, this.#seconds());
-    if (objection) throw new ProtocolError(objection, "You may not come into this room: ask to be invited.");
+    if (objection) throw new ProtocolError(objection, this.#whyNot(username));
     if (this.#isForked && !this.#standing.has(fingerprint)) throw readOnly(); // there is no join line to come
+  }
+
+  /** Why somebody is not let in, for them to read. */
+  #whyNot(username: string): string {
+    const until = this.#state.bannedUntil(username);
+    if (until === Infinity) return "You are banned from this room.";
+    if (until > this.#seconds()) return `You are banned from this room until ${formatTime(1000 * until)}.`;
+    return "You can't join this room: it takes only those who are invited.";
   }
 
   /** Whether it is still only for the one who has made it. */

@@ -178,6 +178,8 @@ export class RoomActions {
         const { path, verify } = await session.prove(room, asked.index, this.#folder);
         return show({ event: "exported", files: [path], verify });
       }
+      case "reconnect":
+        return session.reconnect();
       case "help":
         return ROOM_HELP.forEach((message) => show({ event: "notice", message }));
     }

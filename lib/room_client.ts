@@ -8,7 +8,7 @@
  *     await rooms.post("#ops", { kind: "text", text: "hello" });     resolves when it would survive
  *     rooms.offline();                 requests under way are refused; lines stay unsent
  *
- * Requests have ids, and their answers are promises; what nobody asked for becomes events. What is true of a room is
+ * Requests and their answers are `client_requests.ts`; what nobody asked for becomes events. What is true of a room is
  * `room_view.ts`, how a line gets into its log `room_member.ts`; sockets and sessions are not known here.
  *
  * @layer chat
@@ -17,6 +17,7 @@
 import type { Bytes, Clock, Random } from "./bytes.ts";
 import type { Trust } from "./certificate_path.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { ANSWER_WITHIN, type RequestFrame, Requests } from "./client_requests.ts";
 import type { Statement } from "./envelope.ts";
 import { Failure, ProtocolError } from "./errors.ts";
 import type { Json } from "./json.ts";
@@ -38,7 +39,7 @@ const NOT_NOW: ReadonlySet<string> = new Set(["server-error", "stale", "old-epoc
 export interface RoomLink {
   /** The account. */
   readonly username: string;
-  request(frame: { readonly type: string } & Readonly<Record<string, unknown>>): void;
+  request(frame: RequestFrame): void;
   /** The plaintext of what the server sealed for this session. */
   open(payload: Bytes): Bytes | undefined;
 }
@@ -80,12 +81,12 @@ export interface RoomClientOptions {
   /** Runs something later, in milliseconds. */
   readonly later: (ms: number, run: () => void) => void;
   readonly signatures?: Signatures;
-}
-
-/** Whoever waits for an answer. */
-interface Waiting {
-  readonly resolve: (frame: RoomFrame) => void;
-  readonly reject: (error: Error) => void;
+  /** A clock that isn't set, in milliseconds; without it `now`. */
+  readonly steady?: Clock;
+  /** The server answers, but keeps this back, in words: the connection is to be made anew. */
+  readonly unanswered?: (what: string) => void;
+  /** After how long that is told, in milliseconds. */
+  readonly answerWithin?: number;
 }
 
 /** One of somebody's certificates, and why it is believed to be theirs. */
@@ -109,9 +110,7 @@ export class RoomClient {
   readonly #ready = new Map<string, RoomMember>();
   /** Rooms to come into again after a break. */
   readonly #wanted = new Set<string>();
-  readonly #waiting = new Map<number, Waiting>();
-  /** The post that went out under an id. */
-  readonly #posts = new Map<number, { readonly room: string; readonly key: number }>();
+  readonly #requests: Requests;
   readonly #certificates = new Map<string, Promise<string | undefined>>();
   #pins: Promise<Pins> | undefined;
   #link: RoomLink | undefined;
@@ -119,11 +118,12 @@ export class RoomClient {
   #isAway = false;
   /** Rooms of which the server was asked who is here, and tells what changes. */
   readonly #present = new Set<string>();
-  #nextId = 1;
   #nextKey = 1;
 
   constructor(options: RoomClientOptions) {
     this.#options = options;
+    const { now, steady = now, unanswered = () => {}, answerWithin: within = ANSWER_WITHIN } = options;
+    this.#requests = new Requests({ now: steady, within, unanswered });
     this.#own = options.identity;
   }
 
@@ -206,10 +206,7 @@ export class RoomClient {
   /** The session is over. */
   offline(): void {
     this.#link = undefined;
-    const gone = notConnected();
-    for (const { reject } of this.#waiting.values()) reject(gone);
-    this.#waiting.clear();
-    this.#posts.clear();
+    this.#requests.fail(notConnected());
     this.#present.clear();
     for (const member of this.#ready.values()) member.offline();
   }
@@ -219,42 +216,37 @@ export class RoomClient {
     const { emit } = this.#options;
     const member = "room" in frame ? this.#ready.get(frame.room) : undefined;
     if (frame.type === "posted") member?.take(frame);
-    else if (frame.type === "joined") member?.admit(frame);
+    else if (frame.type === "joined") this.#admit(member, frame, id);
     else if (frame.type === "epoch") member?.takeKey(frame.payload);
     else if (frame.type === "checkpoint") void member?.view?.takeCheckpoint(frame.checkpoint);
     else if (frame.type === "presence") {
       emit({ event: "presence", room: frame.room, username: frame.username, state: frame.state });
     } else if (frame.type === "closed") member?.closed(frame.reason);
     else if (frame.type === "invited") emit({ event: "invited", room: frame.room, from: frame.from });
-    if (typeof id !== "number") return;
-    this.#waiting.get(id)?.resolve(frame);
-    this.#waiting.delete(id);
+    this.#requests.take(frame, id);
+  }
+
+  /** Only who has asked is let in: else a room would begin anew whenever the server likes. */
+  #admit(member: RoomMember | undefined, frame: RoomFrame & { type: "joined" }, id: Json | undefined): void {
+    if (this.#requests.isAnswer(frame, id)) member?.admit(frame);
   }
 
   /** The server refused a request. */
   refused({ errorType, reason }: Refusal, id: Json | undefined): void {
     if (typeof id !== "number") return this.#options.emit({ event: "warning", message: reason });
-    const post = this.#posts.get(id);
-    this.#posts.delete(id);
-    if (post) this.#ready.get(post.room)?.refused(post.key, errorType, reason);
-    this.#waiting.get(id)?.reject(new RequestRefused(errorType, reason));
-    this.#waiting.delete(id);
+    this.#requests.refuse(id, new RequestRefused(errorType, reason));
   }
 
   /** Asks the server; rejects with {@link RequestRefused}. */
-  request(frame: { readonly type: string } & Readonly<Record<string, unknown>>): Promise<RoomFrame> {
-    const { promise, resolve, reject } = Promise.withResolvers<RoomFrame>();
+  request(frame: RequestFrame): Promise<RoomFrame> {
     const link = this.#link;
-    if (!link) return Promise.reject(notConnected());
-    const id = this.#nextId++;
-    this.#waiting.set(id, { resolve, reject });
-    link.request({ ...frame, id });
-    return promise;
+    return link ? this.#requests.ask(frame, (one) => link.request(one)) : Promise.reject(notConnected());
   }
 
-  /** To be called every few seconds: marks lines that no checkpoint covers. */
+  /** To be called every second or so: marks lines that no checkpoint covers, and names what the server keeps back. */
   tick(): void {
-    for (const member of this.#ready.values()) member.view?.tick();
+    for (const member of this.#ready.values()) member.tick();
+    if (this.#link) this.#requests.tick();
   }
 
   // Rooms.
@@ -318,17 +310,15 @@ export class RoomClient {
   }
 
   #post(post: Parameters<typeof postFrame>[0], key: number): boolean {
-    if (!this.#link) return false;
-    const id = this.#nextId++;
-    this.#posts.set(id, { room: post.room, key });
-    if (this.#posts.size > 1_000) this.#forgetOldPosts();
-    this.#link.request({ ...postFrame(post), id });
+    const [link, member] = [this.#link, this.#ready.get(post.room)];
+    if (!link || !member) return false;
+    this.#requests.post(postFrame(post), (one) => link.request(one), {
+      refused: (error) => {
+        if (error instanceof RequestRefused) member.refused(key, error.errorType, error.message);
+      },
+      isOpen: () => member.isOnItsWay(key),
+    });
     return true;
-  }
-
-  /** Posts that were accepted are never answered by their id. */
-  #forgetOldPosts(): void {
-    for (const id of [...this.#posts.keys()].slice(0, 500)) this.#posts.delete(id);
   }
 
   async #proof(

@@ -56,7 +56,7 @@ export type RoomCommand =
     readonly to?: number;
     readonly open: Openings;
   }
-  | { readonly command: "rooms" | "help" | "quit" };
+  | { readonly command: "rooms" | "reconnect" | "help" | "quit" };
 
 /** A certificate of somebody's, as `whois` tells it; `not_after` in unix seconds. */
 export interface Device {
@@ -131,6 +131,7 @@ export const TYPED: Readonly<Record<string, readonly [args: string, help: string
   receipt: ["", "write the room's receipt and transcript without words: /export --closed of all lines"],
   prove: ["INDEX", "write one line with all that proves it into one file"],
   away: ["", "show others that nobody is here, or is again; so does the next line that you say"],
+  reconnect: ["", "try now to reach the server, or begin the connection anew"],
   help: ["", "this"],
   quit: ["", "end the program; your rooms keep you as a member"],
 };
@@ -161,7 +162,7 @@ export function parseTyped(line: string, room: string | undefined, now: number):
 }
 
 const NO_CURRENT_ROOM = "You are in no room: /join ROOM first, or /rooms to see which there are.";
-const NO_ROOM: ReadonlySet<string> = new Set(["msg", "whois", "vouch", "away", "rooms", "help", "quit"]);
+const NO_ROOM: ReadonlySet<string> = new Set(["msg", "whois", "vouch", "away", "rooms", "reconnect", "help", "quit"]);
 
 function say(text: string, room: string | undefined): Parsed {
   return room === undefined ? problem(NO_CURRENT_ROOM) : { command: { command: "say", room, text } };
@@ -355,6 +356,7 @@ function read(object: JsonObject): RoomCommand {
       return { command, room: room(object), ...maybe("from", from), ...maybe("to", to), open: openings(object) };
     }
     case "rooms":
+    case "reconnect":
     case "help":
     case "quit":
       return { command };

@@ -22,6 +22,7 @@ import { encodeCheckpoint } from "./checkpoint.ts";
 import { encodeEnvelope, SALT_SIZE, type Statement } from "./envelope.ts";
 import { isJsonObject, type Json, member, parseJson } from "./json.ts";
 import type { SigningKey } from "./pss.ts";
+import { formatTime } from "./receipt.ts";
 import { logHash, parseOrigin, signRoomLine } from "./room_line.ts";
 import {
   type HistoryPolicy,
@@ -174,6 +175,8 @@ export class RoomMember {
   /** The smallest index that was shown while the log's beginning isn't known. */
   #first = Infinity;
   #isFillingGap = false;
+  /** Whether a head was here at the last look, and not its lines. */
+  #wasLate = false;
 
   constructor(options: RoomMemberOptions) {
     this.#options = options;
@@ -203,6 +206,11 @@ export class RoomMember {
   /** How many lines are not known to be accepted. */
   get unsentCount(): number {
     return this.#queue.length;
+  }
+
+  /** Whether a line was sent, and neither taken nor refused yet. */
+  isOnItsWay(key: number): boolean {
+    return this.#queue.some((item) => item.key === key && item.isInFlight);
   }
 
   /** Whether the server says that the log which this client knows is not there any more. */
@@ -469,7 +477,17 @@ export class RoomMember {
   #fillGap(): void {
     if (this.#isFillingGap) return;
     this.#isFillingGap = true;
-    this.#catchUp(0, this.#visit).catch(() => {}).finally(() => this.#isFillingGap = false);
+    const target = this.#view?.promised ?? 0;
+    this.#catchUp(target, this.#visit).catch(() => {}).finally(() => this.#isFillingGap = false);
+  }
+
+  /** To be called every second or so: marks what waits too long, and asks for lines that a head speaks of. */
+  tick(): void {
+    const view = this.#view;
+    view?.tick();
+    const isLate = view !== undefined && !view.lie && view.promised > view.size;
+    if (this.#isLive && isLate && this.#wasLate) this.#fillGap();
+    this.#wasLate = isLate;
   }
 
   // Posting.
@@ -684,7 +702,17 @@ export class RoomMember {
     if (item) void written.then(() => this.#accept(item, kept.index));
     const { isOut, lie } = this.#view ?? {};
     if (!this.#isLive || !this.#isIn || !isOut || lie) return;
-    this.goOut(item?.statement.kind === "part" ? "You have left it." : "You are not in this room any more.", 0);
+    this.goOut(item?.statement.kind === "part" ? "You have left it." : this.#whyOut(kept), 0);
+  }
+
+  /** Who has put this client out, and for how long, by the line that did. */
+  #whyOut({ index, line, envelope }: Kept & { type: "line" }): string {
+    const { username, from, statement } = this.#view?.describe(index, { line, envelope }) ?? {};
+    const who = username ?? `${from?.slice(0, 8)}…`;
+    if (statement?.kind === "kick") return `${who} removed you from this room.`;
+    if (statement?.kind !== "ban") return "You are not in this room any more.";
+    const { until } = statement;
+    return `${who} banned you from this room${until === undefined ? "" : ` until ${formatTime(1000 * until)}`}.`;
   }
 
   /** A line is in the transcript on the disk: nothing more has to be done for it. */

@@ -18,6 +18,7 @@
 
 import type { Bytes, Clock, Random } from "./bytes.ts";
 import type { Trust } from "./certificate_path.ts";
+import { ANSWER_WITHIN } from "./client_requests.ts";
 import { PROGRAM } from "./config.ts";
 import type { RoomRole } from "./envelope.ts";
 import { EXIT, Failure, ProtocolError } from "./errors.ts";
@@ -59,6 +60,11 @@ export interface SessionTimes extends BackoffOptions {
   readonly handshake: number;
   /** How often the server is asked whether it is there. */
   readonly ping: number;
+  /** After how long without a word it is asked at once, and after how long that is told. */
+  readonly quiet: number;
+  readonly mute: number;
+  /** How long it may keep an answer back while it gives others. */
+  readonly answer: number;
   /** After how long without a word it is gone (rooms.md section 5). */
   readonly silent: number;
 }
@@ -78,6 +84,9 @@ const [SENT_LOOK, SENT_LOOKS] = [50, 600];
 export const SESSION_TIMES: SessionTimes = {
   handshake: 10_000,
   ping: 30_000,
+  quiet: 10_000,
+  mute: 20_000,
+  answer: ANSWER_WITHIN,
   silent: 90_000,
   least: 500,
   most: 60_000,
@@ -113,6 +122,19 @@ interface Ending {
   readonly failure?: Failure;
   /** Trying again at once does. */
   readonly isImmediate?: boolean;
+  /** The server has kept an answer back. */
+  readonly isKeptBack?: boolean;
+}
+
+/** How the connection is, for whoever shows it at any time. */
+export interface ConnectionState {
+  readonly state: "connecting" | "online" | "offline";
+  /** Why the last connection, or try, is over; "" where there was none, or another stands. */
+  readonly reason: string;
+  /** When the next try begins, unix milliseconds. */
+  readonly retryAt?: number;
+  /** For how long nothing has come from the server, in milliseconds: told from {@link SessionTimes.mute} on. */
+  readonly silentFor?: number;
 }
 
 /** How much is known of a line. */
@@ -159,6 +181,12 @@ export class RoomSession {
   /** Whether a session has stood since the program began. */
   #wasOnline = false;
   #heardAt: Moment = { wall: 0, steady: 0 };
+  /** Whether it was told that nothing comes from the server. */
+  #isMute = false;
+  /** Why the connection is cut that stands: what the server keeps back, or that somebody wants another. */
+  #cut: Ending | undefined;
+  /** Why the last one is over, and when the next try begins. */
+  #last: { readonly reason: string; readonly retryAt?: number } = { reason: "" };
   #running: Promise<void> | undefined;
 
   constructor(options: RoomSessionOptions) {
@@ -170,6 +198,9 @@ export class RoomSession {
       identity: { ...ownOf(identity), was },
       ...{ trust, store: records, emit, now, random },
       later: (ms, run) => this.#later(ms, run),
+      steady: () => performance.now(),
+      unanswered: (what) => this.#keptBack(what),
+      answerWithin: this.#times.answer,
       signatures: signatures ?? { check: (batch) => this.#checkBehind(batch) },
     });
   }
@@ -225,9 +256,27 @@ export class RoomSession {
     await this.#options.records.close();
   }
 
-  /** Tries again now, where it waits. */
+  /** Tries again now, where it waits, or begins a connection anew that seems to be dead. */
   reconnect(): void {
     this.#pause.end();
+    this.#close("You asked for another connection.", { isImmediate: true });
+  }
+
+  /** How the connection is. */
+  get connection(): ConnectionState {
+    if (!this.#rooms.isOnline) {
+      const { reason, retryAt } = this.#last;
+      return retryAt === undefined ? { state: "connecting", reason } : { state: "offline", reason, retryAt };
+    }
+    const silentFor = between(this.#heardAt, this.#moment());
+    return { state: "online", reason: "", ...(silentFor >= this.#times.mute ? { silentFor } : {}) };
+  }
+
+  /** The server goes on talking, and does not answer this. */
+  #keptBack(what: string): void {
+    this.#close(`the server answers, but for ${this.#times.answer / 1000} s it has kept back ${what}`, {
+      isKeptBack: true,
+    });
   }
 
   /** Cuts the connection as a network that is gone. */
@@ -237,16 +286,21 @@ export class RoomSession {
 
   async #stayConnected(firstIsOver: () => void): Promise<void> {
     const backoff = new Backoff(this.#times);
+    let wasKeptBack = false;
     while (!this.#isStopped) {
-      const { reason, failure, isImmediate } = await this.#connectOnce(() => {
-        backoff.reset();
+      this.#cut = undefined;
+      this.#last = { reason: this.#last.reason };
+      const { reason, failure, isImmediate, isKeptBack = false } = await this.#connectOnce(() => {
+        if (!wasKeptBack) backoff.reset(); // with one that goes on keeping something back it gets slower
         firstIsOver();
       });
+      wasKeptBack = isKeptBack;
       this.#rooms.offline();
       this.#wire = this.#connection = undefined;
       this.#takeUpRenewed();
       if (this.#isStopped) return;
       const delay = failure ? null : isImmediate ? 0 : backoff.next();
+      this.#last = { reason, retryAt: this.#options.now() + (delay ?? 0) };
       this.#options.emit({ event: "offline", reason, retry_in: delay });
       if (failure) throw failure;
       if (delay) firstIsOver();
@@ -286,13 +340,15 @@ export class RoomSession {
         username,
         server_fingerprint: connection.serverCertificate?.fingerprint ?? "",
       });
+      this.#isMute = false;
       watch = this.#watch();
       this.#comeBack(connection, username);
       isOnline();
       await this.#listen();
       if (this.#renewed) return { reason: "The certificate was renewed.", isImmediate: true };
-      return { reason: "The connection to the server is gone." };
+      return this.#cut ?? { reason: "The connection to the server is gone." };
     } catch (error) {
+      if (this.#cut && error instanceof Failure) return this.#cut;
       return await this.#endingOf(error, usesToken);
     } finally {
       clearInterval(watch);
@@ -325,18 +381,34 @@ export class RoomSession {
 
   /** Asks whether the server is there, and closes where it says nothing: also after the computer has slept. */
   #watch(): ReturnType<typeof setInterval> {
-    const { ping, silent } = this.#times;
+    const { ping, quiet, silent } = this.#times;
     let askedAt = this.#moment();
     return setInterval(() => {
       const now = this.#moment();
-      if (between(this.#heardAt, now) > silent) this.#wire?.close();
-      else if (between(askedAt, now) >= ping) {
+      const [heard, asked] = [between(this.#heardAt, now), between(askedAt, now)];
+      if (heard > silent) this.#close(`the server has said nothing for ${Math.round(heard / 1000)} s`);
+      else if (asked >= ping || (heard >= quiet && asked >= quiet)) {
         askedAt = now;
         this.#rooms.request({ type: "ping" }).catch(() => {});
       }
+      this.#tellMute(heard);
       this.#rooms.tick();
       if (now.wall >= this.#renewAt) void this.#renewIfDue();
     }, Math.max(10, Math.min(1_000, ping / 3)));
+  }
+
+  /** Ends the connection that stands, for a reason that is told. */
+  #close(reason: string, kind: Omit<Ending, "reason"> = {}): void {
+    this.#cut ??= { reason, ...kind };
+    this.#wire?.close();
+  }
+
+  /** Tells when nothing has come for some time, and when something does again. */
+  #tellMute(heard: number): void {
+    const isMute = heard >= this.#times.mute;
+    if (isMute === this.#isMute) return;
+    this.#isMute = isMute;
+    this.#options.emit({ event: "silent", seconds: isMute ? Math.ceil(heard / 1000) : 0 });
   }
 
   #moment(): Moment {
@@ -359,6 +431,7 @@ export class RoomSession {
       const chunk = await this.#wire?.read();
       if (!chunk) return undefined;
       this.#heardAt = this.#moment();
+      if (this.#isMute) this.#tellMute(0);
       this.#connection?.receive(chunk);
     }
   }

@@ -112,6 +112,11 @@ export class RoomState {
     return this.#people.get(usernameKey(username))?.role ?? "member";
   }
 
+  /** Until when somebody is banned, in unix seconds: Infinity for good, 0 for not. */
+  bannedUntil(username: string): number {
+    return this.#people.get(usernameKey(username))?.bannedUntil ?? 0;
+  }
+
   /** Why somebody may not come in; `undefined` where they may. `now` is in unix seconds. */
   objectionToJoining(username: string, now: number): Objection | undefined {
     const direct = partners(this.#room);

@@ -317,6 +317,12 @@ export function explain(event: Remark, own: string): string[] {
       if (event.retry_in === null) return [`You are offline: ${event.reason}`];
       return [`You are offline: ${event.reason} (next try in ${Math.ceil(event.retry_in / 1000)} s)`];
     }
+    case "silent":
+      return [
+        event.seconds === 0
+          ? "The server answers again."
+          : `No answer from the server for ${event.seconds} s. /reconnect tries another connection.`,
+      ];
     case "left":
       return [`You are out of the room: ${event.reason}`];
     case "bad_line":

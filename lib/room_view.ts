@@ -394,6 +394,11 @@ export class RoomView {
     this.#drain();
   }
 
+  /** How many lines the log has by a signed head that can't be compared before they are here; 0 where there is none. */
+  get promised(): number {
+    return this.#unproved.at(-1)?.size ?? 0;
+  }
+
   /** Whether lines before one that is here are not. */
   get hasGap(): boolean {
     return this.#ahead.size > 0 && !this.#ahead.has(this.size);
@@ -402,7 +407,8 @@ export class RoomView {
   /** The server has shown what it has from that index on, and the next line isn't there. */
   missed(index: number): void {
     if (this.#lie || this.size > index) return;
-    this.#deny("missing line", `The server shows no line ${index}, but lines after it: a line is kept back.`);
+    const but = this.hasGap ? "lines after it" : "a signed head of later lines";
+    this.#deny("missing line", `The server shows no line ${index}, but ${but}: a line is kept back.`);
   }
 
   /** Begins a log whose beginning isn't shown with the first line that is: its audit path tells what lies before. */

@@ -68,6 +68,7 @@ export class LyingFront implements Disposable {
   readonly #server: Identity;
   readonly #listener: Deno.TlsListener;
   readonly #liars = new Map<string, Liar>();
+  #elsewhere: (frame: WireFrame) => readonly WireFrame[] = (frame) => [frame];
   readonly #shown = new Map<string, ShownLog>();
   readonly #conns = new Set<Deno.Conn>();
 
@@ -96,8 +97,14 @@ export class LyingFront implements Disposable {
     this.#liars.set(room, liar);
   }
 
+  /** From now on frames of no room are this liar's. */
+  lieElsewhere(liar: (frame: WireFrame) => readonly WireFrame[]): void {
+    this.#elsewhere = liar;
+  }
+
   /** No more lies; what was shown is forgotten. */
   reform(): void {
+    this.#elsewhere = (frame) => [frame];
     this.#liars.clear();
     this.#shown.clear();
   }
@@ -135,7 +142,9 @@ export class LyingFront implements Disposable {
 
   async #told(line: string): Promise<string[]> {
     const frame: WireFrame = JSON.parse(line);
-    if (typeof frame.room !== "string") return [line];
+    if (typeof frame.room !== "string") {
+      return this.#elsewhere(frame).map((one) => one === frame ? line : JSON.stringify(one));
+    }
     const shown = this.#shown.get(frame.room) ?? new ShownLog(frame.room, this.#server);
     this.#shown.set(frame.room, shown);
     const frames = await this.#liars.get(frame.room)?.(frame, shown) ?? [frame];

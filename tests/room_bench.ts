@@ -104,6 +104,8 @@ export class BenchClient {
   readonly rooms: RoomClient;
   readonly events: RoomEvent[] = [];
   readonly later: (() => void)[] = [];
+  /** What the server has kept back, as the client has named it. */
+  readonly unanswered: string[] = [];
   readonly store: MemoryClientStore;
   readonly username: string;
   fingerprint: string;
@@ -145,6 +147,7 @@ export class BenchClient {
         now: () => bench.clock.now() + client.ahead,
         random: countingRandom(),
         later: (_, run) => client.later.push(run),
+        unanswered: (what) => client.unanswered.push(what),
         ...(signatures ? { signatures } : {}),
       });
     return new BenchClient(bench, { username, store, pem, fingerprint, modulus: leaf?.rsa?.modulus ?? 0n }, make);

@@ -1,6 +1,7 @@
 import { assert } from "./assert.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import { ONE_BY_ONE } from "../lib/line_signature.ts";
+import { formatTime } from "../lib/receipt.ts";
 import { PRESENCE_MEMBERS } from "../lib/room_message.ts";
 import { MemoryClientStore } from "./memory_client_store.ts";
 import { Person } from "./people.ts";
@@ -440,7 +441,7 @@ Deno.test("a conversation of two begins with either, and the other is told", asy
 Deno.test("a room that is not there, or that is closed, is refused with a sentence", async () => {
   const { bench, bob } = await pair({ history: "all", inviteOnly: true });
   await assert.rejects(bob.rooms.join("#nowhere"), /no such room/);
-  await assert.rejects(bob.rooms.join("#ops"), /may not come/);
+  await assert.rejects(bob.rooms.join("#ops"), /it takes only those who are invited/);
   await assert.rejects(bob.rooms.post("#ops", text("hello")), /join it first/);
   await bob.cut(bench);
   await assert.rejects(bob.rooms.join("#ops"), /no connection/);
@@ -950,7 +951,7 @@ Deno.test("what the server can't answer for a moment is asked again, and convict
   }
 });
 
-Deno.test("who parts is told of having left, who is put out of being out", async () => {
+Deno.test("who parts is told of having left, who is put out by whom, and who is banned for how long, when they come back too", async () => {
   const { bench, ada, bob } = await pair();
   await bob.rooms.post("#ops", { kind: "part" });
   await bench.settle();
@@ -960,6 +961,27 @@ Deno.test("who parts is told of having left, who is put out of being out", async
   await bench.settle();
   assert.deepEqual(bob.of("left").map(({ reason }) => reason), [
     "You have left it.",
-    "You are not in this room any more.",
+    "ada removed you from this room.",
   ]);
+  await bob.rooms.join("#ops");
+  await bench.settle();
+  const until = Math.floor(bench.clock.now() / 1000) + 7_200;
+  const banned = `banned from this room until ${formatTime(1000 * until)}.`;
+  await ada.rooms.post("#ops", { kind: "ban", username: "bob", until });
+  await bench.settle();
+  assert.equal(bob.of("left").at(-1)?.reason, `ada banned you from this room until ${formatTime(1000 * until)}.`);
+  await assert.rejects(bob.rooms.join("#ops"), { message: `You are ${banned}` });
+  await ada.rooms.post("#ops", { kind: "ban", username: "bob" });
+  await bench.settle();
+  await assert.rejects(bob.rooms.join("#ops"), { message: "You are banned from this room." });
+});
+
+Deno.test("who was banned while offline is told so on coming back", async () => {
+  const { bench, ada, bob } = await pair();
+  await bob.cut(bench);
+  await ada.rooms.post("#ops", { kind: "ban", username: "bob" });
+  await bench.settle();
+  await bob.connect(bench);
+  await bench.settle();
+  assert.deepEqual(bob.of("left").map(({ reason }) => reason), ["You are banned from this room."]);
 });

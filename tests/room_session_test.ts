@@ -11,6 +11,7 @@ import { verifyLineProof, verifyRoom } from "../lib/verify_room.ts";
 import { type RunningServer, serve } from "../server.ts";
 import { authority } from "./fixtures.ts";
 import { personIdentity } from "./room_bench.ts";
+import { LyingFront } from "./lying_front.ts";
 import { dialTcp, Person } from "./room_person.ts";
 import { certificates, withServer } from "./server.ts";
 
@@ -203,6 +204,84 @@ Deno.test("a server that says nothing is offline in time, whatever the clock is 
     await ada.until(() => ada.of("online").length === 2);
     assert.equal(ada.of("offline").length, 1);
     skew = 0; // as after the computer has slept
+    await ada.until(() => ada.of("online").length === 3);
+    await ada.session.stop();
+  });
+});
+
+Deno.test("a server that goes on talking and keeps a certificate back is left, with a word about what it keeps back", async () => {
+  await withServer({}, async (server, dir) => {
+    const certs = await certificates();
+    using front = await LyingFront.open({ port: server.port, certs });
+    const authorities = [(await authority()).certificate.pem];
+    const link = { timeout: 5_000, maxQueued: 1 << 22, authorities };
+    const times = { ping: 30, quiet: 10, answer: 300 };
+    const bob = await Person.create("bob", {
+      ...{ dir, times },
+      dial: () => connectTls("localhost", Number(front.port), link),
+    });
+    const carol = await Person.create("carol", { dir, dial: dialTcp(server) });
+    await Promise.all([bob.session.start(), carol.session.start()]);
+    await carol.session.create("#ops");
+    const { chain: [leaf] } = await personIdentity("carol");
+    front.lieElsewhere((frame) =>
+      frame.type === "certificate" && frame.fingerprint === leaf?.fingerprint ? [] : [frame]
+    );
+    const joining = bob.session.join("#ops").catch(() => {});
+    await carol.session.say("#ops", "hello");
+    await bob.until(() => bob.of("offline").length > 0);
+    const [offline] = bob.of("offline");
+    assert.ok(offline?.event === "offline");
+    assert.match(offline.reason, /^the server answers, but for 0\.3 s it has kept back the certificate [0-9a-f]{16}…/);
+    front.reform();
+    await bob.until(() => bob.texts("#ops").includes("hello"));
+    await joining;
+    await Promise.all([bob.session.stop(), carol.session.stop()]);
+  });
+});
+
+Deno.test("that nothing comes from the server is told, and that something does again; /reconnect waits for neither", async () => {
+  await withServer({}, async (server, dir) => {
+    let isDeaf = false;
+    let wake = Promise.withResolvers<void>();
+    const dial = async (): Promise<Wire> => {
+      const link = await dialTcp(server)();
+      const closed = Promise.withResolvers<undefined>();
+      const read = async (): Promise<Uint8Array | undefined> => {
+        const chunk = await link.read();
+        if (isDeaf) await Promise.race([wake.promise, closed.promise]);
+        return chunk;
+      };
+      const close = () => {
+        closed.resolve(undefined);
+        link.close();
+      };
+      return { send: (bytes) => link.send(bytes), read, close };
+    };
+    const times = { ping: 20, quiet: 20, mute: 100, silent: 60_000, least: 60_000, most: 60_000 };
+    const ada = await Person.create("ada", { dir, dial, times });
+    await ada.session.start();
+    assert.deepEqual(ada.session.connection, { state: "online", reason: "" });
+    isDeaf = true;
+    await ada.until(() => ada.of("silent").length === 1);
+    assert.ok((ada.session.connection.silentFor ?? 0) >= 100);
+    isDeaf = false;
+    wake.resolve();
+    await ada.until(() => ada.of("silent").length === 2);
+    assert.deepEqual(ada.of("silent"), [{ event: "silent", seconds: 1 }, { event: "silent", seconds: 0 }]);
+    wake = Promise.withResolvers();
+    isDeaf = true;
+    await ada.until(() => ada.of("silent").length === 3);
+    isDeaf = false;
+    ada.session.reconnect();
+    await ada.until(() => ada.of("online").length === 2);
+
+    ada.session.disconnect();
+    await ada.until(() => ada.of("offline").length === 2);
+    const { state, reason, retryAt = 0 } = ada.session.connection;
+    assert.deepEqual([state, reason], ["offline", "The connection to the server is gone."]);
+    assert.ok(retryAt > Date.now() + 10_000, "it would wait long");
+    ada.session.reconnect();
     await ada.until(() => ada.of("online").length === 3);
     await ada.session.stop();
   });
