@@ -11,6 +11,7 @@ import { setImmediate } from "node:timers";
 import { Accounts } from "./lib/accounts.ts";
 import { Audit } from "./lib/audit.ts";
 import type { Random } from "./lib/bytes.ts";
+import { keyOfRequest } from "./lib/ca.ts";
 import { CERTIFICATE_DAYS, certifyRequest } from "./lib/ca_folder.ts";
 import { type Config, databaseOf, PROGRAM } from "./lib/config.ts";
 import { Conversation, messageOf, type Shared } from "./lib/conversation.ts";
@@ -85,6 +86,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     passwords: new PasswordQueue({ p: config.PASSWORD_COST, random }, { waiting: config.PASSWORD_QUEUE }),
     limits: {
       loginFailuresPerAddress: config.LOGIN_FAILURES_PER_ADDRESS,
+      loginFailuresPerCertificate: config.LOGIN_FAILURES_PER_CERTIFICATE,
       loginFailuresPerAccount: config.LOGIN_FAILURES_PER_ACCOUNT,
       loginDelay: config.LOGIN_DELAY_MS,
       lock: config.LOCK_SECONDS * 1000,
@@ -94,7 +96,15 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     now,
     sleep,
   });
-  const devices = new Devices({ store: store.rooms, issue: await openIssuing(config), now, random });
+  const devices = new Devices({
+    store: store.rooms,
+    ...await openIssuing(config),
+    keyOf: keyOfRequest,
+    registered: (fingerprint) => store.registrationsWith(fingerprint),
+    registrations: config.REGISTRATIONS_PER_CERTIFICATE,
+    now,
+    random,
+  });
   const timers = new Timers();
   const hub = await openHub({ config, log, identity, trust, store, timers, signing });
   const deadlines = new Deadlines();
@@ -201,11 +211,20 @@ class Timers {
   }
 }
 
-/** What signs the requests of people who have a code: nothing, where CERT_DIR has no issuing CA. */
-async function openIssuing({ CERT_DIR, SECURECHAT_KEY_PASSPHRASE_FILE }: Config): Promise<Issue> {
+/** What signs the requests of people who have a code, and knows what it signed: nothing, where CERT_DIR has no issuing CA. */
+async function openIssuing(
+  { CERT_DIR, SECURECHAT_KEY_PASSPHRASE_FILE }: Config,
+): Promise<{ issue: Issue; issuedFor: (pem: string) => string | undefined }> {
   const issuer = await loadIssuer(CERT_DIR, { passphraseFile: SECURECHAT_KEY_PASSPHRASE_FILE });
-  if (!issuer) return () => Promise.resolve(undefined);
-  return async (csr, username) => await certifyRequest(CERT_DIR, issuer, { csr, username, days: CERTIFICATE_DAYS });
+  if (!issuer) return { issue: () => Promise.resolve(undefined), issuedFor: () => undefined };
+  const { certificate: { subjectName } } = issuer;
+  return {
+    issue: async (csr, username) => await certifyRequest(CERT_DIR, issuer, { csr, username, days: CERTIFICATE_DAYS }),
+    issuedFor: (pem) => {
+      const [leaf] = parseCertificates(pem);
+      return leaf?.issuerName === subjectName ? leaf.commonNames[0]?.replace(/^CLIENT: /, "") : undefined;
+    },
+  };
 }
 
 /** The rooms of this server: its name, its certificates of all days, and the key that wraps the rooms' keys. */

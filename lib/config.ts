@@ -256,11 +256,15 @@ export const SETTINGS = {
   }),
   LOGIN_FAILURES_PER_ADDRESS: fixed(integer(1, 1_000_000), "20", {
     commands: SERVE,
-    describe: "failed logins from one address, before it is locked",
+    describe: "failed logins from one address without a proved certificate, before it is locked",
+  }),
+  LOGIN_FAILURES_PER_CERTIFICATE: fixed(integer(1, 1_000_000), "100", {
+    commands: SERVE,
+    describe: "failed logins with one certificate, before it is locked for every account but its own",
   }),
   LOGIN_FAILURES_PER_ACCOUNT: fixed(integer(1, 1_000_000), "10", {
     commands: SERVE,
-    describe: "failed logins for one account, before it is locked",
+    describe: "failed logins with one certificate for one account, before it is locked for that account",
   }),
   LOGIN_DELAY_MS: fixed(integer(0, 60_000, "MS"), "250", {
     commands: SERVE,
@@ -268,11 +272,15 @@ export const SETTINGS = {
   }),
   LOCK_SECONDS: fixed(integer(1, 604_800, "SECONDS"), "900", {
     commands: SERVE,
-    describe: "seconds for which an address or an account stays locked",
+    describe: "seconds for which a certificate or an address stays locked",
   }),
   REGISTRATIONS_PER_HOUR: fixed(integer(1, 1_000_000), "60", {
     commands: SERVE,
-    describe: "registrations an hour from one address",
+    describe: "registrations an hour with one certificate, or from one address where none is proved",
+  }),
+  REGISTRATIONS_PER_CERTIFICATE: fixed(integer(1, 1_000_000), "1000", {
+    commands: SERVE,
+    describe: "accounts that one certificate registers, where the operator issued it by hand",
   }),
   PASSWORD_COST: fixed(integer(1, 5), "1", {
     commands: SERVE,

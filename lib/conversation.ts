@@ -21,12 +21,13 @@ import { type Bytes, encodeBase64, encodeHex, type Random } from "./bytes.ts";
 import { isRevoked, type Trust } from "./certificate_path.ts";
 import type { Config } from "./config.ts";
 import type { Deadline, Deadlines } from "./deadline.ts";
-import { DEVICE_CODE_LIFE, type Devices } from "./devices.ts";
+import { DEVICE_CODE_LIFE, type Devices, Kept, type ShownCertificate } from "./devices.ts";
 import { type ErrorType, ProtocolError } from "./errors.ts";
 import { writeAtomically } from "./files.ts";
 import { type Channel, ServerConnection, type ServerEvent, type SigningIdentity } from "./handshake_server.ts";
 import { sha256 } from "./hash.ts";
 import type { Hub } from "./hub.ts";
+import { Incoming } from "./incoming.ts";
 import { type CreateJournalFile, Journal, removeEmptyJournal } from "./journal.ts";
 import { encodeJson, type Json, type JsonObject } from "./json.ts";
 import type { Log } from "./log.ts";
@@ -88,6 +89,7 @@ interface Reply {
 export class Conversation {
   readonly #shared: Shared;
   readonly #link: Link;
+  readonly #incoming: Incoming;
   readonly #identity: SigningIdentity;
   readonly #connection: ServerConnection;
   readonly #deadline: Deadline;
@@ -114,6 +116,7 @@ export class Conversation {
   constructor(shared: Shared, link: Link, channel: Channel) {
     this.#shared = shared;
     this.#link = link;
+    this.#incoming = new Incoming(link);
     const { config, trust } = shared;
     this.#identity = shared.identity();
     this.#connection = new ServerConnection({
@@ -178,11 +181,11 @@ export class Conversation {
     } catch (error) {
       this.#shared.log.error("a session could not be closed", { ...this.#who(), reason: messageOf(error) });
     }
-    await this.#link.finish();
+    await this.#link.finish(this.#incoming);
   }
 
   async #read(): Promise<void> {
-    for (let chunk = await this.#link.read(); chunk && !this.#over; chunk = await this.#link.read()) {
+    for (let chunk = await this.#incoming.read(); chunk && !this.#over; chunk = await this.#incoming.read()) {
       if (this.#hasExpired()) throw expired();
       this.#connection.receive(chunk);
       // An event that has come is always taken: the transcript's summary has counted its line.
@@ -266,7 +269,7 @@ export class Conversation {
     const { accounts, store, journals, createJournalFile, log } = this.#shared;
     if (credentials.type === "salt") return this.#connection.answerSalt(await accounts.salt(credentials.email));
     const clientFingerprint = this.#connection.clientFingerprint ?? "";
-    const account = await this.#authenticate(credentials, { address: this.#link.address, clientFingerprint });
+    const account = await this.#incoming.whileThere((signal) => this.#authenticate(credentials, signal));
     this.#account = account;
     const { userId, email } = account;
     this.#email = email;
@@ -285,38 +288,51 @@ export class Conversation {
     this.#connection.accept();
   }
 
-  /** Who somebody is. In a session with rooms the certificate must be the account's, too (rooms.md section 1). */
-  async #authenticate(credentials: Exclude<Credentials, { type: "salt" }>, origin: Origin): Promise<Account> {
+  /** Who somebody is, and whether the certificate may enter that account (PROTOCOL.md, "Credentials" and "Rooms"). */
+  async #authenticate(credentials: Exclude<Credentials, { type: "salt" }>, signal: AbortSignal): Promise<Account> {
     const { accounts, devices } = this.#shared;
     const { hasRooms, clientPem: pem = "" } = this.#connection;
+    const origin = this.#origin();
     const shown = { fingerprint: origin.clientFingerprint, pem };
+    if (credentials.type === "resume") return await this.#resume(shown, credentials.token, origin);
+    const { owner, ...known } = await devices.standing(shown);
+    const standing = { ...known, owner, hasRooms };
+    const attempt = { ...origin, email: credentials.email, isOwn: known.device?.email === credentials.email };
+    const request = { ...attempt, owner, signal };
     const refused = (error: unknown) => {
       if (!(error instanceof ProtocolError)) throw withoutStore(error);
-      return accounts.refuse({ ...origin, ..."email" in credentials ? { email: credentials.email } : {} }, error);
+      return accounts.refuse(attempt, error);
     };
-    switch (credentials.type) {
-      case "register": {
-        if (!hasRooms) return await accounts.register({ ...credentials, ...origin });
-        await accounts.checkSource({ ...origin, email: credentials.email });
-        await devices.checkRegistration(shown, credentials).catch(refused);
-        const account = await accounts.register({ ...credentials, ...origin });
-        await devices.bind(shown, account).catch(refused);
-        return account;
-      }
-      case "login": {
-        const account = await accounts.login({ ...credentials, ...origin });
-        if (hasRooms) await devices.checkLogin(shown, account).catch(refused);
-        return account;
-      }
-      case "enrol": {
-        const account = await accounts.login({ ...credentials, ...origin });
-        await devices.enrol(shown, account, credentials.code).catch(refused);
-        return account;
-      }
-      case "resume":
-        await accounts.checkSource(origin);
-        return await devices.resume(shown, credentials.token).catch(refused);
+    if (credentials.type === "register") {
+      await accounts.checkAttempt(attempt);
+      if (owner !== undefined && !origin.isProven) await refused(UNPROVEN);
+      const registrant = await devices.checkRegistration(shown, credentials, standing).catch(async (error) => {
+        if (error instanceof Kept) {
+          throw await accounts.taken(attempt, "the name or the address is kept for an invitation");
+        }
+        return await refused(error);
+      });
+      return await accounts.register({ ...credentials, ...request, registrant });
     }
+    const account = await accounts.login({ ...credentials, ...request });
+    if (credentials.type === "enrol") await devices.enrol(shown, account, credentials.code).catch(refused);
+    else await devices.checkLogin(shown, account, standing).catch(refused);
+    return account;
+  }
+
+  /** A token that is unknown or has ended is no failed login: nobody guesses one. */
+  async #resume(shown: ShownCertificate, token: Bytes, origin: Origin): Promise<Account> {
+    const { accounts, devices } = this.#shared;
+    accounts.checkResume(origin);
+    return await devices.resume(shown, token).catch((error: unknown) => {
+      if (error instanceof ProtocolError) accounts.countResume(origin);
+      throw withoutStore(error);
+    });
+  }
+
+  #origin(): Origin {
+    const { clientFingerprint = "", isProven } = this.#connection;
+    return { address: this.#link.address, clientFingerprint, isProven };
   }
 
   // Rooms.
@@ -324,8 +340,8 @@ export class Conversation {
   /** Issues a certificate to who has a code, and ends the conversation. */
   async #certify(code: Bytes, csr: string): Promise<void> {
     const { accounts, devices, log } = this.#shared;
-    const origin = { address: this.#link.address, clientFingerprint: "" };
-    await accounts.checkSource(origin);
+    const origin = { address: this.#link.address, clientFingerprint: "", isProven: false };
+    await accounts.checkAttempt(origin);
     const pem = await devices.certify(code, csr).catch((error: unknown) => {
       if (error instanceof ProtocolError) return accounts.refuse(origin, error);
       throw withoutStore(error);
@@ -493,9 +509,7 @@ export class Conversation {
     await this.#replying;
     const event = AUDITED[answer.code];
     try {
-      const { clientFingerprint = "" } = this.#connection;
-      const origin = { address: this.#link.address, clientFingerprint };
-      const leavesRow = event && (this.#session || await this.#shared.accounts.countRefusal(origin));
+      const leavesRow = event && (this.#session || await this.#shared.accounts.countRefusal(this.#origin()));
       if (leavesRow) await this.#audit(event, answer.message);
     } catch (failure) {
       this.#shared.log.error("an audit row could not be kept", { ...this.#who(), reason: messageOf(failure) });
@@ -541,6 +555,9 @@ export class Conversation {
     this.#shared.log.info("session closed", { ...this.#who(), messages: summary?.count ?? 0 });
   }
 }
+
+/** Whoever has seen a certificate can show it in version 1: it must not register what was invited with it. */
+const UNPROVEN = new ProtocolError("auth-failed", "This certificate registers with protocol version 2 alone.");
 
 /** Errors that leave an audit row of their own; those of credentials are recorded where they are decided. */
 const AUDITED: Readonly<Partial<Record<ErrorType, AuditEvent>>> = {

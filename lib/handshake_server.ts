@@ -136,6 +136,11 @@ export class ServerConnection extends Connection<ServerEvent> {
     return this.#client?.fingerprint;
   }
 
+  /** Whether the client has proved that it holds its certificate's key. */
+  get isProven(): boolean {
+    return this.#version === 2 && this.#key !== undefined;
+  }
+
   /** When the path of the client's certificate is over (unix ms); never, until it has shown a good one. */
   get clientEnds(): number {
     return this.#client?.ends ?? Infinity;

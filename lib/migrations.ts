@@ -7,6 +7,9 @@
  *                      3 | 2026-01-02 10:00:00     rooms
  *                      4 | 2026-01-02 10:00:00     codes for one e-mail address
  *                      5 | 2026-01-02 10:00:00     logs that take no lines any more
+ *                      6 | 2026-01-02 10:00:00     heads by their time
+ *                      7 | 2026-01-02 10:00:00     who made an empty room
+ *                      8 | 2026-01-02 10:00:00     which certificate registered whom, and which this server issued
  *
  * Migration 1 is the seed's own schema with IF NOT EXISTS, so a database that the seed made is one whose version is not
  * yet recorded. Migration 2 converts the text to `utf8mb4_bin` (equal means equal bytes, as in SQLite), widens
@@ -22,6 +25,13 @@
  *
  * Migration 4 notes of a room since when its log is known not to be the one that it was (`forked_at`), and since when it
  * is closed (`closed_at`): then its `name` is `/` and its id, so that the room's own is free; its origin stays.
+ *
+ * Migration 8 adds `users.registered_with`, the certificate with which an account was registered; `devices.is_issued`,
+ * whether this server issued the certificate, with a code or as a renewal, so that it is its account's alone; and
+ * `codes.issued_pem`, the certificate that was issued with a code, for a client that did not get the answer.
+ *
+ * In MySQL each CREATE names the engine, the character set and the collation: a server's defaults may be others, and an
+ * engine without transactions would lose lines. The start checks them for tables that are there already.
  *
  * MySQL has no transactions around its ALTER, so every statement here may run twice: what a run did before it was cut
  * off is no error in the next (see `store_mysql.ts`). Times are TIMESTAMP as in the seed, whole seconds in UTC; in
@@ -44,6 +54,9 @@ export const CREATE_SCHEMA_VERSION = `CREATE TABLE IF NOT EXISTS schema_version 
   version INT NOT NULL PRIMARY KEY,
   applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP
 )`;
+
+/** What stands behind each CREATE for MySQL. */
+export const MYSQL_TABLE = " ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
 
 /** ASCII letters alone, whatever the column's collation takes for a letter; MySQL's REPLACE minds case. */
 function asciiLower(column: string): string {
@@ -98,7 +111,7 @@ export const MIGRATIONS: readonly Migration[] = [
         pwd_hash CHAR(64) NOT NULL,
         created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
         updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP
-      )`,
+      )${MYSQL_TABLE}`,
       `CREATE TABLE IF NOT EXISTS sessions (
         id INT AUTO_INCREMENT PRIMARY KEY,
         user_id INT NOT NULL,
@@ -110,7 +123,7 @@ export const MIGRATIONS: readonly Migration[] = [
         ended_at TIMESTAMP NULL,
         message_count INT DEFAULT 0,
         FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
-      )`,
+      )${MYSQL_TABLE}`,
       `CREATE TABLE IF NOT EXISTS audit_log (
         id INT AUTO_INCREMENT PRIMARY KEY,
         event_type VARCHAR(50) NOT NULL,
@@ -119,7 +132,7 @@ export const MIGRATIONS: readonly Migration[] = [
         reason VARCHAR(255),
         occurred_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
         ip_address VARCHAR(45)
-      )`,
+      )${MYSQL_TABLE}`,
     ],
   },
   {
@@ -157,7 +170,7 @@ export const MIGRATIONS: readonly Migration[] = [
         name VARCHAR(64) NOT NULL PRIMARY KEY,
         value VARBINARY(64) NOT NULL,
         created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP
-      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      )${MYSQL_TABLE}`,
     ],
   },
   {
@@ -259,7 +272,7 @@ export const MIGRATIONS: readonly Migration[] = [
         invite_only TINYINT NOT NULL,
         created_at BIGINT NOT NULL,
         size BIGINT NOT NULL
-      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      )${MYSQL_TABLE}`,
       `CREATE TABLE IF NOT EXISTS room_lines (
         room_id INT NOT NULL,
         line_index BIGINT NOT NULL,
@@ -277,7 +290,7 @@ export const MIGRATIONS: readonly Migration[] = [
         UNIQUE KEY author_seqno (room_id, author, seqno),
         KEY acts (room_id, is_act, line_index),
         FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
-      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      )${MYSQL_TABLE}`,
       `CREATE TABLE IF NOT EXISTS room_nodes (
         room_id INT NOT NULL,
         level TINYINT NOT NULL,
@@ -285,7 +298,7 @@ export const MIGRATIONS: readonly Migration[] = [
         hash BINARY(32) NOT NULL,
         PRIMARY KEY (room_id, level, node_index),
         FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
-      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      )${MYSQL_TABLE}`,
       `CREATE TABLE IF NOT EXISTS room_checkpoints (
         room_id INT NOT NULL,
         size BIGINT NOT NULL,
@@ -295,31 +308,31 @@ export const MIGRATIONS: readonly Migration[] = [
         signer BINARY(32) NOT NULL,
         PRIMARY KEY (room_id, size),
         FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
-      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      )${MYSQL_TABLE}`,
       `CREATE TABLE IF NOT EXISTS room_epochs (
         room_id INT NOT NULL,
         epoch INT NOT NULL,
         wrapped_key VARBINARY(255) NOT NULL,
         PRIMARY KEY (room_id, epoch),
         FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
-      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      )${MYSQL_TABLE}`,
       `CREATE TABLE IF NOT EXISTS room_invitations (
         username_key VARCHAR(255) NOT NULL,
         room VARCHAR(131) NOT NULL,
         inviter VARCHAR(255) NOT NULL,
         PRIMARY KEY (username_key, room)
-      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      )${MYSQL_TABLE}`,
       `CREATE TABLE IF NOT EXISTS devices (
         fingerprint BINARY(32) NOT NULL PRIMARY KEY,
         user_id INT NOT NULL,
         pem MEDIUMTEXT NOT NULL,
         bound_at BIGINT NOT NULL,
         FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
-      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      )${MYSQL_TABLE}`,
       `CREATE TABLE IF NOT EXISTS server_certificates (
         fingerprint BINARY(32) NOT NULL PRIMARY KEY,
         pem MEDIUMTEXT NOT NULL
-      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      )${MYSQL_TABLE}`,
       `CREATE TABLE IF NOT EXISTS codes (
         hash BINARY(32) NOT NULL PRIMARY KEY,
         username VARCHAR(255) NOT NULL,
@@ -327,7 +340,7 @@ export const MIGRATIONS: readonly Migration[] = [
         expires_at BIGINT NOT NULL,
         issued_to BINARY(32),
         KEY issued_to (issued_to)
-      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      )${MYSQL_TABLE}`,
       `CREATE TABLE IF NOT EXISTS session_tokens (
         hash BINARY(32) NOT NULL PRIMARY KEY,
         user_id INT NOT NULL,
@@ -335,7 +348,7 @@ export const MIGRATIONS: readonly Migration[] = [
         expires_at BIGINT NOT NULL,
         KEY fingerprint (fingerprint),
         FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
-      ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      )${MYSQL_TABLE}`,
     ],
   },
   {
@@ -365,6 +378,21 @@ export const MIGRATIONS: readonly Migration[] = [
     version: 7,
     sqlite: ["ALTER TABLE rooms ADD COLUMN maker VARCHAR(255)"],
     mysql: ["ALTER TABLE rooms ADD COLUMN maker VARCHAR(255) AFTER created_at"],
+  },
+  {
+    version: 8,
+    sqlite: [
+      "ALTER TABLE users ADD COLUMN registered_with BINARY(32)",
+      "CREATE INDEX registered_with ON users (registered_with)",
+      "ALTER TABLE devices ADD COLUMN is_issued TINYINT NOT NULL DEFAULT 0",
+      "ALTER TABLE codes ADD COLUMN issued_pem TEXT",
+    ],
+    mysql: [
+      "ALTER TABLE users ADD COLUMN registered_with BINARY(32)",
+      "ALTER TABLE users ADD KEY registered_with (registered_with)",
+      "ALTER TABLE devices ADD COLUMN is_issued TINYINT NOT NULL DEFAULT 0",
+      "ALTER TABLE codes ADD COLUMN issued_pem MEDIUMTEXT",
+    ],
   },
 ];
 

@@ -131,11 +131,33 @@ export interface PasswordQueueLimits {
   readonly waiting: number;
 }
 
-/** Password work, bounded: so many at a time, so many in line, and whoever comes beyond is refused at once. */
+/** For whom password work is done. */
+export interface PasswordClaim {
+  /** Who may have so many places at once, running or in line: a certificate, or all who prove none. */
+  readonly shares: readonly { readonly party: string; readonly most: number }[];
+  /** Aborted when nobody waits for the answer any more: then the place in line is given up. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Somebody in line. */
+interface Waiting {
+  readonly claim: PasswordClaim;
+  readonly begin: () => void;
+}
+
+const NO_CLAIM: PasswordClaim = { shares: [] };
+
+/**
+ * Password work, bounded: so many at a time, so many in line, so many of each party; whoever comes beyond is refused at
+ * once. The next in line is of the party whose last turn was longest ago, so that no party delays another by its number.
+ */
 export class PasswordQueue {
   readonly work: PasswordWork;
   readonly #limits: PasswordQueueLimits;
-  readonly #line: (() => void)[] = [];
+  readonly #line: Waiting[] = [];
+  /** Places by party, and the turn that one of them had last. */
+  readonly #places = new Map<string, { taken: number; turn: number }>();
+  #turn = 0;
   #running = 0;
 
   constructor(work: PasswordWork, limits: PasswordQueueLimits) {
@@ -143,27 +165,90 @@ export class PasswordQueue {
     this.#limits = limits;
   }
 
+  /** How many may wait in line. */
+  get waiting(): number {
+    return this.#limits.waiting;
+  }
+
   /** {@link hashPassword}, in its turn. */
-  hash(pwd: Bytes): Promise<string> {
-    return this.#inTurn(() => hashPassword(pwd, this.work));
+  hash(pwd: Bytes, claim = NO_CLAIM): Promise<string> {
+    return this.#inTurn(claim, () => hashPassword(pwd, this.work));
   }
 
   /** {@link checkPassword}, in its turn. */
-  check(pwd: Bytes, record: string): Promise<PasswordCheck> {
-    return this.#inTurn(() => checkPassword(pwd, record, this.work));
+  check(pwd: Bytes, record: string, claim = NO_CLAIM): Promise<PasswordCheck> {
+    return this.#inTurn(claim, () => checkPassword(pwd, record, this.work));
   }
 
-  async #inTurn<T>(task: () => Promise<T>): Promise<T> {
-    if (this.#running < (this.#limits.running ?? 2)) this.#running++;
-    else if (this.#line.length < this.#limits.waiting) await new Promise<void>((resolve) => this.#line.push(resolve));
-    else throw new ProtocolError("rate-limited", "The server is busy checking passwords; try again in a moment.");
+  async #inTurn<T>(claim: PasswordClaim, task: () => Promise<T>): Promise<T> {
+    const isOver = claim.shares.some(({ party, most }) => (this.#places.get(party)?.taken ?? 0) >= most);
+    const mustWait = this.#running >= (this.#limits.running ?? 2);
+    if (isOver || (mustWait && this.#line.length >= this.#limits.waiting)) {
+      throw new ProtocolError("rate-limited", "The server is busy checking passwords; try again in a moment.");
+    }
+    this.#count(claim, 1);
     try {
-      return await task();
+      if (mustWait) await this.#wait(claim);
+      else this.#begin(claim);
+      try {
+        return await task();
+      } finally {
+        this.#next();
+      }
     } finally {
-      // The place is handed to the next in line, so that nobody who comes meanwhile slips in before.
-      const next = this.#line.shift();
-      if (next) next();
-      else this.#running--;
+      this.#count(claim, -1);
+    }
+  }
+
+  /** Resolves when the place is this one's; rejects where nobody waits for it any more. */
+  #wait(claim: PasswordClaim): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const giveUp = () => {
+      const at = this.#line.indexOf(waiting);
+      if (at < 0) return;
+      this.#line.splice(at, 1);
+      reject(new ProtocolError("timeout", "The client is gone."));
+    };
+    const waiting: Waiting = {
+      claim,
+      begin: () => {
+        claim.signal?.removeEventListener("abort", giveUp);
+        resolve();
+      },
+    };
+    this.#line.push(waiting);
+    if (claim.signal?.aborted) giveUp();
+    else claim.signal?.addEventListener("abort", giveUp);
+    return promise;
+  }
+
+  /** The place is handed on at once, so that nobody who comes meanwhile slips in before. */
+  #next(): void {
+    const turnOf = ({ claim: { shares } }: Waiting) =>
+      Math.max(0, ...shares.map(({ party }) => this.#places.get(party)?.turn ?? 0));
+    const turns = this.#line.map(turnOf);
+    const [next] = this.#line.splice(turns.indexOf(Math.min(...turns)), 1);
+    this.#running--;
+    if (!next) return;
+    this.#begin(next.claim);
+    next.begin();
+  }
+
+  #begin(claim: PasswordClaim): void {
+    this.#running++;
+    this.#turn++;
+    for (const { party } of claim.shares) {
+      const places = this.#places.get(party);
+      if (places) places.turn = this.#turn;
+    }
+  }
+
+  #count({ shares }: PasswordClaim, change: 1 | -1): void {
+    for (const { party } of shares) {
+      const places = this.#places.get(party) ?? { taken: 0, turn: 0 };
+      places.taken += change;
+      if (places.taken === 0) this.#places.delete(party);
+      else this.#places.set(party, places);
     }
   }
 }

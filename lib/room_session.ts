@@ -180,6 +180,8 @@ export class RoomSession {
   #isStopped = false;
   /** Whether a session has stood since the program began. */
   #wasOnline = false;
+  /** What the server said when the name to register was taken. */
+  #taken: string | undefined;
   #heardAt: Moment = { wall: 0, steady: 0 };
   /** Whether it was told that nothing comes from the server. */
   #isMute = false;
@@ -359,11 +361,11 @@ export class RoomSession {
   async #logIn(connection: ClientConnection): Promise<void> {
     const credentials = await this.#options.credentials();
     if (!credentials) throw new Failure(EXIT.refused, "the session has ended and there is no password to log in with");
-    if (credentials.type === "register") return await connection.register(credentials);
+    if (credentials.type === "register" && this.#taken === undefined) return await connection.register(credentials);
     connection.askSalt(credentials.email);
     const { salt } = await this.#expect("salt");
-    if (credentials.type === "login") await connection.login({ ...credentials, salt });
-    else await connection.enrol({ ...credentials, salt });
+    if (credentials.type === "enrol") await connection.enrol({ ...credentials, salt });
+    else await connection.login({ ...credentials, salt });
   }
 
   #comeBack(connection: ClientConnection, username: string): void {
@@ -473,6 +475,13 @@ export class RoomSession {
     if (errorType === "bad-cert") {
       const mend = `${reason}; for another certificate run: ${PROGRAM} join HOST CODE`;
       return { reason: mend, failure: new Failure(EXIT.refused, mend) };
+    }
+    if (errorType === "user-exists" && this.#taken === undefined) {
+      this.#taken = reason; // perhaps by this very account, whose answer was lost: then its password opens it
+      return { reason, isImmediate: true };
+    }
+    if (errorType === "auth-failed" && this.#taken !== undefined) {
+      return { reason: this.#taken, failure: new Failure(EXIT.refused, this.#taken) };
     }
     const isFinal = ["auth-failed", "user-exists", "unexpected"].includes(errorType);
     return isFinal ? { reason, failure: new Failure(EXIT.refused, reason) } : { reason };

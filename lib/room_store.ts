@@ -91,7 +91,12 @@ export interface Device {
   readonly username: string;
   /** The certificate with its intermediates. */
   readonly pem: string;
+  /** Whether this server issued it, with a code or as a renewal: then it is this account's alone, in every session. */
+  readonly isIssued: boolean;
 }
+
+/** A certificate that becomes an account's. */
+export type NewDevice = Pick<Device, "fingerprint" | "userId" | "pem" | "isIssued">;
 
 /** What a code is for. */
 export interface NewCode {
@@ -99,8 +104,8 @@ export interface NewCode {
   readonly hash: string;
   /** The account that it was made for, as its username will be or is. */
   readonly username: string;
-  /** `invitation`: for somebody without an account; `device`: for a further certificate of one. */
-  readonly kind: "invitation" | "device";
+  /** `invitation`: for somebody without an account; `device`: for a further certificate of one; `reset`: for another password. */
+  readonly kind: "invitation" | "device" | "reset";
   /** The one e-mail address that it lets in, as it is compared; `undefined` for any. */
   readonly email: string | undefined;
   readonly expiresAt: number;
@@ -109,6 +114,8 @@ export interface NewCode {
 /** A code that is not used up, with the certificate that was issued with it, where one was. */
 export interface Code extends NewCode {
   readonly issuedTo: string | undefined;
+  /** That certificate, with its intermediates; `undefined` too where an earlier version of this program issued it. */
+  readonly issuedPem: string | undefined;
 }
 
 /** A session's token, stored as a hash. */
@@ -179,8 +186,11 @@ export interface RoomStore {
   addInvitation(room: string, username: string, from: string): Promise<void>;
   invitations(username: string): Promise<readonly { room: string; from: string }[]>;
 
-  /** Binds a certificate; false where it is bound already (to this account or to another). */
-  bindDevice(device: { fingerprint: string; userId: number; pem: string }, boundAt: number): Promise<boolean>;
+  /**
+   * Binds a certificate and uses up a code, where there is one: both or neither. False where the certificate is bound
+   * already (to this account or to another), or the code is gone.
+   */
+  bindDevice(device: NewDevice, boundAt: number, code?: string): Promise<boolean>;
   findDevice(fingerprint: string): Promise<Device | undefined>;
 
   /** Keeps a certificate that signs checkpoints: a server's own, old ones too. */
@@ -192,9 +202,9 @@ export interface RoomStore {
   /** A code that is not used up and not past its end at `now`. */
   findCode(hash: string, now: number): Promise<Code | undefined>;
   /** Notes the certificate that was issued with a code; false where one was already, or the code is gone. */
-  issueWithCode(hash: string, fingerprint: string): Promise<boolean>;
-  /** Uses a code up; false where somebody else was first. */
-  useCode(hash: string): Promise<boolean>;
+  issueWithCode(hash: string, issued: { readonly fingerprint: string; readonly pem: string }): Promise<boolean>;
+  /** Invitations that have not ended at `now` and are for that username, or for that address alone. */
+  invitationsFor(who: { readonly username: string; readonly email: string }, now: number): Promise<readonly Code[]>;
   /** The code that a certificate was issued with, also past its end, until it is used up. */
   codeOf(fingerprint: string): Promise<Code | undefined>;
 

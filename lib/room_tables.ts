@@ -14,6 +14,7 @@
  */
 
 import { type Bytes, encodeHex, encodeUtf8, parseHex } from "./bytes.ts";
+import { hash, useCode } from "./account_tables.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { usernameKey } from "./names.ts";
 import { parseOrigin } from "./room_line.ts";
@@ -24,6 +25,7 @@ import type {
   Device,
   LastLine,
   NewCode,
+  NewDevice,
   NewRoom,
   RoomStore,
   StoredEpoch,
@@ -302,15 +304,23 @@ export class RoomTables implements RoomStore {
   // Devices and certificates.
 
   async bindDevice(
-    { fingerprint, userId, pem }: { fingerprint: string; userId: number; pem: string },
+    { fingerprint, userId, pem, isIssued }: NewDevice,
     boundAt: number,
+    code?: string,
   ): Promise<boolean> {
-    return await this.#insert("devices", { fingerprint: hash(fingerprint), user_id: userId, pem, bound_at: boundAt });
+    const bound = await this.#database.write(
+      {
+        insert: "INSERT INTO devices (fingerprint, user_id, pem, bound_at, is_issued)",
+        rows: [[hash(fingerprint), userId, pem, boundAt, Number(isIssued)]],
+      },
+      ...code === undefined ? [] : [useCode(code)],
+    );
+    return bound !== undefined;
   }
 
   async findDevice(fingerprint: string): Promise<Device | undefined> {
     const row = await this.#row(
-      `SELECT user_id, pem, email, username FROM devices JOIN users ON users.id = devices.user_id
+      `SELECT user_id, pem, is_issued, email, username FROM devices JOIN users ON users.id = devices.user_id
         WHERE fingerprint = ?`,
       [hash(fingerprint)],
     );
@@ -320,6 +330,7 @@ export class RoomTables implements RoomStore {
       email: text(row, "email"),
       username: text(row, "username"),
       pem: text(row, "pem"),
+      isIssued: row["is_issued"] !== 0,
     };
   }
 
@@ -352,28 +363,34 @@ export class RoomTables implements RoomStore {
     return await this.#code("issued_to = ?", [hash(fingerprint)]);
   }
 
-  async #code(where: string, values: readonly SqlValue[]): Promise<Code | undefined> {
-    const columns = "hash, username, email, kind, expires_at, issued_to";
-    const row = await this.#row(`SELECT ${columns} FROM codes WHERE ${where}`, values);
-    return row && {
-      hash: hex(row, "hash"),
-      username: text(row, "username"),
-      email: row["email"] === null ? undefined : text(row, "email"),
-      kind: row["kind"] === "device" ? "device" : "invitation",
-      expiresAt: integer(row, "expires_at"),
-      issuedTo: row["issued_to"] === null ? undefined : hex(row, "issued_to"),
-    };
-  }
-
-  async issueWithCode(codeHash: string, fingerprint: string): Promise<boolean> {
-    return await this.#change("UPDATE codes SET issued_to = ? WHERE hash = ? AND issued_to IS NULL", [
-      hash(fingerprint),
-      hash(codeHash),
+  async invitationsFor(
+    { username, email }: { readonly username: string; readonly email: string },
+    now: number,
+  ): Promise<readonly Code[]> {
+    return await this.#codes("kind = 'invitation' AND expires_at > ? AND (LOWER(username) = ? OR email = ?)", [
+      now,
+      usernameKey(username),
+      email,
     ]);
   }
 
-  async useCode(codeHash: string): Promise<boolean> {
-    return await this.#change("DELETE FROM codes WHERE hash = ?", [hash(codeHash)]);
+  async #code(where: string, values: readonly SqlValue[]): Promise<Code | undefined> {
+    return (await this.#codes(where, values))[0];
+  }
+
+  async #codes(where: string, values: readonly SqlValue[]): Promise<readonly Code[]> {
+    return (await this.#database.rows(`SELECT ${CODE_COLUMNS} FROM codes WHERE ${where}`, values)).map(codeOf);
+  }
+
+  async issueWithCode(
+    codeHash: string,
+    { fingerprint, pem }: { readonly fingerprint: string; readonly pem: string },
+  ): Promise<boolean> {
+    return await this.#change("UPDATE codes SET issued_to = ?, issued_pem = ? WHERE hash = ? AND issued_to IS NULL", [
+      hash(fingerprint),
+      pem,
+      hash(codeHash),
+    ]);
   }
 
   // Tokens.
@@ -441,6 +458,8 @@ const LINE_COLUMNS = [
 ];
 
 const INSERT_LINES = `INSERT INTO room_lines (${LINE_COLUMNS.join(", ")})`;
+const CODE_COLUMNS = "hash, username, email, kind, expires_at, issued_to, issued_pem";
+
 const INSERT_NODES = "INSERT INTO room_nodes (room_id, level, node_index, hash)";
 const INSERT_EPOCH = "INSERT INTO room_epochs (room_id, epoch, wrapped_key)";
 
@@ -470,6 +489,19 @@ function roomOf(row: SqlRow): StoredRoom {
   };
 }
 
+function codeOf(row: SqlRow): Code {
+  const kind = text(row, "kind");
+  return {
+    hash: hex(row, "hash"),
+    username: text(row, "username"),
+    email: row["email"] === null ? undefined : text(row, "email"),
+    kind: kind === "device" || kind === "reset" ? kind : "invitation",
+    expiresAt: integer(row, "expires_at"),
+    issuedTo: row["issued_to"] === null ? undefined : hex(row, "issued_to"),
+    issuedPem: row["issued_pem"] === null ? undefined : text(row, "issued_pem"),
+  };
+}
+
 /** In the order of LINE_COLUMNS. */
 function lineValues(log: number, line: StoredLine): SqlValue[] {
   const { index, author, seqno, ts, epoch, seenSize, isAct, body, acceptedAt } = line;
@@ -492,13 +524,6 @@ function lineOf(row: SqlRow): StoredLine {
     body: row["is_erased"] === 0 ? bytes(row, "body") : null,
     acceptedAt: integer(row, "accepted_at"),
   };
-}
-
-/** The 32 bytes of a hash or a fingerprint. */
-function hash(digits: string): Bytes {
-  const parsed = parseHex(digits);
-  if (parsed?.length !== 32) throw new TypeError("a hash or a fingerprint is 64 lower-case hex digits");
-  return parsed;
 }
 
 // What a column holds is what the migrations say; anything else is the work of another program.

@@ -23,6 +23,27 @@ export interface User {
   readonly passwordRecord: string;
 }
 
+/** With what an account is registered: what belongs to it is written with it, or nothing is. */
+export interface Registrant {
+  /** Fingerprint of the certificate that registers. */
+  readonly fingerprint: string;
+  /** Where that certificate becomes the account's: with its intermediates, and whether this server issued it. */
+  readonly device?: { readonly pem: string; readonly isIssued: boolean };
+  /** Hash of the code that it was issued with, which is used up. */
+  readonly code?: string;
+}
+
+/** A password that takes the place of another. */
+export interface NewPassword {
+  /** 16 bytes, the client's own. */
+  readonly salt: Bytes;
+  readonly passwordRecord: string;
+  /** The record that was compared: nothing is done where another one is there by now. */
+  readonly replaced?: string;
+  /** Hash of the code that resets it, which is used up. */
+  readonly code?: string;
+}
+
 /** A session as it begins. The token itself is never stored. */
 export interface SessionStart {
   readonly userId: number;
@@ -48,6 +69,7 @@ export type AuditEvent =
   | "login_success"
   | "login_failure"
   | "account_locked"
+  | "certificate_locked"
   | "address_limited"
   | "cert_invalid"
   | "proof_fail"
@@ -133,9 +155,17 @@ export function withoutStore(error: unknown): unknown {
 /** A database of accounts, sessions and audit rows. Every method may throw {@link StoreUnavailable}. */
 export interface Store {
   findUser(email: string): Promise<User | undefined>;
-  /** Adds an account, all or nothing; its id, or `undefined` where the address or the username is taken. */
-  addUser(user: Omit<User, "id">, createdAt: number): Promise<number | undefined>;
-  replacePasswordRecord(userId: number, record: string): Promise<void>;
+  /**
+   * Adds an account and what belongs to it, all or nothing; its id, or `undefined` where the address, the username, the
+   * certificate or the code is taken.
+   */
+  addUser(user: Omit<User, "id">, createdAt: number, registrant?: Registrant): Promise<number | undefined>;
+  /** How many accounts were registered with a certificate. */
+  registrationsWith(fingerprint: string): Promise<number>;
+  /** Another record of the same password; false where `replaced` is no longer the account's. */
+  replacePasswordRecord(userId: number, record: string, replaced: string): Promise<boolean>;
+  /** Sets another password and ends every token of the account, all or nothing; false where nothing was done. */
+  setPassword(userId: number, password: NewPassword): Promise<boolean>;
   /** The secret of that name, made with `make` and kept the first time it is asked for. */
   secret(name: string, make: () => Bytes): Promise<Bytes>;
   openSession(start: SessionStart): Promise<void>;

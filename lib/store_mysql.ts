@@ -24,17 +24,19 @@
 
 import { Buffer } from "node:buffer";
 import mysql, { type Pool, type PoolConnection, type ResultSetHeader, type RowDataPacket } from "mysql2/promise";
+import { addUser, registrationsWith, replacePasswordRecord, setPassword } from "./account_tables.ts";
 import type { Bytes } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { CREATE_SCHEMA_VERSION, pendingMigrations } from "./migrations.ts";
-import { usernameKey } from "./names.ts";
 import type { RoomStore, ServerStore } from "./room_store.ts";
 import { RoomTables } from "./room_tables.ts";
-import type { SqlStatement, SqlValue } from "./sql.ts";
+import type { SqlDatabase, SqlStatement, SqlValue } from "./sql.ts";
 import {
   type AuditRow,
   auditValues,
   formatTimestamp,
+  type NewPassword,
+  type Registrant,
   type SessionEnd,
   type SessionStart,
   StoreUnavailable,
@@ -183,17 +185,19 @@ function parameter(value: SqlValue): string | number | Buffer | null {
 
 class MysqlStore implements ServerStore {
   readonly rooms: RoomStore;
+  readonly #tables: SqlDatabase;
   readonly #pool: Pool;
   readonly #timeout: number;
 
   constructor(pool: Pool, timeout: number) {
     this.#pool = pool;
     this.#timeout = timeout;
-    this.rooms = new RoomTables({
+    this.#tables = {
       rows: (sql, values) => this.#rows(sql, values),
       write: (...statements) => this.#write(statements.flatMap(split)),
       scrub: () => Promise.resolve(), // see above
-    });
+    };
+    this.rooms = new RoomTables(this.#tables);
   }
 
   /** Applies what is pending. Looking for it takes no right but SELECT. */
@@ -228,25 +232,20 @@ class MysqlStore implements ServerStore {
     return row && userOf(row);
   }
 
-  async addUser(user: Omit<User, "id">, createdAt: number): Promise<number | undefined> {
-    const time = formatTimestamp(createdAt);
-    return await this.#use(async (connection) => {
-      try {
-        const [{ insertId }] = await connection.execute<ResultSetHeader>(
-          `INSERT INTO users (email, username, username_key, salt, pwd_hash, created_at, updated_at)
-            VALUES (?, ?, ?, ?, ?, ?, ?)`,
-          [user.email, user.username, usernameKey(user.username), user.salt, user.passwordRecord, time, time],
-        );
-        return insertId;
-      } catch (error) {
-        if (codeOf(error) === "ER_DUP_ENTRY") return undefined;
-        throw error;
-      }
-    });
+  async addUser(user: Omit<User, "id">, createdAt: number, registrant?: Registrant): Promise<number | undefined> {
+    return await addUser(this.#tables, user, createdAt, registrant);
   }
 
-  async replacePasswordRecord(userId: number, record: string): Promise<void> {
-    await this.#run("UPDATE users SET pwd_hash = ?, updated_at = CURRENT_TIMESTAMP WHERE id = ?", [record, userId]);
+  async registrationsWith(fingerprint: string): Promise<number> {
+    return await registrationsWith(this.#tables, fingerprint);
+  }
+
+  async replacePasswordRecord(userId: number, record: string, replaced: string): Promise<boolean> {
+    return await replacePasswordRecord(this.#tables, userId, record, replaced);
+  }
+
+  async setPassword(userId: number, password: NewPassword): Promise<boolean> {
+    return await setPassword(this.#tables, userId, password);
   }
 
   async secret(name: string, make: () => Bytes): Promise<Bytes> {

@@ -18,18 +18,20 @@
  */
 
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import { addUser, registrationsWith, replacePasswordRecord, setPassword } from "./account_tables.ts";
 import type { Bytes } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { createPrivateFolder, explain } from "./files.ts";
 import { CREATE_SCHEMA_VERSION, pendingMigrations } from "./migrations.ts";
-import { usernameKey } from "./names.ts";
 import type { RoomStore, ServerStore } from "./room_store.ts";
 import { RoomTables } from "./room_tables.ts";
-import type { SqlStatement } from "./sql.ts";
+import type { SqlDatabase, SqlStatement } from "./sql.ts";
 import {
   type AuditRow,
   auditValues,
   formatTimestamp,
+  type NewPassword,
+  type Registrant,
   type SessionEnd,
   type SessionStart,
   StoreUnavailable,
@@ -152,6 +154,7 @@ class NothingChanged extends Error {}
 export class SqliteStore implements ServerStore {
   /** The rooms in the same database. */
   readonly rooms: RoomStore;
+  readonly #tables: SqlDatabase;
   readonly #database: DatabaseSync;
   /** Whether pages that were overwritten may still stand in the write-ahead log: after a crash nobody knows. */
   #isScrubOwed = true;
@@ -160,11 +163,12 @@ export class SqliteStore implements ServerStore {
 
   constructor(database: DatabaseSync) {
     this.#database = database;
-    this.rooms = new RoomTables({
+    this.#tables = {
       rows: (sql, values) => this.#attempt(() => this.#prepare(sql).all(...values)),
       write: (...statements) => this.#attempt(() => this.#write(statements)),
       scrub: () => this.#attempt(() => this.#scrub()),
-    });
+    };
+    this.rooms = new RoomTables(this.#tables);
   }
 
   findUser(email: string): Promise<User | undefined> {
@@ -174,22 +178,20 @@ export class SqliteStore implements ServerStore {
     });
   }
 
-  addUser(user: Omit<User, "id">, createdAt: number): Promise<number | undefined> {
-    const time = formatTimestamp(createdAt);
-    return this.#attempt(() => {
-      const { changes, lastInsertRowid } = this.#run(
-        `INSERT INTO users (email, username, username_key, salt, pwd_hash, created_at, updated_at)
-          VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-        [user.email, user.username, usernameKey(user.username), user.salt, user.passwordRecord, time, time],
-      );
-      return changes === 0 ? undefined : Number(lastInsertRowid);
-    });
+  addUser(user: Omit<User, "id">, createdAt: number, registrant?: Registrant): Promise<number | undefined> {
+    return addUser(this.#tables, user, createdAt, registrant);
   }
 
-  replacePasswordRecord(userId: number, record: string): Promise<void> {
-    return this.#attempt(() => {
-      this.#run("UPDATE users SET pwd_hash = ?, updated_at = CURRENT_TIMESTAMP WHERE id = ?", [record, userId]);
-    });
+  registrationsWith(fingerprint: string): Promise<number> {
+    return registrationsWith(this.#tables, fingerprint);
+  }
+
+  replacePasswordRecord(userId: number, record: string, replaced: string): Promise<boolean> {
+    return replacePasswordRecord(this.#tables, userId, record, replaced);
+  }
+
+  setPassword(userId: number, password: NewPassword): Promise<boolean> {
+    return setPassword(this.#tables, userId, password);
   }
 
   secret(name: string, make: () => Bytes): Promise<Bytes> {

@@ -103,10 +103,10 @@ export class Link {
     }
   }
 
-  /** Ends the link, reads what still comes, and closes. Nobody else may be reading. */
-  async finish(): Promise<void> {
+  /** Ends the link, reads what still comes, and closes. Nobody else may be reading but the `source` that is given. */
+  async finish(source: { read(): Promise<unknown> } = this): Promise<void> {
     await this.end();
-    while (await this.read());
+    while (await source.read());
     this.close();
   }
 

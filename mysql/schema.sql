@@ -25,8 +25,11 @@ CREATE TABLE users (
   pwd_hash VARCHAR(255) NOT NULL,
   created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
   updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP,
-  UNIQUE KEY username_key (username_key)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+  -- The certificate that registered the account.
+  registered_with BINARY(32),
+  UNIQUE KEY username_key (username_key),
+  KEY registered_with (registered_with)
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE sessions (
   id INT AUTO_INCREMENT PRIMARY KEY,
@@ -41,7 +44,7 @@ CREATE TABLE sessions (
   message_count INT DEFAULT 0,
   FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE,
   KEY ended_at (ended_at)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE audit_log (
   id INT AUTO_INCREMENT PRIMARY KEY,
@@ -54,13 +57,13 @@ CREATE TABLE audit_log (
   -- A row whose key is there already is not written again.
   event_key CHAR(32),
   UNIQUE KEY event_key (event_key)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE server_secrets (
   name VARCHAR(64) NOT NULL PRIMARY KEY,
   value VARBINARY(64) NOT NULL,
   created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE rooms (
   id INT AUTO_INCREMENT PRIMARY KEY,
@@ -81,7 +84,7 @@ CREATE TABLE rooms (
   forked_at BIGINT,
   closed_at BIGINT,
   KEY closed_at (closed_at)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE room_lines (
   room_id INT NOT NULL,
@@ -104,7 +107,7 @@ CREATE TABLE room_lines (
   UNIQUE KEY author_seqno (room_id, author, seqno),
   KEY acts (room_id, is_act, line_index),
   FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- The perfect subtrees of each log, the leaves (level 0) too.
 CREATE TABLE room_nodes (
@@ -114,7 +117,7 @@ CREATE TABLE room_nodes (
   hash BINARY(32) NOT NULL,
   PRIMARY KEY (room_id, level, node_index),
   FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE room_checkpoints (
   room_id INT NOT NULL,
@@ -127,7 +130,7 @@ CREATE TABLE room_checkpoints (
   PRIMARY KEY (room_id, size),
   KEY times (room_id, time, size),
   FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE room_epochs (
   room_id INT NOT NULL,
@@ -136,14 +139,14 @@ CREATE TABLE room_epochs (
   wrapped_key VARBINARY(255) NOT NULL,
   PRIMARY KEY (room_id, epoch),
   FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE room_invitations (
   username_key VARCHAR(255) NOT NULL,
   room VARCHAR(131) NOT NULL,
   inviter VARCHAR(255) NOT NULL,
   PRIMARY KEY (username_key, room)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- Which certificate is whose.
 CREATE TABLE devices (
@@ -151,14 +154,16 @@ CREATE TABLE devices (
   user_id INT NOT NULL,
   pem MEDIUMTEXT NOT NULL,
   bound_at BIGINT NOT NULL,
+  -- Whether this server issued it: then it is this account's alone, in every session.
+  is_issued TINYINT NOT NULL DEFAULT 0,
   FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- The server's own, old ones too: they sign checkpoints.
 CREATE TABLE server_certificates (
   fingerprint BINARY(32) NOT NULL PRIMARY KEY,
   pem MEDIUMTEXT NOT NULL
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE codes (
   -- SHA-256 of the secret.
@@ -171,8 +176,9 @@ CREATE TABLE codes (
   expires_at BIGINT NOT NULL,
   -- The certificate that was issued with it.
   issued_to BINARY(32),
+  issued_pem MEDIUMTEXT,
   KEY issued_to (issued_to)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE session_tokens (
   -- SHA-256 of the token.
@@ -182,11 +188,11 @@ CREATE TABLE session_tokens (
   expires_at BIGINT NOT NULL,
   KEY fingerprint (fingerprint),
   FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE schema_version (
   version INT NOT NULL PRIMARY KEY,
   applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-INSERT INTO schema_version (version) VALUES (1), (2), (3), (4), (5), (6), (7);
+INSERT INTO schema_version (version) VALUES (1), (2), (3), (4), (5), (6), (7), (8);

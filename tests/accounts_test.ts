@@ -29,12 +29,12 @@ class MemoryStore implements Pick<Store, "findUser" | "addUser" | "replacePasswo
     return this.users.push({ ...user, id: this.users.length + 1 });
   }
 
-  async replacePasswordRecord(userId: number, passwordRecord: string): Promise<void> {
+  async replacePasswordRecord(userId: number, passwordRecord: string, replaced: string): Promise<boolean> {
     await this.#answer();
-    const at = this.users.findIndex(({ id }) => id === userId);
+    const at = this.users.findIndex((user) => user.id === userId && user.passwordRecord === replaced);
     const user = this.users[at];
-    assert(user);
-    this.users[at] = { ...user, passwordRecord };
+    if (user) this.users[at] = { ...user, passwordRecord };
+    return user !== undefined;
   }
 
   async secret(name: string, make: () => Bytes): Promise<Bytes> {
@@ -48,6 +48,7 @@ class MemoryStore implements Pick<Store, "findUser" | "addUser" | "replacePasswo
 const LIMITS: AccountLimits = {
   loginFailuresPerAddress: 100,
   loginFailuresPerAccount: 3,
+  loginFailuresPerCertificate: 100,
   loginDelay: 250,
   lock: 60_000,
   registrationsPerHour: 20,
@@ -55,7 +56,11 @@ const LIMITS: AccountLimits = {
 
 const salt = new Uint8Array(16).fill(7);
 const ADA = { email: "ada@example.org", username: "Ada", salt, pwd: passwordDigest(salt, "good") };
-const origin = { address: "192.0.2.1", clientFingerprint: "f".repeat(64) };
+const origin = { address: "192.0.2.1", clientFingerprint: "f".repeat(64), isProven: true };
+/** As version 1 shows a certificate: anybody's. */
+const unproven = { ...origin, isProven: false };
+/** Another certificate at the same address. */
+const other = { ...origin, clientFingerprint: "e".repeat(64) };
 const good: Login = { ...origin, email: ADA.email, pwd: ADA.pwd };
 const wrong: Login = { ...good, pwd: passwordDigest(salt, "wrong") };
 const unknown: Login = { ...wrong, email: "eve@example.org" };
@@ -122,35 +127,100 @@ Deno.test("of eight registrations of one address at once, one succeeds and the o
   );
 });
 
-Deno.test("an unknown address, a wrong password and a locked account get the same words and the same delays", async () => {
-  const { accounts, slept, rows, clock } = bench();
+Deno.test("an unknown address and a wrong password get the same words, delays and locks", async () => {
+  const { accounts, slept, rows, events } = bench({ loginFailuresPerAccount: 7 });
   await accounts.register({ ...ADA, ...origin });
-  const answers = new Set<string>();
+  const answers: string[][] = [];
   const delays: number[][] = [];
   for (const login of [wrong, unknown]) {
-    for (let tries = 0; tries < 6; tries++) answers.add(await refusal(accounts.login(login)));
+    const told: string[] = [];
+    for (let tries = 0; tries < 8; tries++) told.push(await refusal(accounts.login(login)));
+    answers.push(told);
     delays.push(slept.splice(0));
-    clock.time += LIMITS.lock; // the source's own failures are over
   }
-  assert.deepEqual([...answers], ["auth-failed: The e-mail address or the password is wrong."]);
+  assert.deepEqual(answers[0], answers[1]);
+  assert.deepEqual(answers[0], [
+    ...Array<string>(7).fill("auth-failed: The e-mail address or the password is wrong."),
+    "rate-limited: Too many logins failed with your certificate; try again later.",
+  ]);
   assert.deepEqual(delays[0], delays[1]);
-  assert.deepEqual(delays[0], [250, 500, 1000, 2000, 4000, 5000]);
+  assert.deepEqual(delays[0], [250, 500, 1000, 2000, 4000, 5000, 5000]);
+  assert.equal(events().filter((event) => event === "certificate_locked").length, 2);
   const reasons = rows.filter(({ event }) => event === "login_failure").map(({ reason }) => reason);
-  const repeat = (text: string, times: number) => Array<string>(times).fill(text);
-  assert.deepEqual(reasons.slice(0, 6), [...repeat("wrong password", 3), ...repeat("the account is locked", 3)]);
-  assert.deepEqual(reasons.slice(6), repeat("there is no such account", 6));
+  assert.deepEqual([...new Set(reasons)], [
+    "wrong password",
+    "too many failed logins with your certificate",
+    "there is no such account",
+  ]);
 });
 
-Deno.test("an account is locked after its failures, audited once, and opens when its time is over", async () => {
-  const { accounts, events, clock } = bench();
+Deno.test("a certificate is locked for an account after its failures, audited once, until its time is over", async () => {
+  const { accounts, events, clock, store } = bench();
   await accounts.register({ ...ADA, ...origin });
   for (let tries = 0; tries < 3; tries++) await refusal(accounts.login(wrong));
-  assert.match(await refusal(accounts.login(good)), /^auth-failed: /);
+  store.away = true; // a database that is asked would be noticed
+  assert.match(await refusal(accounts.login(good)), /^rate-limited: /);
   clock.time += LIMITS.lock - 1;
-  assert.match(await refusal(accounts.login(good)), /^auth-failed: /);
-  assert.equal(events().filter((event) => event === "account_locked").length, 1);
+  assert.match(await refusal(accounts.login(good)), /^rate-limited: /);
+  store.away = false;
+  assert.equal(events().filter((event) => event === "certificate_locked").length, 1);
   clock.time += 1;
   await accounts.login(good);
+});
+
+Deno.test("whoever fails with another certificate locks nobody out, however often, from whatever address", async () => {
+  const { accounts } = bench({ loginFailuresPerAddress: 2 });
+  await accounts.register({ ...ADA, ...origin });
+  for (let tries = 0; tries < 9; tries++) await refusal(accounts.login({ ...wrong, ...other }));
+  await accounts.login(good);
+  for (let tries = 0; tries < 9; tries++) await refusal(accounts.login({ ...wrong, ...unproven }));
+  await accounts.login(good);
+});
+
+Deno.test("a certificate that serves several people is locked for the one who mistypes alone", async () => {
+  const { accounts } = bench();
+  const bob = { ...ADA, ...origin, email: "bob@example.org", username: "bob" };
+  await accounts.register({ ...ADA, ...origin });
+  await accounts.register(bob);
+  for (let tries = 0; tries < 5; tries++) await refusal(accounts.login(wrong));
+  assert.match(await refusal(accounts.login(good)), /^rate-limited: /);
+  await accounts.login({ ...good, email: bob.email });
+});
+
+Deno.test("a certificate that tries account after account is locked for all but its own", async () => {
+  const { accounts, store } = bench({ loginFailuresPerCertificate: 6 });
+  await accounts.register({ ...ADA, ...origin });
+  for (let at = 0; at < 6; at++) await refusal(accounts.login({ ...unknown, email: `${at}@example.org` }));
+  store.away = true;
+  assert.match(await refusal(accounts.login(good)), /^rate-limited: /);
+  store.away = false;
+  await accounts.login({ ...good, isOwn: true });
+});
+
+Deno.test("a certificate that is one account's compares no password of another: there is nothing to guess", async () => {
+  const { accounts, rows, store } = bench();
+  await accounts.register({ ...ADA, ...origin });
+  let records = 0;
+  Object.defineProperty(store.users[0], "passwordRecord", { get: () => (records++, "scrypt$14$8$1$a$b") });
+  for (const login of [good, wrong]) {
+    const answer = await refusal(accounts.login({ ...login, ...other, owner: "mallory" }));
+    assert.equal(answer, "auth-failed: The e-mail address or the password is wrong.");
+    assert.equal(rows.at(-1)?.reason, "the certificate is another account's");
+  }
+  assert.equal(records, 0);
+});
+
+Deno.test("tokens that resume nothing are limited for their certificate, and are no failed logins", async () => {
+  const { accounts, rows } = bench();
+  await accounts.register({ ...ADA, ...origin });
+  for (let tries = 0; tries < 60; tries++) {
+    accounts.checkResume(origin);
+    accounts.countResume(origin);
+  }
+  assert.throws(() => accounts.checkResume(origin), /could not be resumed/);
+  accounts.checkResume(other);
+  await accounts.login(good);
+  assert.deepEqual(rows.map(({ event }) => event), ["registration", "login_success"]);
 });
 
 Deno.test("a lock can't be outrun: of many wrong passwords at once no more than the limit are looked at", async () => {
@@ -169,8 +239,8 @@ Deno.test("many logins of one account at once all succeed with the right passwor
   await Promise.all(Array.from({ length: 12 }, () => accounts.login(good)));
 });
 
-Deno.test("a success forgets the account's failures, not those of the source", async () => {
-  const { accounts, events } = bench({ loginFailuresPerAddress: 5 });
+Deno.test("a success ends the count of the certificate for this account, not that of the certificate", async () => {
+  const { accounts, events } = bench({ loginFailuresPerCertificate: 5 });
   await accounts.register({ ...ADA, ...origin });
   for (let round = 0; round < 2; round++) {
     await refusal(accounts.login(wrong));
@@ -179,47 +249,62 @@ Deno.test("a success forgets the account's failures, not those of the source", a
   }
   await refusal(accounts.login(wrong));
   assert.match(await refusal(accounts.login(good)), /^rate-limited: /);
-  assert.deepEqual(events().filter((event) => !event.startsWith("login")), ["registration", "address_limited"]);
+  assert.deepEqual(events().filter((event) => !event.startsWith("login")), ["registration", "certificate_locked"]);
 });
 
-Deno.test("a source that failed too often is told rate-limited without any work; another source is not", async () => {
+Deno.test("where no certificate is proved, an address that failed too often is limited; another address is not", async () => {
   const { accounts, store, rows, clock } = bench({ loginFailuresPerAddress: 2, loginFailuresPerAccount: 10 });
   await accounts.register({ ...ADA, ...origin });
-  await refusal(accounts.login(unknown));
-  await refusal(accounts.login({ ...unknown, address: `::ffff:${origin.address}` }));
+  await refusal(accounts.login({ ...unknown, ...unproven }));
+  await refusal(accounts.login({ ...unknown, ...unproven, address: `::ffff:${origin.address}` }));
   store.away = true; // a database that is asked would be noticed
-  assert.match(await refusal(accounts.login(good)), /^rate-limited: /);
+  assert.match(await refusal(accounts.login({ ...good, ...unproven })), /^rate-limited: /);
   store.away = false;
-  assert.equal(rows.at(-1)?.reason, "too many failed logins from this address");
-  await accounts.login({ ...good, address: "192.0.2.2" });
+  assert.equal(rows.at(-1)?.reason, "too many failed logins from your address");
+  await accounts.login({ ...good, ...unproven, address: "192.0.2.2" });
+  await accounts.login(good);
   clock.time += LIMITS.lock;
+  await accounts.login({ ...good, ...unproven });
+});
+
+Deno.test("where no certificate is proved, no number of addresses and certificates guesses on for one account", async () => {
+  const { accounts } = bench({ loginFailuresPerAccount: 1 });
+  await accounts.register({ ...ADA, ...origin });
+  const guess = (at: number) => ({ ...unproven, address: `192.0.2.${at}`, clientFingerprint: `${at}`.repeat(32) });
+  for (let at = 0; at < 10; at++) {
+    assert.match(await refusal(accounts.login({ ...wrong, ...guess(at) })), /^auth-failed: /);
+  }
+  assert.match(await refusal(accounts.login({ ...good, ...guess(10) })), /^rate-limited: /);
   await accounts.login(good);
 });
 
-Deno.test("a source that is refused without end leaves one row that says so, and no more for the time of a lock", async () => {
-  const { accounts, rows, clock } = bench({ loginFailuresPerAddress: 1 });
+Deno.test("whoever is refused without end leaves one row that says so, and no more for the time of a lock", async () => {
+  const { accounts, rows, clock } = bench({ loginFailuresPerAccount: 1 });
   await refusal(accounts.login(unknown));
   rows.length = 0;
-  for (let tries = 0; tries < 400; tries++) assert.match(await refusal(accounts.login(good)), /^rate-limited: /);
+  for (let tries = 0; tries < 400; tries++) assert.match(await refusal(accounts.login(unknown)), /^rate-limited: /);
   assert.equal(rows.length, 301);
   assert.deepEqual(rows.filter(({ event }) => event !== "login_failure").map(({ event }) => event), [
     "address_limited",
   ]);
-  assert.equal(await accounts.countRefusal({ ...origin, address: `::ffff:${origin.address}` }), false);
-  assert.equal(await accounts.countRefusal({ ...origin, address: "192.0.2.2" }), true);
+  assert.equal(await accounts.countRefusal({ ...origin, address: "192.0.2.2" }), false);
+  assert.equal(await accounts.countRefusal(other), true);
+  assert.equal(await accounts.countRefusal(unproven), true);
   clock.time += LIMITS.lock;
   assert.equal(await accounts.countRefusal(origin), true);
 });
 
-Deno.test("registrations are counted for each source and hour, those that were refused too", async () => {
-  const { accounts, clock } = bench({ registrationsPerHour: 2 });
-  await accounts.register({ ...ADA, ...origin });
-  assert.match(await refusal(accounts.register({ ...ADA, ...origin })), /^user-exists: /);
-  const bob = { ...ADA, ...origin, email: "bob@example.org", username: "bob" };
-  assert.match(await refusal(accounts.register(bob)), /^rate-limited: /);
-  await accounts.register({ ...bob, address: "192.0.2.9" });
-  clock.time += 3_600_000;
-  assert.match(await refusal(accounts.register(bob)), /^user-exists: /);
+Deno.test("registrations are counted for each certificate and hour, or address, those that were refused too", async () => {
+  for (const [from, elsewhere] of [[origin, other], [unproven, { ...unproven, address: "192.0.2.9" }]] as const) {
+    const { accounts, clock } = bench({ registrationsPerHour: 2 });
+    await accounts.register({ ...ADA, ...from });
+    assert.match(await refusal(accounts.register({ ...ADA, ...from })), /^user-exists: /);
+    const bob = { ...ADA, ...from, email: "bob@example.org", username: "bob" };
+    assert.match(await refusal(accounts.register(bob)), /^rate-limited: /);
+    await accounts.register({ ...bob, ...elsewhere });
+    clock.time += 3_600_000;
+    assert.match(await refusal(accounts.register(bob)), /^user-exists: /);
+  }
 });
 
 Deno.test("with the database away the answer is server-error, audited, and counts as no failure", async () => {

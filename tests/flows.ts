@@ -110,6 +110,7 @@ export class FlowServer implements AsyncDisposable {
       limits: {
         loginFailuresPerAddress: 10,
         loginFailuresPerAccount: 10,
+        loginFailuresPerCertificate: 10,
         loginDelay: 0,
         lock: 1000,
         registrationsPerHour: 10,
@@ -129,7 +130,7 @@ export class FlowServer implements AsyncDisposable {
   }
 }
 
-const ORIGIN = { address: "192.0.2.1", clientFingerprint: "0".repeat(64) };
+const ORIGIN = { address: "192.0.2.1", clientFingerprint: "0".repeat(64), isProven: true };
 
 // ---- recording
 

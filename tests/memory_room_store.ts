@@ -9,6 +9,7 @@ import type {
   Device,
   LastLine,
   NewCode,
+  NewDevice,
   NewRoom,
   RoomStore,
   StoredLine,
@@ -180,12 +181,14 @@ export class MemoryRoomStore implements RoomStore {
     this.waiting.set(key, (this.waiting.get(key) ?? []).filter((one) => one.room !== room));
   }
 
-  bindDevice({ fingerprint, userId, pem }: { fingerprint: string; userId: number; pem: string }) {
+  bindDevice({ fingerprint, userId, pem, isIssued }: NewDevice, _boundAt: number, code?: string) {
     if (this.devices.has(fingerprint)) return Promise.resolve(false);
+    if (code !== undefined && !this.#useCode(code)) return Promise.resolve(false);
     this.devices.set(fingerprint, {
       fingerprint,
       userId,
       pem,
+      isIssued,
       email: `${userId}@example.org`,
       username: `user${userId}`,
     });
@@ -203,24 +206,32 @@ export class MemoryRoomStore implements RoomStore {
   }
 
   addCode(code: NewCode) {
-    this.codes.set(code.hash, { ...code, issuedTo: undefined, isUsed: false });
+    this.codes.set(code.hash, { ...code, issuedTo: undefined, issuedPem: undefined, isUsed: false });
     return Promise.resolve();
   }
   findCode(hash: string, now: number) {
     const code = this.codes.get(hash);
     return Promise.resolve(code && !code.isUsed && code.expiresAt > now ? code : undefined);
   }
-  issueWithCode(hash: string, fingerprint: string) {
+  issueWithCode(hash: string, { fingerprint, pem }: { fingerprint: string; pem: string }) {
     const code = this.codes.get(hash);
     if (!code || code.issuedTo !== undefined) return Promise.resolve(false);
-    this.codes.set(hash, { ...code, issuedTo: fingerprint });
+    this.codes.set(hash, { ...code, issuedTo: fingerprint, issuedPem: pem });
     return Promise.resolve(true);
   }
-  useCode(hash: string) {
+  #useCode(hash: string): boolean {
     const code = this.codes.get(hash);
-    if (!code || code.isUsed) return Promise.resolve(false);
+    if (!code || code.isUsed) return false;
     code.isUsed = true;
-    return Promise.resolve(true);
+    return true;
+  }
+  invitationsFor({ username, email }: { username: string; email: string }, now: number) {
+    const isFor = (code: Code) => code.username.toLowerCase() === username.toLowerCase() || code.email === email;
+    return Promise.resolve(
+      [...this.codes.values()].filter((code) =>
+        code.kind === "invitation" && !code.isUsed && code.expiresAt > now && isFor(code)
+      ),
+    );
   }
   codeOf(fingerprint: string) {
     return Promise.resolve(

@@ -136,3 +136,35 @@ Deno.test("the event loop goes on while passwords are hashed", async () => {
   clearInterval(timer);
   assert(ticks > 20, `${ticks} turns`);
 });
+
+/** Work in the order in which it was done, with one hash at a time. */
+function ordered() {
+  const queue = new PasswordQueue(work, { running: 1, waiting: 10 });
+  const done: string[] = [];
+  const claim = (party: string, most = 4) => ({ shares: [{ party, most }] });
+  const hash = (party: string, signal?: AbortSignal) =>
+    queue.hash(pwd, { ...claim(party), signal }).then(() => void done.push(party));
+  return { queue, done, hash };
+}
+
+Deno.test("one party has its places and no more, and another one is next however many it has", async () => {
+  const { done, hash } = ordered();
+  const greedy = Promise.allSettled(Array.from({ length: 9 }, () => hash("mallory")));
+  await Promise.all([hash("alice"), greedy]);
+  assert.equal((await greedy).filter(({ status }) => status === "rejected").length, 5);
+  assert.deepEqual(done, ["mallory", "alice", "mallory", "mallory", "mallory"]);
+  await hash("mallory");
+});
+
+Deno.test("work that nobody waits for any more leaves the line, and its places are free", async () => {
+  const { done, hash } = ordered();
+  const gone = new AbortController();
+  const first = hash("alice");
+  const abandoned = Array.from({ length: 4 }, () => hash("mallory", gone.signal));
+  const bob = hash("bob");
+  gone.abort();
+  for (const { status } of await Promise.allSettled(abandoned)) assert.equal(status, "rejected");
+  await assert.rejects(hash("mallory", gone.signal));
+  await Promise.all([first, bob, hash("mallory")]);
+  assert.deepEqual(done, ["alice", "bob", "mallory"]);
+});

@@ -525,14 +525,22 @@ export function testRoomStore(
     const bob = await addUser(store, "bob");
     const pem = "-----BEGIN CERTIFICATE-----\n".repeat(3_000);
     assert.equal(await rooms.findDevice(ALICE), undefined);
-    assert.equal(await rooms.bindDevice({ fingerprint: ALICE, userId: alice, pem }, NOW), true);
-    assert.equal(await rooms.bindDevice({ fingerprint: ALICE, userId: alice, pem }, NOW), false);
-    assert.equal(await rooms.bindDevice({ fingerprint: ALICE, userId: bob, pem: "other" }, NOW), false);
-    assert.equal(await rooms.bindDevice({ fingerprint: BOB, userId: alice, pem: "second" }, NOW), true);
+    assert.equal(await rooms.bindDevice({ fingerprint: ALICE, userId: alice, pem, isIssued: false }, NOW), true);
+    assert.equal(await rooms.bindDevice({ fingerprint: ALICE, userId: alice, pem, isIssued: false }, NOW), false);
+    assert.equal(
+      await rooms.bindDevice({ fingerprint: ALICE, userId: bob, pem: "other", isIssued: false }, NOW),
+      false,
+    );
+    assert.equal(
+      await rooms.bindDevice({ fingerprint: BOB, userId: alice, pem: "second", isIssued: false }, NOW),
+      true,
+    );
     const account = { userId: alice, email: "Alice@example.com", username: "Alice" };
-    assert.deepEqual(await rooms.findDevice(ALICE), { fingerprint: ALICE, ...account, pem });
-    assert.deepEqual(await rooms.findDevice(BOB), { fingerprint: BOB, ...account, pem: "second" });
-    await assert.rejects(rooms.bindDevice({ fingerprint: fingerprint("c"), userId: bob + 1000, pem }, NOW));
+    assert.deepEqual(await rooms.findDevice(ALICE), { fingerprint: ALICE, ...account, pem, isIssued: false });
+    assert.deepEqual(await rooms.findDevice(BOB), { fingerprint: BOB, ...account, pem: "second", isIssued: false });
+    await assert.rejects(
+      rooms.bindDevice({ fingerprint: fingerprint("c"), userId: bob + 1000, pem, isIssued: false }, NOW),
+    );
     assert.equal(await rooms.findDevice(fingerprint("c")), undefined);
   });
 
@@ -541,7 +549,12 @@ export function testRoomStore(
     async (rooms, { store }) => {
       await rooms.keepCertificate(fingerprint("server"), "server's");
       await rooms.keepCertificate(fingerprint("server"), "again");
-      await rooms.bindDevice({ fingerprint: ALICE, userId: await addUser(store, "alice"), pem: "Alice's" }, NOW);
+      await rooms.bindDevice({
+        fingerprint: ALICE,
+        userId: await addUser(store, "alice"),
+        pem: "Alice's",
+        isIssued: false,
+      }, NOW);
       assert.equal(await rooms.findCertificate(fingerprint("server")), "server's");
       assert.equal(await rooms.findCertificate(ALICE), "Alice's");
       assert.equal(await rooms.findCertificate(BOB), undefined);
@@ -551,7 +564,7 @@ export function testRoomStore(
   test("what is no fingerprint and no hash is refused, not stored", async (rooms, { store }) => {
     const userId = await addUser(store, "alice");
     for (const wrong of ["", "ab", ALICE.toUpperCase(), `${ALICE}00`, `${ALICE.slice(1)}g`]) {
-      await refused(rooms.bindDevice({ fingerprint: wrong, userId, pem: "" }, NOW));
+      await refused(rooms.bindDevice({ fingerprint: wrong, userId, pem: "", isIssued: false }, NOW));
       await refused(rooms.keepCertificate(wrong, ""));
       await refused(rooms.findDevice(wrong));
     }
@@ -566,49 +579,90 @@ export function testRoomStore(
     ...fields,
   });
 
-  test("a code is found until its end, and the certificate that was issued with it leads to it for longer", async (rooms) => {
-    const invitation = code("secret", { email: "alice@example.org" });
-    const device = code("other", { kind: "device", username: "bob", expiresAt: NOW + 50 });
-    await rooms.addCode(invitation);
-    await rooms.addCode(device);
-    await refused(rooms.addCode(invitation));
-    assert.deepEqual(await rooms.findCode(invitation.hash, NOW), { ...invitation, issuedTo: undefined });
-    assert.deepEqual(await rooms.findCode(device.hash, NOW + 49), { ...device, issuedTo: undefined });
-    assert.equal(await rooms.findCode(device.hash, NOW + 50), undefined);
-    assert.equal(await rooms.findCode(fingerprint("nobody's"), NOW), undefined);
-    assert.equal(await rooms.codeOf(ALICE), undefined);
-    assert.equal(await rooms.issueWithCode(invitation.hash, ALICE), true);
-    assert.equal(await rooms.issueWithCode(invitation.hash, BOB), false);
-    assert.equal(await rooms.issueWithCode(fingerprint("nobody's"), BOB), false);
-    assert.deepEqual(await rooms.findCode(invitation.hash, NOW), { ...invitation, issuedTo: ALICE });
-    assert.equal(await rooms.findCode(invitation.hash, NOW + 1000), undefined);
-    await rooms.dropExpired(NOW + 1000);
-    assert.deepEqual(await rooms.codeOf(ALICE), { ...invitation, issuedTo: ALICE });
-    assert.equal(await rooms.codeOf(BOB), undefined);
-    assert.equal(await rooms.useCode(invitation.hash), true);
-    assert.equal(await rooms.codeOf(ALICE), undefined);
+  const NOT_ISSUED = { issuedTo: undefined, issuedPem: undefined };
+
+  test(
+    "a code is found until its end, and the certificate that was issued with it leads to it for longer",
+    async (rooms, { store }) => {
+      const invitation = code("secret", { email: "alice@example.org" });
+      const device = code("other", { kind: "device", username: "bob", expiresAt: NOW + 50 });
+      await rooms.addCode(invitation);
+      await rooms.addCode(device);
+      await refused(rooms.addCode(invitation));
+      assert.deepEqual(await rooms.findCode(invitation.hash, NOW), { ...invitation, ...NOT_ISSUED });
+      assert.deepEqual(await rooms.findCode(device.hash, NOW + 49), { ...device, ...NOT_ISSUED });
+      assert.equal(await rooms.findCode(device.hash, NOW + 50), undefined);
+      assert.equal(await rooms.findCode(fingerprint("nobody's"), NOW), undefined);
+      assert.equal(await rooms.codeOf(ALICE), undefined);
+      assert.equal(await rooms.issueWithCode(invitation.hash, { fingerprint: ALICE, pem: "pem" }), true);
+      assert.equal(await rooms.issueWithCode(invitation.hash, { fingerprint: BOB, pem: "pem" }), false);
+      assert.equal(await rooms.issueWithCode(fingerprint("nobody's"), { fingerprint: BOB, pem: "pem" }), false);
+      assert.deepEqual(await rooms.findCode(invitation.hash, NOW), {
+        ...invitation,
+        issuedTo: ALICE,
+        issuedPem: "pem",
+      });
+      assert.equal(await rooms.findCode(invitation.hash, NOW + 1000), undefined);
+      await rooms.dropExpired(NOW + 1000);
+      assert.deepEqual(await rooms.codeOf(ALICE), { ...invitation, issuedTo: ALICE, issuedPem: "pem" });
+      assert.equal(await rooms.codeOf(BOB), undefined);
+      const userId = await addUser(store, "alice");
+      assert.equal(
+        await rooms.bindDevice({ fingerprint: ALICE, userId, pem: "pem", isIssued: true }, NOW, invitation.hash),
+        true,
+      );
+      assert.equal(await rooms.codeOf(ALICE), undefined);
+      assert.equal((await rooms.findDevice(ALICE))?.isIssued, true);
+    },
+  );
+
+  test("an invitation is found by its name, whatever the case, and by its address, until its end", async (rooms) => {
+    await rooms.addCode(code("one", { username: "Carol", email: "carol@example.org" }));
+    await rooms.addCode(code("two", { username: "carol", expiresAt: NOW + 50 }));
+    await rooms.addCode(code("three", { username: "carol", kind: "device" }));
+    const found = async (username: string, email: string, now = NOW) =>
+      (await rooms.invitationsFor({ username, email }, now)).map(({ hash }) => hash).sort();
+    const both = [fingerprint("one"), fingerprint("two")].sort();
+    assert.deepEqual(await found("CAROL", "other@example.org"), both);
+    assert.deepEqual(await found("CAROL", "other@example.org", NOW + 50), [fingerprint("one")]);
+    assert.deepEqual(await found("mallory", "carol@example.org"), [fingerprint("one")]);
+    assert.deepEqual(await found("mallory", "mallory@example.org"), []);
   });
 
-  test("a code serves once, and issues once, however many try at once on two servers", async (rooms, { second }) => {
-    const other = await second();
-    try {
-      await rooms.addCode(code("secret"));
-      const store = (at: number) => at % 2 === 0 ? rooms : other.rooms;
-      const issued = await Promise.all(
-        count(8).map((at) => store(at).issueWithCode(fingerprint("secret"), fingerprint(`${at}`))),
-      );
-      assert.equal(issued.filter((isFirst) => isFirst).length, 1);
-      const issuedTo = fingerprint(`${issued.indexOf(true)}`);
-      assert.equal((await rooms.findCode(fingerprint("secret"), NOW))?.issuedTo, issuedTo);
-      const used = await Promise.all(count(8).map((at) => store(at).useCode(fingerprint("secret"))));
-      assert.equal(used.filter((isFirst) => isFirst).length, 1);
-      assert.equal(await rooms.findCode(fingerprint("secret"), NOW), undefined);
-      assert.equal(await rooms.codeOf(issuedTo), undefined);
-      assert.equal(await rooms.issueWithCode(fingerprint("secret"), BOB), false);
-    } finally {
-      await other.close();
-    }
-  });
+  test(
+    "a code serves once, and issues once, however many try at once on two servers",
+    async (rooms, { store: server, second }) => {
+      const other = await second();
+      try {
+        await rooms.addCode(code("secret"));
+        const store = (at: number) => at % 2 === 0 ? rooms : other.rooms;
+        const issued = await Promise.all(
+          count(8).map((at) =>
+            store(at).issueWithCode(fingerprint("secret"), { fingerprint: fingerprint(`${at}`), pem: "pem" })
+          ),
+        );
+        assert.equal(issued.filter((isFirst) => isFirst).length, 1);
+        const issuedTo = fingerprint(`${issued.indexOf(true)}`);
+        assert.equal((await rooms.findCode(fingerprint("secret"), NOW))?.issuedTo, issuedTo);
+        const userId = await addUser(server, "alice");
+        const used = await Promise.all(
+          count(8).map((at) => {
+            const device = { fingerprint: fingerprint(`device ${at}`), userId, pem: "pem", isIssued: false };
+            return store(at).bindDevice(device, NOW, fingerprint("secret"));
+          }),
+        );
+        assert.equal(used.filter((isFirst) => isFirst).length, 1);
+        for (const [at, isFirst] of used.entries()) {
+          assert.equal(await rooms.findDevice(fingerprint(`device ${at}`)) !== undefined, isFirst, "both or neither");
+        }
+        assert.equal(await rooms.findCode(fingerprint("secret"), NOW), undefined);
+        assert.equal(await rooms.codeOf(issuedTo), undefined);
+        assert.equal(await rooms.issueWithCode(fingerprint("secret"), { fingerprint: BOB, pem: "pem" }), false);
+      } finally {
+        await other.close();
+      }
+    },
+  );
 
   test(
     "a token is found until its end, and dropped with its certificate's, all or those before one",

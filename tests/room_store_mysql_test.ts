@@ -54,7 +54,7 @@ test("a database of before the rooms is migrated in MySQL, and its accounts have
   const store = await openMysqlStore(address);
   const alice = await store.findUser("alice@example.com");
   assert(alice);
-  await store.rooms.bindDevice({ fingerprint: fingerprint("a"), userId: alice.id, pem: "pem" }, 0);
+  await store.rooms.bindDevice({ fingerprint: fingerprint("a"), userId: alice.id, pem: "pem", isIssued: false }, 0);
   assert.equal((await store.rooms.findDevice(fingerprint("a")))?.username, "Alice");
   await store.rooms.createRoom(ROOM);
   await append(store.rooms, ROOM.origin, new Frontier(), [line(0)]);
@@ -99,7 +99,7 @@ test("a database that goes away is StoreUnavailable to rooms, and holds whole ba
     await assert.rejects(append(rooms, ROOM.origin, new Frontier(1, frontier.peaks), [line(1)]), StoreUnavailable);
     await assert.rejects(rooms.linesFrom(ROOM.origin, 0, 1), StoreUnavailable);
     await assert.rejects(rooms.createRoom(newRoom("#other")), StoreUnavailable);
-    await assert.rejects(rooms.useCode(fingerprint("code")), StoreUnavailable);
+    await assert.rejects(rooms.dropTokens(fingerprint("certificate")), StoreUnavailable);
     await server.start();
     await append(rooms, ROOM.origin, frontier, [line(1), line(2)]);
     assert.deepEqual(await rooms.linesFrom(ROOM.origin, 0, 9), [line(0), line(1), line(2)]);

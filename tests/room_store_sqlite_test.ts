@@ -230,7 +230,7 @@ Deno.test("a database of before the rooms is migrated, and its accounts have roo
   const store = await openSqliteStore(folder.path);
   const alice = await store.findUser("alice@example.com");
   assert(alice);
-  await store.rooms.bindDevice({ fingerprint: fingerprint("a"), userId: alice.id, pem: "pem" }, 0);
+  await store.rooms.bindDevice({ fingerprint: fingerprint("a"), userId: alice.id, pem: "pem", isIssued: false }, 0);
   assert.equal((await store.rooms.findDevice(fingerprint("a")))?.username, "Alice");
   await store.rooms.createRoom(ROOM);
   await append(store.rooms, ROOM.origin, new Frontier(), [line(0)]);
@@ -249,7 +249,7 @@ Deno.test("a database that can't be written is StoreUnavailable to rooms, nothin
     database.exec("BEGIN IMMEDIATE");
     await assert.rejects(rooms.appendLines(ROOM.origin, [line(0)], nodes), StoreUnavailable);
     await assert.rejects(rooms.createRoom(newRoom("#other")), StoreUnavailable);
-    await assert.rejects(rooms.useCode(fingerprint("code")), StoreUnavailable);
+    await assert.rejects(rooms.dropTokens(fingerprint("certificate")), StoreUnavailable);
     assert.deepEqual(await rooms.linesFrom(ROOM.origin, 0, 9), [], "reading goes on");
   }
   await rooms.appendLines(ROOM.origin, [line(0)], nodes);

@@ -5,11 +5,12 @@
 
 import { assert } from "./assert.ts";
 import type { Bytes } from "../lib/bytes.ts";
+import type { ServerStore } from "../lib/room_store.ts";
 import type { SessionStart, Store, User } from "../lib/store.ts";
 
 /** A store on a database of its own. */
 export interface StoreFixture extends AsyncDisposable {
-  readonly store: Store;
+  readonly store: ServerStore;
   /** A second store on the same database, as a second server has. */
   second(): Promise<Store>;
   /** Rows of a plain query. Times come as text. */
@@ -118,12 +119,80 @@ export function testStore(name: string, openFixture: OpenFixture, options: TestO
     assert.equal((await store.findUser(email))?.passwordRecord, "\\'\"$1?:a");
   });
 
-  test("replacePasswordRecord() replaces that user's record alone", async ({ store }) => {
+  test("replacePasswordRecord() replaces that user's record alone, and only the one that was read", async ({ store }) => {
     const id = await addUser(store, "alice");
     await addUser(store, "bob");
-    await store.replacePasswordRecord(id, "new");
+    assert.equal(await store.replacePasswordRecord(id, "other", "not hers"), false);
+    assert.equal(await store.replacePasswordRecord(id, "new", "record of alice"), true);
+    assert.equal(await store.replacePasswordRecord(id, "newer", "record of alice"), false);
     assert.equal((await store.findUser("alice@example.com"))?.passwordRecord, "new");
     assert.equal((await store.findUser("bob@example.com"))?.passwordRecord, "record of bob");
+  });
+
+  const FINGERPRINT = "e".repeat(64);
+  const CODE = "c".repeat(64);
+  const registrant = { fingerprint: FINGERPRINT, device: { pem: "pem", isIssued: true }, code: CODE };
+
+  async function addCode({ store, query }: Pick<StoreFixture, "store" | "query">, hash = CODE) {
+    const { rooms } = store;
+    await rooms.addCode({ hash, username: "alice", kind: "invitation", email: undefined, expiresAt: NOW + 1000 });
+    return async () => Number((await query("SELECT COUNT(*) AS count FROM codes"))[0]?.["count"]);
+  }
+
+  test("an account, its certificate and the code are one write", async ({ store, query }) => {
+    const codes = await addCode({ store, query });
+    const id = await store.addUser(account("alice"), NOW, registrant);
+    assert.equal(await codes(), 0);
+    const device = await store.rooms.findDevice(FINGERPRINT);
+    assert.deepEqual(device && [device.userId, device.username, device.isIssued, device.pem], [
+      id,
+      "alice",
+      true,
+      "pem",
+    ]);
+    assert.equal(await store.registrationsWith(FINGERPRINT), 1);
+    assert.equal(await store.registrationsWith(CODE), 0);
+  });
+
+  test("where the name, the certificate or the code is taken, nothing of a registration is written", async ({ store, query }) => {
+    const codes = await addCode({ store, query });
+    const bob = await addUser(store, "bob");
+    const nobody = async (who: Partial<User>, by = registrant) => {
+      assert.equal(await store.addUser(account("alice", who), NOW, by), undefined);
+      assert.equal(await store.findUser("alice@example.com"), undefined);
+      assert.equal(await codes(), 1);
+    };
+    await nobody({ username: "BOB" });
+    assert.equal(await store.rooms.findDevice(FINGERPRINT), undefined);
+    await nobody({}, { ...registrant, code: "d".repeat(64) });
+    assert.equal(await store.rooms.findDevice(FINGERPRINT), undefined);
+    await store.rooms.bindDevice({ fingerprint: FINGERPRINT, userId: bob, pem: "bob's", isIssued: false }, NOW);
+    await nobody({});
+    assert.equal((await store.rooms.findDevice(FINGERPRINT))?.userId, bob);
+  });
+
+  test("another password ends every token of the account and uses up the code that resets it", async ({ store, query }) => {
+    const [alice, bob] = [await addUser(store, "alice"), await addUser(store, "bob")];
+    const tokens = async () => {
+      const rows = await query("SELECT user_id FROM session_tokens ORDER BY user_id");
+      return rows.map((row) => row["user_id"]);
+    };
+    for (const [at, userId] of [alice, alice, bob].entries()) {
+      const hash = String(at).repeat(64);
+      await store.rooms.addToken({ hash, userId, fingerprint: FINGERPRINT, expiresAt: NOW + 1000 });
+    }
+    const next = { salt: new Uint8Array(16).fill(9), passwordRecord: "next" };
+    assert.equal(await store.setPassword(alice, { ...next, replaced: "not hers" }), false);
+    assert.equal(await store.setPassword(alice, { ...next, code: CODE }), false);
+    assert.deepEqual(await tokens(), [alice, alice, bob], "all or nothing");
+    assert.equal(await store.setPassword(alice, { ...next, replaced: "record of alice" }), true);
+    assert.deepEqual(await tokens(), [bob]);
+    const user = await store.findUser("alice@example.com");
+    assert.deepEqual(user && [user.passwordRecord, user.salt], ["next", next.salt]);
+    const codes = await addCode({ store, query });
+    assert.equal(await store.setPassword(bob, { ...next, code: CODE }), true);
+    assert.equal(await codes(), 0);
+    assert.deepEqual(await tokens(), []);
   });
 
   test("secret() is the same for all who ask at once, and later", async ({ store, second }) => {

@@ -102,7 +102,7 @@ test("a server may open what schema.sql made with SELECT, INSERT, UPDATE and DEL
   await store.closeSession({ tokenHash, endedAt: 1e12, messageCount: 0, transcriptHash: "e" });
   await store.addAudit([row]);
   await store.secret("salt", () => new Uint8Array(32));
-  await store.replacePasswordRecord(userId, "s");
+  await store.replacePasswordRecord(userId, "s", "r");
   await store.close();
 });
 
@@ -175,7 +175,7 @@ async function checkSeedRows(server: Mariadb, store: Store, database: string): P
   const other = { email: "b@example.com", username: "aLICE", salt: new Uint8Array(16), passwordRecord: "r" };
   assert.equal(await store.addUser(other, 1e12), undefined);
   assert.deepEqual(await store.unfinishedSessions(), ["token"]);
-  await store.replacePasswordRecord(2, "wide ".repeat(50));
+  await store.setPassword(2, { salt: new Uint8Array(16), passwordRecord: "wide ".repeat(50) });
   assert.equal(
     await server.sql("SELECT reason FROM audit_log WHERE event_type = 'login_failure';", database),
     "of old\n",
@@ -274,7 +274,7 @@ test("a database that goes away makes every call StoreUnavailable, and is used a
     const calls: (() => Promise<unknown>)[] = [
       () => store.findUser("a@example.com"),
       () => store.addUser({ email: "a", username: "a", salt: new Uint8Array(16), passwordRecord: "r" }, 1e12),
-      () => store.replacePasswordRecord(1, "r"),
+      () => store.replacePasswordRecord(1, "r", "q"),
       () => store.secret("salt", () => new Uint8Array(32)),
       () => store.closeSession({ tokenHash: "1", endedAt: 1e12, messageCount: 0, transcriptHash: "e" }),
       () => store.unfinishedSessions(),

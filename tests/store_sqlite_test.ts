@@ -145,7 +145,7 @@ Deno.test("openSqliteStore() migrates a database of the seed's schema and keeps 
   const third = { email: "c@example.com", username: "ALICE", salt: new Uint8Array(16), passwordRecord: "r" };
   assert.equal(await store.addUser(third, 0), undefined, "and nobody else gets that name");
   assert.deepEqual(await store.unfinishedSessions(), ["token"]);
-  await store.replacePasswordRecord(1, "wide ".repeat(50));
+  await store.setPassword(1, { salt: new Uint8Array(16), passwordRecord: "wide ".repeat(50) });
   await store.close();
   using database = new DatabaseSync(data.file);
   assert.equal(database.prepare("SELECT reason FROM audit_log").get()?.["reason"], "of old");
@@ -207,7 +207,7 @@ Deno.test("a store that cannot write now throws StoreUnavailable, and works when
     using database = new DatabaseSync(data.file);
     database.exec("BEGIN IMMEDIATE");
     await assert.rejects(store.addAudit([row]), StoreUnavailable);
-    await assert.rejects(store.replacePasswordRecord(1, "r"), /locked by another program/);
+    await assert.rejects(store.replacePasswordRecord(1, "r", "q"), /locked by another program/);
     assert.equal(await store.findUser("a@example.com"), undefined, "reading goes on");
   }
   await store.addAudit([row]);

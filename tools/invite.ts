@@ -7,7 +7,7 @@ import type { Bytes } from "../lib/bytes.ts";
 import { type CodeToken, encodeCodeToken } from "../lib/code_token.ts";
 import { instant } from "../lib/ca_folder.ts";
 import { type CommandSpec, type Config, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
-import { Devices, INVITATION_LIFE } from "../lib/devices.ts";
+import { INVITATION_LIFE, makeCode } from "../lib/devices.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { exists, shellWord } from "../lib/files.ts";
 import { PeerError } from "../lib/handshake_client.ts";
@@ -116,13 +116,11 @@ async function makeInvitation(username: string, options: Options, config: Config
   const store = await openServersStore(config);
   try {
     if (email !== undefined) await mustBeFree(store, email, username);
-    const devices = new Devices({
+    const { code, expires } = await makeCode({ username, kind: "invitation", email }, life, {
       store: store.rooms,
-      issue: () => Promise.resolve(undefined),
       now: Date.now,
       random: (size) => crypto.getRandomValues(new Uint8Array(size)),
     });
-    const { code, expires } = await devices.makeCode({ username, kind: "invitation", email }, life);
     const token = { ...where, kind: "invitation" as const, secret: code };
     return { username, token: email === undefined ? token : { ...token, email }, expires };
   } finally {
