@@ -208,7 +208,7 @@ export class Devices {
     account: BindingAccount,
     { device, code, owner, hasRooms }: Standing & { readonly hasRooms: boolean },
   ): Promise<void> {
-    const { store, now } = this.#options;
+    const { now } = this.#options;
     if (device ? device.userId === account.userId : !hasRooms && isNameOf(owner, account)) return;
     if (!hasRooms && owner === undefined) return;
     const mayBind = !device && code && isNameOf(owner, account) && code.expiresAt > now() &&

@@ -13,7 +13,7 @@
  * @layer chat
  */
 
-import { type Bytes, encodeHex, encodeUtf8, parseHex } from "./bytes.ts";
+import { type Bytes, encodeHex, encodeUtf8 } from "./bytes.ts";
 import { hash, useCode } from "./account_tables.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { usernameKey } from "./names.ts";
