@@ -14,7 +14,7 @@ import { Failure, ProtocolError } from "./errors.ts";
 import { sha256 } from "./hash.ts";
 import { encodeHex, encodeUtf8 } from "./bytes.ts";
 import type { Json } from "./json.ts";
-import { type AnswerEvent, type Openings, ROOM_HELP, type RoomCommand } from "./room_command.ts";
+import { type Answer, type AnswerEvent, type Openings, ROOM_HELP, type RoomCommand } from "./room_command.ts";
 import type { RoomEvent } from "./room_event.ts";
 import { partners, usernameKey } from "./names.ts";
 import { notIn } from "./room_client.ts";
@@ -34,6 +34,9 @@ export interface AskedWhere {
   readonly id?: Json | undefined;
   readonly current?: string | undefined;
 }
+
+/** Tells an answer. */
+type Show = (answer: Answer) => void;
 
 /** Does what is asked for. */
 export class RoomActions {
@@ -62,19 +65,20 @@ export class RoomActions {
    * in none.
    */
   async perform(command: RoomCommand, { id, current }: AskedWhere = {}): Promise<string | null | undefined> {
-    const mark = id === undefined ? {} : { id };
+    const mark = { command: command.command, ...(id === undefined ? {} : { id }) };
+    const show = (answer: Answer) => this.#show({ ...answer, ...mark });
     try {
-      const room = await this.#do(command, current);
-      this.#show({ event: "done", command: command.command, ...mark });
+      const room = await this.#do(command, current, show);
+      show({ event: "done" });
       return room;
     } catch (error) {
       if (!(error instanceof RequestRefused || error instanceof Failure || error instanceof ProtocolError)) throw error;
-      this.#show({ event: "error", command: command.command, reason: error.message, ...mark });
+      show({ event: "error", reason: error.message });
       return undefined;
     }
   }
 
-  async #do(asked: RoomCommand, current: string | undefined): Promise<string | null | undefined> {
+  async #do(asked: RoomCommand, current: string | undefined, show: Show): Promise<string | null | undefined> {
     const session = this.#session;
     const room = "room" in asked ? this.#resolve(asked.room) : "";
     switch (asked.command) {
@@ -115,7 +119,7 @@ export class RoomActions {
       case "redact":
         return void await session.redact(room, asked.index);
       default:
-        return void await this.#answer(asked, room);
+        return void await this.#answer(asked, room, show);
     }
   }
 
@@ -137,8 +141,8 @@ export class RoomActions {
     );
   }
 
-  async #answer(asked: RoomCommand, room: string): Promise<void> {
-    const [session, show] = [this.#session, this.#show];
+  async #answer(asked: RoomCommand, room: string, show: Show): Promise<void> {
+    const session = this.#session;
     switch (asked.command) {
       case "forget": {
         const folder = await session.forget(room);
@@ -162,18 +166,18 @@ export class RoomActions {
       case "search":
         return show({ event: "found", room, lines: await session.search(room, asked.text) });
       case "proof":
-        return await this.#prove(room, asked.index);
+        return await this.#prove(room, asked.index, show);
       case "head": {
         const head = session.head(room);
         if (!head) throw new RequestRefused("not-member", `There is no signed head of ${room} here; join it first.`);
         return show({ event: "head", room, size: head.size, root: head.root, code: shortCode(room, head) });
       }
       case "topic":
-        return await this.#topic(room, asked.text);
+        return await this.#topic(room, asked.text, show);
       case "receipt":
-        return await this.#export(room, { open: "none" });
+        return await this.#export(room, { open: "none" }, show);
       case "export":
-        return await this.#export(room, asked);
+        return await this.#export(room, asked, show);
       case "prove": {
         const { path, verify } = await session.prove(room, asked.index, this.#folder);
         return show({ event: "exported", files: [path], verify });
@@ -185,18 +189,19 @@ export class RoomActions {
     }
   }
 
-  async #topic(room: string, text: string | undefined): Promise<void> {
+  async #topic(room: string, text: string | undefined, show: Show): Promise<void> {
     const session = this.#session;
     if (text !== undefined) return void await session.topic(room, text);
     const state = session.state(room);
     if (!state) throw notIn();
     const message = state.topic === "" ? "There is no topic." : `The topic: ${state.topic}`;
-    this.#show({ event: "notice", message });
+    show({ event: "notice", message });
   }
 
   async #export(
     room: string,
     { from, to, open }: { readonly from?: number; readonly to?: number; readonly open: Openings },
+    show: Show,
   ): Promise<void> {
     const { receipt, transcript, openings, verify } = await this.#session.exportRoom(room, {
       ...(from === undefined ? {} : { from }),
@@ -205,10 +210,10 @@ export class RoomActions {
       folder: this.#folder,
     });
     const files = [receipt, transcript, ...(openings === null ? [] : [openings])];
-    this.#show({ event: "exported", files, verify });
+    show({ event: "exported", files, verify });
   }
 
-  async #prove(room: string, asked: number | undefined): Promise<void> {
+  async #prove(room: string, asked: number | undefined, show: Show): Promise<void> {
     const session = this.#session;
     if (!session.state(room)) throw notIn();
     const index = asked ?? this.#last.get(room);
@@ -218,7 +223,7 @@ export class RoomActions {
       throw new RequestRefused("bad-frame", `There is no line ${index} of ${room} here.`);
     }
     const state = known ?? { state: "unsent", by: null, countersigned: 0 };
-    this.#show({ event: "proof", room, index: index ?? null, ...state, unsent });
+    show({ event: "proof", room, index: index ?? null, ...state, unsent });
   }
 
   /** `@bob` is the conversation with bob. */

@@ -66,10 +66,18 @@ export interface Device {
   readonly standing: Standing;
 }
 
-/** What commands are answered with, beside the events of rooms. */
-export type AnswerEvent =
-  | { readonly event: "done"; readonly command: string; readonly id?: Json }
-  | { readonly event: "error"; readonly command: string | null; readonly reason: string; readonly id?: Json }
+/** What commands are answered with, beside the events of rooms: an answer, and what it answers. */
+export type AnswerEvent = Answer & {
+  /** The command's name; null where it can't be told from what was read. */
+  readonly command?: string | null;
+  /** That of the command. */
+  readonly id?: Json;
+};
+
+/** What an answer says. */
+export type Answer =
+  | { readonly event: "done" }
+  | { readonly event: "error"; readonly reason: string }
   | { readonly event: "members"; readonly room: string; readonly members: readonly Member[] }
   | { readonly event: "rooms"; readonly rooms: readonly ListedRoom[] }
   | { readonly event: "whois"; readonly username: string; readonly devices: readonly Device[] }

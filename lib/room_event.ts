@@ -74,8 +74,8 @@ export type RoomEvent =
   | { readonly event: "online"; readonly username: string; readonly server_fingerprint: string }
   /** `retry_in`: milliseconds; null where nothing more is tried. */
   | { readonly event: "offline"; readonly reason: string; readonly retry_in: number | null }
-  /** Nothing has come from the server for so many seconds, though it was asked; 0: it is there again. */
-  | { readonly event: "silent"; readonly seconds: number }
+  /** Nothing has come from the server for so long, though it was asked, in milliseconds; 0: it has answered. */
+  | { readonly event: "silent"; readonly silent_for: number }
   | {
     readonly event: "joined";
     readonly room: string;

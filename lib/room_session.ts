@@ -410,7 +410,7 @@ export class RoomSession {
     const isMute = heard >= this.#times.mute;
     if (isMute === this.#isMute) return;
     this.#isMute = isMute;
-    this.#options.emit({ event: "silent", seconds: isMute ? Math.ceil(heard / 1000) : 0 });
+    this.#options.emit({ event: "silent", silent_for: isMute ? heard : 0 });
   }
 
   #moment(): Moment {

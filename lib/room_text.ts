@@ -319,9 +319,11 @@ export function explain(event: Remark, own: string): string[] {
     }
     case "silent":
       return [
-        event.seconds === 0
+        event.silent_for === 0
           ? "The server answers again."
-          : `No answer from the server for ${event.seconds} s. /reconnect tries another connection.`,
+          : `No answer from the server for ${
+            Math.ceil(event.silent_for / 1000)
+          } s. /reconnect tries another connection.`,
       ];
     case "left":
       return [`You are out of the room: ${event.reason}`];

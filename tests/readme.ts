@@ -1,14 +1,15 @@
 /**
- * The parts of the README that are made from the code: the tables of settings, of exit statuses and of what can be typed
- * in rooms, and the diagrams of states, each between
+ * The parts of the documents that are made from the code: tables of settings, exit statuses, commands and events, and
+ * the diagrams of states, each between
  *
  *     <!-- settings -->
  *     …
  *     <!-- end -->
  *
- * `deno run -A tests/readme.ts && deno fmt README.md` writes them anew; readme_test.ts compares.
+ * `deno run -A tests/readme.ts && deno fmt` writes them anew; readme_test.ts compares.
  */
 
+import { BOT_COMMANDS, BOT_EVENTS } from "../lib/client_bot.ts";
 import { flagOf, type SettingName, SETTINGS } from "../lib/config.ts";
 import { EXIT_MEANINGS } from "../lib/errors.ts";
 import { TYPED } from "../lib/room_command.ts";
@@ -50,29 +51,49 @@ export function stateDiagram(side: Side): string {
   return ["stateDiagram-v2", `  [*] --> ${Object.keys(table)[0]}`, ...arrows, "  ended --> [*]"].join("\n");
 }
 
-/** Each part's name, and its text in the README. */
-export function madeParts(): Record<string, string> {
+/** A row for each field of a bot's event or command, behind its name and what it is for. */
+function fieldRows(
+  rows: Readonly<Record<string, { readonly about: string; readonly fields: Readonly<Record<string, string>> }>>,
+): string[][] {
+  return Object.entries(rows).flatMap(([name, { about, fields }]) => [
+    [`\`${name}\``, "", about],
+    ...Object.entries(fields).map(([field, meaning]) => ["", `\`${field}\``, meaning]),
+  ]);
+}
+
+/** Each document's path, the names of its parts, and the text of each. */
+export function madeParts(): Record<string, Record<string, string>> {
   const diagram = (side: Side) => `\`\`\`mermaid\n${stateDiagram(side)}\n\`\`\``;
+  const commands = Object.entries(BOT_COMMANDS).map(([name, { does, fields }]) => [name, { about: does, fields }]);
+  const events = Object.entries(BOT_EVENTS).map(([name, { says, fields }]) => [name, { about: says, fields }]);
   return {
-    "settings": table(["Setting", "Flag", "Default", "Meaning"], settingRows()),
-    "exit statuses": table(["Status", "Means"], EXIT_MEANINGS.map(([status, meaning]) => [`${status}`, meaning])),
-    "room commands": table(["Typed", "Does"], commandRows()),
-    "server states": diagram("server"),
-    "client states": diagram("client"),
+    "README.md": {
+      "settings": table(["Setting", "Flag", "Default", "Meaning"], settingRows()),
+      "exit statuses": table(["Status", "Means"], EXIT_MEANINGS.map(([status, meaning]) => [`${status}`, meaning])),
+      "room commands": table(["Typed", "Does"], commandRows()),
+      "server states": diagram("server"),
+      "client states": diagram("client"),
+    },
+    "docs/BOTS.md": {
+      "bot commands": table(["Command", "Field", "Means"], fieldRows(Object.fromEntries(commands))),
+      "bot events": table(["Event", "Field", "Means"], fieldRows(Object.fromEntries(events))),
+    },
   };
 }
 
-/** What stands between a part's marks in the README. */
-export function partOf(readme: string, name: string): string | undefined {
-  return new RegExp(`<!-- ${name} -->\n\n([^]*?)\n\n<!-- end -->`).exec(readme)?.[1];
+/** What stands between a part's marks in a document. */
+export function partOf(document: string, name: string): string | undefined {
+  return new RegExp(`<!-- ${name} -->\n\n([^]*?)\n\n<!-- end -->`).exec(document)?.[1];
 }
 
 if (import.meta.main) {
-  let readme = Deno.readTextFileSync(README);
-  for (const [name, text] of Object.entries(madeParts())) {
-    const old = partOf(readme, name);
-    if (old === undefined) throw new Error(`the README has no marks for ${name}`);
-    readme = readme.replace(`<!-- ${name} -->\n\n${old}`, () => `<!-- ${name} -->\n\n${text}`);
+  for (const [path, parts] of Object.entries(madeParts())) {
+    let document = Deno.readTextFileSync(`${ROOT}/${path}`);
+    for (const [name, text] of Object.entries(parts)) {
+      const old = partOf(document, name);
+      if (old === undefined) throw new Error(`${path} has no marks for ${name}`);
+      document = document.replace(`<!-- ${name} -->\n\n${old}`, () => `<!-- ${name} -->\n\n${text}`);
+    }
+    Deno.writeTextFileSync(`${ROOT}/${path}`, document);
   }
-  Deno.writeTextFileSync(README, readme);
 }

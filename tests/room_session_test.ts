@@ -268,7 +268,8 @@ Deno.test("that nothing comes from the server is told, and that something does a
     isDeaf = false;
     wake.resolve();
     await ada.until(() => ada.of("silent").length === 2);
-    assert.deepEqual(ada.of("silent"), [{ event: "silent", seconds: 1 }, { event: "silent", seconds: 0 }]);
+    const [first, second] = ada.of("silent").map(({ silent_for }) => silent_for);
+    assert.ok(first !== undefined && first >= 100 && second === 0, `${first}, ${second}`);
     wake = Promise.withResolvers();
     isDeaf = true;
     await ada.until(() => ada.of("silent").length === 3);

@@ -15,6 +15,8 @@
  * program once every line is accepted. What happens between is `lib/room_session.ts`.
  */
 
+import { type BotEvent, BotWire, parseBotCommand } from "../lib/client_bot.ts";
+import { BotOutput } from "../lib/client_bot_output.ts";
 import { type Config, parseCommand, readConfig } from "../lib/config.ts";
 import { useEngine } from "../lib/engine.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
@@ -25,7 +27,7 @@ import { openLibcrypto } from "../lib/libcrypto.ts";
 import { isRoomName, isUsername, normaliseEmail } from "../lib/names.ts";
 import { Renewal } from "../lib/renewal.ts";
 import { RoomActions } from "../lib/room_actions.ts";
-import { parseRoomCommand, parseTyped, type RoomCommand } from "../lib/room_command.ts";
+import { parseTyped, type RoomCommand } from "../lib/room_command.ts";
 import { RoomRecords } from "../lib/room_records.ts";
 import { type Credentials, RoomSession, type Wire } from "../lib/room_session.ts";
 import { difference, type Outcome, RoomScreen } from "../lib/room_screen.ts";
@@ -123,7 +125,7 @@ function dialler(config: Config, isPlain: boolean): () => Promise<Wire> {
 // ---- how it is shown
 
 /** What somebody gives: a command, or why it is none, and the id that an answer carries. */
-type Asked = ReturnType<typeof parseRoomCommand>;
+type Asked = ReturnType<typeof parseBotCommand>;
 
 /** Where commands come from and events go. */
 interface Face {
@@ -134,22 +136,24 @@ interface Face {
   readonly enter: (room: string | undefined) => void;
   readonly current: () => string | undefined;
   readonly open: () => void;
-  readonly close: () => void;
+  /** Resolves when everything is written, or can't be. */
+  readonly close: () => void | Promise<void>;
 }
 
 const NOTHING = { enter: () => {}, current: () => undefined, open: () => {} };
 
 /** `leave` is called when nobody reads any more. */
 function jsonFace(leave: () => void): Face {
-  const output = new Output(leave);
+  const wire = new BotWire();
+  const encode = (event: BotEvent) => `${encodeAsciiJson(wire.encode(event))}\n`;
+  const output = new BotOutput({ gone: leave, lost: (lost) => encode({ event: "overflow", lost }) });
   async function* commands(): AsyncGenerator<Asked> {
     for await (const line of lines()) {
       if (line === undefined) yield { problem: "The line is not UTF-8 text." };
-      else if (line.trim() !== "") yield parseRoomCommand(line);
+      else if (line.trim() !== "") yield parseBotCommand(line);
     }
   }
-  const show = (event: ShownEvent) => output.write(`${encodeAsciiJson(event)}\n`);
-  return { ...NOTHING, show, commands, close: () => output.end() };
+  return { ...NOTHING, show: (event) => output.write(encode(event)), commands, close: () => output.end() };
 }
 
 function plainFace(leave: () => void): Face {
@@ -365,7 +369,7 @@ class Program {
       else last = message;
       return status;
     } finally {
-      face.close();
+      await face.close();
       if (last !== undefined) console.error(printable(last)); // where a picture was, it is gone with what it said
       await session.stop();
     }
@@ -428,7 +432,8 @@ class Program {
   async #obeyAll(): Promise<void> {
     for await (const asked of this.#face.commands()) {
       const mark = asked.id === undefined ? {} : { id: asked.id };
-      if ("problem" in asked) this.#answer({ event: "error", command: null, reason: asked.problem, ...mark });
+      const { name = null } = asked;
+      if ("problem" in asked) this.#answer({ event: "error", command: name, reason: asked.problem, ...mark });
       else if (asked.command.command === "quit") return;
       else await this.#perform(asked.command, asked.id);
     }
