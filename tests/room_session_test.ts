@@ -268,7 +268,7 @@ Deno.test("that nothing comes from the server is told, and that something does a
     isDeaf = false;
     wake.resolve();
     await ada.until(() => ada.of("silent").length === 2);
-    const [first, second] = ada.of("silent").map(({ silent_for }) => silent_for);
+    const [first, second] = ada.of("silent").map((event) => event.event === "silent" ? event.silent_for : NaN);
     assert.ok(first !== undefined && first >= 100 && second === 0, `${first}, ${second}`);
     wake = Promise.withResolvers();
     isDeaf = true;
