@@ -2,8 +2,8 @@
  * The command line and the settings: the one door to flags, environment and `.env`.
  *
  * `parseCommand` reads a command's flags by its specification, and answers `--help` from the same specification.
- * `readConfig` gives every setting of a command: flags over environment over `.env` (in the working directory) over
- * defaults. {@link SETTINGS} is the one table of names, defaults, ranges and meanings; help, `.env.example` and the
+ * `readConfig` gives every setting of a command: flags over environment over `.env` (in the working directory; not for
+ * commands that judge evidence) over defaults. {@link SETTINGS} is the one table of names, defaults, ranges and meanings; help, `.env.example` and the
  * README follow it. A value that makes no sense ends the command with one sentence that names it and its source:
  *
  *     SERVER_PORT=70000 from .env is not a port: a number from 0 to 65535 is wanted
@@ -19,6 +19,7 @@
 
 import { parseArgs } from "node:util";
 import { EXIT, Failure } from "./errors.ts";
+import { existsSync, readTextFileSync } from "./files.ts";
 import { didYouMean } from "./nearest.ts";
 
 // ---- settings
@@ -118,7 +119,7 @@ const logLevel: Kind<"debug" | "info" | "warn" | "error"> = {
 /** The commands that have settings. */
 export type Command =
   | ("init" | "ca" | "cert" | "serve" | "chat" | "verify")
-  | ("invite" | "join" | "rooms" | "export" | "room");
+  | ("invite" | "join" | "rooms" | "export" | "prove" | "room");
 
 interface Setting<T> {
   readonly kind: Kind<T>;
@@ -160,9 +161,15 @@ const THE_SERVER = "host or address of the server; localhost where it is 0.0.0.0
 export const SETTINGS = {
   SERVER_HOST: fixed(host, "0.0.0.0", {
     flag: "host",
-    commands: ["serve", "chat", "rooms", "export"],
+    commands: ["serve", "chat", "rooms", "export", "prove"],
     describe: "address to listen on; `chat` connects to it, and to localhost where it is 0.0.0.0 or ::",
-    describeFor: { serve: "address to listen on", chat: THE_SERVER, rooms: THE_SERVER, export: THE_SERVER },
+    describeFor: {
+      serve: "address to listen on",
+      chat: THE_SERVER,
+      rooms: THE_SERVER,
+      export: THE_SERVER,
+      prove: THE_SERVER,
+    },
   }),
   SERVER_PORT: fixed(port, "5000", {
     flag: "port",
@@ -177,7 +184,7 @@ export const SETTINGS = {
   }),
   CERT_DIR: fixed(path("DIR"), "certs", {
     flag: "certs",
-    commands: ["init", "ca", "cert", "serve", "chat", "verify", "invite", "join", "rooms", "export"],
+    commands: ["init", "ca", "cert", "serve", "chat", "verify", "invite", "join", "rooms", "export", "prove"],
     describe: "certificates and private keys",
   }),
   DATA_DIR: fixed(path("DIR"), "data", {
@@ -187,7 +194,7 @@ export const SETTINGS = {
   }),
   TRANSCRIPT_DIR: fixed(path("DIR"), "transcripts", {
     flag: "transcripts",
-    commands: ["chat", "invite", "join", "rooms", "export"],
+    commands: ["chat", "invite", "join", "rooms", "export", "prove"],
     describe: "transcripts and receipts that a client leaves",
   }),
   DB_URL: open(databaseUrl, {
@@ -305,7 +312,7 @@ export const SETTINGS = {
   }),
   SECURECHAT_KEY_PASSPHRASE_FILE: open(path("FILE"), {
     flag: "passphrase-file",
-    commands: ["init", "ca", "cert", "serve", "chat", "join", "rooms", "export"],
+    commands: ["init", "ca", "cert", "serve", "chat", "join", "rooms", "export", "prove"],
     describe: "file whose first line is the passphrase of the private keys",
   }),
 } as const;
@@ -329,7 +336,11 @@ export interface Sources {
 export type SettingFlags = Readonly<Record<string, string>>;
 
 /** The settings, for a command. Those that it doesn't use have their values too, but are not checked: no default is wrong. */
-export function readConfig(command: Command, flags: SettingFlags = {}, sources: Sources = surroundings()): Config {
+export function readConfig(
+  command: Command,
+  flags: SettingFlags = {},
+  sources: Sources = surroundings(command),
+): Config {
   const file = sources.file === undefined ? new Map<string, string>() : parseEnvFile(sources.file);
   const values: Record<string, unknown> = {};
   for (const [name, setting] of settingEntries()) {
@@ -342,16 +353,20 @@ export function readConfig(command: Command, flags: SettingFlags = {}, sources: 
     }
   }
   // 0.0.0.0 and :: are addresses to listen on; as the name to connect to they would match no certificate.
-  const connects = command === "chat" || command === "rooms" || command === "export";
+  const connects = ["chat", "rooms", "export", "prove"].includes(command);
   if (connects && /^(?:0\.0\.0\.0|::)$/.test(String(values.SERVER_HOST))) values.SERVER_HOST = "localhost";
   return values as Config;
 }
 
-/** Whether somebody has said what a setting is: a flag, the environment or `.env`. */
-export function isSet(name: SettingName, flags: SettingFlags, sources: Sources = surroundings()): boolean {
+/** Whether somebody has said what a setting is, in a source that the command reads. */
+export function isSet(
+  command: Command,
+  name: SettingName,
+  flags: SettingFlags,
+  sources: Sources = surroundings(command),
+): boolean {
   const file = parseEnvFile(sources.file ?? "");
-  const setting = settingEntries().find(([other]) => other === name)?.[1];
-  return setting !== undefined && find(name, setting, { flags, sources, file }) !== undefined;
+  return find(name, SETTINGS[name], { flags, sources, file }) !== undefined;
 }
 
 /** Where the accounts are kept, out of DB_URL or the five settings of the seed. */
@@ -416,7 +431,7 @@ function find(
 /** The names and values of a `.env` file; the grammar stands at the head of this module. */
 export function parseEnvFile(text: string): Map<string, string> {
   const values = new Map<string, string>();
-  for (const [index, line] of text.replace(/^\ufeff/, "").split(/\r?\n/).entries()) {
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
     if (/^\s*(?:#|$)/.test(line)) continue;
     const [, name, rest = ""] = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)$/.exec(line) ?? [];
     const quoted = /^\s*(?:"([^"]*)"|'([^']*)')\s*(?:\s#.*)?$/.exec(rest);
@@ -430,21 +445,29 @@ export function parseEnvFile(text: string): Map<string, string> {
   return values;
 }
 
-function surroundings(): Sources {
-  return { environment: (name) => Deno.env.get(name), file: readEnvFile() };
+/**
+ * Commands that judge or show what others may have made read no `.env`: it would come along in the folder of the
+ * evidence, and name the CA that judges it.
+ */
+const WITHOUT_ENV_FILE: ReadonlySet<Command> = new Set<Command>(["verify", "prove"]);
+
+function surroundings(command: Command): Sources {
+  return {
+    environment: (name) => Deno.env.get(name),
+    file: WITHOUT_ENV_FILE.has(command) ? undefined : readEnvFile(),
+  };
 }
 
+/** 64 KiB: a value for every setting has 2. */
+const MAX_ENV_BYTES = 65_536;
+
 function readEnvFile(): string | undefined {
+  if (!existsSync(".env")) return undefined;
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(Deno.readFileSync(".env"));
+    return readTextFileSync(".env", { max: MAX_ENV_BYTES });
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    const what = error instanceof TypeError
-      ? "is not a text file"
-      : error instanceof Deno.errors.PermissionDenied
-      ? "may not be read by this user"
-      : "cannot be read";
-    throw new Failure(EXIT.usage, `.env in this folder ${what}; mend it, or move it away`);
+    if (!(error instanceof Failure)) throw error;
+    throw new Failure(error.status, `the settings in this folder: ${error.message}; mend .env, or move it away`);
   }
 }
 
@@ -513,6 +536,8 @@ export interface CommandPage {
   readonly summary: string;
   readonly usage: string;
   readonly flags: readonly FlagRow[];
+  /** Whether its settings may stand in `.env`. */
+  readonly readsEnvFile: boolean;
 }
 
 /** Thrown for `--help`: the text belongs on stdout, and the status is 0. */
@@ -620,10 +645,11 @@ function pageOf(
     ...{ name, short, describe, setting: settings.get(name) },
     value: type === "string" ? value : undefined,
   }));
-  return { name: spec.name, summary: spec.summary, usage: spec.usage.trim(), flags };
+  const readsEnvFile = spec.settings !== undefined && !WITHOUT_ENV_FILE.has(spec.settings);
+  return { name: spec.name, summary: spec.summary, usage: spec.usage.trim(), flags, readsEnvFile };
 }
 
-function helpText(call: string, { summary, usage, flags }: CommandPage): string {
+function helpText(call: string, { summary, usage, flags, readsEnvFile }: CommandPage): string {
   const left = ({ name, short, value }: FlagRow) =>
     `  ${short === undefined ? "    " : `-${short}, `}--${name}${value === undefined ? "" : ` ${value}`}`;
   const width = Math.max(...flags.map((flag) => left(flag).length)) + 2;
@@ -632,7 +658,8 @@ function helpText(call: string, { summary, usage, flags }: CommandPage): string 
   const own = flags.filter(({ setting }) => setting === undefined);
   const parts = [`${call}: ${summary}`, usage, `Flags:\n${lines(own)}`];
   if (settings.length > 0) {
-    parts.push(`Settings, each also from the environment or .env under the name in brackets:\n${lines(settings)}`);
+    const sources = readsEnvFile ? "the environment or .env" : "the environment";
+    parts.push(`Settings, each also from ${sources} under the name in brackets:\n${lines(settings)}`);
   }
   return `${parts.join("\n\n")}\n`;
 }

@@ -1,5 +1,5 @@
 /**
- * Files that must be whole, and files that must be private.
+ * Files that must be whole, files that must be private, and the one reader of text.
  *
  *     await writeAtomically("certs/server_private_key.pem", pem, { mode: 0o600 });
  *
@@ -15,6 +15,7 @@
 import { dirname } from "node:path";
 import { encodeUtf8, parseUtf8 } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
+import { printable } from "./text.ts";
 
 /** How {@link writeAtomically} writes. */
 export interface WriteOptions {
@@ -93,6 +94,15 @@ export async function exists(path: string): Promise<boolean> {
   return await Deno.lstat(path).then(() => true, () => false);
 }
 
+/** {@link exists} at once. */
+export function existsSync(path: string): boolean {
+  try {
+    return Deno.lstatSync(path) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
 /** A folder that its owner alone can enter, where there is none yet. */
 export async function createPrivateFolder(path: string): Promise<void> {
   try {
@@ -102,23 +112,80 @@ export async function createPrivateFolder(path: string): Promise<void> {
   }
 }
 
-/** The text of a file. `missing` is the sentence for when there is none. */
-export async function readTextFile(path: string, missing?: string): Promise<string> {
+/** 1 MiB: a certificate, a chain or a key has a few KiB. */
+export const MAX_PEM_BYTES = 1_048_576;
+/** 256 MiB: more than any list that this program keeps, and few enough to be held in memory. */
+const MAX_TEXT_BYTES = 268_435_456;
+
+/** How {@link readTextFile} reads. */
+export interface ReadOptions {
+  /** The sentence for when there is no such file. */
+  readonly missing?: string | undefined;
+  /** The most bytes that the file may have. */
+  readonly max?: number;
+}
+
+/** The text of a regular file, without the byte order mark that some editors put before it. */
+export function readTextFile(path: string, options: ReadOptions = {}): Promise<string> {
+  return Promise.try(readTextFileSync, path, options);
+}
+
+/** {@link readTextFile} at once, for what is read before the program begins its work. */
+export function readTextFileSync(path: string, { missing, max = MAX_TEXT_BYTES }: ReadOptions = {}): string {
   let bytes: Uint8Array;
   try {
-    bytes = await Deno.readFile(path);
+    using file = openRegularFile(path);
+    bytes = readToEnd(file, path, max);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound && missing !== undefined) throw new Failure(EXIT.usage, missing);
     throw explain(error, path, "read");
   }
+  return textOf(bytes, path);
+}
+
+/** The text of a file's bytes, without a byte order mark. */
+export function textOf(bytes: Uint8Array, path: string): string {
   const text = parseUtf8(bytes);
-  if (text === undefined) throw new Failure(EXIT.usage, `${path} is not a text file`);
-  return text;
+  if (text === undefined) throw new Failure(EXIT.usage, `${path} is not a text file in UTF-8`);
+  return text.replace(/^\ufeff/, "");
+}
+
+/** The text of a PEM file. */
+export function readPemFile(path: string, missing?: string): Promise<string> {
+  return readTextFile(path, { missing, max: MAX_PEM_BYTES });
+}
+
+/**
+ * Opens a regular file, or a link to one. Anything else is a {@link Failure} before it is opened: opening a FIFO waits
+ * until somebody writes to it, and a device may have no end.
+ */
+export function openRegularFile(path: string): Deno.FsFile {
+  const { isFile, isDirectory, isFifo, isSocket } = Deno.statSync(path);
+  if (!isFile) {
+    const kind = isDirectory ? "a folder" : isFifo ? "a FIFO" : isSocket ? "a socket" : "a device";
+    throw new Failure(EXIT.usage, `${path} is ${kind}, not a file`);
+  }
+  return Deno.openSync(path);
+}
+
+/** What is left to read of a file; a {@link Failure} where that is more than `max` bytes. */
+export function readToEnd(file: Deno.FsFile, path: string, max: number): Uint8Array {
+  let bytes = new Uint8Array(Math.min(max, 65_536) + 1); // the size isn't asked for: a file under /proc has none
+  let length = 0;
+  for (let count; (count = file.readSync(bytes.subarray(length))) !== null;) {
+    length += count;
+    if (length > max) throw new Failure(EXIT.usage, `${path} has more than ${max} bytes: is it the right file?`);
+    if (length < bytes.length) continue;
+    const longer = new Uint8Array(Math.min(2 * bytes.length, max + 1));
+    longer.set(bytes);
+    bytes = longer;
+  }
+  return bytes.subarray(0, length);
 }
 
 /** The text of a private key's file, refused where others than its owner can read it. */
 export async function readPrivateFile(path: string, missing?: string): Promise<string> {
-  const text = await readTextFile(path, missing);
+  const text = await readPemFile(path, missing);
   const { mode } = await Deno.stat(path);
   if (Deno.build.os !== "windows" && mode !== null && (mode & 0o077) !== 0) {
     throw new Failure(EXIT.usage, `others than its owner can read ${path}; run: chmod 600 ${shellWord(path)}`);
@@ -160,6 +227,11 @@ export function explain(error: unknown, path: string, done: "read" | "written" |
   }
   if (error instanceof Deno.errors.IsADirectory || (error instanceof Error && /os error 21\b/.test(error.message))) {
     return new Failure(EXIT.usage, `${path} is a folder, not a file`);
+  }
+  // Whatever else the system or the runtime says: a link that leads to itself, a name that is too long, a refused device.
+  const isSystems = Object.values(Deno.errors).some((kind) => error instanceof kind);
+  if (error instanceof Error && (isSystems || /\(os error \d+\)/.test(error.message))) {
+    return new Failure(EXIT.usage, `${path} cannot be ${done}: ${printable(error.message)}`);
   }
   return error;
 }

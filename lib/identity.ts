@@ -21,7 +21,7 @@ import type { Authority } from "./ca.ts";
 import type { Trust } from "./certificate_path.ts";
 import { PROGRAM } from "./config.ts";
 import { EXIT, Failure, ProtocolError } from "./errors.ts";
-import { exists, keepOld, readPrivateFile, readTextFile, shellWord } from "./files.ts";
+import { exists, keepOld, readPemFile, readPrivateFile, readTextFile, shellWord } from "./files.ts";
 import type { Log } from "./log.ts";
 import { decodePrivateKey, isProtected, publicKeyOf } from "./private_key.ts";
 import { encodePem } from "./der.ts";
@@ -131,7 +131,7 @@ async function loadPair(dir: string, role: Role, options: PassphraseOptions) {
 
 /** A certificate with its intermediates out of its file. `absent` is the sentence for when there is none. */
 export async function loadChain(path: string, absent: string): Promise<readonly Certificate[]> {
-  return parseFile(path, await readTextFile(path, absent), MAX_CERTIFICATES);
+  return parseFile(path, await readPemFile(path, absent), MAX_CERTIFICATES);
 }
 
 /** A private key's PKCS #8 DER out of its file. */
@@ -206,12 +206,15 @@ async function stateOfLists(dir: string): Promise<string> {
 
 async function loadAuthorities(dir: string): Promise<readonly Certificate[]> {
   const path = pathIn(dir, "ca_cert.pem");
-  return parseFile(path, await readTextFile(path, missing(dir, path)), MAX_AUTHORITIES);
+  return parseFile(path, await readPemFile(path, missing(dir, path)), MAX_AUTHORITIES);
 }
+
+/** 6 MiB: the longest list that is taken, as PEM. */
+export const MAX_LIST_FILE_BYTES = 6_291_456;
 
 /** The revocation list of a file. */
 export async function loadRevocationList(path: string): Promise<RevocationList> {
-  const pem = await readTextFile(path);
+  const pem = await readTextFile(path, { max: MAX_LIST_FILE_BYTES });
   return named(path, () => parseRevocationList(pem));
 }
 

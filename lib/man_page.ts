@@ -39,7 +39,10 @@ export function manPage({ version, date }: { version: string; date: string }, pa
     ".Sh COMMANDS",
     ...pages.flatMap(commandLines),
     ".Sh ENVIRONMENT",
-    ...sentences("Flags override the environment, and the environment overrides a file .env in the working folder."),
+    ...sentences(
+      "Flags override the environment, and the environment overrides a file .env in the working folder. " +
+        "verify, prove and cert check read no .env.",
+    ),
     ".Bl -tag -width Ds",
     ...settings.flatMap(([name, { describe, fallback }]) => [
       `.It Ev ${name}`,

@@ -17,7 +17,7 @@
 import { encodeUtf8 } from "./bytes.ts";
 import { PROGRAM } from "./config.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { createPrivateFolder, exists, shellWord, writeAtomically } from "./files.ts";
+import { createPrivateFolder, exists, readTextFile, shellWord, writeAtomically } from "./files.ts";
 
 /** Where and when a session's records begin, and what signed its certificates. */
 export interface RecordsOptions {
@@ -89,7 +89,7 @@ export class Records {
         if (!await exists(path)) throw error; // else another chat was faster
       });
     }
-    if (await Deno.readTextFile(path) === pem) return;
+    if (await readTextFile(path) === pem) return;
     this.#authorities = `ca_cert_${this.#stamp}.pem`;
     await writeAtomically(`${this.#dir}/${this.#authorities}`, pem, { replace: true });
   }

@@ -290,7 +290,7 @@ export class RoomRecords implements ClientStore {
   }
 
   async certificate(fingerprint: string): Promise<string | undefined> {
-    return await Deno.readTextFile(`${this.#dir}/certificates/${fingerprint}.pem`).catch(() => undefined);
+    return await readTextFile(`${this.#dir}/certificates/${fingerprint}.pem`).catch(() => undefined);
   }
 
   async keepCertificate(fingerprint: string, pem: string): Promise<void> {
@@ -708,7 +708,7 @@ async function rowsOf(path: string): Promise<string[]> {
 
 async function readJson(path: string): Promise<Json | undefined> {
   if (!await exists(path)) return undefined;
-  return parseJson(await Deno.readTextFile(path));
+  return parseJson(await readTextFile(path));
 }
 
 /** A server's name as one part of a path. */

@@ -246,13 +246,13 @@ Deno.test("cert check reads the revocation lists of CERT_DIR by itself, and says
   using folder = temporaryFolder();
   await expect(0, folder.path, "init");
   const check = ["cert", "check", "certs/client_cert.pem"];
-  assert.match((await expect(0, folder.path, ...check)).stderr, /Nobody asked whether it was revoked/);
+  assert.match((await expect(0, folder.path, ...check)).stderr, /Revocation was not checked/);
   await expect(0, folder.path, "cert", "revoke", "certs/client_cert.pem", "--yes");
   const refused = await expect(1, folder.path, ...check);
   assert.match(refused.stdout, /"CN=CLIENT: client" was revoked/);
   assert.equal(refused.stderr, "");
   const without = await expect(0, folder.path, ...check, "--ca", "certs/ca_cert.pem");
-  assert.match(without.stderr, /Nobody asked whether it was revoked: name a list with --crl/);
+  assert.match(without.stderr, /Revocation was not checked: name a list with --crl/);
 });
 
 Deno.test("cert renew keeps name, hosts and key, or makes a new key, and keeps what it replaces", async () => {

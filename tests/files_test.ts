@@ -94,7 +94,7 @@ Deno.test({
 Deno.test("readTextFile() says in one sentence what is wrong with a file", async () => {
   using folder = temporaryFolder();
   await assert.rejects(readTextFile(`${folder.path}/none`), failure(/^there is no .*none$/));
-  await assert.rejects(readTextFile(`${folder.path}/none`, "make one"), failure(/^make one$/));
+  await assert.rejects(readTextFile(`${folder.path}/none`, { missing: "make one" }), failure(/^make one$/));
   await assert.rejects(readTextFile(folder.path), failure(/is a folder, not a file/));
   Deno.writeFileSync(`${folder.path}/bytes`, Uint8Array.of(0xff, 0xfe));
   await assert.rejects(readTextFile(`${folder.path}/bytes`), failure(/is not a text file/));

@@ -23,12 +23,20 @@ import { findPath, type PathOptions, type Purpose } from "../lib/certificate_pat
 import { verifySignature } from "../lib/certificate_signature.ts";
 import { type CommandSpec, type OptionSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
-import { exists, readTextFile, shellWord, writeAtomically } from "../lib/files.ts";
-import { loadAuthority, loadIssuer, loadRevocationLists, type PassphraseOptions, pathIn } from "../lib/identity.ts";
+import { exists, readPemFile, readTextFile, shellWord, writeAtomically } from "../lib/files.ts";
+import {
+  loadAuthority,
+  loadIssuer,
+  loadRevocationLists,
+  MAX_LIST_FILE_BYTES,
+  type PassphraseOptions,
+  pathIn,
+} from "../lib/identity.ts";
 import { encodeJson } from "../lib/json.ts";
 import { didYouMean } from "../lib/nearest.ts";
 import { printable } from "../lib/text.ts";
 import { type Certificate, OID, parseCertificates, parseRevocationList, type RevocationList } from "../lib/x509.ts";
+import { authorityJson, chosenAuthorities, findAuthority, foundNote, parseFingerprint } from "./verify_files.ts";
 import { bitsOf, daysOf, hostOf, JSON_FLAG, jsonOfMade, MAKING, makingOf, nameOf, tellMade } from "./making.ts";
 
 const PARTS: Readonly<Record<string, (args: string[]) => Promise<ExitStatus>>> = {
@@ -179,7 +187,7 @@ Examples:
 
 async function show(args: string[]): Promise<ExitStatus> {
   const { options, positionals: [path = ""] } = parseCommand(args, SHOW_SPEC);
-  const pem = await readTextFile(path);
+  const pem = await readTextFile(path, { max: MAX_LIST_FILE_BYTES });
   const described = /-----BEGIN X509 CRL-----/.test(pem)
     ? [describeList(reading(path, () => parseRevocationList(pem)))]
     : reading(path, () => parseCertificates(pem)).map(describe);
@@ -295,7 +303,7 @@ async function issuerOf(dir: string, { issuerName }: Certificate, options: Passp
 }
 
 async function readLeaf(path: string): Promise<Certificate> {
-  const pem = await readTextFile(path);
+  const pem = await readPemFile(path);
   const [leaf] = reading(path, () => parseCertificates(pem));
   if (leaf === undefined) throw new RangeError("a parsed file has a certificate");
   return leaf;
@@ -398,6 +406,7 @@ const FILE_OPTION = { type: "string", value: "FILE", multiple: true } as const;
 
 const CHECK_OPTIONS = {
   ca: { ...FILE_OPTION, describe: "CAs that are trusted [ca_cert.pem in CERT_DIR]" },
+  "ca-sha256": { type: "string", value: "HEX", describe: "the SHA-256 of the CA that counts; any other is undecided" },
   intermediates: { ...FILE_OPTION, describe: "certificates between it and the CA" },
   host: { type: "string", value: "NAME", describe: "host name or address that a client was told to connect to" },
   at: { type: "string", value: "TIME", describe: "as of 2026-01-02, or 2026-01-02T03:04:05Z [now]" },
@@ -414,7 +423,8 @@ const CHECK_SPEC = {
                       [--purpose server|client] [--crl FILE] [--any-key] [--certs DIR]
 
 The rules are those by which both sides check each other's certificates. LEAF may hold intermediates after the leaf.
-Exit status: 0 it is good, 1 it is not, 2 a file or flag is wrong, 3 there is no CA to check against.
+Without --ca the CA is ca_cert.pem in CERT_DIR, which --certs or the environment names (no .env is read), else certs.
+Exit status: 0 it is good, 1 it is not, 2 a file or flag is wrong, 3 there is no CA to check against, or another one.
 
 Examples:
   securechat cert check certs/server_cert.pem --purpose server --host localhost
@@ -435,11 +445,14 @@ async function check(args: string[]): Promise<ExitStatus> {
     anyKey: options["any-key"],
     ...(options.host === undefined ? {} : { host: options.host }),
   };
+  const sha256 = parseFingerprint(options["ca-sha256"]);
   const dir = readConfig("verify", flags).CERT_DIR;
-  const ownAuthority = pathIn(dir, "ca_cert.pem");
-  if (options.ca.length === 0 && !await exists(ownAuthority)) {
-    throw new Failure(EXIT.undecided, `there is no ${ownAuthority} to check against; name a CA with --ca FILE`);
+  const found = await findAuthority("verify", { ca: options.ca[0], sha256, settings: flags });
+  if (found === undefined) {
+    const own = pathIn(dir, "ca_cert.pem");
+    throw new Failure(EXIT.undecided, `there is no ${own} to check against; name a CA with --ca FILE`);
   }
+  let judge: Certificate | undefined;
   let problems: string[];
   let subjects: string[] = [];
   let lists = options.crl.length;
@@ -448,28 +461,34 @@ async function check(args: string[]): Promise<ExitStatus> {
       ...await readAll([path], (pem) => parseCertificates(pem)),
       ...await readAll(options.intermediates, (pem) => parseCertificates(pem, MANY)),
     ];
-    const authorityFiles = options.ca.length > 0 ? options.ca : [ownAuthority];
-    const authorities = await readAll(authorityFiles, (pem) => parseCertificates(pem, MANY));
+    const authorityFiles = options.ca.length > 0 ? options.ca : [found.path];
+    const there = await readAll(authorityFiles, (pem) => parseCertificates(pem, MANY));
+    const authorities = chosenAuthorities(there, authorityFiles.join(", "), sha256);
     const isOwn = options.ca.length === 0 && options.crl.length === 0;
     const revocations = isOwn
       ? await loadRevocationLists(dir)
       : await readAll(options.crl, (pem) => [parseRevocationList(pem)]);
     lists = revocations.length;
-    const found = await findPath(chain, { authorities, revocations }, question);
-    problems = found.problems(at, "current");
-    subjects = found.certificates(at, "current").map(({ subject }) => subject);
+    const judged = await findPath(chain, { authorities, revocations }, question);
+    problems = judged.problems(at, "current");
+    const certificates = judged.certificates(at, "current");
+    subjects = certificates.map(({ subject }) => subject);
+    judge = authorities.find(({ fingerprint }) => fingerprint === certificates.at(-1)?.fingerprint) ?? authorities[0];
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
     problems = [error.message];
   }
   const good = problems.length === 0;
   if (options.json) {
-    console.log(encodeJson({ good, at: instant(at), path: subjects, problems, revocation_lists: lists }));
+    const authority = judge && authorityJson(judge, found);
+    console.log(encodeJson({ good, at: instant(at), path: subjects, problems, revocation_lists: lists, authority }));
   } else if (good) console.log(`good: ${subjects.map((subject) => `"${subject}"`).join(", by ")}`);
   else console.log(["not good:", ...problems.map((problem) => `- ${problem}`)].join("\n"));
-  if (good && lists === 0 && !options.json) {
-    console.error("Nobody asked whether it was revoked: name a list with --crl.");
+  if (options.json) return good ? EXIT.done : EXIT.no;
+  if (good && judge && found.source === "found") {
+    console.error(`CA SHA-256 ${judge.fingerprint}\n${foundNote(printable(found.path))}`);
   }
+  if (good && lists === 0) console.error("Revocation was not checked: name a list with --crl.");
   return good ? EXIT.done : EXIT.no;
 }
 
@@ -477,7 +496,7 @@ async function check(args: string[]): Promise<ExitStatus> {
 async function readAll<T>(paths: readonly string[], parse: (pem: string) => T[]): Promise<T[]> {
   const found: T[] = [];
   for (const path of paths) {
-    const pem = await readTextFile(path);
+    const pem = await readTextFile(path, { max: MAX_LIST_FILE_BYTES });
     try {
       found.push(...parse(pem));
     } catch (error) {

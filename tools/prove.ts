@@ -28,7 +28,7 @@ Examples:
 
 Exit status: 0 written; 2 usage, or no such line is here; 5 no signed head covers the line yet, or the file can't be
 written.`,
-  settings: "export",
+  settings: "prove",
   positionals: { min: 2, max: 2, names: "ROOM ('#ops', in quotes) or INDEX" },
   options: {
     closed: { type: "boolean", describe: "leave its words out" },
@@ -40,7 +40,7 @@ written.`,
 /** The command. */
 export async function run(args: string[]): Promise<ExitStatus> {
   const { options, positionals: [name = "", index = ""], flags } = parseCommand(args, SPEC);
-  const config = readConfig("export", flags);
+  const config = readConfig("prove", flags);
   const { closed, out = ".", json } = options;
   const at = indexOf("prove", "INDEX", index);
   const written = await fromRecords(

@@ -6,17 +6,15 @@
  *     securechat verify receipt.json transcript.txt --openings openings.txt
  *     securechat verify line_proof.json
  *
- * First of all the process gives up the network, other programs, the environment and writing, for good: whatever a
- * hostile receipt might make of it, it can read and print. It opens the files that it is given and, without `--ca`, the
- * `ca_cert.pem` that it finds; a transcript of any size is read in pieces.
+ * The files are opened first (`verify_files.ts`). Before a byte of them is read, the process gives up the network, other
+ * programs, the environment and writing, for good: whatever a hostile receipt might make of it, it can read and print.
+ * A transcript of any size is read in pieces.
  */
 
-import { isSet, parseCommand, readConfig, type SettingFlags } from "../lib/config.ts";
-import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
+import { parseCommand } from "../lib/config.ts";
+import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { isKnownKind } from "../lib/envelope.ts";
-import { exists, explain, readTextFile } from "../lib/files.ts";
 import { canonicalJson, encodeAsciiJson } from "../lib/json.ts";
-import { pathIn } from "../lib/identity.ts";
 import { formatTime } from "../lib/receipt.ts";
 import { MAX_ROOM_RECEIPT_BYTES } from "../lib/room_receipt.ts";
 import { SignaturePool } from "../lib/signature_pool.ts";
@@ -31,7 +29,19 @@ import {
   verifyLineProof,
   verifyRoom,
 } from "../lib/verify_room.ts";
-import { type Certificate, parseCertificates, parseRevocationList } from "../lib/x509.ts";
+import type { Certificate } from "../lib/x509.ts";
+import {
+  authorityJson,
+  chunksOf,
+  findAuthority,
+  foundNote,
+  openFiles,
+  parseFingerprint,
+  readCertificates,
+  readTrust,
+  readWhole,
+  textChunksOf,
+} from "./verify_files.ts";
 
 const SPEC = {
   name: "verify",
@@ -40,7 +50,8 @@ const SPEC = {
 securechat verify LINE_PROOF [FLAGS]
 
 Says of each check whether it passed, failed or was not made, and then one sentence. Without --ca it takes ca_cert.pem
-in the CERT_DIR that is named; where none is, beside the receipt, then in certs; and prints which. Certificates are judged as of the receipt and of each line; in a
+in the CERT_DIR that is named by --certs or the environment (no .env is read); where none is, it takes the one that it
+finds beside the receipt or in certs, and says so. --ca-sha256 says which CA counts. RECEIPT or TRANSCRIPT may be /dev/stdin. Certificates are judged as of the receipt and of each line; in a
 room, as of the checkpoint that covers the line. The words themselves are not shown by a session's transcript, which
 holds ciphertext, and by a room's only where --openings has them, or a line proof.
 
@@ -52,10 +63,15 @@ Examples:
   securechat verify receipt.json transcript.txt --cert ada_cert.pem --at 2026-11-15T14:30:22Z --json
 
 Exit status: 0 valid; 1 invalid, or partly valid: the bad lines are named, and the others stand; 2 a file can't be read,
-or usage; 3 undecided, since there is no CA.`,
+or usage; 3 undecided, since there is no CA, or another one.`,
   settings: "verify",
   options: {
     ca: { type: "string", value: "FILE", describe: "certificates of the CAs that are trusted" },
+    "ca-sha256": {
+      type: "string",
+      value: "HEX",
+      describe: "the SHA-256 of the CA that counts; any other is undecided",
+    },
     cert: {
       type: "string",
       value: "FILE",
@@ -80,32 +96,26 @@ or usage; 3 undecided, since there is no CA.`,
   positionals: { min: 1, max: 2, names: "RECEIPT, TRANSCRIPT or LINE_PROOF" },
 } as const;
 
-/** As many CAs as a file may hold. */
-const MAX_AUTHORITIES = 64;
-/** 256 KiB: some hundred lines in one read. */
-const CHUNK_BYTES = 262_144;
-
 /** The command. */
 export async function run(args: string[]): Promise<ExitStatus> {
   const { options, positionals: [receiptPath = "", transcriptPath], flags } = parseCommand(args, SPEC);
   const at = options.at === undefined ? undefined : parseMoment(options.at);
-  const found = options.ca === undefined ? authoritiesFor(receiptPath, flags) : [];
+  const sha256 = parseFingerprint(options["ca-sha256"]);
+  const found = await findAuthority("verify", { ca: options.ca, sha256, settings: flags }, receiptPath);
+  const files = openFiles({ ...options, ca: found?.path, receipt: receiptPath, transcript: transcriptPath });
   const colour = wantsColour() && Deno.stdout.isTerminal();
   await surrender();
 
-  const caPath = options.ca ?? await firstOf(found);
-  const authorities = caPath === undefined ? [] : await readCertificates(caPath, MAX_AUTHORITIES);
-  const revocations = await Promise.all(options.crl.map((path) => readPem(path, parseRevocationList)));
-  const certificates = await Promise.all(options.cert.map((path) => readCertificates(path)));
-  const receipt = await readReceipt(receiptPath);
+  const trusted = readTrust(files, found, sha256);
+  const certificates = files.cert.map((file) => readCertificates(file));
+  const receipt = await readWhole(files.receipt, MAX_ROOM_RECEIPT_BYTES);
   using signatures = new SignaturePool();
-  const trusted = { authorities, revocations };
   const how = { signatures, ...(at === undefined ? {} : { at }) };
   const clock = { now: Date.now() };
   const type = roomEvidenceType(receipt);
   checkUsage(type, { ...options, transcript: transcriptPath });
-  const lines = linesOf(transcriptPath ?? "");
-  const openings = options.openings === undefined ? {} : { openings: linesOf(options.openings) };
+  const lines = files.transcript === undefined ? [] : transcriptLines(chunksOf(files.transcript));
+  const openings = files.openings === undefined ? {} : { openings: transcriptLines(textChunksOf(files.openings)) };
   const policy = { version2Only: options["require-v2"] };
   const judging = type === "line_proof"
     ? verifyLineProof(receipt, trusted, { ...how, ...clock })
@@ -116,21 +126,23 @@ export async function run(args: string[]): Promise<ExitStatus> {
     throw error instanceof UnreadableReceipt ? new Failure(error.status, `${receiptPath}: ${error.message}`) : error;
   });
 
-  const verdict = at === undefined ? judged : { ...judged, notes: [...judged.notes, judgedAt(at)] };
-  const trust = {
-    ca: caPath ?? null,
-    authorities: authorities.map(({ subject, fingerprint }) => ({ subject, fingerprint })),
-    at: at === undefined ? null : formatTime(at),
-  };
-  if (options.json) write(`${encodeAsciiJson({ ...verdict, trust })}\n`);
-  else {write(
-      report(verdict, {
-        authorities,
-        caPath,
-        colour,
-        isBeside: caPath !== undefined && caPath === found[0] && found.length > 1,
-      }),
-    );}
+  const notes = [
+    ...judged.notes,
+    ...(at === undefined ? [] : [judgedAt(at)]),
+    ...(found?.source === "found" ? [foundNote(printable(found.path))] : []),
+  ];
+  const verdict = { ...judged, notes };
+  const { authorities } = trusted;
+  if (options.json) {
+    const [judge] = authorities;
+    const authority = found && judge ? authorityJson(judge, found) : null;
+    const trust = {
+      ca: found?.path ?? null,
+      authorities: authorities.map(({ subject, fingerprint }) => ({ subject, fingerprint })),
+      at: at === undefined ? null : formatTime(at),
+    };
+    write(`${encodeAsciiJson({ ...verdict, authority, trust })}\n`);
+  } else write(report(verdict, { authorities, caPath: found?.path, colour }));
   return STATUS[verdict.result];
 }
 
@@ -162,7 +174,7 @@ function checkUsage(type: ReturnType<typeof roomEvidenceType>, { transcript, ope
 /** What a verifier has no use for. Reading stays; what is given up here can't be had back by code. */
 export const SURRENDERED = ["net", "run", "env", "write", "ffi", "sys"] as const;
 
-/** Gives up every permission but reading, before anything is opened. */
+/** Gives up every permission but reading, before anything is read. */
 async function surrender(): Promise<void> {
   for (const name of SURRENDERED) {
     const { state } = await Deno.permissions.revoke({ name });
@@ -178,84 +190,13 @@ function parseMoment(text: string): number {
   throw new Failure(EXIT.usage, `--at=${text} is not a time: 2026-11-15T14:30:22Z or unix seconds are wanted`);
 }
 
-// ---- files
-
-/** Where the CA may be: beside the evidence only where nobody has said what is trusted. */
-function authoritiesFor(receiptPath: string, flags: SettingFlags): string[] {
-  const named = pathIn(readConfig("verify", flags).CERT_DIR, "ca_cert.pem");
-  return isSet("CERT_DIR", flags) ? [named] : [authorityBeside(receiptPath), named];
-}
-
-function authorityBeside(path: string): string {
-  const folder = path.slice(0, Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1) || ".";
-  return pathIn(folder, "ca_cert.pem");
-}
-
-async function firstOf(paths: readonly string[]): Promise<string | undefined> {
-  for (const path of paths) if (await exists(path)) return path;
-  return undefined;
-}
-
-async function readCertificates(path: string, max?: number): Promise<Certificate[]> {
-  return await readPem(path, (pem) => parseCertificates(pem, max));
-}
-
-async function readPem<T>(path: string, parse: (pem: string) => T): Promise<T> {
-  const pem = await readTextFile(path);
-  try {
-    return parse(pem);
-  } catch (error) {
-    if (error instanceof ProtocolError) throw new Failure(EXIT.usage, `${path} can't be used: ${error.message}`);
-    throw error;
-  }
-}
-
-async function readReceipt(path: string): Promise<Uint8Array> {
-  const bytes = new Uint8Array(MAX_ROOM_RECEIPT_BYTES + 1);
-  let length = 0;
-  try {
-    using file = await Deno.open(path);
-    for (let count; length < bytes.length && (count = await file.read(bytes.subarray(length))) !== null;) {
-      length += count;
-    }
-  } catch (error) {
-    throw explain(error, path, "read");
-  }
-  // What is cut off is of no type: verify() would take it for a session's receipt.
-  if (length > MAX_ROOM_RECEIPT_BYTES) {
-    throw new Failure(EXIT.usage, `${path} has more than ${MAX_ROOM_RECEIPT_BYTES} bytes: no evidence is that long`);
-  }
-  return bytes.subarray(0, length);
-}
-
-/** The file's lines; it is opened when the first is asked for. */
-function linesOf(path: string): AsyncGenerator<Uint8Array> {
-  return transcriptLines(chunksOf(path));
-}
-
-/** The file in pieces, each good until the next is asked for. */
-async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
-  const buffer = new Uint8Array(CHUNK_BYTES);
-  try {
-    using file = await Deno.open(path);
-    for (let count; (count = await file.read(buffer)) !== null;) yield buffer.subarray(0, count);
-  } catch (error) {
-    throw explain(error, path, "read");
-  }
-}
-
 // ---- the report
 
 interface Found {
   readonly caPath: string | undefined;
   readonly authorities: readonly Certificate[];
-  /** Whether they came with what they are to vouch for. */
-  readonly isBeside: boolean;
   readonly colour: boolean;
 }
-
-const BESIDE =
-  "The CA's certificate lay beside the receipt: it counts if its SHA-256 above is the one that the CA's owner gives.";
 
 function judgedAt(at: number): string {
   return `Every certificate is judged as of ${formatTime(at)}, by --at, and not as of the times in the evidence.`;
@@ -269,7 +210,7 @@ const MARKS = {
 
 const OUTCOMES = { valid: "passed", partly_valid: "failed", invalid: "failed", undecided: "not checked" } as const;
 
-function report(verdict: Verdict | RoomVerdict, { caPath, authorities, isBeside, colour }: Found): string {
+function report(verdict: Verdict | RoomVerdict, { caPath, authorities, colour }: Found): string {
   const paint = (code: string, text: string) => colour ? `\u001b[${code}m${text}\u001b[0m` : text;
   const lines = caPath === undefined
     ? ["CA  none: there is no ca_cert.pem beside the receipt or in CERT_DIR; name one with --ca"]
@@ -283,8 +224,7 @@ function report(verdict: Verdict | RoomVerdict, { caPath, authorities, isBeside,
   }
   if ("opened" in verdict) lines.push(...shownLines(verdict, (text) => paint(MARKS.failed[0], text)));
   const code = MARKS[OUTCOMES[verdict.result]][0];
-  const notes = isBeside ? [...verdict.notes, BESIDE] : verdict.notes;
-  return [...lines, "", paint(code, verdict.sentence), ...notes, ""].join("\n");
+  return [...lines, "", paint(code, verdict.sentence), ...verdict.notes, ""].join("\n");
 }
 
 function details({ reasons, expected, found }: Check): string[] {
