@@ -10,7 +10,7 @@
 import { setImmediate } from "node:timers";
 import { Accounts } from "./lib/accounts.ts";
 import { Audit } from "./lib/audit.ts";
-import type { Random } from "./lib/bytes.ts";
+import { encodeHex, encodeUtf8, type Random } from "./lib/bytes.ts";
 import { keyOfRequest } from "./lib/ca.ts";
 import { CERTIFICATE_DAYS, certifyRequest } from "./lib/ca_folder.ts";
 import { type Config, databaseOf, PROGRAM } from "./lib/config.ts";
@@ -21,6 +21,7 @@ import { EXIT, Failure, ProtocolError } from "./lib/errors.ts";
 import { exists } from "./lib/files.ts";
 import { encodeError } from "./lib/frame.ts";
 import type { SigningIdentity } from "./lib/handshake_server.ts";
+import { sha256 } from "./lib/hash.ts";
 import { Hub } from "./lib/hub.ts";
 import { loadIssuer, type ServerIdentity, type WatchedIdentity, watchIdentity, watchTrust } from "./lib/identity.ts";
 import { type CreateJournalFile, createJournalFolder, recoverJournals } from "./lib/journal.ts";
@@ -32,7 +33,7 @@ import { type HeadSigner, NOT_GOOD } from "./lib/room_heads.ts";
 import { loadRoomKey } from "./lib/room_key.ts";
 import type { RoomStore } from "./lib/room_store.ts";
 import { Spool } from "./lib/spool.ts";
-import { type Store, StoreUnavailable } from "./lib/store.ts";
+import { type AuditEvent, type AuditRow, type Store, StoreUnavailable } from "./lib/store.ts";
 import { sourceOf } from "./lib/throttle.ts";
 import { Link, listen, listenTls, portOf } from "./lib/transport.ts";
 import { parseCertificates } from "./lib/x509.ts";
@@ -62,6 +63,8 @@ export interface RunningServer {
   stop(): Promise<void>;
   /** Closes at once, without receipts; the next start closes the sessions. */
   abort(): void;
+  /** Reads certificates, keys and revocation lists anew, whether or not their files look changed. */
+  reload(): Promise<void>;
 }
 
 const random: Random = (size) => crypto.getRandomValues(new Uint8Array(size));
@@ -92,21 +95,32 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
       lock: config.LOCK_SECONDS * 1000,
       registrationsPerHour: config.REGISTRATIONS_PER_HOUR,
     },
-    record: (row) => audit.record(row),
+    record: (row) => {
+      warnOf(row, log);
+      return audit.record(row);
+    },
     now,
     sleep,
   });
+  const note = (row: Omit<AuditRow, "occurredAt">) => {
+    const kept = audit.record({ ...row, occurredAt: now() });
+    kept.catch((error) => log.error("an audit row could not be kept", { event: row.event, reason: messageOf(error) }));
+  };
+  const issuing = await openIssuing(config);
   const devices = new Devices({
     store: store.rooms,
-    ...await openIssuing(config),
+    issue: (csr, username) => issuing.issue(csr, username),
+    issuedFor: (pem) => issuing.issuedFor(pem),
     keyOf: keyOfRequest,
     registered: (fingerprint) => store.registrationsWith(fingerprint),
     registrations: config.REGISTRATIONS_PER_CERTIFICATE,
+    tell: ({ event, username, fingerprint }) =>
+      note({ event, clientFingerprint: fingerprint, reason: `for ${username}` }),
     now,
     random,
   });
   const timers = new Timers();
-  const hub = await openHub({ config, log, identity, trust, store, timers, signing });
+  const hub = await openHub({ config, log, identity, trust, store, timers, signing, note });
   const deadlines = new Deadlines();
   const listener = listen(config.SERVER_HOST, config.SERVER_PORT);
   const tls = openTls(config, watched.current());
@@ -125,8 +139,22 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     hub,
     createJournalFile,
   };
-  return new Server(shared, { plain: listener, tls, watched, timers, signing });
+  return new Server(shared, { plain: listener, tls, watched, timers, signing, issuing, note });
 }
+
+/** Failures of people who log in or register, where an operator looks first. */
+function warnOf({ event, email = "", ipAddress = "", clientFingerprint = "", reason = "" }: AuditRow, log: Log): void {
+  const what = WARNED[event];
+  if (what) log.warn(what, { address: ipAddress, email, fingerprint: clientFingerprint, reason });
+}
+
+const WARNED: Readonly<Partial<Record<AuditEvent, string>>> = {
+  login_failure: "login failed",
+  registration_failure: "registration failed",
+  certificate_locked: "a certificate is locked",
+  account_locked: "an account is locked for protocol version 1",
+  address_limited: "somebody is limited",
+};
 
 /** The listener for TLS, unless it is off. */
 function openTls(
@@ -154,6 +182,9 @@ interface Doors {
   readonly watched: WatchedIdentity;
   readonly timers: Timers;
   readonly signing: Signing;
+  readonly issuing: Issuing;
+  /** Writes a row of the audit log that nothing waits for. */
+  readonly note: (row: Omit<AuditRow, "occurredAt">) => void;
 }
 
 /** What signs heads of rooms now. */
@@ -212,26 +243,35 @@ class Timers {
 }
 
 /** What signs the requests of people who have a code, and knows what it signed: nothing, where CERT_DIR has no issuing CA. */
-async function openIssuing(
-  { CERT_DIR, SECURECHAT_KEY_PASSPHRASE_FILE }: Config,
-): Promise<{ issue: Issue; issuedFor: (pem: string) => string | undefined }> {
-  const issuer = await loadIssuer(CERT_DIR, { passphraseFile: SECURECHAT_KEY_PASSPHRASE_FILE });
-  if (!issuer) return { issue: () => Promise.resolve(undefined), issuedFor: () => undefined };
-  const { certificate: { subjectName } } = issuer;
+interface Issuing {
+  readonly issue: Issue;
+  readonly issuedFor: (pem: string) => string | undefined;
+  /** Reads the issuing CA anew; the one before stays in use where that fails. */
+  readonly reload: () => Promise<void>;
+}
+
+async function openIssuing({ CERT_DIR, SECURECHAT_KEY_PASSPHRASE_FILE }: Config): Promise<Issuing> {
+  const load = () => loadIssuer(CERT_DIR, { passphraseFile: SECURECHAT_KEY_PASSPHRASE_FILE });
+  let issuer = await load();
   return {
-    issue: async (csr, username) => await certifyRequest(CERT_DIR, issuer, { csr, username, days: CERTIFICATE_DAYS }),
+    issue: async (csr, username) =>
+      issuer && await certifyRequest(CERT_DIR, issuer, { csr, username, days: CERTIFICATE_DAYS }),
     issuedFor: (pem) => {
       const [leaf] = parseCertificates(pem);
-      return leaf?.issuerName === subjectName ? leaf.commonNames[0]?.replace(/^CLIENT: /, "") : undefined;
+      const isOurs = leaf !== undefined && leaf.issuerName === issuer?.certificate.subjectName;
+      return isOurs ? leaf.commonNames[0]?.replace(/^CLIENT: /, "") : undefined;
+    },
+    reload: async () => {
+      issuer = await load();
     },
   };
 }
 
 /** The rooms of this server: its name, its certificates of all days, and the key that wraps the rooms' keys. */
 async function openHub(
-  { config, log, identity, trust, store, timers, signing }:
+  { config, log, identity, trust, store, timers, signing, note }:
     & Pick<Shared, "config" | "log" | "identity" | "trust" | "store">
-    & Pick<Doors, "timers" | "signing">,
+    & Pick<Doors, "timers" | "signing" | "note">,
 ): Promise<Hub> {
   await keepCertificate(store, identity());
   return new Hub({
@@ -250,6 +290,8 @@ async function openHub(
       return own?.rsa && own.commonNames[0]?.startsWith("SERVER: ") ? new VerifyingKey(own.rsa.modulus) : undefined;
     },
     revoked: async (fingerprints) => await revokedAmong(fingerprints, await trust(), store.rooms),
+    made: (origin, { fingerprint, username }) =>
+      note({ event: "room_created", clientFingerprint: fingerprint, reason: `${origin} by ${username}` }),
     alarm: (message, room) => log.error(message, { room }),
   });
 }
@@ -328,6 +370,8 @@ class Server implements RunningServer {
   readonly #watched: WatchedIdentity;
   readonly #timers: Timers;
   readonly #signing: Signing;
+  readonly #issuing: Issuing;
+  readonly #note: Doors["note"];
   /** What has signed until it ended, which the operator was told. */
   #ended: HeadSigner | undefined;
   readonly #conversations = new Set<Conversation>();
@@ -337,18 +381,22 @@ class Server implements RunningServer {
   #acceptingTls: Promise<void>;
   #takingUp: Promise<void> | undefined;
   #dropping: Promise<void> | undefined;
+  /** Revocations that have their rows. */
+  readonly #noted = new Set<string>();
   /** What was last looked through for certificates of open sessions. */
   #revocations: Trust["revocations"] | undefined;
   #sweepAt = 0;
   #stopping: Promise<void> | undefined;
 
-  constructor(shared: Shared, { plain, tls, watched, timers, signing }: Doors) {
+  constructor(shared: Shared, { plain, tls, watched, timers, signing, issuing, note }: Doors) {
     this.#shared = shared;
     this.#listener = plain;
     this.#tls = tls;
     this.#watched = watched;
     this.#timers = timers;
     this.#signing = signing;
+    this.#issuing = issuing;
+    this.#note = note;
     this.host = plain.addr.hostname;
     this.port = plain.addr.port;
     this.#drainTimer = setInterval(() => {
@@ -365,10 +413,10 @@ class Server implements RunningServer {
   }
 
   /** A renewed certificate: new conversations show it, and TLS listens anew, as its listener can't change. */
-  async #takeUpCertificate(): Promise<void> {
+  async #takeUpCertificate(isAsked = false): Promise<void> {
     const { config, log, store, trust } = this.#shared;
     try {
-      const hasChanged = await this.#watched.look();
+      const hasChanged = await this.#watched.look(isAsked);
       const current = this.#watched.current();
       if (hasChanged || current.chain[0]?.fingerprint !== this.#signing.current.fingerprint) {
         await keepCertificate(store, current);
@@ -427,10 +475,23 @@ class Server implements RunningServer {
       if (current.revocations === this.#revocations) return;
       for (const conversation of this.#conversations) await conversation.endIfRevoked(current);
       await hub.dropRevoked();
+      this.#noteRevocations(current.revocations);
       this.#revocations = current.revocations; // what fails is tried again
     } catch (error) {
       if (error instanceof ProtocolError) return; // the list can't be read, which is logged, and nobody is let in
       log.error("revoked certificates could not be dropped; it is tried again", { reason: messageOf(error) });
+    }
+  }
+
+  /** Each revocation once, whoever signed the list on whatever machine: the row's key is that of the certificate. */
+  #noteRevocations(lists: Trust["revocations"]): void {
+    for (const { issuerName, revoked } of lists) {
+      for (const serial of revoked.keys()) {
+        if (this.#noted.has(`${issuerName} ${serial}`)) continue;
+        this.#noted.add(`${issuerName} ${serial}`);
+        const key = encodeHex(sha256(encodeUtf8(`revoked ${issuerName} ${serial}`))).slice(0, 32);
+        this.#note({ event: "certificate_revoked", reason: `serial number ${serial}`, key });
+      }
     }
   }
 
@@ -498,6 +559,16 @@ class Server implements RunningServer {
       if (left === 0) this.#perSource.delete(source);
       else this.#perSource.set(source, left);
     });
+  }
+
+  async reload(): Promise<void> {
+    const { log } = this.#shared;
+    await this.#issuing.reload().catch((error) =>
+      log.error("the issuing CA can't be read; the one before stays in use", { reason: messageOf(error) })
+    );
+    await this.#takingUp;
+    await (this.#takingUp = this.#takeUpCertificate(true).finally(() => this.#takingUp = undefined));
+    log.info("certificates were read again");
   }
 
   stop(): Promise<void> {

@@ -97,6 +97,8 @@ export class Conversation {
   #email: string | undefined;
   #account: Account | undefined;
   #attendee: Attendee | undefined;
+  /** How many lines of this session stand in rooms. */
+  #lines = 0;
   /** What is due, in the order in which it will be given. */
   readonly #replies: Reply[] = [];
   #replying: Promise<void> | undefined;
@@ -386,6 +388,7 @@ export class Conversation {
       answer: (frame, id) => connection.answer(frame, id),
       seal: (value) => connection.seal(value),
       refuse: (error, id) => connection.refuseRequest(error, id),
+      placed: () => this.#lines++,
       end: (error) => void this.#fail(error),
     };
   }
@@ -424,6 +427,7 @@ export class Conversation {
         case "code": {
           const what = { username: account.username, kind: "device", email: undefined } as const;
           const { code, expires } = await devices.makeCode(what, DEVICE_CODE_LIFE);
+          await this.#audit("code_made", `for a further device of ${account.username}`);
           return this.#connection.answer({ type: "code", code: encodeBase64(code), expires }, id);
         }
         case "renew":
@@ -552,7 +556,8 @@ export class Conversation {
     });
     // Not before: a session that a crash leaves open is closed by its journal, an empty one too.
     if (!this.#hasReceipt) await removeEmptyJournal(this.#shared.journals, session.tokenHash);
-    this.#shared.log.info("session closed", { ...this.#who(), messages: summary?.count ?? 0 });
+    const lines = this.#connection.hasRooms ? { lines: this.#lines } : {};
+    this.#shared.log.info("session closed", { ...this.#who(), messages: summary?.count ?? 0, ...lines });
   }
 }
 

@@ -47,6 +47,8 @@ export type HubRequest = Exclude<RoomRequest, { readonly type: "code" | "renew" 
 export interface HubOptions extends Omit<RoomTools, "invite" | "dropped"> {
   /** The first part of every origin: one of the dNSNames of the server's certificate. */
   readonly serverName: string;
+  /** Told of each room or conversation that is made, and by which certificate, for the audit log. */
+  readonly made?: (origin: string, by: Pick<Attendee, "username" | "fingerprint">) => void;
 }
 
 /** The rooms and the sessions in them. */
@@ -167,7 +169,8 @@ export class Hub {
   }
 
   /** A room that is there, or, of two, may begin, and that this session may know of. Throws `no-room`. */
-  async #room(name: string, { username }: Attendee, mayBegin = false): Promise<Room> {
+  async #room(name: string, attendee: Attendee, mayBegin = false): Promise<Room> {
+    const { username } = attendee;
     const direct = partners(name);
     if (direct && !direct.includes(usernameKey(username))) throw noRoom();
     const room = await this.#load(name);
@@ -177,7 +180,7 @@ export class Hub {
     if (!await this.#options.store.isAccount(other)) {
       throw new ProtocolError("no-room", "There is nobody of that name on this server.");
     }
-    return (await this.#make(name, { history: "all", inviteOnly: true }, username)).room;
+    return (await this.#make(name, { history: "all", inviteOnly: true }, attendee)).room;
   }
 
   #load(name: string): Promise<Room | undefined> {
@@ -217,7 +220,7 @@ export class Hub {
     if (partners(room)) throw new ProtocolError("forbidden", "A conversation of two is made by joining it.");
     if (mode !== "recorded") throw new ProtocolError("forbidden", "This server makes recorded rooms alone.");
     if (await this.#load(room)) throw new ProtocolError("forbidden", "There is a room of this name; join it.");
-    const made = await this.#make(room, { history, inviteOnly }, attendee.username);
+    const made = await this.#make(room, { history, inviteOnly }, attendee);
     if (!made.isNew) throw new ProtocolError("forbidden", "There is a room of this name; join it.");
     await this.#join(made.room, attendee, undefined, id);
   }
@@ -230,9 +233,9 @@ export class Hub {
   async #make(
     name: string,
     policy: { readonly history: HistoryPolicy; readonly inviteOnly: boolean },
-    by: string,
+    by: Attendee,
   ): Promise<{ readonly room: Room; readonly isNew: boolean }> {
-    const key = usernameKey(by);
+    const key = usernameKey(by.username);
     if (this.#made.holds(key)) {
       throw new ProtocolError("forbidden", `You have made ${MAX_MADE} rooms in a day; make others tomorrow.`);
     }
@@ -242,7 +245,10 @@ export class Hub {
       ...{ name, origin, ...policy, createdAt: now() },
       ...(partners(name) ? {} : { maker: key }),
     });
-    if (isNew) this.#made.take(key);
+    if (isNew) {
+      this.#made.take(key);
+      this.#options.made?.(origin, by);
+    }
     // Whoever made it first; a look that began before finds nothing, the next one does.
     const room = await this.#load(name) ?? await this.#load(name);
     if (!room) throw new ProtocolError("server-error", "The room could not be made; try again.");

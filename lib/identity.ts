@@ -226,8 +226,8 @@ export interface ServerIdentity extends Identity {
 /** The identity of this moment, and a look whether its files have changed. */
 export interface WatchedIdentity {
   readonly current: () => ServerIdentity;
-  /** Reads the pair again where it has changed; whether it has. A pair that can't be used leaves the old one in use. */
-  readonly look: () => Promise<boolean>;
+  /** Reads the pair again where it has changed, or anyway; whether it has. A pair that can't be used leaves the old one in use. */
+  readonly look: (anyway?: boolean) => Promise<boolean>;
 }
 
 /** The server's identity, taken up anew when its files change: a renewed certificate needs no restart. */
@@ -245,12 +245,14 @@ export async function watchIdentity(dir: string, log: Log, options: PassphraseOp
     `${await fileState(pathIn(dir, "server_cert.pem"))} ${await fileState(pathIn(dir, "server_private_key.pem"))}`;
   let seen = await stateOfPair();
   let identity = await load();
-  const look = async (): Promise<boolean> => {
+  const look = async (anyway = false): Promise<boolean> => {
     try {
       const state = await stateOfPair();
-      if (state === seen) return false;
+      if (state === seen && !anyway) return false;
       seen = state;
+      const before = identity.chain[0]?.fingerprint;
       identity = await load();
+      if (anyway && identity.chain[0]?.fingerprint === before) return false;
       log.info("the server certificate was read again", { fingerprint: identity.chain[0]?.fingerprint ?? "" });
       return true;
     } catch (error) {
@@ -273,13 +275,29 @@ export async function watchTrust(
   log: Log,
   now: Clock = () => performance.now(),
 ): Promise<() => Promise<Trust>> {
-  const authorities = await loadAuthorities(dir);
+  let authorities = await loadAuthorities(dir);
+  let seenAuthorities = await fileState(pathIn(dir, "ca_cert.pem"));
   let seen = await stateOfLists(dir);
   const known = new Set<CrlFile>();
   let revocations: readonly RevocationList[] | undefined = await loadRevocationLists(dir, known);
   let lookedAt = now();
 
+  /** CAs that can't be read leave the old ones in use: nobody is trusted more by that. */
+  async function lookAtAuthorities(): Promise<void> {
+    try {
+      const state = await fileState(pathIn(dir, "ca_cert.pem"));
+      if (state === seenAuthorities) return;
+      seenAuthorities = state;
+      authorities = await loadAuthorities(dir);
+      log.info("the CAs were read again", { dir, count: authorities.length });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      log.warn("the changed CAs can't be used; the old ones stay", { reason });
+    }
+  }
+
   async function look(): Promise<void> {
+    await lookAtAuthorities();
     const state = await stateOfLists(dir);
     if (state === seen) return;
     seen = state;

@@ -53,47 +53,81 @@ const CATEGORY = "securechat";
  * Opens the log of this process; `close` ends it with everything written. LogTape is configured for the process as a
  * whole, so opening a second log closes the first one.
  */
-export async function openLog(options: LogOptions): Promise<Log & { close(): Promise<void> }> {
-  const { level, file, maxBytes, maxFiles, stderr = writeStderr } = options;
-  const toStderr = stderr ?? (() => {});
+export async function openLog(options: LogOptions): Promise<OpenLog> {
   try {
-    createPrivately(file);
-    await configure({
-      reset: true,
-      sinks: {
-        // No buffer, and a flush that doesn't block: a line is written at once, or after the flush that is under way.
-        file: getRotatingFileSink(file, {
-          maxSize: maxBytes,
-          maxFiles,
-          bufferSize: 0,
-          flushInterval: 0,
-          nonBlocking: true,
-          formatter: formatLine,
-        }),
-        stderr: (record: LogRecord) => toStderr(formatLine(record)),
-        trouble: ({ properties: { error } }: LogRecord) =>
-          toStderr(`securechat: the log file ${printable(file)} cannot be written (${reasonOf(error)})\n`),
-      },
-      loggers: [
-        { category: CATEGORY, sinks: ["stderr", "file"], lowestLevel: level === "warn" ? "warning" : level },
-        { category: ["logtape", "meta"], sinks: ["trouble"], lowestLevel: "warning" },
-      ],
-    });
+    createPrivately(options.file);
+    await configureLogTape(options);
   } catch (error) {
     throw new Failure(
       EXIT.usage,
-      `the log file ${file} cannot be written (${reasonOf(error)}); set LOG_FILE to a path that can`,
+      `the log file ${options.file} cannot be written (${reasonOf(error)}); set LOG_FILE to a path that can`,
     );
   }
   const logger = getLogger(CATEGORY);
-  return {
-    // The message goes in as a property's value: LogTape would take braces in it for placeholders.
-    debug: (text, fields) => logger.debug("{text}", { text, fields }),
-    info: (text, fields) => logger.info("{text}", { text, fields }),
-    warn: (text, fields) => logger.warn("{text}", { text, fields }),
-    error: (text, fields) => logger.error("{text}", { text, fields }),
-    close: dispose,
+  let held: (() => void)[] | undefined;
+  const reopen = async () => {
+    if (held) return;
+    held = []; // what is said meanwhile is written behind it
+    try {
+      createPrivately(options.file);
+      await configureLogTape(options);
+    } catch (error) {
+      await configureLogTape({ ...options, file: undefined });
+      logger.error("{text}", { text: "the log file can't be opened anew", fields: { reason: reasonOf(error) } });
+    }
+    const lines = held;
+    held = undefined;
+    for (const line of lines) line();
   };
+  /** The message goes in as a property's value: LogTape would take braces in it for placeholders. */
+  const at = (level: "debug" | "info" | "warn" | "error") => (text: string, fields?: LogFields) => {
+    const line = () => logger[level]("{text}", { text, fields });
+    if (held) held.push(line);
+    else line();
+  };
+  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error"), reopen, close: dispose };
+}
+
+/** The log of a process. */
+export interface OpenLog extends Log {
+  /** Ends it with everything written. */
+  close(): Promise<void>;
+  /** Opens its file anew under its name, for whoever has moved it away; stderr goes on where that can't be. */
+  reopen(): Promise<void>;
+}
+
+async function configureLogTape(
+  { level, file, maxBytes, maxFiles, stderr = writeStderr }: Omit<LogOptions, "file"> & {
+    readonly file: string | undefined;
+  },
+): Promise<void> {
+  const toStderr = stderr ?? (() => {});
+  // No buffer, and a flush that doesn't block: a line is written at once, or after the flush that is under way.
+  const how = {
+    maxSize: maxBytes,
+    maxFiles,
+    bufferSize: 0,
+    flushInterval: 0,
+    nonBlocking: true,
+    formatter: formatLine,
+  } as const;
+  await configure({
+    reset: true,
+    sinks: {
+      file: file === undefined ? () => {} : getRotatingFileSink(file, how),
+      stderr: (record: LogRecord) => toStderr(formatLine(record)),
+      trouble: ({ properties: { error } }: LogRecord) =>
+        toStderr(`securechat: the log file ${printable(file ?? "")} cannot be written (${reasonOf(error)})\n`),
+    },
+    loggers: [
+      {
+        category: CATEGORY,
+        sinks: ["stderr", "file"],
+        lowestLevel: level === "warn" ? "warning" : level,
+      },
+      { category: ["logtape", "meta"], sinks: ["trouble"], lowestLevel: "warning" },
+    ],
+  });
 }
 
 /** One line, LF included. */

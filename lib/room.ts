@@ -79,6 +79,8 @@ export interface Attendee {
   /** `iv || ciphertext` that this session alone can open. */
   seal(value: JsonObject): Bytes;
   refuse(error: ProtocolError, id?: Json): void;
+  /** A line of this session's stands in a log. */
+  placed?(): void;
   /** Ends the session. */
   end(error: ProtocolError): void;
 }
@@ -536,6 +538,7 @@ export class Room {
         continue;
       }
       this.#waiting.splice(0, round.length);
+      for (const { from } of round) from.placed?.();
       this.#publish(round);
     }
     this.#committing = undefined;

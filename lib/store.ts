@@ -79,6 +79,12 @@ export type AuditEvent =
   | "stale"
   | "decrypt_fail"
   | "receipt_invalid"
+  | "code_made"
+  | "certificate_issued"
+  | "certificate_renewed"
+  | "certificate_revoked"
+  | "room_created"
+  | "room_closed"
   | "session_start"
   | "session_end";
 

@@ -124,3 +124,32 @@ Deno.test({
     assert.match(stderr[1] ?? "", /^securechat: the log file \/dev\/full cannot be written \(.*space.*\)\n$/);
   },
 });
+
+Deno.test("a log that was moved away is opened anew under its name, and no line is lost meanwhile", async () => {
+  using folder = temporaryFolder();
+  const file = `${folder.path}/server.log`;
+  const log = await openLog(options(file));
+  log.info("before");
+  await Deno.rename(file, `${file}.moved`);
+  const reopened = log.reopen();
+  log.info("meanwhile");
+  await reopened;
+  log.info("after");
+  await log.close();
+  assert.deepEqual(linesOf(`${file}.moved`), ["INFO before"]);
+  assert.deepEqual(linesOf(file), ["INFO meanwhile", "INFO after"]);
+  if (Deno.build.os !== "windows") assert.equal((Deno.statSync(file).mode ?? 0) & 0o777, 0o600);
+});
+
+Deno.test("a log whose file can't be opened anew goes on at stderr", async () => {
+  using folder = temporaryFolder();
+  const file = `${folder.path}/logs/server.log`;
+  const said: string[] = [];
+  const log = await openLog(options(file, { stderr: (line) => void said.push(line) }));
+  await Deno.remove(`${folder.path}/logs`, { recursive: true });
+  Deno.writeTextFileSync(`${folder.path}/logs`, "no folder");
+  await log.reopen();
+  log.info("after");
+  await log.close();
+  assert.match(said.join(""), /ERROR the log file can't be opened anew [^]*INFO after/);
+});

@@ -121,6 +121,9 @@ async function makeInvitation(username: string, options: Options, config: Config
       now: Date.now,
       random: (size) => crypto.getRandomValues(new Uint8Array(size)),
     });
+    const reason = `an invitation for ${username}, until ${instant(expires)}`;
+    const row = { event: "code_made", reason, occurredAt: Date.now() } as const;
+    await store.addAudit([email === undefined ? row : { ...row, email }]);
     const token = { ...where, kind: "invitation" as const, secret: code };
     return { username, token: email === undefined ? token : { ...token, email }, expires };
   } finally {

@@ -19,7 +19,7 @@ import type { RoomStore, StoredRoom } from "../lib/room_store.ts";
 import { askLine } from "../lib/terminal.ts";
 import { didYouMean } from "../lib/nearest.ts";
 import { printable } from "../lib/text.ts";
-import { openServersStore } from "../server.ts";
+import { openServersStore, type OpenStore } from "../server.ts";
 import { JSON_FLAG } from "./making.ts";
 
 const PARTS: Readonly<Record<string, (args: string[]) => Promise<ExitStatus>>> = { list, close };
@@ -53,12 +53,12 @@ export async function run(args: string[]): Promise<ExitStatus> {
 
 async function withRooms<T>(
   flags: Parameters<typeof readConfig>[1],
-  work: (rooms: RoomStore) => Promise<T>,
+  work: (rooms: RoomStore, store: OpenStore) => Promise<T>,
 ): Promise<T> {
   const config: Config = readConfig("room", flags);
   const store = await openServersStore(config);
   try {
-    return await work(store.rooms);
+    return await work(store.rooms, store);
   } finally {
     await store.close();
   }
@@ -154,7 +154,7 @@ Examples:
 async function close(args: string[]): Promise<ExitStatus> {
   const { options, positionals: [word = ""], flags } = parseCommand(args, CLOSE_SPEC);
   const name = roomOf(word);
-  return await withRooms(flags, async (rooms) => {
+  return await withRooms(flags, async (rooms, store) => {
     const log = await rooms.findRoom(name);
     if (!log) throw new Failure(EXIT.usage, `there is no room ${name} now; securechat room list shows which there are`);
     const { state } = stateOf(log);
@@ -162,6 +162,7 @@ async function close(args: string[]): Promise<ExitStatus> {
     if (!options.yes) await mustAgree();
     const closedAt = Date.now();
     if (!await rooms.closeLog(log.origin, closedAt)) throw new Failure(EXIT.no, "somebody else has just closed it");
+    await store.addAudit([{ event: "room_closed", reason: log.origin, occurredAt: closedAt }]);
     console.log(options.json ? encodeJson(jsonOf({ ...log, closedAt })) : `${log.origin} is closed`);
     console.error(`The name ${name} is free. Members put their record of the old log aside with: /forget ${name}`);
     return EXIT.done;

@@ -22,7 +22,8 @@ Examples:
   securechat serve --db mysql://chat@db.example/chat accounts in MySQL or MariaDB (password: DB_PASSWORD)
 
 A first SIGINT or SIGTERM stops it, and so does closing its terminal: no new connections, receipts for the open
-sessions, then the end. A second ends it at once; the next start then closes the sessions with what their journals hold.`,
+sessions, then the end. A second ends it at once; the next start then closes the sessions with what their journals hold.
+SIGHUP stops nothing: the log file is opened anew under its name, and certificates are read again.`,
   options: {},
   settings: "serve",
 } as const satisfies CommandSpec<Record<never, never>>;
@@ -53,7 +54,9 @@ export async function run(args: string[]): Promise<ExitStatus> {
       onStopSignals(stop);
       // A terminal that is closed hangs up more than once, and means no hurry by it.
       listenForHangup((reason) => {
-        if (reason === "terminal closed" && signals === 0) stop();
+        if (reason === "terminal closed") return signals === 0 && stop();
+        // Somebody has moved the log away, or renewed a certificate: `kill -HUP`, as logrotate does.
+        log.reopen().then(() => server.reload()).catch((error) => log.error(String(error)));
       });
     });
     const at = (port: number) => `${bracketed(server.host)}:${port}`;
