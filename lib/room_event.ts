@@ -5,7 +5,7 @@
  *     {"event":"lie","room":"#ops","lie":"fork","reason":"The server has signed two different logs of 57 lines."}
  *
  * Every value is JSON as it stands. Texts, names and reasons are others' and exactly as they came: whoever shows them on
- * a terminal passes them through `printable`.
+ * a terminal passes them through `readable`.
  *
  * @layer chat
  */

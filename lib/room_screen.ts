@@ -11,15 +11,18 @@
  *
  * A line has its index, by which commands name it, and a mark: `→` is on its way, `·` has its place, `✓` is accepted by a
  * signed head, `?` isn't checked yet, `✗` is not good. A room in the list has its unread lines, and `!` where one of them
- * speaks to you. Everything of others passes `printable`; every row is cut to the width in cells. {@link difference}
- * gives the characters that make one picture of another: rows that are the same are not drawn again.
+ * speaks to you. Everything of others passes `readable`; what somebody said goes on after `|` in every further row, so
+ * that nobody can write what looks like another line. Every row is cut to the width in cells before it is drawn.
+ * {@link difference} gives the characters that make one picture of another: rows that are the same are not drawn again.
  *
  * @layer chat
  */
 
+import { cells } from "./cell_width.ts";
 import { type Edit, type Key, LineEditor } from "./line_editor.ts";
-import { COMMAND_NAMES } from "./room_command.ts";
 import { usernameKey } from "./names.ts";
+import { readable } from "./readable.ts";
+import { COMMAND_NAMES } from "./room_command.ts";
 import type { LineEvent, Presence } from "./room_event.ts";
 import { PRESENCE_MEMBERS } from "./room_message.ts";
 import {
@@ -39,8 +42,7 @@ import {
   type ShownEvent,
   titleOf,
 } from "./room_text.ts";
-import { cells, cellsOf, fit, graphemes } from "./screen.ts";
-import { printable } from "./text.ts";
+import { clip, fit, hardWrap, wrap } from "./rows.ts";
 
 /** How the terminal is, and whose client this is. */
 export interface RoomScreenOptions {
@@ -73,6 +75,19 @@ interface Entry {
   readonly of?: LineEvent;
   readonly isLoud?: boolean;
   readonly text?: string;
+}
+
+/** What the rows of a line are made of. */
+interface SaidRows {
+  /** Index and time. */
+  readonly when: string;
+  readonly mark: string;
+  readonly author: string;
+  readonly remarks: string;
+  readonly text: string;
+  readonly isAct: boolean;
+  /** The colour of the words. */
+  readonly code: string;
 }
 
 /** A room, as the picture has it. */
@@ -158,7 +173,7 @@ export class RoomScreen {
     const rooms = [...this.#rooms.values()];
     const count = rooms.filter(({ mentioned }) => mentioned).length;
     const where = this.#current === undefined ? "" : ` ${titleOf(this.#current, this.#username)}`;
-    return printable(`${count === 0 ? "" : `(${count}) `}securechat${where}`);
+    return readable(`${count === 0 ? "" : `(${count}) `}securechat${where}`);
   }
 
   // Events.
@@ -259,7 +274,7 @@ export class RoomScreen {
       case "found": {
         const [room, notes] = [this.#shown(event.room), explain(event, this.#username)];
         for (const [at, note] of notes.entries()) {
-          this.#add(room, { note, ...event.lines[at] ? { of: event.lines[at] } : {} });
+          this.#add(room, event.lines[at] ? { note, of: event.lines[at] } : { note: oneLine(note) });
         }
         return;
       }
@@ -368,7 +383,7 @@ export class RoomScreen {
   }
 
   #note(room: RoomPicture, notes: readonly string[], isLoud = false): void {
-    for (const note of notes) this.#add(room, { note, isLoud });
+    for (const note of notes) this.#add(room, { note: oneLine(note), isLoud });
   }
 
   /** A certificate is new to its account, or is no longer, in whatever room it writes. */
@@ -479,12 +494,20 @@ export class RoomScreen {
   /** Every row, from the top; colours are in them, and nothing that moves the cursor. */
   picture(): { readonly rows: readonly string[]; readonly cursor: Cursor } {
     const input = this.#input();
-    const main = [this.#head(), ...this.#body(this.#bodyRows)];
+    // On the lowest terminals what is typed comes first, then the status, then what was said last.
+    const room = Math.max(0, this.#rows - input.rows.length - 1);
+    const main = room === 0 ? [] : room === 1 ? this.#body(1) : [this.#head(), ...this.#body(room - 1)];
     const list = this.#list(main.length);
     const width = this.#listWidth;
     const top = width === 0 ? main : main.map((row, at) => `${list[at] ?? " ".repeat(width)}│${row}`);
-    const rows = [...top, this.#status(), ...input.rows].slice(0, this.#rows);
-    return { rows, cursor: { row: Math.min(top.length + 1 + input.row, this.#rows - 1), column: input.column } };
+    const rows = [...top, this.#status(), ...input.rows].slice(-Math.max(1, this.#rows));
+    return {
+      rows: rows.map((row) => clip(row, this.#columns)),
+      cursor: {
+        row: rows.length - input.rows.length + input.row,
+        column: Math.min(input.column, Math.max(0, this.#columns - 1)),
+      },
+    };
   }
 
   #head(): string {
@@ -576,20 +599,21 @@ export class RoomScreen {
     const { line, note, text = "" } = entry;
     if (note !== undefined) {
       const code = entry.isLoud === true ? "1;31" : "2";
-      return wrap(note, this.#mainWidth, INDENT).map((row) => this.#paint(code, row));
+      const prefix = entry.of ? this.#said : " ".repeat(cells(this.#said));
+      return wrap(note, this.#mainWidth, prefix).map((row) => this.#paint(code, row));
     }
     const width = Math.max(LEAST_INDEX, String(room.highest).length);
     if (!line) {
       const when = `${" ".repeat(width)}   …  `;
-      return this.#saidRows({ when, mark: "→", author: this.#username, text, isAct: false, code: "2" });
+      return this.#saidRows({ when, mark: "→", author: this.#username, remarks: "", text, isAct: false, code: "2" });
     }
     const { type, text: said } = saidBy(line);
-    const remarks = remarksOn(line);
     return this.#saidRows({
       when: `${String(line.index).padStart(width)} ${hourOf(line.ts)}`,
       mark: this.#markOf(room, line),
       author: authorOf(line),
-      text: said + remarks,
+      remarks: remarksOn(line),
+      text: said,
       isAct: type === "act",
       code: line.bad === null ? "" : "31",
     });
@@ -601,18 +625,25 @@ export class RoomScreen {
     return !mine ? " " : index < covered ? "✓" : "·";
   }
 
-  #saidRows(
-    said: { when: string; mark: string; author: string; text: string; isAct: boolean; code: string },
-  ): string[] {
-    const author = fit(said.author, Math.max(4, Math.floor(this.#mainWidth / 3)), "beginning");
-    const head = `${said.when} ${said.mark} `;
-    const name = said.isAct ? `* ${author} ` : `${author}: `;
-    const [first = "", ...more] = wrap(said.text, this.#mainWidth, INDENT, cells(head + name));
-    const paintedName = this.#paint(said.isAct ? "2" : colourOf(said.author), name);
+  /** Remarks stand before the words, since what comes after the colon is whatever somebody wrote. */
+  #saidRows({ when, mark, author, remarks, text, isAct, code }: SaidRows): string[] {
+    const head = `${when} ${mark} `;
+    const name = `${isAct ? "* " : ""}${fit(author, Math.max(4, Math.floor(this.#mainWidth / 3)), "beginning")}`;
+    const used = cells(head + name);
+    const prefix = this.#said;
+    const lead = `${remarks}${isAct ? " " : ": "}`;
+    const [first = "", ...more] = this.#mainWidth - used < LEAST_ROOM
+      ? wrap(`\n${lead.trimStart()}${text}`, this.#mainWidth, prefix)
+      : wrap(lead + text, this.#mainWidth, prefix, used);
     return [
-      `${this.#paint("2", head)}${paintedName}${this.#paint(said.code, first)}`,
-      ...more.map((row) => this.#paint(said.code, row)),
+      `${this.#paint("2", head)}${this.#paint(isAct ? "2" : colourOf(author), name)}${this.#paint(code, first)}`,
+      ...more.map((row) => this.#paint(code, row)),
     ];
+  }
+
+  /** What each further row of somebody's words begins with. */
+  get #said(): string {
+    return this.#mainWidth < 3 * SAID.length ? SAID.trimStart() : SAID;
   }
 
   #paint(code: string, text: string): string {
@@ -623,8 +654,10 @@ export class RoomScreen {
 const PROMPT = "> ";
 /** Cells for an index, at least: most rooms look alike. */
 const LEAST_INDEX = 2;
-/** How far what follows the first row of a line is put to the right. */
-const INDENT = 8;
+/** What each further row of a line begins with. */
+const SAID = "      | ";
+/** Where a row has less room behind the author's name, the words begin in the next. */
+const LEAST_ROOM = 4;
 
 function emptyRoom(name: string): RoomPicture {
   return {
@@ -646,6 +679,11 @@ function colourOf(name: string): string {
   return COLOURS[sum % COLOURS.length] ?? "";
 }
 
+/** A sentence of the program's own: a reason in it that comes from elsewhere gets no row of its own. */
+function oneLine(note: string): string {
+  return note.replaceAll("\n", " ");
+}
+
 function commonBeginning(names: readonly string[]): string {
   const [first = "", ...others] = names;
   let length = first.length;
@@ -653,55 +691,6 @@ function commonBeginning(names: readonly string[]): string {
     while (!other.toLowerCase().startsWith(first.slice(0, length).toLowerCase())) length -= 1;
   }
   return first.slice(0, length);
-}
-
-/** Rows of at most that many cells, broken at any character; one that is full is followed by another. */
-function hardWrap(text: string, width: number): string[] {
-  const rows: string[] = [];
-  for (const line of text.split("\n")) {
-    let row = "";
-    let used = 0;
-    for (const { segment } of graphemes.segment(printable(line))) {
-      const size = cellsOf(segment);
-      if (used + size > width) {
-        rows.push(row);
-        row = "";
-        used = 0;
-      }
-      row += segment;
-      used += size;
-    }
-    rows.push(row);
-    if (used === width) rows.push("");
-  }
-  return rows;
-}
-
-/** Rows of at most that many cells, broken between words; the first begins after `used` cells, the others indented. */
-function wrap(text: string, width: number, indent: number, used = 0): string[] {
-  const rows: string[] = [];
-  let row = "";
-  let room = Math.max(1, width - used);
-  const next = () => {
-    rows.push(row.trimEnd());
-    row = " ".repeat(indent);
-    room = Math.max(1, width - indent);
-  };
-  for (const [at, line] of text.split("\n").entries()) {
-    if (at > 0) next();
-    for (const word of printable(line).split(/(?<= )/)) {
-      if (cells(word.trimEnd()) > room && cells(word) <= width - indent) next();
-      for (const { segment } of graphemes.segment(word)) {
-        const size = cellsOf(segment);
-        if (size > room && segment === " ") continue;
-        if (size > room) next();
-        row += segment;
-        room -= size;
-      }
-    }
-  }
-  rows.push(row.trimEnd());
-  return rows;
 }
 
 /** The characters that make one picture of another; an empty one before stands for a cleared terminal. */

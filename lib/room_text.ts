@@ -6,7 +6,7 @@
  *     [#ops] WARNING: the server was caught (fork): The server has signed two different logs of 57 lines.
  *
  * Who reads these by ear or in a file gets what the screen has: day, time, author, index, and whatever is wrong. Every
- * line of a text of several lines says whose it is, and everything of others passes `printable`: nobody can write what
+ * line of a text of several lines says whose it is, and everything of others passes `readable`: nobody can write what
  * looks like another's line. What the screen makes of an event stands in `room_screen.ts`.
  *
  * @layer chat
@@ -17,7 +17,8 @@ import { type AnswerEvent, LEAST_FINGERPRINT } from "./room_command.ts";
 import type { LineEvent, Presence, RoomEvent } from "./room_event.ts";
 import { partners, usernameKey } from "./names.ts";
 import type { Standing } from "./pins.ts";
-import { printable } from "./text.ts";
+import { readable } from "./readable.ts";
+import { visible } from "./text.ts";
 
 /** Everything that is shown. */
 export type ShownEvent = RoomEvent | AnswerEvent;
@@ -73,7 +74,8 @@ function saying(statement: Statement): Said {
   const act = (text: string): Said => ({ type: "act", text });
   switch (statement.kind) {
     case "text":
-      return statement.text.startsWith("/me ") ? act(statement.text.slice(4)) : { type: "words", text: statement.text };
+      // In asterisks and after the colon: an act of the record, as below, is nobody's words.
+      return { type: "words", text: statement.text.replace(/^\/me ([^]+)$/, "*$1*") };
     case "topic":
       return act(statement.text === "" ? "clears the topic" : `sets the topic: ${statement.text}`);
     case "join":
@@ -113,7 +115,7 @@ function isLate(ts: number, by: number): boolean {
   return Math.abs(by * 1000 - ts) > FAR_APART;
 }
 
-/** What there is to say beside a line, in brackets; "" where there is nothing. */
+/** What there is to say of a line, in brackets, behind its author's name; "" where there is nothing. */
 export function remarksOn(
   { bad, unvouched, unchecked, by, ts }: Pick<LineEvent, "bad" | "unvouched" | "unchecked" | "by" | "ts">,
 ): string {
@@ -186,7 +188,7 @@ export class PlainText {
   lines(event: ShownEvent): string[] {
     if (event.event === "online" || event.event === "account") this.#username = event.username;
     if (event.event === "left") this.#consented.delete(event.room);
-    return (event.event === "line" ? this.#line(event) : this.#sentences(event)).map(printable);
+    return (event.event === "line" ? this.#line(event) : this.#sentences(event)).map(readable);
   }
 
   #line(event: LineEvent): string[] {
@@ -199,8 +201,8 @@ export class PlainText {
     const head = `[${titleOf(event.room, this.#username)} ${event.index}]`;
     const { type, text } = saidBy(event);
     const [first = "", ...more] = text.split("\n");
-    const who = `${hourOf(event.ts)} ${authorOf(event)}${type === "words" ? ":" : ""}`;
-    return [...days, `${head} ${who} ${first}${remarksOn(event)}`, ...more.map((line) => `${head} | ${line}`)];
+    const who = `${hourOf(event.ts)} ${authorOf(event)}${remarksOn(event)}${type === "words" ? ":" : ""}`;
+    return [...days, `${head} ${who} ${first}`, ...more.map((line) => `${head} | ${line}`)];
   }
 
   #in(room: string, text: string): string {
@@ -379,7 +381,9 @@ export function explain(event: Remark, own: string): string[] {
       return event.devices.length === 0
         ? [`This client has seen no certificate of ${event.username}.`]
         : event.devices.map(({ fingerprint, subject, not_after, standing }) =>
-          `${event.username}: ${subject}, certificate ${fingerprint}, good until ${dayOf(not_after * 1000)}; ` +
+          `${event.username}: "${visible(subject)}", certificate ${fingerprint}, good until ${
+            dayOf(not_after * 1000)
+          }; ` +
           STANDING_WORDS[standing]
         );
     case "history":
@@ -387,7 +391,7 @@ export function explain(event: Remark, own: string): string[] {
       return event.lines.length === 0 ? ["No such line is here."] : event.lines.map((line) => {
         const { type, text } = saidBy(line);
         const when = `${dayOf(line.ts)}, ${hourOf(line.ts)}`;
-        return `${line.index}, ${when}: ${authorOf(line)}${type === "words" ? ":" : ""} ${text}${remarksOn(line)}`;
+        return `${line.index}, ${when}: ${authorOf(line)}${remarksOn(line)}${type === "words" ? ":" : ""} ${text}`;
       });
     case "proof":
       return [proofSentence(event)];

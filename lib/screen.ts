@@ -8,16 +8,17 @@
  *     > what is being ty▮                   and the line that is being typed
  *
  * The last rows (the unanswered lines and the prompt) are drawn anew with each change; each is cut to the width, so that
- * how far to go up is known. Text of others (reasons, names, words) passes `printable` of text.ts: control characters,
- * bidi controls and other invisible ones are shown as `\u{1b}`, so that no one else's text moves the cursor, colours a
- * line or turns it round. Widths are those of grapheme clusters: wide ones two cells, combining marks none; where a
- * terminal thinks otherwise the cursor stands a cell off, no more.
+ * how far to go up is known, and the terminal is told not to wrap what it takes for wider. Text of others (reasons,
+ * names, words) passes `readable`: no one else's text moves the cursor, colours a line or turns it round. What is
+ * settled is wrapped here, each further row with a prefix, so that no text can look like a row of its own.
  *
  * @layer chat
  */
 
+import { cells } from "./cell_width.ts";
 import { encodeAsciiJson } from "./json.ts";
-import { printable } from "./text.ts";
+import { readable } from "./readable.ts";
+import { fit, LEAST_FOR_WRAPPING, wrap } from "./rows.ts";
 
 /** Everything that happens in a chat, as `--json` prints it, one a line. Times are unix milliseconds. */
 export type ChatEvent =
@@ -131,46 +132,11 @@ function refusal({ reason, own_time, server_time }: ChatEvent & { event: "refuse
     `${clockTime(server_time)}: set the wrong one right. The server's words: ${reason}`;
 }
 
-/** Cuts a text into what a person takes for one character each. */
-export const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
-const WIDE =
-  /^(?:\p{Emoji_Presentation}|.\ufe0f|[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\u3000-\u303e\uff01-\uff60\uffe0-\uffe6])/u;
-const NARROW_KATAKANA = /^[\uff61-\uffdc]/;
-// Marks, joiners, and the vowels and finals of Hangul that is written in parts: a lone one takes no cell of its own.
-const NO_WIDTH = /^[\p{M}\u200c\u200d\u1160-\u11ff\ud7b0-\ud7ff]+$/u;
-
-/** How many cells a grapheme cluster takes. */
-export function cellsOf(cluster: string): number {
-  if (NO_WIDTH.test(cluster)) return 0;
-  return WIDE.test(cluster) && !NARROW_KATAKANA.test(cluster) ? 2 : 1;
-}
-
-/** How many cells a text takes, as {@link printable} shows it. */
-export function cells(text: string): number {
-  let sum = 0;
-  for (const { segment } of graphemes.segment(printable(text))) sum += cellsOf(segment);
-  return sum;
-}
-
-/** As much of the text's beginning (or end) as fits into that many cells, printable; a cut is shown by `…`. */
-export function fit(text: string, width: number, keep: "beginning" | "end"): string {
-  // A cluster may be several units long, but no honest one has hundreds: no need to look at a whole pasted book.
-  const shown = keep === "beginning" ? printable(text.slice(0, 64 * width)) : printable(text.slice(-64 * width));
-  const clusters = [...graphemes.segment(shown)].map((part) => part.segment);
-  const isWhole = clusters.reduce((sum, cluster) => sum + cellsOf(cluster), 0) <= width && text.length <= 64 * width;
-  if (isWhole) return shown;
-  if (keep === "end") clusters.reverse();
-  const kept: string[] = [];
-  let room = width - 1;
-  for (const cluster of clusters) {
-    room -= cellsOf(cluster);
-    if (room < 0) break;
-    kept.push(cluster);
-  }
-  return keep === "end" ? `…${kept.reverse().join("")}` : `${kept.join("")}…`;
-}
-
 const PROMPT = "> ";
+/** Before what wraps. */
+const PREFIX = "  | ";
+/** Whether the terminal goes on in the next row where one is full. */
+const [NO_WRAP, WRAP] = ["\x1b[?7l", "\x1b[?7h"];
 /** More unanswered lines than this are counted, not shown. */
 const SHOWN_PENDING = 8;
 
@@ -210,7 +176,7 @@ export class Screen {
   edit(before: string, after: string): string {
     this.#before = before;
     this.#after = after;
-    return `\r\x1b[K${this.#prompt()}`;
+    return `${NO_WRAP}\r\x1b[K${this.#prompt()}${WRAP}`;
   }
 
   /** Something happened. */
@@ -220,22 +186,35 @@ export class Screen {
         this.#pending.set(event.seqno, event.text ?? "");
         return this.#redraw();
       case "acknowledged":
-        return this.#redraw([
-          this.#paint("32", `✓ ${clockTime(event.received_at)}`) + ` ${printable(this.#settle(event.seqno))}`,
-        ]);
+        return this.#settled("32", `✓ ${clockTime(event.received_at)}`, this.#settle(event.seqno));
       case "refused": {
-        const reason = printable(`(refused: ${refusal(event)})`);
-        const text = printable(this.#settle(event.seqno));
-        return this.#redraw([`${this.#paint("31", "✗")} ${text} ${this.#paint("31", reason)}`]);
+        const text = this.#settle(event.seqno);
+        return this.#settled("31", "✗", `${text} (refused: ${refusal(event)})`);
       }
       case "not_sent":
-        return this.#redraw([this.#paint("31", printable(`✗ ${event.reason}`))]);
+        return this.#settled("31", "✗", event.reason);
       case "warning":
       case "server_receipt_invalid":
-        return this.#redraw(sentences(event).map((line) => this.#paint("1;31", printable(line))));
+        return this.#redraw(
+          sentences(event).flatMap((line) => this.#wrapped(line).map((row) => this.#paint("1;31", row))),
+        );
       default:
-        return this.#redraw(sentences(event).map(printable));
+        return this.#redraw(sentences(event).flatMap((line) => this.#wrapped(line)));
     }
+  }
+
+  /** What a mark in that colour says of a text. */
+  #settled(code: string, mark: string, text: string): string {
+    const isNarrow = this.#columns < LEAST_FOR_WRAPPING;
+    const [first = "", ...more] = isNarrow ? [readable(text)] : wrap(text, this.#width, PREFIX, cells(mark) + 1);
+    return this.#redraw([`${this.#paint(code, mark)} ${first}`, ...more]);
+  }
+
+  /** A sentence; one without blanks, such as a command to be copied, is the terminal's to break. */
+  #wrapped(line: string): string[] {
+    return line.startsWith("  ") || this.#columns < LEAST_FOR_WRAPPING
+      ? [readable(line)]
+      : wrap(line, this.#width, PREFIX);
   }
 
   /** The prompt and what is unanswered go; the cursor stands at the beginning of an empty row. */
@@ -256,7 +235,8 @@ export class Screen {
     const erased = this.#erase();
     const pending = this.#pendingRows();
     this.#above = pending.length;
-    return erased + [...settled, ...pending].map((line) => `${line}\r\n`).join("") + this.#prompt();
+    const live = NO_WRAP + pending.map((line) => `${line}\r\n`).join("") + this.#prompt() + WRAP;
+    return erased + settled.map((line) => `${line}\r\n`).join("") + live;
   }
 
   #erase(): string {

@@ -20,6 +20,7 @@ import { type Bytes, concat, encodeUtf8, parseUtf8 } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { listenForHangup } from "./hangup.ts";
 import { KeyReader, LineEditor } from "./line_editor.ts";
+import { LEAST_FOR_WRAPPING, wrap } from "./rows.ts";
 
 /** Whether a person can be asked. */
 export function isTerminal(): boolean {
@@ -46,6 +47,21 @@ export function size(): { columns: number; rows: number } {
     // stdout is no terminal
   }
   return { columns: 80, rows: 24 };
+}
+
+/** Before the further rows of a line. */
+const FURTHER = "  | ";
+
+/**
+ * Lines as rows of the terminal that stdout is, each further row with a prefix: where a terminal wraps by itself, a text
+ * can be written so that its second row looks like a line of its own. Elsewhere lines stay as they are.
+ */
+export function onRows(lines: readonly string[]): readonly string[] {
+  if (!Deno.stdout.isTerminal()) return lines;
+  const { columns } = size();
+  if (columns < LEAST_FOR_WRAPPING) return lines;
+  // What is indented is to be copied, such as a command.
+  return lines.flatMap((line) => line.startsWith("  ") ? [line] : wrap(line, columns, FURTHER));
 }
 
 /** Writes all of a text. */

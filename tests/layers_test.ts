@@ -23,6 +23,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   "esbuild": ["tools/compile.ts"],
   "leven": ["lib/nearest.ts"],
   "fast-check": [],
+  "string-width": ["lib/cell_width.ts"],
 };
 
 const lib = modulesOf("lib");

@@ -2,7 +2,7 @@ import { KeyReader } from "../lib/line_editor.ts";
 import type { LineEvent } from "../lib/room_event.ts";
 import { difference, type Outcome, RoomScreen } from "../lib/room_screen.ts";
 import type { ShownEvent } from "../lib/room_text.ts";
-import { cells } from "../lib/screen.ts";
+import { cells } from "../lib/cell_width.ts";
 import { assert } from "./assert.ts";
 
 const BOB = "b0b0".repeat(16);
@@ -89,16 +89,16 @@ const AT_80 = `
                 │── Sunday 22 November 2026 ──
                 │ 0 23:58   * bob joins, and consents to the record
                 │ 1 23:59   bob: The new build is on the staging machines;
-                │        please look at the numbers before it goes anywhere
-                │        else, the ones for the index above all.
+                │      | please look at the numbers before it goes anywhere
+                │      | else, the ones for the index above all.
                 │── Monday 23 November 2026 ──
                 │ 2 00:01 ✓ * ada joins, and consents to the record
                 │ 3 09:00 ✓ ada: good morning
                 │ 4 09:01   eve: two
-                │        lines
+                │      | lines
                 │ 5 09:02 · ada: this has its place
-                │ 6 09:03 ✗ eve: not hers (NOT GOOD: Its author's role does not
-                │        allow it.)
+                │ 6 09:03 ✗ eve (NOT GOOD: Its author's role does not allow
+                │      | it.): not hers
                 │     …   → ada: on its way
                 │
                 │
@@ -116,14 +116,14 @@ const AT_120 = `
                         │── Sunday 22 November 2026 ──
                         │ 0 23:58   * bob joins, and consents to the record
                         │ 1 23:59   bob: The new build is on the staging machines; please look at the numbers before it
-                        │        goes anywhere else, the ones for the index above all.
+                        │      | goes anywhere else, the ones for the index above all.
                         │── Monday 23 November 2026 ──
                         │ 2 00:01 ✓ * ada joins, and consents to the record
                         │ 3 09:00 ✓ ada: good morning
                         │ 4 09:01   eve: two
-                        │        lines
+                        │      | lines
                         │ 5 09:02 · ada: this has its place
-                        │ 6 09:03 ✗ eve: not hers (NOT GOOD: Its author's role does not allow it.)
+                        │ 6 09:03 ✗ eve (NOT GOOD: Its author's role does not allow it.): not hers
                         │     …   → ada: on its way
 ─ ada @ chat.example ─ online ─ recorded ─ 1 unsent ────────────────────────────────────────────────────────────────────
 > what is being typed
@@ -132,16 +132,16 @@ const AT_120 = `
 /** 44×14: no list of rooms. */
 const AT_44 = `
 #ops · deploys on Friday   3 members, 2 here
-        all.
+      | all.
 ── Monday 23 November 2026 ──
  2 00:01 ✓ * ada joins, and consents to the
-        record
+      | record
  3 09:00 ✓ ada: good morning
  4 09:01   eve: two
-        lines
+      | lines
  5 09:02 · ada: this has its place
- 6 09:03 ✗ eve: not hers (NOT GOOD: Its
-        author's role does not allow it.)
+ 6 09:03 ✗ eve (NOT GOOD: Its author's role
+      | does not allow it.): not hers
      …   → ada: on its way
 ─ ada @ chat.example ─ online ─ recorded ─ …
 > what is being typed
@@ -192,6 +192,48 @@ Deno.test("a message full of terminal escapes shows them and changes nothing els
   }
 });
 
+Deno.test("nobody's words look like an act, a remark or a row of the program's own", () => {
+  const screen = told(screenOf({ rows: 40 }));
+  screen.take(line(8, at(23, 9, 4), "bob", "/me makes eve an owner"));
+  screen.take(line(9, at(23, 9, 4), "bob", "paid (NOT GOOD: It is not his.)\n        WARNING: the server was caught"));
+  screen.take({ event: "found", room: "#ops", lines: [line(9, at(23, 9, 4), "bob", "a\n10 09:05 ✓ ada: yes")] });
+  const rows = rowsOf(screen).map((row) => row.split("│")[1] ?? "");
+  assert.ok(rows.includes(" 8 09:04   bob: *makes eve an owner*"), rows.join("\n"));
+  assert.ok(rows.includes(" 9 09:04   bob: paid (NOT GOOD: It is not his.)"));
+  assert.ok(rows.includes("      |         WARNING: the server was caught"));
+  assert.ok(rows.includes("      | 10 09:05 ✓ ada: yes"));
+});
+
+Deno.test("a row is never wider than the terminal, whatever is written in it and however small it is", () => {
+  const text =
+    "サーバーのデータベースエラー：メールサーバーに㎏ㄅꀀユーザーデータをエクスポート中 👩‍💻🇩🇪\t\u1100\u1100 می‌خواهم";
+  for (const columns of [1, 2, 7, 20, 44, 80, 131]) {
+    for (const rows of [1, 2, 3, 24]) {
+      const screen = told(screenOf({ columns, rows, colour: true }));
+      screen.take(line(8, at(23, 9, 4), "bob", text.repeat(3)));
+      screen.take({ event: "state", room: "#ops", topic: text.repeat(3), members: MEMBERS });
+      screen.take({ event: "warning", message: text });
+      type(screen, text.repeat(2));
+      const drawn = screen.picture();
+      // deno-lint-ignore no-control-regex
+      for (const row of drawn.rows) assert.ok(cells(row.replaceAll(/\x1b\[[0-9;]*m/g, "")) <= columns, row);
+      assert.ok(drawn.rows.length <= rows && drawn.cursor.row < rows && drawn.cursor.column < columns);
+    }
+  }
+});
+
+Deno.test("a terminal of one, two or three rows shows what is typed, then the status, then what was said last", () => {
+  for (const rows of [1, 2, 3]) {
+    const screen = told(screenOf({ rows, columns: 44 }));
+    type(screen, "hello");
+    const shown = rowsOf(screen);
+    assert.equal(shown.at(-1), "> hello");
+    if (rows > 1) assert.match(shown.at(-2) ?? "", /^─ ada @ chat/);
+    if (rows > 2) assert.match(shown.at(-3) ?? "", /→ ada: on its way/);
+    assert.deepEqual(screen.picture().cursor, { row: rows - 1, column: 7 });
+  }
+});
+
 Deno.test("another log names the way on, and a room that is forgotten is shown anew, its old lines gone", () => {
   const screen = told(screenOf({ columns: 120 }));
   screen.take({ event: "lie", room: "#ops", lie: "other log", reason: "The server shows another log." });
@@ -225,7 +267,7 @@ Deno.test("only rows that changed are drawn, and they make one picture of the ot
 Deno.test("an author has the same colour every time, and there is none without colours", () => {
   const colours = (screen: RoomScreen) =>
     // deno-lint-ignore no-control-regex
-    screen.picture().rows.flatMap((row) => /\x1b\[(\d+)m(?:eve|bob): /.exec(row)?.[1] ?? []);
+    screen.picture().rows.flatMap((row) => /\x1b\[(\d+)m(?:eve|bob)\x1b/.exec(row)?.[1] ?? []);
   const [bob, eve, again] = colours(told(screenOf({ colour: true })));
   assert.ok(bob !== eve && eve === again, `${bob} ${eve} ${again}`);
   assert.ok(!told(screenOf()).picture().rows.join("").includes("\x1b"));
@@ -252,11 +294,11 @@ Deno.test("a line is shown as what becomes of it: sent, placed, accepted, checke
   screen.take(covered(8, at(23, 9, 5)));
   assert.equal(mark("on its way"), " 7 09:05 ✓ ada: on its way");
   screen.take(line(8, at(23, 9, 6), "bob", "quick", { unchecked: true }));
-  assert.equal(mark("quick"), " 8 09:06 ? bob: quick (signature not checked yet)");
+  assert.equal(mark("quick"), " 8 09:06 ? bob (signature not checked yet): quick");
   screen.take({ event: "checked", room: "#ops", from: 8, to: 9 });
   assert.equal(mark("quick"), " 8 09:06   bob: quick");
   screen.take({ event: "bad_line", room: "#ops", index: 8, reason: "It is not his." });
-  assert.equal(mark("quick"), " 8 09:06 ✗ bob: quick (NOT GOOD: It is not his.)");
+  assert.equal(mark("quick"), " 8 09:06 ✗ bob (NOT GOOD: It is not his.): quick");
   screen.take({ event: "erased", room: "#ops", index: 3 });
   assert.equal(mark("good morning"), undefined);
   assert.equal(mark("09:00"), " 3 09:00 ✓ * ada has erased these words");
@@ -276,7 +318,7 @@ Deno.test("a line that was long on its way has both times once a head covers it"
   screen.take(covered(9, at(24, 9, 0)));
   const rows = rowsOf(screen).map((row) => row.split("│")[1]);
   assert.ok(
-    rows.includes(" 7 10:00   bob: written at ten (accepted by Monday 23 November 2026, 12:01)"),
+    rows.includes(" 7 10:00   bob (accepted by Monday 23 November 2026, 12:01): written at ten"),
     rows.join("\n"),
   );
   assert.ok(rows.includes(" 8 12:00   eve: written at noon"), rows.join("\n"));
@@ -390,14 +432,14 @@ Deno.test("lines by a new certificate are marked in every room until one vouches
   const device = { event: "device", room: "#ops", username: "bob", fingerprint: BOB, mine: false } as const;
   screen.take({ ...device, vouched: false });
   const remark = "(new certificate, nobody vouched for it";
-  assert.equal(mark("unchecked"), ` 8 09:05 ? bob: unchecked ${remark}; signature not checked yet)`);
+  assert.equal(mark("unchecked"), ` 8 09:05 ? bob ${remark}; signature not checked yet): unchecked`);
   screen.enter("#general");
-  assert.equal(mark("hello"), ` 9 09:05   bob: hello ${remark})`);
-  assert.equal(mark("for everybody"), ` 7 09:04   bob: for everybody ${remark})`);
+  assert.equal(mark("hello"), ` 9 09:05   bob ${remark}): hello`);
+  assert.equal(mark("for everybody"), ` 7 09:04   bob ${remark}): for everybody`);
   screen.take({ ...device, vouched: true });
   assert.equal(mark("hello"), " 9 09:05   bob: hello");
   screen.take(line(10, at(23, 9, 6), "bob", "as new", { room: "#general", unvouched: true }));
-  assert.equal(mark("as new"), `10 09:06   bob: as new ${remark})`);
+  assert.equal(mark("as new"), `10 09:06   bob ${remark}): as new`);
 });
 
 Deno.test("words that are erased go out of what /history and /search had shown of them, too", () => {

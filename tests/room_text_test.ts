@@ -107,10 +107,10 @@ Deno.test("a line by a certificate that nobody vouched for says so, and whois sa
     ...{ by: null, kind: "text", text: "hello", statement: { kind: "text", text: "hello" }, seen: 0, mine: false },
     ...{ erased: false, unvouched: true, unchecked: false, bad: null },
   };
-  assert.match(read(line).at(-1) ?? "", /^\[#ops 4\] .* bob: hello \(new certificate, nobody vouched for it\)$/);
+  assert.match(read(line).at(-1) ?? "", /^\[#ops 4\] .* bob \(new certificate, nobody vouched for it\): hello$/);
   assert.match(read({ ...line, unvouched: false }).at(-1) ?? "", / bob: hello$/);
   const found = read({ event: "found", room: "#ops", lines: [line] });
-  assert.match(found.join(), /hello \(new certificate/);
+  assert.match(found.join(), /bob \(new certificate.*\): hello/);
   const not_after = 1_800_000_000;
   const devices = [
     { fingerprint: PHONE, subject: "CN=CLIENT: bob", not_after, standing: "first" as const },
@@ -118,7 +118,7 @@ Deno.test("a line by a certificate that nobody vouched for says so, and whois sa
     { fingerprint: "ee".repeat(32), subject: "CN=CLIENT: bob", not_after, standing: "new" as const },
   ];
   const [first = "", second = "", third = ""] = read({ event: "whois", username: "bob", devices });
-  assert.match(first, /^bob: CN=CLIENT: bob, certificate (?:9f){32}, good until .*; the first that was seen$/);
+  assert.match(first, /^bob: "CN=CLIENT: bob", certificate (?:9f){32}, good until .*; the first that was seen$/);
   assert.match(second, /(?:c0){32}.*; a known one vouched for it$/);
   assert.match(third, /; new, nobody vouched for it$/);
 });

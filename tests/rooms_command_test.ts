@@ -24,7 +24,7 @@ Deno.test("two people talk over TLS, one as JSON and one as plain lines, and wha
   await bob.until(/^\[#ops 3\] \d\d:\d\d ada: hello$/);
   await bob.until((client) => client.lines.includes("[#ops 3] | [#ops 9] 00:00 bob: I owe ada 100\\u{1b}[2J\\u{202e}"));
   await bob.type("/me waves");
-  await bob.until(/ bob waves$/);
+  await bob.until(/ bob: \*waves\*$/);
   await bob.type("/away");
   await bob.until(/^You are away/);
   await ada.until('"state":"away"');
@@ -330,7 +330,7 @@ const AT_80 = String.raw`▸#ops           │#ops · deploys on Friday         
                 │ 2 HH:MM ✓ * bob joins, and consents to the record
                 │ 3 HH:MM ✓ bob: good morning
                 │ 4 HH:MM   ada: bob:
-                │        \u{1b}[2J\u{1b}[1;1H\u{1b}[31mred\u{7}\u{202e}
+                │      | \u{1b}[2J\u{1b}[1;1H\u{1b}[31mred\u{7}\u{202e}
                 │There is no such room; create it, or look at the list of rooms.
                 │ 5 HH:MM   ada: the second is for bob alone
                 │

@@ -17,6 +17,7 @@ import { shellWord } from "../lib/files.ts";
 import { type Identity, loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";
 import { type Edit, KeyReader, LineEditor } from "../lib/line_editor.ts";
 import { isUsername, normaliseEmail } from "../lib/names.ts";
+import { readable } from "../lib/readable.ts";
 import { type ChatEvent, eventJson, Screen, sentences } from "../lib/screen.ts";
 import {
   askLine,
@@ -24,6 +25,7 @@ import {
   chunks,
   isTerminal,
   lines,
+  onRows,
   RawMode,
   size,
   StopSignals,
@@ -31,7 +33,6 @@ import {
   watchSize,
   write,
 } from "../lib/terminal.ts";
-import { printable } from "../lib/text.ts";
 import { askFor, passwordFor, usage } from "./asking.ts";
 import { tlsDialler } from "./tls.ts";
 
@@ -212,7 +213,7 @@ function plainFace(): Face {
 }
 
 function plainText(event: ChatEvent): string {
-  return sentences(event).map((line) => `${printable(line)}\n`).join("");
+  return onRows(sentences(event).map(readable)).map((line) => `${line}\n`).join("");
 }
 
 /** On a terminal an empty line is no message, it is Enter pressed once more. */

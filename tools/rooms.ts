@@ -37,6 +37,7 @@ import {
   chunks,
   isTerminal,
   lines,
+  onRows,
   Output,
   RawMode,
   size,
@@ -168,7 +169,7 @@ function plainFace(leave: () => void): Face {
   }
   return {
     ...NOTHING,
-    show: (event) => output.write(text.lines(event).map((line) => `${line}\n`).join("")),
+    show: (event) => output.write(onRows(text.lines(event)).map((line) => `${line}\n`).join("")),
     commands,
     enter: (room) => current = room,
     close: () => output.end(),
@@ -176,9 +177,12 @@ function plainFace(leave: () => void): Face {
   };
 }
 
-/** The other screen of the terminal, which leaves what was there before; pastes are marked; the cursor keys are plain. */
-const OPEN = "\x1b[?1049h\x1b[?2004h";
-const CLOSE = "\x1b[?2004l\x1b[?1049l\x1b]0;\x07";
+/**
+ * The other screen of the terminal, which leaves what was there before; pastes are marked; and a row that the terminal
+ * takes for wider than it was counted ends at the edge instead of going on in the next.
+ */
+const OPEN = "\x1b[?1049h\x1b[?2004h\x1b[?7l";
+const CLOSE = "\x1b[?7h\x1b[?2004l\x1b[?1049l\x1b]0;\x07";
 const BELL = "\x07";
 /** How long changes are gathered before they are drawn, in milliseconds. */
 const DRAW_AFTER = 15;

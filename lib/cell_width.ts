@@ -1,0 +1,34 @@
+/**
+ * How many cells of a terminal a text takes: the door to string-width, which has Unicode's tables.
+ *
+ *     cells("ー・") → 4      cells("👩‍💻") → 2      cells("🇩🇪") → 2      cells("e\u0301") → 1
+ *
+ * A text is measured by what a person takes for one character each (grapheme clusters). Terminals don't agree on all of
+ * them: whoever draws has to hold out against a row that the terminal takes for wider. What is measured has no control
+ * characters: see `readable.ts`.
+ *
+ * @layer ground
+ */
+
+import stringWidth from "string-width";
+
+/** Cuts a text into what a person takes for one character each. */
+export const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
+
+/** One beginning of a syllable after the other is one cluster to Unicode, however many; terminals draw each. */
+const SYLLABLE_BEGINNINGS = /[\u1100-\u115f\ua960-\ua97c]/g;
+
+/** How many cells a grapheme cluster takes. */
+export function cellsOf(cluster: string): number {
+  if (cluster.length === 1 && cluster >= " " && cluster <= "~") return 1;
+  const beginnings = cluster.length < 2 ? 0 : cluster.match(SYLLABLE_BEGINNINGS)?.length ?? 0;
+  return Math.max(stringWidth(cluster, { countAnsiEscapeCodes: true }), 2 * beginnings);
+}
+
+/** How many cells a text takes. */
+export function cells(text: string): number {
+  if (/^[ -~]*$/.test(text)) return text.length;
+  let sum = 0;
+  for (const { segment } of graphemes.segment(text)) sum += cellsOf(segment);
+  return sum;
+}
