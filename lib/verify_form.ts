@@ -59,10 +59,14 @@ export interface RoomReceipt {
   readonly further: readonly string[];
 }
 
-/** What a file is that somebody wants verified, by its `type`: a session's receipt is none of these. */
+/**
+ * What a file is that somebody wants verified, by its `type`: a session's receipt is none of these. Throws an
+ * `UnreadableReceipt` for what has more in it than any evidence can have.
+ */
 export function roomEvidenceType(file: Uint8Array): "room_receipt" | "line_proof" | undefined {
   const text = parseUtf8(file);
-  const object = text === undefined || isOverfull(text) ? undefined : parseJson(text);
+  if (text !== undefined) refuseOverfull(text);
+  const object = text === undefined ? undefined : parseJson(text);
   const type = isJsonObject(object) ? member(object, "type") : undefined;
   return type === "room_receipt" || type === "line_proof" ? type : undefined;
 }
@@ -71,17 +75,17 @@ export function roomEvidenceType(file: Uint8Array): "room_receipt" | "line_proof
 export function readEvidence(file: string | Uint8Array | JsonObject, findings: RoomFindings): JsonObject {
   if (typeof file === "object" && !(file instanceof Uint8Array)) return file;
   const text = typeof file === "string" ? file : file.length > MAX_ROOM_RECEIPT_BYTES ? undefined : parseUtf8(file);
-  if (text !== undefined && isOverfull(text)) {
-    throw new UnreadableReceipt("the receipt has more values in it than any receipt: is it the right file?");
-  }
+  if (text !== undefined) refuseOverfull(text);
   const { object, repeated } = readJsonFile(file, MAX_ROOM_RECEIPT_BYTES);
   if (repeated !== undefined) findings.frame("form", `the name "${printable(repeated)}" comes twice`);
   return object;
 }
 
-/** Whether a text has more lists, objects and values than evidence of the greatest length. */
-function isOverfull(text: string): boolean {
-  return countUpTo(MAX_BRACKETS, text, "[", "{") > MAX_BRACKETS || countUpTo(MAX_COMMAS, text, ",") > MAX_COMMAS;
+/** Refuses a text with more lists, objects and values than evidence of the greatest length. */
+function refuseOverfull(text: string): void {
+  const isFit = countUpTo(MAX_BRACKETS, text, "[", "{") <= MAX_BRACKETS &&
+    countUpTo(MAX_COMMAS, text, ",") <= MAX_COMMAS;
+  if (!isFit) throw new UnreadableReceipt("the receipt has more values in it than any evidence: is it the right file?");
 }
 
 function countUpTo(max: number, text: string, ...marks: readonly string[]): number {
