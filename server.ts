@@ -19,14 +19,15 @@ import { Deadlines } from "./lib/deadline.ts";
 import { Devices, type Issue } from "./lib/devices.ts";
 import { EXIT, Failure, ProtocolError } from "./lib/errors.ts";
 import { exists } from "./lib/files.ts";
-import { encodeError } from "./lib/frame.ts";
 import type { SigningIdentity } from "./lib/handshake_server.ts";
 import { sha256 } from "./lib/hash.ts";
 import { Hub } from "./lib/hub.ts";
 import { loadIssuer, type ServerIdentity, type WatchedIdentity, watchIdentity, watchTrust } from "./lib/identity.ts";
 import { type CreateJournalFile, createJournalFolder, recoverJournals } from "./lib/journal.ts";
 import { AesKeyWrap } from "./lib/key_wrap.ts";
+import { SocketTable } from "./lib/libc.ts";
 import type { Log } from "./lib/log.ts";
+import { SummedLog } from "./lib/log_summary.ts";
 import { PasswordQueue } from "./lib/password.ts";
 import { VerifyingKey } from "./lib/pss.ts";
 import { type HeadSigner, NOT_GOOD } from "./lib/room_heads.ts";
@@ -34,8 +35,10 @@ import { loadRoomKey } from "./lib/room_key.ts";
 import type { RoomStore } from "./lib/room_store.ts";
 import { Spool } from "./lib/spool.ts";
 import { type AuditEvent, type AuditRow, type Store, StoreUnavailable } from "./lib/store.ts";
-import { sourceOf } from "./lib/throttle.ts";
-import { Link, listen, listenTls, portOf } from "./lib/transport.ts";
+import { Entrance } from "./lib/server_entrance.ts";
+import { MemberLimits } from "./lib/server_limits.ts";
+import { Turns } from "./lib/server_turns.ts";
+import { listen, listenTls, portOf } from "./lib/transport.ts";
 import { parseCertificates } from "./lib/x509.ts";
 import { findPath, isRevoked, type Trust } from "./lib/certificate_path.ts";
 
@@ -69,10 +72,12 @@ export interface RunningServer {
 
 const random: Random = (size) => crypto.getRandomValues(new Uint8Array(size));
 const now = () => Date.now();
+const monotonic = () => performance.now();
 
 /** Opens everything and listens. Failure with what to do where something of it doesn't work. */
 export async function serve(options: ServeOptions): Promise<RunningServer> {
-  const { config, log, createJournalFile } = options;
+  const { config, createJournalFile } = options;
+  const log = new SummedLog(options.log, monotonic);
   const watched = await watchIdentity(config.CERT_DIR, log, { passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE });
   const identity = watched.current;
   const trust = await watchTrust(config.CERT_DIR, log);
@@ -124,7 +129,12 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   const deadlines = new Deadlines();
   const listener = listen(config.SERVER_HOST, config.SERVER_PORT);
   const tls = openTls(config, watched.current());
-  const shared: Shared = {
+  const turns = new Turns({ now: monotonic, sleep });
+  const limits = new MemberLimits({
+    linesPerSecond: config.LINES_PER_SECOND,
+    lineBytesPerSecond: config.LINE_BYTES_PER_SECOND,
+  }, monotonic);
+  const shared: Omit<Shared, "hasRoomForStrangers"> = {
     config,
     log,
     identity,
@@ -137,6 +147,8 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     journals,
     devices,
     hub,
+    turns,
+    limits,
     createJournalFile,
   };
   return new Server(shared, { plain: listener, tls, watched, timers, signing, issuing, note });
@@ -355,10 +367,6 @@ async function closeInterrupted({ store, audit, log, journals }: Pick<Shared, "s
   }
 }
 
-function isLoopback(address: string): boolean {
-  return /^127\./.test(address) || address === "::1" || /^::ffff:127\./.test(address);
-}
-
 /** The listener and its conversations. */
 class Server implements RunningServer {
   readonly host: string;
@@ -375,7 +383,7 @@ class Server implements RunningServer {
   /** What has signed until it ended, which the operator was told. */
   #ended: HeadSigner | undefined;
   readonly #conversations = new Set<Conversation>();
-  readonly #perSource = new Map<string, number>();
+  readonly #entrance: Entrance;
   readonly #drainTimer: ReturnType<typeof setInterval>;
   readonly #accepting: Promise<void>;
   #acceptingTls: Promise<void>;
@@ -388,8 +396,9 @@ class Server implements RunningServer {
   #sweepAt = 0;
   #stopping: Promise<void> | undefined;
 
-  constructor(shared: Shared, { plain, tls, watched, timers, signing, issuing, note }: Doors) {
-    this.#shared = shared;
+  constructor(shared: Omit<Shared, "hasRoomForStrangers">, { plain, tls, watched, timers, signing, issuing, note }: Doors) {
+    this.#shared = { ...shared, hasRoomForStrangers: () => this.#entrance.places.hasRoomForStrangers };
+    this.#entrance = this.#openEntrance(shared.config);
     this.#listener = plain;
     this.#tls = tls;
     this.#watched = watched;
@@ -402,14 +411,38 @@ class Server implements RunningServer {
     this.#drainTimer = setInterval(() => {
       void this.#drain();
       void this.#sweep();
+      this.#shared.log.look();
       this.#takingUp ??= this.#takeUpCertificate().finally(() => this.#takingUp = undefined);
       this.#lookAtEnd();
       for (const conversation of this.#conversations) void conversation.endIfExpired();
       this.#dropping ??= this.#drop().finally(() => this.#dropping = undefined);
     }, DRAIN_INTERVAL);
     this.tlsPort = tls && portOf(tls);
-    this.#accepting = this.#accept(plain);
-    this.#acceptingTls = tls ? this.#accept(tls) : Promise.resolve();
+    this.#accepting = this.#entrance.accept(plain);
+    this.#acceptingTls = tls ? this.#entrance.accept(tls) : Promise.resolve();
+  }
+
+  #openEntrance({ MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, MAX_QUEUED_BYTES }: Config): Entrance {
+    return new Entrance({
+      log: this.#shared.log,
+      limits: { all: MAX_CONNECTIONS, perSource: MAX_CONNECTIONS_PER_ADDRESS, queued: MAX_QUEUED_BYTES },
+      refusal: () => this.#refusal(),
+      sockets: SocketTable.open(),
+      admit: (link, channel, place) => {
+        const conversation = new Conversation(this.#shared, link, channel, place);
+        this.#conversations.add(conversation);
+        void conversation.run().finally(() => this.#conversations.delete(conversation));
+        return conversation;
+      },
+    });
+  }
+
+  /** Why nobody is let in now. */
+  #refusal(): ProtocolError | undefined {
+    if (this.#shared.audit.full) {
+      return new ProtocolError("server-error", "The server can't keep its records now; try again later.");
+    }
+    return now() >= this.#signing.current.ends ? new ProtocolError("server-error", NOT_GOOD) : undefined;
   }
 
   /** A renewed certificate: new conversations show it, and TLS listens anew, as its listener can't change. */
@@ -433,7 +466,7 @@ class Server implements RunningServer {
       }
       if (this.#tls || this.tlsPort === undefined || this.#stopping !== undefined) return;
       this.#tls = openTls(config, this.#watched.current(), this.tlsPort);
-      if (this.#tls) this.#acceptingTls = this.#accept(this.#tls);
+      if (this.#tls) this.#acceptingTls = this.#entrance.accept(this.#tls);
     } catch (error) {
       log.error("the renewed certificate could not be taken up; it is tried again", { reason: messageOf(error) });
     }
@@ -515,52 +548,6 @@ class Server implements RunningServer {
     }
   }
 
-  async #accept(listener: Deno.TcpListener | Deno.TlsListener): Promise<void> {
-    while (this.#stopping === undefined) {
-      try {
-        this.#welcome(await listener.accept());
-      } catch (error) {
-        if (this.#stopping !== undefined || error instanceof Deno.errors.BadResource) return;
-        // Out of file descriptors, or a connection that was gone before it was accepted: the others go on.
-        this.#shared.log.error("a connection could not be accepted", { reason: messageOf(error) });
-        await sleep(100);
-      }
-    }
-  }
-
-  #welcome(conn: Deno.TcpConn | Deno.TlsConn): void {
-    const { config, log, audit } = this.#shared;
-    const isTls = !("setNoDelay" in conn);
-    if (!isTls) conn.setNoDelay(true);
-    const link = new Link(conn, config.MAX_QUEUED_BYTES);
-    const { address } = link;
-    const source = sourceOf(address);
-    const here = this.#perSource.get(source) ?? 0;
-    const refusal = audit.full
-      ? new ProtocolError("server-error", "The server can't keep its records now; try again later.")
-      : now() >= this.#signing.current.ends
-      ? new ProtocolError("server-error", NOT_GOOD)
-      : this.#conversations.size >= config.MAX_CONNECTIONS || here >= config.MAX_CONNECTIONS_PER_ADDRESS
-      ? new ProtocolError("busy", "There are too many connections; try again later.")
-      : undefined;
-    if (refusal) {
-      log.warn("a connection was refused", { address, error: refusal.code });
-      link.send(encodeError(refusal));
-      void link.finish();
-      return;
-    }
-    const channel = isTls ? "tls" : isLoopback(address) ? "loopback" : "plain";
-    const conversation = new Conversation(this.#shared, link, channel);
-    this.#conversations.add(conversation);
-    this.#perSource.set(source, here + 1);
-    void conversation.run().finally(() => {
-      this.#conversations.delete(conversation);
-      const left = (this.#perSource.get(source) ?? 1) - 1;
-      if (left === 0) this.#perSource.delete(source);
-      else this.#perSource.set(source, left);
-    });
-  }
-
   async reload(): Promise<void> {
     const { log } = this.#shared;
     await this.#issuing.reload().catch((error) =>
@@ -576,7 +563,8 @@ class Server implements RunningServer {
   }
 
   async #stop(): Promise<void> {
-    const { spool, store, hub, deadlines } = this.#shared;
+    const { spool, store, hub, deadlines, log } = this.#shared;
+    this.#entrance.stop();
     this.#listener.close();
     this.#tls?.close();
     clearInterval(this.#drainTimer);
@@ -587,12 +575,14 @@ class Server implements RunningServer {
     await this.#dropping;
     this.#timers.stop();
     await this.#drain();
+    log.look(true);
     spool.close();
     await store.close();
   }
 
   abort(): void {
     this.#stopping ??= Promise.resolve();
+    this.#entrance.stop();
     this.#listener.close();
     this.#tls?.close();
     clearInterval(this.#drainTimer);

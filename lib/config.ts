@@ -261,6 +261,14 @@ export const SETTINGS = {
     commands: SERVE,
     describe: "bytes kept for a client that doesn't read, before it is closed",
   }),
+  LINES_PER_SECOND: fixed(integer(1, 1_000_000), "50", {
+    commands: SERVE,
+    describe: "lines a second that one account may post in rooms; ten times as many at once",
+  }),
+  LINE_BYTES_PER_SECOND: fixed(integer(16_384, 2 ** 30, "BYTES"), "65536", {
+    commands: SERVE,
+    describe: "bytes a second of such lines; three times as many at once",
+  }),
   LOGIN_FAILURES_PER_ADDRESS: fixed(integer(1, 1_000_000), "20", {
     commands: SERVE,
     describe: "failed logins from one address without a proved certificate, before it is locked",

@@ -30,21 +30,25 @@ import type { Hub } from "./hub.ts";
 import { Incoming } from "./incoming.ts";
 import { type CreateJournalFile, Journal, removeEmptyJournal } from "./journal.ts";
 import { encodeJson, type Json, type JsonObject } from "./json.ts";
-import type { Log } from "./log.ts";
+import type { SummedLog } from "./log_summary.ts";
 import type { Credentials } from "./message.ts";
 import type { Attendee } from "./room.ts";
 import type { RoomRequest } from "./room_message.ts";
 import type { RoomStore } from "./room_store.ts";
+import type { MemberLimits } from "./server_limits.ts";
+import type { Place, Standing } from "./server_places.ts";
+import type { Share, Turns } from "./server_turns.ts";
 import type { Spool } from "./spool.ts";
 import { type AuditEvent, type Store, withoutStore } from "./store.ts";
+import { sourceOf } from "./throttle.ts";
 import { TranscriptSummary } from "./transcript.ts";
 import type { Link } from "./transport.ts";
 import { parseCertificates } from "./x509.ts";
 
 /** Replies that may wait for the disk on one connection, before it is no longer read. */
 const MAX_REPLIES_DUE = 256;
-/** Requests of one connection that take so long together, in milliseconds, are followed by a turn of all others. */
-const BUSY_TIME = 25;
+/** A request counts as no more work than this, in milliseconds: some wait for the disk, or for a slow reader. */
+const MAX_WORK = 20;
 /** A peer in rooms that is silent for so long is gone (rooms.md section 5), in milliseconds. */
 const ROOM_SILENCE = 90_000;
 /** So long before its end a certificate's last line in a room may be posted, in milliseconds: a head is to cover it first. */
@@ -55,7 +59,7 @@ const PING_SECONDS = 30;
 /** What all conversations of a server share. */
 export interface Shared {
   readonly config: Config;
-  readonly log: Log;
+  readonly log: SummedLog;
   /** The certificate of this moment: a renewed one is taken up while the server runs. */
   readonly identity: () => SigningIdentity;
   readonly trust: () => Promise<Trust>;
@@ -67,6 +71,10 @@ export interface Shared {
   readonly journals: string;
   readonly devices: Devices;
   readonly hub: Hub;
+  readonly turns: Turns;
+  readonly limits: MemberLimits;
+  /** Whether somebody who doesn't resume a session may still come in. */
+  readonly hasRoomForStrangers: () => boolean;
   readonly createJournalFile: CreateJournalFile | undefined;
 }
 
@@ -111,14 +119,21 @@ export class Conversation {
   /** Whether a receipt over the journal lies beside it. */
   #hasReceipt = false;
   #running: Promise<void> | undefined;
-  /** How long requests took since the others' last turn, in milliseconds. */
-  #busy = 0;
+  /** The place that this connection has, and the part of the server that its frames work out of. */
+  readonly #place: () => Place;
+  #share: Share;
+  /** Resolves when the conversation is over: nothing waits any longer. */
+  readonly #ending = Promise.withResolvers<void>();
+  /** Audit rows that were left out, by event. */
+  readonly #unwritten = new Map<AuditEvent, number>();
 
   /** `channel`: what the link runs over. */
-  constructor(shared: Shared, link: Link, channel: Channel) {
+  constructor(shared: Shared, link: Link, channel: Channel, place: () => Place) {
     this.#shared = shared;
     this.#link = link;
     this.#incoming = new Incoming(link);
+    this.#place = place;
+    this.#share = shared.turns.share(`address ${sourceOf(link.address)}`);
     const { config, trust } = shared;
     this.#identity = shared.identity();
     this.#connection = new ServerConnection({
@@ -163,9 +178,15 @@ export class Conversation {
     return now() >= clientEnds - (hasRooms ? HEAD_TIME : 0);
   }
 
+  /** Ends it, since somebody else needs the place. */
+  giveWay(): void {
+    void this.#fail(new ProtocolError("busy", "Your place was given to another connection; connect again."));
+  }
+
   /** Closes at once. */
   abort(): void {
     this.#over = true;
+    this.#ending.resolve();
     this.#link.close();
   }
 
@@ -177,8 +198,10 @@ export class Conversation {
       await this.#fail(error);
     }
     this.#deadline.end();
+    this.#share.leave();
     if (this.#attendee) this.#shared.hub.leave(this.#attendee);
     try {
+      for (const [event, left] of this.#unwritten) await this.#audit(event, `${left} more like this`);
       await this.#closeSession();
     } catch (error) {
       this.#shared.log.error("a session could not be closed", { ...this.#who(), reason: messageOf(error) });
@@ -190,13 +213,29 @@ export class Conversation {
     for (let chunk = await this.#incoming.read(); chunk && !this.#over; chunk = await this.#incoming.read()) {
       if (this.#hasExpired()) throw expired();
       this.#connection.receive(chunk);
-      // An event that has come is always taken: the transcript's summary has counted its line.
-      for (let event = await this.#connection.next(); event; event = await this.#connection.next()) {
-        await this.#take(event);
-        if (this.#over) return;
-      }
+      while (await this.#takeNext()) if (this.#over) return;
       if (this.#connection.state === "session") this.#deadline.set(this.#silence());
     }
+  }
+
+  /** Takes the next event, when it is this person's turn; whether there was one. */
+  async #takeNext(): Promise<boolean> {
+    const turn = this.#share.turn();
+    if (turn) await this.#wait(turn);
+    if (this.#over) return false;
+    const began = performance.now();
+    const event = await this.#connection.next();
+    const parsed = performance.now() - began;
+    this.#share.spend(Math.min(parsed, MAX_WORK));
+    this.#place().standing = STANDINGS[this.#connection.state] ?? "proven";
+    // An event that has come is always taken: the transcript's summary has counted its line.
+    if (event) await this.#take(event);
+    return event !== undefined;
+  }
+
+  /** Waits, unless the conversation ends meanwhile. The client isn't charged for it. */
+  async #wait(what: Promise<void>): Promise<void> {
+    await this.#deadline.pauseFor(Promise.race([what, this.#ending.promise]));
   }
 
   /** How long a session may be silent: with rooms both sides ping. */
@@ -223,7 +262,7 @@ export class Conversation {
           give: () => this.#connection.acknowledge(event.seqno),
         });
       case "stale":
-        await this.#audit("stale", event.error.message);
+        await this.#auditSome("stale", event.error.message);
         return await this.#reply({ after: undefined, give: () => this.#connection.refuse(event.error) });
       case "receipt":
         return await this.#takeReceipt(event.receipt, event.problem);
@@ -235,7 +274,6 @@ export class Conversation {
       case "certificate_request":
         return await this.#deadline.pauseFor(this.#certify(event.code, event.csr));
       case "request":
-        if (event.request.type === "post") return await this.#answerRequest(event.request, event.id);
         return await this.#answerInTurn(event.request, event.id);
       case "error":
         log.info("the client ended the conversation", { ...this.#who(), error: event.error.errorType });
@@ -265,14 +303,28 @@ export class Conversation {
     });
   }
 
+  /** A row of what somebody can do over and over: beyond some in a minute they are counted, and summed up at the end. */
+  async #auditSome(event: AuditEvent, reason: string): Promise<void> {
+    if (this.#shared.limits.mayLeaveRow(this.#accountName)) return await this.#audit(event, reason);
+    this.#unwritten.set(event, (this.#unwritten.get(event) ?? 0) + 1);
+  }
+
+  /** Who is counted: the account, on whichever connection. */
+  get #accountName(): string {
+    return this.#account ? `account ${this.#account.userId}` : `address ${sourceOf(this.#link.address)}`;
+  }
+
   // Section 4.
 
   async #answerCredentials(credentials: Credentials): Promise<void> {
     const { accounts, store, journals, createJournalFile, log } = this.#shared;
     if (credentials.type === "salt") return this.#connection.answerSalt(await accounts.salt(credentials.email));
+    if (credentials.type !== "resume" && !this.#shared.hasRoomForStrangers()) throw full();
     const clientFingerprint = this.#connection.clientFingerprint ?? "";
     const account = await this.#incoming.whileThere((signal) => this.#authenticate(credentials, signal));
     this.#account = account;
+    this.#share.leave();
+    this.#share = this.#shared.turns.share(this.#accountName);
     const { userId, email } = account;
     this.#email = email;
     log.info(`${credentials.type === "register" ? "registration" : credentials.type} succeeded`, this.#who());
@@ -384,6 +436,7 @@ export class Conversation {
       verifying,
       isAway: false,
       deliver: (bytes) => connection.sendLines(bytes),
+      deliverLatest: (key, bytes) => this.#link.sendLatest(key, bytes),
       drained: () => this.#link.drained(),
       answer: (frame, id) => connection.answer(frame, id),
       seal: (value) => connection.seal(value),
@@ -404,15 +457,16 @@ export class Conversation {
     this.#connection.answer({ type: "renewed", pem: renewed.pem, payload: encodeBase64(payload) }, id);
   }
 
-  /** A post costs little, and its room waits for company; many other requests at once would keep everybody waiting. */
+  /** A line waits until its author's quota has room for it; whatever is done comes out of the account's share. */
   async #answerInTurn(request: RoomRequest, id: Json | undefined): Promise<void> {
+    if (request.type === "post") {
+      const wait = this.#shared.limits.timeOfLine(this.#accountName, request.body.length);
+      if (wait > 0) await this.#wait(sleep(wait));
+      if (this.#over) return;
+    }
     const began = performance.now();
     await this.#answerRequest(request, id);
-    this.#busy += performance.now() - began;
-    if (this.#busy < BUSY_TIME) return;
-    this.#busy = 0;
-    // A timer: the runtime looks at sockets after many immediate turns alone.
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    this.#share.spend(Math.min(performance.now() - began, MAX_WORK));
   }
 
   async #answerRequest(request: RoomRequest, id: Json | undefined): Promise<void> {
@@ -421,6 +475,7 @@ export class Conversation {
     const attendee = this.#attendee;
     if (!attendee || !account) throw new Error("there is no session with rooms");
     try {
+      this.#shared.limits.check(this.#accountName, request.type);
       switch (request.type) {
         case "ping":
           return this.#connection.answer({ type: "pong" }, id);
@@ -475,7 +530,7 @@ export class Conversation {
   async #takeReceipt(receipt: JsonObject, problem: string | undefined): Promise<void> {
     if (problem === undefined) return await this.#keep("client_receipt", receipt);
     this.#shared.log.warn("the client's receipt is wrong", { ...this.#who(), reason: problem });
-    await this.#audit("receipt_invalid", problem);
+    await this.#auditSome("receipt_invalid", problem);
   }
 
   async #quit(): Promise<void> {
@@ -509,6 +564,7 @@ export class Conversation {
   async #fail(error: unknown): Promise<void> {
     if (this.#over) return;
     this.#over = true;
+    this.#ending.resolve();
     const answer = this.#answerTo(error);
     await this.#replying;
     const event = AUDITED[answer.code];
@@ -572,6 +628,17 @@ const AUDITED: Readonly<Partial<Record<ErrorType, AuditEvent>>> = {
   "replay": "replay",
   "decrypt-fail": "decrypt_fail",
 };
+
+/** What a place is worth, by the state of its conversation; whatever stands in between has shown its certificate's key. */
+const STANDINGS: Readonly<Record<string, Standing>> = { hello: "silent", key_agreement: "silent", session: "session" };
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function full(): ProtocolError {
+  return new ProtocolError("busy", "The server is full but for people who come back; try again later.");
+}
 
 function expired(): ProtocolError {
   return new ProtocolError("bad-cert", "The client certificate has expired; connect again with a renewed one.");

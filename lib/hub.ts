@@ -19,6 +19,7 @@ import type { Checkpoint } from "./checkpoint.ts";
 import { ProtocolError } from "./errors.ts";
 import { encodeJson, type Json } from "./json.ts";
 import { partners, usernameKey } from "./names.ts";
+import { Quota } from "./quota.ts";
 import { type Attendee, Room, type RoomTools } from "./room.ts";
 import { consistencyProof, inclusionProof } from "./room_log.ts";
 import { encodeOrigin } from "./room_line.ts";
@@ -39,6 +40,12 @@ const MAX_INVITATIONS_FROM_ONE = 50;
 /** Rooms and conversations that one account makes in a day: a log is kept for good. */
 const MAX_MADE = 100;
 const DAY = 86_400_000;
+
+/** Invitations that one account tells another of at once; further ones are told at the next login. */
+const INVITATIONS_TOLD = { rate: 1 / 10, burst: 10 };
+
+/** Names that one account asks for and that are not there. */
+const MISSES = { rate: 1, burst: 60 };
 
 /** The requests that are about rooms. */
 export type HubRequest = Exclude<RoomRequest, { readonly type: "code" | "renew" | "logout" | "ping" }>;
@@ -64,11 +71,15 @@ export class Hub {
   readonly #joined = new Map<Attendee, Set<Room>>();
   /** Rooms made, by account. */
   readonly #made: Throttle;
+  readonly #invited: Quota;
+  readonly #missed: Quota;
   #inviting: Promise<void> = Promise.resolve();
 
   constructor(options: HubOptions) {
     this.#options = options;
     this.#made = new Throttle({ limit: MAX_MADE, window: DAY }, options.now);
+    this.#invited = new Quota(INVITATIONS_TOLD, options.now);
+    this.#missed = new Quota(MISSES, options.now);
   }
 
   /** A session begins; it is told of the invitations that waited for it. */
@@ -178,9 +189,16 @@ export class Hub {
     if (!direct || !mayBegin) throw noRoom();
     const other = direct.find((one) => one !== usernameKey(username)) ?? "";
     if (!await this.#options.store.isAccount(other)) {
+      this.#miss(username);
       throw new ProtocolError("no-room", "There is nobody of that name on this server.");
     }
     return (await this.#make(name, { history: "all", inviteOnly: true }, attendee)).room;
+  }
+
+  /** Somebody has asked for what isn't there. Throws `rate-limited` where that is one of many guesses. */
+  #miss(username: string): void {
+    if (this.#missed.tryTake(usernameKey(username))) return;
+    throw new ProtocolError("rate-limited", "You have asked for too many names that aren't there; try again later.");
   }
 
   #load(name: string): Promise<Room | undefined> {
@@ -272,6 +290,7 @@ export class Hub {
     } catch {
       this.#options.alarm(`an invitation for ${key} could not be stored`, room);
     }
+    if (!this.#invited.tryTake(`${from} ${key}`)) return;
     for (const session of this.#sessions.get(key) ?? []) session.answer({ type: "invited", room, from });
   }
 
@@ -312,7 +331,10 @@ export class Hub {
     const { store } = this.#options;
     const device = await store.findDevice(fingerprint);
     const pem = device?.pem ?? await store.findCertificate(fingerprint);
-    if (pem === undefined) throw new ProtocolError("no-room", "No certificate of this fingerprint is known here.");
+    if (pem === undefined) {
+      this.#miss(attendee.username);
+      throw new ProtocolError("no-room", "No certificate of this fingerprint is known here.");
+    }
     attendee.answer({ type: "certificate", fingerprint, pem, username: device?.username ?? "" }, id);
   }
 

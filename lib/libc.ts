@@ -1,5 +1,5 @@
 /**
- * Two things that only the C library can be asked for, through FFI on Linux with glibc; elsewhere, and where that isn't
+ * Three things that only the C library can be asked for, through FFI on Linux with glibc; elsewhere, and where that isn't
  * permitted, nothing happens, and what is said here stays as it is.
  *
  * **Large blocks of memory go back to the system when they are freed** (mallopt(3)). A password hash takes 16 MiB on
@@ -10,6 +10,10 @@
  * **What is sent over TLS leaves at once** (TCP_NODELAY, tcp(7)). The runtime has no way to say so for a connection that
  * a listener for TLS accepts, and without it a second small write within 40 ms waits for the client's delayed
  * acknowledgement of the first. Linux hands the option from a listening socket on to what it accepts.
+ *
+ * **A socket whose TLS handshake never ends is shut down** (shutdown(2)). The runtime's `close` of such a connection
+ * returns at once and leaves the socket open until the peer closes it. {@link SocketTable} finds it by its peer's
+ * address and port. This one works on macOS too.
  *
  * @layer outside
  */
@@ -57,17 +61,104 @@ export function sendAtOnce(port: number): void {
   });
 }
 
+/** The two ends of a connection, as a key: `10.0.0.7|40312`. */
+export function peerKey({ hostname, port }: Pick<Deno.NetAddr, "hostname" | "port">): string {
+  return `${addressHex(hostname)}|${port}`;
+}
+
+/** An address's bytes in hex; an IPv4 address in its IPv6 form is the IPv4 address. */
+function addressHex(address: string): string {
+  const hex = (value: number, digits: number) => value.toString(16).padStart(digits, "0");
+  const quad = /(?:^|:)([0-9]+)\.([0-9]+)\.([0-9]+)\.([0-9]+)$/.exec(address);
+  if (quad) return quad.slice(1).map((part) => hex(Number(part), 2)).join("");
+  const [before = [], after = []] = address.replace(/%.*$/, "").split("::")
+    .map((half) => half === "" ? [] : half.split(":"));
+  const zeros = Array<string>(Math.max(0, 8 - before.length - after.length)).fill("0");
+  return withoutMapping([...before, ...zeros, ...after].map((part) => hex(parseInt(part, 16), 4)).join(""));
+}
+
+function withoutMapping(address: string): string {
+  return address.startsWith(MAPPED) ? address.slice(MAPPED.length) : address;
+}
+
+const MAPPED = `${"0".repeat(20)}ffff`;
+const SHUT_RDWR = 2;
+
+const SOCKET_SYMBOLS = {
+  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  shutdown: { parameters: ["i32", "i32"], result: "i32" },
+} as const;
+
+/** The open sockets of this process, as the system knows them. */
+export class SocketTable {
+  readonly #library: Deno.DynamicLibrary<typeof SOCKET_SYMBOLS>;
+  readonly #address = new DataView(new ArrayBuffer(128));
+  readonly #size = new Uint32Array(1);
+
+  private constructor(library: Deno.DynamicLibrary<typeof SOCKET_SYMBOLS>) {
+    this.#library = library;
+  }
+
+  /** `undefined` where the system can't be asked. */
+  static open(): SocketTable | undefined {
+    const library = openLibc(SOCKET_SYMBOLS, { linux: LIBC, darwin: "libSystem.B.dylib" });
+    return library && new SocketTable(library);
+  }
+
+  /** The descriptors of connections that this port has accepted, by {@link peerKey}. */
+  accepted(port: number): Map<string, number> {
+    const { getsockname } = this.#library.symbols;
+    const found = new Map<string, number>();
+    for (const { name } of Deno.readDirSync(Deno.build.os === "linux" ? "/proc/self/fd" : "/dev/fd")) {
+      const fd = Number(name);
+      this.#size[0] = this.#address.byteLength;
+      if (getsockname(fd, this.#address, this.#size) !== 0 || this.#address.getUint16(2) !== port) continue;
+      const peer = this.#peerOf(fd);
+      if (peer !== undefined) found.set(peer, fd);
+    }
+    return found;
+  }
+
+  #peerOf(fd: number): string | undefined {
+    this.#size[0] = this.#address.byteLength;
+    if (this.#library.symbols.getpeername(fd, this.#address, this.#size) !== 0) return undefined;
+    const isV4 = this.#size[0] === 16;
+    const bytes = new Uint8Array(this.#address.buffer, isV4 ? 4 : 8, isV4 ? 4 : 16);
+    return `${withoutMapping([...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(""))}|${
+      this.#address.getUint16(2)
+    }`;
+  }
+
+  /** Ends both directions: whoever waits for the peer learns at once that nothing will come. */
+  shutDown(fd: number): void {
+    this.#library.symbols.shutdown(fd, SHUT_RDWR);
+  }
+
+  close(): void {
+    this.#library.close();
+  }
+}
+
 function withLibc<Symbols extends Deno.ForeignLibraryInterface>(
   symbols: Symbols,
   use: (functions: Deno.DynamicLibrary<Symbols>["symbols"]) => void,
 ): void {
-  if (Deno.build.os !== "linux" || Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return;
-  let library: Deno.DynamicLibrary<Symbols>;
-  try {
-    library = Deno.dlopen(LIBC, symbols);
-  } catch {
-    return; // another C library than glibc
-  }
+  const library = openLibc(symbols, { linux: LIBC });
+  if (!library) return;
   use(library.symbols);
   library.close();
+}
+
+function openLibc<Symbols extends Deno.ForeignLibraryInterface>(
+  symbols: Symbols,
+  names: Partial<Record<typeof Deno.build.os, string>>,
+): Deno.DynamicLibrary<Symbols> | undefined {
+  const name = names[Deno.build.os];
+  if (name === undefined || Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return undefined;
+  try {
+    return Deno.dlopen(name, symbols);
+  } catch {
+    return undefined; // another C library than glibc
+  }
 }

@@ -58,6 +58,10 @@ const KEYS_IN_PAGE = 100;
 const PIECE_LINES = 64;
 /** Lines in one transaction: what a database takes in one go, and in the time that a call to it has. */
 const MAX_ROUND = 256;
+/** Acts that are read and folded in one go, before everybody else has a turn. */
+const ACTS_AT_ONCE = 200;
+/** How far apart two states of one member are told, in milliseconds: what changes in between is merged. */
+const PRESENCE_INTERVAL = 1_000;
 /** Lines that wait for the store, before posts are refused as too many. */
 const MAX_WAITING = 4_096;
 
@@ -73,6 +77,8 @@ export interface Attendee {
   isAway: boolean;
   /** Sends frames that were encoded once for many. */
   deliver(bytes: Bytes): void;
+  /** Sends what is out of date as soon as there is another of the same key; it counts as nothing that is queued. */
+  deliverLatest(key: string, bytes: Bytes): void;
   /** Resolves when what was sent is on its way. */
   drained(): Promise<void>;
   answer(frame: Outgoing, id?: Json): void;
@@ -154,6 +160,10 @@ export class Room {
   readonly #here = new Map<string, Set<Attendee>>();
   /** What was told last of who is here, by account. */
   readonly #told = new Map<string, Presence>();
+  /** Accounts whose state was told less than {@link PRESENCE_INTERVAL} ago. */
+  readonly #toldLately = new Set<string>();
+  /** Lines that are erased by what waits for the store. */
+  readonly #erasing = new Set<number>();
   /** Certificates whose join line is durable, and their accounts: who gets the lines. */
   readonly #standing = new Map<string, string>();
   /** Whether the store has failed, until what it holds is read again. */
@@ -208,8 +218,8 @@ export class Room {
     const frontier = new Frontier(size, await store.nodes(this.origin, peakPlaces(size)));
     const newest = await store.latestCheckpoint(this.origin);
     const last = await store.lastLines(this.origin);
-    const lines = await store.actLines(this.origin);
     await this.#epochs.read();
+    const { state, acts, joinedAt } = await this.#fold();
 
     this.#isForked = stored.forkedAt !== undefined;
     this.#frontier = frontier;
@@ -217,23 +227,43 @@ export class Room {
     this.#authors = new Map(
       last.map(({ author, seqno, ts, seenSize }) => [author, { nextSeqno: seqno + 1, ts, seenSize }]),
     );
-    this.#state = new RoomState(this.name, this.#room.inviteOnly);
-    const acts = new Map<number, RoomAct>();
-    for (const line of lines) {
-      const { statement } = this.#openStored(line) ?? {};
-      const username = statement?.kind === "join" ? statement.username : this.#state.usernameOf(line.author) ?? "";
-      const act = { author: line.author, username, statement };
-      this.#apply(act, line.epoch);
-      acts.set(line.index, act);
-    }
+    this.#state = state;
+    this.#erasing.clear();
+    if (joinedAt !== undefined) this.#retireBefore(joinedAt);
     return acts;
+  }
+
+  /** What the acts in the store come to, by pieces: a room with many of them would keep everybody else waiting. */
+  async #fold() {
+    const { store, turn } = this.#tools;
+    const state = new RoomState(this.name, this.#room.inviteOnly);
+    const acts = new Map<number, RoomAct>();
+    let joinedAt: number | undefined;
+    for (let from = 0;;) {
+      const lines = await store.actLines(this.origin, from, ACTS_AT_ONCE);
+      for (const line of lines) {
+        const { statement } = this.#openStored(line) ?? {};
+        const username = statement?.kind === "join" ? statement.username : state.usernameOf(line.author) ?? "";
+        const act = { author: line.author, username, statement };
+        state.apply(act);
+        if (statement?.kind === "join") joinedAt = Math.max(joinedAt ?? 0, line.epoch);
+        acts.set(line.index, act);
+        from = line.index + 1;
+      }
+      if (lines.length < ACTS_AT_ONCE) return { state, acts, joinedAt };
+      await turn();
+    }
   }
 
   /** What a line changes as soon as it has its place. */
   #apply(act: RoomAct, epoch: number): void {
     this.#state.apply(act);
     // Who comes gets no older key, where newcomers don't see what was before: so no line after it is under one.
-    if (act.statement?.kind === "join" && this.#room.history === "since_join") this.#epochs.retireBefore(epoch);
+    if (act.statement?.kind === "join") this.#retireBefore(epoch);
+  }
+
+  #retireBefore(epoch: number): void {
+    if (this.#room.history === "since_join") this.#epochs.retireBefore(epoch);
   }
 
   /** Who gets the lines after this one. */
@@ -366,15 +396,24 @@ export class Room {
     if (this.#attendees.get(attendee.fingerprint) === attendee) this.#tellPresence(attendee.username);
   }
 
-  /** Tells whether a member is here, where that is another thing than was told last. */
+  /** Tells whether a member is here, where that is another thing than was told last, and at most once a second. */
   #tellPresence(username: string): void {
     const key = usernameKey(username);
+    if (this.#toldLately.has(key)) return;
     const state = this.#state.isMember(username) ? this.#presenceOf(username) : "offline";
     if (state === (this.#told.get(key) ?? "offline")) return;
     if (state === "offline") this.#told.delete(key);
     else this.#told.set(key, state);
     if (!this.#state.isMember(username) || this.#state.memberCount > PRESENCE_MEMBERS) return;
-    this.#tell(encodeFrame({ type: "presence", room: this.name, username, state }));
+    this.#toldLately.add(key);
+    this.#tools.later(PRESENCE_INTERVAL, () => {
+      this.#toldLately.delete(key);
+      this.#tellPresence(username);
+    });
+    const bytes = encodeFrame({ type: "presence", room: this.name, username, state });
+    for (const one of this.#attendees.values()) {
+      if (this.#standing.has(one.fingerprint)) one.deliverLatest(`${this.name} ${key}`, bytes);
+    }
   }
 
   /** To every session whose certificate has joined. */
@@ -461,6 +500,7 @@ export class Room {
     if (target?.index !== index || target.author !== from.fingerprint || (kind !== undefined && LASTING.has(kind))) {
       throw new ProtocolError("forbidden", "Only words of one's own can be erased.");
     }
+    if (target.body === null) throw new ProtocolError("forbidden", "That line is erased already.");
   }
 
   /** Gives a line its place. No await: what is checked here still holds when the index is made. */
@@ -496,6 +536,10 @@ export class Room {
     const act = { author: from.fingerprint, username: from.username, statement };
     const objection = this.#state.objection(act, Math.floor(now / 1000));
     if (objection) throw new ProtocolError(objection, OBJECTIONS[objection]);
+    const erased = statement?.kind === "redact" ? statement.index : undefined;
+    if (this.#state.isIdle(act, Math.floor(now / 1000)) || (erased !== undefined && this.#erasing.has(erased))) {
+      throw new ProtocolError("forbidden", "That line would change nothing: it is so already.");
+    }
 
     const index = this.#frontier.size;
     const stored: StoredLine = {
@@ -514,6 +558,7 @@ export class Room {
     this.#authors.set(from.fingerprint, { nextSeqno: post.seqno + 1, ts: post.ts, seenSize: seen.size });
     this.#apply(act, post.epoch);
     this.#epochs.use(post.epoch);
+    if (erased !== undefined) this.#erasing.add(erased);
     this.#waiting.push({ line: stored, nodes, posted: this.#posted(stored), act, from, id });
     this.#committing ??= this.#commitAll();
   }
@@ -537,7 +582,9 @@ export class Room {
         await this.#reload();
         continue;
       }
-      this.#waiting.splice(0, round.length);
+      for (const { act: { statement } } of this.#waiting.splice(0, round.length)) {
+        if (statement?.kind === "redact") this.#erasing.delete(statement.index);
+      }
       for (const { from } of round) from.placed?.();
       this.#publish(round);
     }

@@ -29,6 +29,8 @@ interface Person {
   bannedUntil: number;
   mutedUntil: number;
   isInvited: boolean;
+  /** Whether a line has invited them since they were last in the room: somebody who went may come back without one. */
+  isAsked: boolean;
 }
 
 /** What one line says, and who says it. */
@@ -162,6 +164,36 @@ export class RoomState {
     return RANK[this.roleOf(whom)] < RANK[me.role] ? undefined : "forbidden";
   }
 
+  /**
+   * Whether a line would leave everything as it is: a second join line of one certificate, a mute of somebody who is
+   * muted as long. A server takes none of these. Logs that hold some are good all the same: who judges a log doesn't ask.
+   */
+  isIdle({ author, username, statement }: RoomAct, now: number): boolean {
+    const still = (until: number) => until <= now ? 0 : until;
+    const whom = statement && "username" in statement ? this.#people.get(usernameKey(statement.username)) : undefined;
+    const isOutside = !whom?.isMember && !whom?.isInvited && (whom?.role ?? "member") === "member";
+    switch (statement?.kind) {
+      case "join":
+        return this.hasJoined(author) && this.#devices.get(author) === usernameKey(username);
+      case "topic":
+        return this.#topic === statement.text;
+      case "invite":
+        return (whom?.isMember || whom?.isAsked) ?? false;
+      case "kick":
+        return isOutside;
+      case "ban": {
+        const isSame = still(statement.until ?? Infinity) === still(whom?.bannedUntil ?? 0);
+        return isSame && (statement.until === 0 || isOutside);
+      }
+      case "mute":
+        return still(statement.until ?? Infinity) === still(whom?.mutedUntil ?? 0);
+      case "role":
+        return whom?.role === statement.role;
+      default:
+        return false;
+    }
+  }
+
   /** Takes a line that was accepted. */
   apply({ author, username, statement }: RoomAct): void {
     const isFirst = this.#lines++ === 0;
@@ -171,7 +203,7 @@ export class RoomState {
         if (isFirst) person.role = "owner";
         if (!person.isMember) this.#memberCount += 1;
         person.isMember = true;
-        person.isInvited = false;
+        person.isInvited = person.isAsked = false;
         this.#devices.set(author, usernameKey(username));
         return;
       }
@@ -191,7 +223,7 @@ export class RoomState {
         return;
       case "invite": {
         const person = this.#person(statement.username);
-        person.isInvited = !person.isMember; // a member's would outlive a kick
+        person.isInvited = person.isAsked = !person.isMember; // a member's would outlive a kick
         return;
       }
       case "role":
@@ -205,7 +237,7 @@ export class RoomState {
   #person(username: string): Person {
     const key = usernameKey(username);
     const known = this.#people.get(key) ??
-      { username, isMember: false, role: "member", bannedUntil: 0, mutedUntil: 0, isInvited: false } satisfies Person;
+      { username, isMember: false, role: "member", bannedUntil: 0, mutedUntil: 0, isInvited: false, isAsked: false } satisfies Person;
     this.#people.set(key, known);
     return known;
   }
@@ -214,7 +246,7 @@ export class RoomState {
   #expel(username: string): void {
     const person = this.#person(username);
     person.role = "member";
-    person.isInvited = false;
+    person.isInvited = person.isAsked = false;
     this.#remove(username);
   }
 

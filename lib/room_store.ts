@@ -158,8 +158,8 @@ export interface RoomStore {
   ): Promise<void>;
   /** Lines from an index on, in order. */
   linesFrom(origin: string, from: number, count: number): Promise<readonly StoredLine[]>;
-  /** All lines that are acts, in order: what a room's state is folded from. */
-  actLines(origin: string): Promise<readonly StoredLine[]>;
+  /** Lines that are acts, from an index on, in order: what a room's state is folded from. */
+  actLines(origin: string, from: number, count: number): Promise<readonly StoredLine[]>;
   /** The last line of each author. */
   lastLines(origin: string): Promise<readonly LastLine[]>;
   lineBy(origin: string, author: string, seqno: number): Promise<StoredLine | undefined>;

@@ -153,8 +153,11 @@ export class RoomTables implements RoomStore {
     ]);
   }
 
-  async actLines(origin: string): Promise<readonly StoredLine[]> {
-    return await this.#lines("room_id = ? AND is_act = 1 ORDER BY line_index", [await this.#log(origin)]);
+  async actLines(origin: string, from: number, count: number): Promise<readonly StoredLine[]> {
+    return await this.#lines(
+      `room_id = ? AND is_act = 1 AND line_index >= ? ORDER BY line_index LIMIT ${Math.floor(count)}`,
+      [await this.#log(origin), from],
+    );
   }
 
   async lastLines(origin: string): Promise<readonly LastLine[]> {

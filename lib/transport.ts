@@ -17,6 +17,8 @@ import { sendAtOnce } from "./libc.ts";
 const SMALL_READ = 2_048;
 /** Who fills the small buffer has more to say: 16 KiB, a record of TLS, given back when a read finds less. */
 const LARGE_READ = 16_384;
+/** Of what is out of date when it is replaced, so many bytes leave in one write. */
+const LATEST_BYTES = 16_384;
 /** How long an ended link waits for the peer to close, in milliseconds. */
 const LINGER = 1_000;
 
@@ -30,7 +32,10 @@ export class Link {
   #buffer: Bytes = new Uint8Array(SMALL_READ);
   #queue: Bytes[] = [];
   #queued = 0;
-  #writing: Promise<void> | undefined;
+  /** What is sent where nothing else waits, by its key. */
+  readonly #latest = new Map<string, Bytes>();
+  /** Resolved when nothing is queued any more, or by {@link close}: a write into a TLS handshake would wait on. */
+  #writing: PromiseWithResolvers<void> | undefined;
   #ended = false;
   #closed = false;
   #lingering: ReturnType<typeof setTimeout> | undefined;
@@ -67,18 +72,47 @@ export class Link {
     this.#queue.push(bytes);
     this.#queued += bytes.length;
     if (this.#queued > this.#maxQueued) this.close();
-    else this.#writing ??= this.#write();
+    else this.#startWriting();
+  }
+
+  /**
+   * Sends bytes as soon as nothing is queued. What was to be sent under the same key and hasn't left is replaced: it is
+   * out of date. So this costs a peer who doesn't read none of what may be queued.
+   */
+  sendLatest(key: string, bytes: Bytes): void {
+    if (this.#ended) return;
+    this.#latest.delete(key);
+    this.#latest.set(key, bytes);
+    this.#startWriting();
   }
 
   /** Resolves when nothing is queued any more, or the link is closed. */
   async drained(): Promise<void> {
-    await this.#writing;
+    await this.#writing?.promise;
   }
 
-  async #write(): Promise<void> {
+  #startWriting(): void {
+    if (this.#writing) return;
+    this.#writing = Promise.withResolvers<void>();
+    void this.#write(this.#writing.resolve);
+  }
+
+  /** Takes what is sent next into the queue, where that is empty; whether there is anything. */
+  #hasMore(): boolean {
+    if (this.#queue.length > 0) return true;
+    for (const [key, bytes] of this.#latest) {
+      this.#latest.delete(key);
+      this.#queue.push(bytes);
+      this.#queued += bytes.length;
+      if (this.#queued >= LATEST_BYTES) break;
+    }
+    return this.#queue.length > 0;
+  }
+
+  async #write(done: () => void): Promise<void> {
     await Promise.resolve(); // what is sent in the same turn leaves in the same write
     try {
-      while (this.#queue.length > 0) {
+      while (this.#hasMore()) {
         const bytes = this.#queue.length === 1 ? this.#queue[0] as Bytes : concat(...this.#queue);
         this.#queue = [];
         for (let sent = 0; sent < bytes.length;) sent += await this.#conn.write(bytes.subarray(sent));
@@ -88,6 +122,7 @@ export class Link {
       this.close();
     }
     this.#writing = undefined;
+    done();
   }
 
   /** Sends what is queued and closes the sending side; the peer has a moment to close its own. */
@@ -95,7 +130,7 @@ export class Link {
     if (this.#ended) return;
     this.#ended = true;
     this.#lingering = setTimeout(() => this.close(), LINGER);
-    await this.#writing;
+    await this.#writing?.promise;
     try {
       if (!this.#closed) await this.#conn.closeWrite();
     } catch {
@@ -117,6 +152,8 @@ export class Link {
     this.#closed = true;
     clearTimeout(this.#lingering);
     this.#queue = [];
+    this.#latest.clear();
+    this.#writing?.resolve();
     try {
       this.#conn.close();
     } catch {

@@ -46,6 +46,21 @@ Deno.test({
 });
 
 Deno.test({
+  name: "the binary reads and leaves nothing in the temporary folder, which everybody may write to",
+  ...onBinary,
+  fn: async () => {
+    using folder = temporaryFolder();
+    const shared = `${folder.path}/shared`;
+    Deno.mkdirSync(shared);
+    const options = { cwd: folder.path, env: { TMPDIR: shared } };
+    for (const args of [["--help"], ["init"], ["cert", "show", "certs/ca_cert.pem"]]) {
+      assert.equal((await runCommand(BINARY, args, options)).status, 0);
+    }
+    assert.deepEqual([...Deno.readDirSync(shared)], [], "a code cache there would be run as the program's own");
+  },
+});
+
+Deno.test({
   name: "the binary makes certificates, and protects their keys with a passphrase",
   ...onBinary,
   fn: async () => {

@@ -20,6 +20,8 @@ export const CROWD_LIMITS = {
   REGISTRATIONS_PER_HOUR: "100000",
   PASSWORD_QUEUE: "1000",
   HANDSHAKE_TIMEOUT: "120",
+  LINES_PER_SECOND: "1000000",
+  LINE_BYTES_PER_SECOND: "1000000000",
 };
 
 /** How many messages are sent ahead of their acknowledgements. */

@@ -123,8 +123,9 @@ export class MemoryRoomStore implements RoomStore {
   linesFrom(origin: string, from: number, count: number) {
     return Promise.resolve(this.log(origin).lines.slice(from, from + count));
   }
-  actLines(origin: string) {
-    return Promise.resolve(this.log(origin).lines.filter(({ isAct }) => isAct));
+  actLines(origin: string, from: number, count: number) {
+    const acts = this.log(origin).lines.filter(({ isAct, index }) => isAct && index >= from);
+    return Promise.resolve(acts.slice(0, count));
   }
   lastLines(origin: string) {
     const last = new Map<string, LastLine>();

@@ -60,7 +60,7 @@ Deno.test("every command is done as it is typed and as JSON, in a room and over 
       ["/join #ops", { command: "join", room }],
       ["good morning", { command: "say", room, text: "again" }],
       ["/me waves", { command: "me", room, text: "waves" }],
-      ["/topic deploys", { command: "topic", room, text: "deploys" }],
+      ["/topic releases", { command: "topic", room, text: "deploys" }],
       ["/topic", { command: "topic", room }, "notice"],
       ["/who", { command: "who", room }, "members"],
       ["/whois bob", { command: "whois", username: "bob" }, "whois"],
@@ -73,11 +73,11 @@ Deno.test("every command is done as it is typed and as JSON, in a room and over 
       ["/receipt", { command: "receipt", room }, "exported"],
       ["/prove 2", { command: "prove", room, index: 2 }, "exported"],
       ["/away", { command: "away", away: false }],
-      ["/invite eve", { command: "invite", room, username: "eve" }],
+      ["/invite eve", { command: "invite", room, username: "carol" }],
       ["/role bob moderator", { command: "role", room, username: "bob", role: "member" }],
       ["/mute bob 30m", { command: "mute", room, username: "bob", until: 0 }],
       ["/redact 2", { command: "redact", room, index: 3 }],
-      ["/kick bob", { command: "kick", room, username: "bob" }],
+      ["/kick bob", { command: "kick", room, username: "eve" }],
       ["/ban bob 30m", { command: "ban", room, username: "bob", until: 0 }],
     ];
     for (const [typed, json, ...wanted] of commands) {

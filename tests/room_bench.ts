@@ -288,6 +288,10 @@ export class BenchSession implements Attendee {
 
   // The server's.
 
+  deliverLatest(_: string, bytes: Bytes): void {
+    this.deliver(bytes);
+  }
+
   drained(): Promise<void> {
     return Promise.resolve();
   }

@@ -289,7 +289,8 @@ export function testRoomStore(
   });
 
   testLog("actLines() gives the lines that are acts, in order", async ({ rooms, origin, lines }) => {
-    assert.deepEqual(await rooms.actLines(origin), [lines[0], lines[7], lines[14]]);
+    assert.deepEqual(await rooms.actLines(origin, 0, 100), [lines[0], lines[7], lines[14]]);
+    assert.deepEqual(await rooms.actLines(origin, 1, 1), [lines[7]]);
   });
 
   testLog("lastLines() gives each author's last line, and lineBy() any", async ({ rooms, origin, lines }) => {
@@ -418,7 +419,7 @@ export function testRoomStore(
     await append(rooms, origin, frontier, [line(21)], { erased: [7, 99] }); // the one again, and one that isn't there
     const erased = lines.map((one) => [7, 9].includes(one.index) ? { ...one, body: null } : one);
     assert.deepEqual(await rooms.linesFrom(origin, 0, 100), [...erased, line(20), line(21)]);
-    assert.deepEqual(await rooms.actLines(origin), erased.filter(({ isAct }) => isAct));
+    assert.deepEqual(await rooms.actLines(origin, 0, 100), erased.filter(({ isAct }) => isAct));
   });
 
   testLog("what follows from lines stands with them, or not at all", async ({ rooms, origin, lines }) => {

@@ -49,8 +49,10 @@ async function compile(args: readonly string[]): Promise<void> {
     const { command, env } = options.target === undefined ? await compiler() : { command: Deno.execPath(), env: {} };
     const { success } = await new Deno.Command(command, {
       // --no-prompt: `verify` gives permissions back, and a runtime that then asks for them would not fail closed.
+      // --no-code-cache: the runtime would run compiled code out of a file in the shared temporary folder, under a name
+      // that any local user can take first, without a check.
       args: [
-        ...["compile", "--quiet", "--no-check", "--no-config", "--no-prompt", "--allow-all"],
+        ...["compile", "--quiet", "--no-check", "--no-config", "--no-prompt", "--no-code-cache", "--allow-all"],
         ...workers.flatMap((worker) => ["--include", worker]),
         ...(options.target === undefined ? [] : ["--target", options.target]),
         ...["--output", options.output ?? `${ROOT}dist/securechat`, `${folder}/mod.js`],

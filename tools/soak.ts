@@ -44,6 +44,7 @@ const SETTINGS = {
   MAX_CONNECTIONS_PER_ADDRESS: "1000",
   LOGIN_FAILURES_PER_ADDRESS: "1000000",
   LOGIN_DELAY_MS: "0",
+  LINES_PER_SECOND: "1000000",
 };
 /** Memory is compared from here on: by then everything that is loaded once has been loaded. */
 const WARM_UP = 30;

@@ -1,0 +1,135 @@
+/**
+ * Where connections come in: each that is accepted gets a place (`server_places.ts`) and becomes a conversation, or is
+ * told why not and closed. A place is free again only when the system has closed the socket (`server_sockets.ts`).
+ *
+ * Being told takes a socket as well: at most {@link MAX_TOLD} that are refused are told at the same time, and further
+ * ones are closed without a word.
+ *
+ * @layer outside
+ */
+
+import { encodeError } from "./frame.ts";
+import { ProtocolError } from "./errors.ts";
+import type { Channel } from "./handshake_server.ts";
+import type { SocketTable } from "./libc.ts";
+import type { Log } from "./log.ts";
+import { type Place, Places } from "./server_places.ts";
+import { ClosingSockets } from "./server_sockets.ts";
+import { sourceOf } from "./throttle.ts";
+import { Link } from "./transport.ts";
+
+/** Refused connections that are told so at the same time. */
+const MAX_TOLD = 32;
+/** Closed sockets that the system still has, before no further one is accepted. */
+const MAX_CLOSING = 512;
+/** How long accepting rests after it failed, in milliseconds. */
+const REST = 100;
+
+/** What goes on in one connection. */
+export interface Admitted {
+  /** Resolves when the link is closed. Never rejects. */
+  run(): Promise<void>;
+  /** Ends it, since its place is needed. */
+  giveWay(): void;
+}
+
+/** What an entrance works with. */
+export interface EntranceOptions {
+  readonly log: Log;
+  readonly limits: { readonly all: number; readonly perSource: number; readonly queued: number };
+  /** Why nobody is let in now; `undefined` where people are. */
+  readonly refusal: () => ProtocolError | undefined;
+  readonly admit: (link: Link, channel: Channel, place: () => Place) => Admitted;
+  readonly sockets: SocketTable | undefined;
+}
+
+/** The listeners of a server, and who came in by them. */
+export class Entrance {
+  readonly #options: EntranceOptions;
+  readonly places: Places;
+  readonly #closing = new Map<number, ClosingSockets>();
+  #closingCount = 0;
+  #told = 0;
+  #isStopping = false;
+
+  constructor(options: EntranceOptions) {
+    this.#options = options;
+    this.places = new Places(options.limits, () => performance.now());
+  }
+
+  /** Accepts connections until the listener is closed or the entrance stops. */
+  async accept(listener: Deno.TcpListener | Deno.TlsListener): Promise<void> {
+    while (!this.#isStopping) {
+      try {
+        await this.#welcome(await listener.accept());
+      } catch (error) {
+        if (this.#isStopping || error instanceof Deno.errors.BadResource) return;
+        // Out of file descriptors, or a connection that was gone before it was accepted: the others go on.
+        this.#options.log.error("a connection could not be accepted", {
+          reason: error instanceof Error ? error.message : String(error),
+        });
+        await new Promise((resolve) => setTimeout(resolve, REST));
+      }
+    }
+  }
+
+  async #welcome(conn: Deno.TcpConn | Deno.TlsConn): Promise<void> {
+    const { limits, log, refusal } = this.#options;
+    const isTls = !("setNoDelay" in conn);
+    if (!isTls) conn.setNoDelay(true);
+    const peer = conn.remoteAddr as Deno.NetAddr;
+    const closing = isTls ? this.#closingOf(conn.localAddr as Deno.NetAddr) : undefined;
+    closing?.accepted(peer);
+    const link = new Link(conn, limits.queued);
+    const { address } = link;
+    let admitted: Admitted | undefined;
+    const error = refusal();
+    const place = error ? undefined : this.places.take(sourceOf(address), () => admitted?.giveWay());
+    if (!place) {
+      const reason = error ?? new ProtocolError("busy", "There are too many connections; try again later.");
+      log.warn("a connection was refused", { address, error: reason.code });
+      return await this.#refuse(link, reason, () => this.#gone(closing, peer));
+    }
+    admitted = this.#options.admit(link, isTls ? "tls" : isLoopback(address) ? "loopback" : "plain", () => place);
+    void admitted.run()
+      .then(() => this.#gone(closing, peer))
+      .finally(() => this.places.leave(place));
+  }
+
+  /** Tells somebody why not, unless many are being told; waits where too many sockets are on their way out. */
+  async #refuse(link: Link, error: ProtocolError, gone: () => Promise<void>): Promise<void> {
+    if (this.#told < MAX_TOLD) {
+      this.#told += 1;
+      link.send(encodeError(error));
+      void link.finish().finally(() => this.#told -= 1).then(gone);
+      return;
+    }
+    link.close();
+    const isGone = gone();
+    if (this.#closingCount > MAX_CLOSING) await isGone;
+  }
+
+  async #gone(closing: ClosingSockets | undefined, peer: Deno.NetAddr): Promise<void> {
+    if (!closing || this.#isStopping) return;
+    this.#closingCount += 1;
+    await closing.gone(peer);
+    this.#closingCount -= 1;
+  }
+
+  #closingOf({ port }: Deno.NetAddr): ClosingSockets {
+    const known = this.#closing.get(port) ?? new ClosingSockets(port, this.#options.sockets);
+    this.#closing.set(port, known);
+    return known;
+  }
+
+  /** Accepts nobody any more. The listeners are the caller's to close. */
+  stop(): void {
+    this.#isStopping = true;
+    for (const closing of this.#closing.values()) closing.stop();
+    this.#options.sockets?.close();
+  }
+}
+
+function isLoopback(address: string): boolean {
+  return /^127\./.test(address) || address === "::1" || /^::ffff:127\./.test(address);
+}
