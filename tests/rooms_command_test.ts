@@ -393,6 +393,7 @@ Deno.test({
     await bob.shows("─ bob @ localhost ─ away ─ recorded ─");
     await bob.type("/away", "Enter");
     await bob.shows("─ bob @ localhost ─ online ─ recorded ─");
+    await bob.shows("2 members, 2 here"); // told at most once a second
     await bob.type("half a line");
     assert.equal(masked(await bob.shows("> half a line")), AT_80);
     await bob.resize(120, 40);
