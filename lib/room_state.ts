@@ -237,7 +237,15 @@ export class RoomState {
   #person(username: string): Person {
     const key = usernameKey(username);
     const known = this.#people.get(key) ??
-      { username, isMember: false, role: "member", bannedUntil: 0, mutedUntil: 0, isInvited: false, isAsked: false } satisfies Person;
+      {
+        username,
+        isMember: false,
+        role: "member",
+        bannedUntil: 0,
+        mutedUntil: 0,
+        isInvited: false,
+        isAsked: false,
+      } satisfies Person;
     this.#people.set(key, known);
     return known;
   }

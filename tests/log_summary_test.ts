@@ -15,7 +15,9 @@ function summed() {
 
 Deno.test("what one person causes over and over is written some times, and then summed up", () => {
   const { log, lines, clock } = summed();
-  for (let i = 0; i < 442; i++) log.warn("the client's receipt is wrong", { email: "mallory@x.org", address: "10.0.0.7" });
+  for (let i = 0; i < 442; i++) {
+    log.warn("the client's receipt is wrong", { email: "mallory@x.org", address: "10.0.0.7" });
+  }
   log.warn("the client's receipt is wrong", { email: "ada@x.org", address: "10.0.0.7" });
   assert.equal(lines.length, 31, "others are counted apart");
   clock.advance(60_000);

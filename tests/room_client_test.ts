@@ -337,7 +337,8 @@ Deno.test("a line that erases the line that erases is bad, whatever the server s
   await ada.rooms.post("#ops", { kind: "redact", index: 2 });
   await bench.settle();
   const linesFrom = bench.store.linesFrom.bind(bench.store);
-  bench.store.linesFrom = async (...asked) => (await linesFrom(...asked)).map((line) => ({ ...line, body: new Uint8Array(32) }));
+  bench.store.linesFrom = async (...asked) =>
+    (await linesFrom(...asked)).map((line) => ({ ...line, body: new Uint8Array(32) }));
   await ada.rooms.post("#ops", { kind: "redact", index: 3 });
   await bench.settle();
   assert.match(bob.lines("#ops").at(-1)?.bad ?? "", /erases what its author may not erase/);

@@ -1188,7 +1188,9 @@ Deno.test("a room with many acts is read in pieces, and others have their turns 
   await ada.ask(made.hub, { type: "create", room: "#ops", mode: "recorded", history: "all", inviteOnly: false });
   assert.equal(await ada.say(made.hub, "#ops", { kind: "join", username: "ada" }), undefined);
   await made.settle();
-  for (let i = 0; i < 450; i++) assert.equal(await ada.say(made.hub, "#ops", { kind: "topic", text: `${i}` }), undefined);
+  for (let i = 0; i < 450; i++) {
+    assert.equal(await ada.say(made.hub, "#ops", { kind: "topic", text: `${i}` }), undefined);
+  }
   await made.settle();
   let [turns, pieces] = [0, 0];
   const { store } = made;

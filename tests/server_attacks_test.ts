@@ -94,7 +94,8 @@ Deno.test("wrong receipts without end leave some audit rows and the number of th
     assert.equal(await client.next(), "end");
     await server.stop();
     using database = new DatabaseSync(`${dir}/data/securechat.db`);
-    const rows = database.prepare("SELECT reason FROM audit_log WHERE event_type = 'receipt_invalid' ORDER BY id").all();
+    const rows = database.prepare("SELECT reason FROM audit_log WHERE event_type = 'receipt_invalid' ORDER BY id")
+      .all();
     assert.deepEqual([rows.length, rows.at(-1)?.["reason"]], [11, "240 more like this"]);
   });
 });
