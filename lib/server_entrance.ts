@@ -82,16 +82,21 @@ export class Entrance {
     closing?.accepted(peer);
     const link = new Link(conn, limits.queued);
     const { address } = link;
-    let admitted: Admitted | undefined;
+    const inside: { conversation?: Admitted } = {};
     const error = refusal();
-    const place = error ? undefined : this.places.take(sourceOf(address), () => admitted?.giveWay());
+    const place = error ? undefined : this.places.take(sourceOf(address), () => inside.conversation?.giveWay());
     if (!place) {
       const reason = error ?? new ProtocolError("busy", "There are too many connections; try again later.");
       log.warn("a connection was refused", { address, error: reason.code });
       return await this.#refuse(link, reason, () => this.#gone(closing, peer));
     }
-    admitted = this.#options.admit(link, isTls ? "tls" : isLoopback(address) ? "loopback" : "plain", () => place);
-    void admitted.run()
+    const conversation = this.#options.admit(
+      link,
+      isTls ? "tls" : isLoopback(address) ? "loopback" : "plain",
+      () => place,
+    );
+    inside.conversation = conversation;
+    void conversation.run()
       .then(() => this.#gone(closing, peer))
       .finally(() => this.places.leave(place));
   }
