@@ -396,7 +396,10 @@ class Server implements RunningServer {
   #sweepAt = 0;
   #stopping: Promise<void> | undefined;
 
-  constructor(shared: Omit<Shared, "hasRoomForStrangers">, { plain, tls, watched, timers, signing, issuing, note }: Doors) {
+  constructor(
+    shared: Omit<Shared, "hasRoomForStrangers">,
+    { plain, tls, watched, timers, signing, issuing, note }: Doors,
+  ) {
     this.#shared = { ...shared, hasRoomForStrangers: () => this.#entrance.places.hasRoomForStrangers };
     this.#entrance = this.#openEntrance(shared.config);
     this.#listener = plain;
