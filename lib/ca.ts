@@ -13,12 +13,13 @@
  */
 
 import type * as Peculiar from "@peculiar/x509";
-import { type Bytes, encodeHex, parseHex, type Random } from "./bytes.ts";
+import { type Bytes, encodeHex, encodeUtf8, parseHex, type Random } from "./bytes.ts";
 import { findPath } from "./certificate_path.ts";
-import { encodeCount, encodePem } from "./der.ts";
+import { encodeCount, encodeDer, encodeOid, encodePem, TAG } from "./der.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { sha256 } from "./hash.ts";
 import { publicKeyOf } from "./private_key.ts";
+import { printable } from "./text.ts";
 import { canonicalAddress, type Certificate, OID, parseCertificate, parseRevocationList } from "./x509.ts";
 
 const RSA = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
@@ -83,17 +84,33 @@ export async function generateKey(bits: KeyBits = 2048): Promise<Bytes> {
 
 /** A self-signed CA of that name. */
 export async function createAuthority(name: string, key: Bytes, issuing: Issuing): Promise<Authority> {
-  return await createCa(name, key, issuing);
+  return await createCa({ subject: encodeName(name), keyIdentifier: keyIdentifierOf(key) }, key, issuing);
+}
+
+/** The same self-signed CA, good for longer. Its subject and its key's identifier stay, byte for byte: what it issued names them. */
+export async function renewAuthority({ certificate, key }: Authority, issuing: Issuing): Promise<Authority> {
+  const keyIdentifier = certificate.subjectKeyIdentifier;
+  return await createCa({ subject: subjectOf(certificate), keyIdentifier }, key, issuing);
 }
 
 /** An issuing CA below a root: it signs certificates of people and servers, and no further CA. */
 export async function createIssuer(root: Authority, name: string, key: Bytes, issuing: Issuing): Promise<Authority> {
-  return await createCa(name, key, { ...issuing, root });
+  return await createCa({ subject: encodeName(name), keyIdentifier: keyIdentifierOf(key) }, key, { ...issuing, root });
+}
+
+/**
+ * A name of one CN in DER (RFC 5280 section 4.1.2.4). It is built here because the library takes a text for an expression
+ * in which quotes, backslashes and `#` have a meaning: `Robert "Bob" Smith` would become `Bob`.
+ */
+function encodeName(commonName: string): Bytes {
+  const value = encodeDer(TAG.utf8String, encodeUtf8(commonName));
+  const attribute = encodeDer(TAG.sequence, encodeOid(OID.commonName), value);
+  return encodeDer(TAG.sequence, encodeDer(TAG.set, attribute));
 }
 
 /** Under a root, or self-signed without one. */
 async function createCa(
-  name: string,
+  { subject, keyIdentifier }: { readonly subject: Bytes; readonly keyIdentifier: string | undefined },
   key: Bytes,
   issuing: Issuing & { readonly root?: Authority },
 ): Promise<Authority> {
@@ -103,13 +120,13 @@ async function createCa(
   const extensions: Peculiar.Extension[] = [
     new peculiar.BasicConstraintsExtension(true, root ? 0 : undefined, true),
     new peculiar.KeyUsagesExtension(peculiar.KeyUsageFlags.keyCertSign | peculiar.KeyUsageFlags.cRLSign, true),
-    new peculiar.SubjectKeyIdentifierExtension(keyIdentifier(publicKey)),
+    ...(keyIdentifier === undefined ? [] : [new peculiar.SubjectKeyIdentifierExtension(keyIdentifier)]),
   ];
   const above = root?.certificate.subjectKeyIdentifier;
   if (above !== undefined) extensions.push(new peculiar.AuthorityKeyIdentifierExtension(above));
   const certificate = await issue({
-    subject: new peculiar.Name([{ CN: [name] }]),
-    issuer: root ? new peculiar.Name(subjectOf(root.certificate)) : new peculiar.Name([{ CN: [name] }]),
+    subject,
+    issuer: root ? subjectOf(root.certificate) : subject,
     publicKey,
     signingKey: root?.key ?? key,
     ...validity(issuing, root?.certificate.notAfter ?? Infinity),
@@ -166,19 +183,20 @@ export async function issueCertificate(authority: Authority, request: Request, i
   if (alternatives.length > 0) extensions.push(new peculiar.SubjectAlternativeNameExtension(alternatives));
   if (issuer.subjectKeyIdentifier !== undefined) { // a CA without one, as the seed's, leaves both out
     extensions.push(
-      new peculiar.SubjectKeyIdentifierExtension(keyIdentifier(publicKey)),
+      new peculiar.SubjectKeyIdentifierExtension(encodeHex(sha256(publicKey))),
       new peculiar.AuthorityKeyIdentifierExtension(issuer.subjectKeyIdentifier),
     );
   }
   const certificate = await issue({
-    subject: new peculiar.Name([{ CN: [`${isServer ? "SERVER" : "CLIENT"}: ${name}`] }]),
-    issuer: new peculiar.Name(subjectOf(issuer)),
+    subject: encodeName(`${isServer ? "SERVER" : "CLIENT"}: ${name}`),
+    issuer: subjectOf(issuer),
     publicKey,
     signingKey: key,
     ...validity(issuing, issuer.notAfter),
     random: issuing.random,
     extensions,
   });
+  mustBeAsAsked(certificate, request);
   const path = await findPath([certificate], { authorities: [issuer], revocations: [] }, { purpose: role });
   const [problem] = path.problems(issuing.now, "current");
   if (problem !== undefined) throw new Failure(EXIT.no, `the CA cannot issue this certificate: ${problem}`);
@@ -219,9 +237,23 @@ export async function issueRevocationList(
   return pem;
 }
 
+/** What the library made of hosts and e-mail address must be what was asked for, before anybody gets it. */
+function mustBeAsAsked({ hostNames }: Certificate, { hosts = [], email }: Request): void {
+  const { dnsNames = [], addresses = [], emails = [] } = hostNames ?? {};
+  const made = [...dnsNames, ...addresses, ...emails].toSorted();
+  const asked = [...hosts.map((host) => canonicalAddress(host) ?? host), ...(email === undefined ? [] : [email])];
+  if (JSON.stringify(made) !== JSON.stringify(asked.toSorted())) {
+    throw new Failure(
+      EXIT.no,
+      `the CA cannot issue this certificate: ${printable(asked.join(", "))} can't stand in it`,
+    );
+  }
+}
+
 interface Parts {
-  readonly subject: Peculiar.Name;
-  readonly issuer: Peculiar.Name;
+  /** Names in DER. */
+  readonly subject: Bytes;
+  readonly issuer: Bytes;
   readonly publicKey: Bytes;
   readonly signingKey: Bytes;
   readonly notBefore: Date;
@@ -230,11 +262,13 @@ interface Parts {
   readonly extensions: Peculiar.Extension[];
 }
 
-async function issue({ publicKey, signingKey, random, ...parts }: Parts): Promise<Certificate> {
+async function issue({ subject, issuer, publicKey, signingKey, random, ...parts }: Parts): Promise<Certificate> {
   const peculiar = await library();
   const serial = encodeHex(random(16));
   const issued = await peculiar.X509CertificateGenerator.create({
     ...parts,
+    subject: new peculiar.Name(subject),
+    issuer: new peculiar.Name(issuer),
     serialNumber: serial,
     publicKey: new peculiar.PublicKey(publicKey),
     signingAlgorithm: RSA,
@@ -242,6 +276,9 @@ async function issue({ publicKey, signingKey, random, ...parts }: Parts): Promis
   });
   const certificate = parseCertificate(new Uint8Array(issued.rawData));
   if (evenHex(certificate.serial).padStart(32, "0") !== serial) throw new Error("the serial number was changed");
+  const isAsked = certificate.subjectName === encodeHex(subject) && certificate.issuerName === encodeHex(issuer) &&
+    encodeHex(certificate.publicKey) === encodeHex(publicKey);
+  if (!isAsked) throw new Error("the certificate that was issued is not the one that was asked for");
   return certificate;
 }
 
@@ -255,8 +292,8 @@ function validity({ now, days }: Issuing, end: number): { notBefore: Date; notAf
   return { notBefore: new Date(second - BACKDATED), notAfter: new Date(Math.min(second + days * DAY, end)) };
 }
 
-function keyIdentifier(publicKey: Bytes): string {
-  return encodeHex(sha256(publicKey));
+function keyIdentifierOf(key: Bytes): string {
+  return encodeHex(sha256(publicKeyOf(key)));
 }
 
 function evenHex(serial: string): string {

@@ -23,6 +23,7 @@ import {
   issueRevocationList,
   type KeyBits,
   keyOfRequest,
+  renewAuthority,
   type Request,
 } from "./ca.ts";
 import { EXIT, Failure } from "./errors.ts";
@@ -195,7 +196,7 @@ export async function renew(
         "a CA is renewed in its own folder and with its own key: under a new one, nothing that it has issued would be good",
       );
     }
-    certificate = (await createAuthority(old.commonNames[0] ?? "", key, when)).certificate;
+    certificate = (await renewAuthority({ certificate: old, key }, when)).certificate;
   } else {
     certificate = await issueCertificate(authority, { ...requestOf(old, role), publicKey: publicKeyOf(key) }, when);
   }

@@ -193,8 +193,14 @@ export async function readPrivateFile(path: string, missing?: string): Promise<s
   return text;
 }
 
-/** A word as a shell takes it. */
+/** A word as a shell takes it; one with control characters as bash, zsh and ksh take it, so that none reaches a terminal. */
 export function shellWord(text: string): string {
+  if (/\p{Cc}/u.test(text)) {
+    const escaped = text.replace(/[\\']/g, "\\$&").replace(/\p{Cc}/gu, (character) => {
+      return encodeUtf8(character).reduce((escape, byte) => `${escape}\\x${byte.toString(16).padStart(2, "0")}`, "");
+    });
+    return `$'${escaped}'`;
+  }
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 

@@ -6,7 +6,7 @@ import { createRequest, generateKey } from "../lib/ca.ts";
 import { certifyRequest } from "../lib/ca_folder.ts";
 import { loadIssuer } from "../lib/identity.ts";
 import { encodePrivateKey } from "../lib/private_key.ts";
-import { parseRevocationList } from "../lib/x509.ts";
+import { parseCertificates, parseRevocationList } from "../lib/x509.ts";
 import { assert } from "./assert.ts";
 import { type Ended, program, run, runCommand, skipUnless, startServer, temporaryFolder } from "./environment.ts";
 import { openTerminal } from "./pty.ts";
@@ -42,7 +42,10 @@ Deno.test("init makes a CA, an issuing CA, a server's and a client's certificate
   assert.deepEqual(names.map((name) => read(`${folder.path}/certs/${name}`)), before);
   for (const role of ["server", "client"]) {
     const args = ["cert", "check", `certs/${role}_cert.pem`, "--purpose", role];
-    assert.match((await expect(0, folder.path, ...args)).stdout, /^good: "CN=.*", by "CN=Secure Chat CA"\n$/);
+    assert.match(
+      (await expect(0, folder.path, ...args)).stdout,
+      /^good: "CN=.*", by "CN=Secure Chat CA of localhost [0-9a-f]{6}"\n$/,
+    );
   }
 });
 
@@ -60,9 +63,9 @@ Deno.test("init takes host names and addresses, and refuses what is none", async
     "--json",
   );
   const { certificates } = JSON.parse(made.stdout) as { certificates: { role: string; subject: string }[] };
-  assert.deepEqual(certificates.map(({ subject }) => subject), [
-    "CN=Secure Chat CA",
-    "CN=Secure Chat issuing CA",
+  assert.deepEqual(certificates.map(({ subject }) => subject.replace(/ [0-9a-f]{6}$/, " …")), [
+    "CN=Secure Chat CA of chat.example …",
+    "CN=Secure Chat issuing CA of chat.example …",
     "CN=SERVER: chat.example",
     "CN=CLIENT: Ada L.",
   ]);
@@ -152,7 +155,7 @@ Deno.test("cert show tells what a certificate and a revocation list say", async 
   await expect(0, folder.path, "ca", "crl", "--crl-days", "5");
   const shown = JSON.parse((await expect(0, folder.path, "cert", "show", "certs/server_cert.pem", "--json")).stdout);
   assert.equal(shown.subject, "CN=SERVER: localhost");
-  assert.equal(shown.issuer, "CN=Secure Chat CA");
+  assert.match(shown.issuer, /^CN=Secure Chat CA of localhost [0-9a-f]{6}$/);
   assert.equal(shown.key, "RSA, 2048 bits");
   assert.deepEqual(shown.hosts, ["localhost", "127.0.0.1"]);
   assert.deepEqual(shown.purposes, ["serverAuth"]);
@@ -160,7 +163,7 @@ Deno.test("cert show tells what a certificate and a revocation list say", async 
   const days = (Date.parse(shown.not_after) - Date.now()) / 86_400_000;
   assert.ok(days > 9.9 && days <= 10, `${days} days`);
   const list = await expect(0, folder.path, "cert", "show", "certs/crl.pem");
-  assert.match(list.stdout, /^issuer {10}CN=Secure Chat CA\n/);
+  assert.match(list.stdout, /^issuer {10}CN=Secure Chat CA of localhost [0-9a-f]{6}\n/);
   assert.match(
     (await expect(2, folder.path, "cert", "show", "certs/ca_private_key.pem")).stderr,
     /there is no PEM certificate/,
@@ -294,7 +297,10 @@ Deno.test("cert renew renews what the issuing CA has issued, with the chain that
   await expect(0, folder.path, "cert", "renew", "ada/client_cert.pem", "--days", "50");
   assert.equal(read(`${folder.path}/ada/client.old_cert.pem`), made.pem);
   const good = await expect(0, folder.path, "cert", "check", "ada/client_cert.pem", "--purpose", "client");
-  assert.match(good.stdout, /^good: "CN=CLIENT: ada", by "CN=Secure Chat issuing CA", by "CN=Secure Chat CA"\n$/);
+  assert.match(
+    good.stdout,
+    /^good: "CN=CLIENT: ada", by "CN=Secure Chat issuing CA of localhost [0-9a-f]{6}", by "CN=Secure Chat CA of localhost [0-9a-f]{6}"\n$/,
+  );
 });
 
 Deno.test("a certificate of another CA is neither renewed nor revoked, even where the CA has the same name", async () => {
@@ -487,10 +493,70 @@ Deno.test("ca issuing makes an issuing CA below a CA that has none, once", async
   await expect(0, folder.path, "ca");
   assert.match((await expect(0, folder.path, "ca", "issuing")).stdout, /^certs\/issuing_cert\.pem\n/);
   const { stdout } = await expect(0, folder.path, "cert", "show", "certs/issuing_cert.pem");
-  assert.match(stdout, /issuer +CN=Secure Chat CA\n[^]*authority +yes, 0 below/);
+  assert.match(stdout, /issuer +CN=Secure Chat CA [0-9a-f]{6}\n[^]*authority +yes, 0 below/);
   assert.match((await expect(2, folder.path, "ca", "issuing")).stderr, /issuing_cert\.pem is there already/);
   assert.match(
     (await expect(2, folder.path, "ca", "frob")).stderr,
     /unknown command ca frob; see securechat ca --help/,
   );
+});
+
+Deno.test("a name goes into a certificate as it was typed, whatever a parser of names would make of it", async () => {
+  using folder = temporaryFolder();
+  await expect(0, folder.path, "init");
+  const names = ['Robert "Bob" Smith', "DOMAIN\\ada", "#0c0141", "a,b+c=d;e<f>", "ä\u{1f469}", "\\,", '"'];
+  for (const [index, name] of names.entries()) {
+    const files = ["--out", `c${index}/client_cert.pem`];
+    await expect(0, folder.path, "cert", "client", name, ...files);
+    await expect(0, folder.path, "ca", "--name", name, "--certs", `ca${index}`);
+    for (const [file, wanted] of [[`c${index}/client_cert.pem`, `CLIENT: ${name}`], [`ca${index}/ca_cert.pem`, name]]) {
+      assert.deepEqual(parseCertificates(read(`${folder.path}/${file}`))[0]?.commonNames, [wanted]);
+    }
+  }
+  await expect(0, folder.path, "cert", "renew", "c0/client_cert.pem");
+  const [renewed] = parseCertificates(read(`${folder.path}/c0/client_cert.pem`));
+  assert.deepEqual(renewed?.commonNames, ['CLIENT: Robert "Bob" Smith']);
+});
+
+Deno.test("every CA that isn't given a name has one of its own, and --name names it", async () => {
+  using folder = temporaryFolder();
+  const subjects = new Set<string>();
+  const made: string[][] = [["init"], ["ca", "--certs", "a"], ["ca", "issuing", "--certs", "a"], [
+    "ca",
+    "--certs",
+    "b",
+  ]];
+  for (const args of made) {
+    const { certificates } = JSON.parse((await expect(0, folder.path, ...args, "--json")).stdout);
+    for (const { role, subject } of certificates) if (role === "ca" || role === "issuing") subjects.add(subject);
+  }
+  assert.equal(subjects.size, 5);
+  for (const file of ["issuing_cert.pem", "issuing_private_key.pem"]) {
+    Deno.renameSync(`${folder.path}/a/${file}`, `${folder.path}/a/old_${file}`);
+  }
+  const again = JSON.parse((await expect(0, folder.path, "ca", "issuing", "--certs", "a", "--json")).stdout);
+  assert.ok(!subjects.has(again.certificates[0].subject));
+  const named = await expect(0, folder.path, "init", "--certs", "c", "--name", "Example Chat CA", "--json");
+  assert.equal(JSON.parse(named.stdout).certificates[0].subject, "CN=Example Chat CA");
+});
+
+Deno.test({
+  name: "a root that OpenSSL made is renewed under the same subject, byte for byte",
+  ...skipUnless("openssl"),
+  async fn() {
+    using folder = temporaryFolder();
+    const dir = `${folder.path}/certs`;
+    Deno.mkdirSync(dir, { mode: 0o700 });
+    const made = await runCommand("openssl", [
+      ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "100", "-subj", "/C=AT/O=Example/CN=Example CA"],
+      ...["-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", "ca_private_key.pem", "-out", "ca_cert.pem"],
+    ], { cwd: dir });
+    assert.equal(made.status, 0, made.stderr);
+    await expect(0, folder.path, "cert", "client", "ada");
+    const [before] = parseCertificates(read(`${dir}/ca_cert.pem`));
+    await expect(0, folder.path, "cert", "renew", "certs/ca_cert.pem");
+    const [after] = parseCertificates(read(`${dir}/ca_cert.pem`));
+    assert.equal(after?.subjectName, before?.subjectName);
+    await expect(0, folder.path, "cert", "check", "certs/client_cert.pem");
+  },
 });

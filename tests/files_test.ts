@@ -116,4 +116,5 @@ Deno.test("createPrivateFolder() says why a folder can't be made", async () => {
 Deno.test("shellWord() quotes what a shell would take apart", () => {
   assert.equal(shellWord("certs/a_b.pem"), "certs/a_b.pem");
   assert.equal(shellWord("it's $HOME"), "'it'\\''s $HOME'");
+  assert.equal(shellWord("\u001b[2J it's\n\\\u0085"), "$'\\x1b[2J it\\'s\\x0a\\\\\\xc2\\x85'");
 });

@@ -11,11 +11,10 @@ import { printable } from "../lib/text.ts";
 import { shellWord } from "../lib/files.ts";
 import { encodeJson } from "../lib/json.ts";
 import { loadAuthority } from "../lib/identity.ts";
-import { CA_NAME, ISSUER_NAME } from "./init.ts";
-import { daysOf, JSON_FLAG, jsonOfMade, MAKING, makingOf, nameOf, tellMade } from "./making.ts";
+import { daysOf, JSON_FLAG, jsonOfMade, MAKING, makingOf, nameOf, ownName, tellMade } from "./making.ts";
 
 const OPTIONS = {
-  name: { type: "string", value: "NAME", describe: `name of the CA [${CA_NAME}]` },
+  name: { type: "string", value: "NAME", describe: "name of the CA [one of its own, with a random end]" },
   ...MAKING,
   "crl-days": { type: "string", value: "N", describe: "days that the list is good for [to the CA's end]" },
   json: JSON_FLAG,
@@ -67,11 +66,11 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const making = await makingOf(options, config.SECURECHAT_KEY_PASSPHRASE_FILE, CA_DAYS);
   if (word === "issuing") {
     const root = await loadAuthority(dir, { passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE });
-    const made = await makeIssuer(dir, root, nameOf(options.name ?? ISSUER_NAME, "the CA's name"), making);
+    const made = await makeIssuer(dir, root, nameOf(options.name ?? ownName("issuing"), "the CA's name"), making);
     console.log(options.json ? jsonOfMade([made]) : tellMade([made]));
     return EXIT.done;
   }
-  const { made } = await makeAuthority(dir, nameOf(options.name ?? CA_NAME, "the CA's name"), making);
+  const { made } = await makeAuthority(dir, nameOf(options.name ?? ownName("ca"), "the CA's name"), making);
   console.log(options.json ? jsonOfMade([made]) : tellMade([made]));
   console.error(`Next: ${PROGRAM} cert server localhost${dir === "certs" ? "" : ` --certs ${shellWord(dir)}`}`);
   return EXIT.done;

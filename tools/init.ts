@@ -9,15 +9,10 @@ import { CA_DAYS, makeAuthority, makeIssuer, makePair, mustBeFree, pairIn } from
 import { type CommandSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
 import { shellWord } from "../lib/files.ts";
-import { hostOf, JSON_FLAG, jsonOfMade, MAKING, makingOf, nameOf, tellMade } from "./making.ts";
-
-/** The name of a CA that isn't given one. */
-export const CA_NAME = "Secure Chat CA";
-
-/** The name of the issuing CA below it. */
-export const ISSUER_NAME = "Secure Chat issuing CA";
+import { hostOf, JSON_FLAG, jsonOfMade, MAKING, makingOf, nameOf, ownName, tellMade } from "./making.ts";
 
 const OPTIONS = {
+  name: { type: "string", value: "NAME", describe: "name of the CA [one of its own, with the first HOST in it]" },
   client: { type: "string", value: "NAME", describe: "name in the first client's certificate [client]" },
   ...MAKING,
   json: JSON_FLAG,
@@ -26,7 +21,7 @@ const OPTIONS = {
 const SPEC = {
   name: "init",
   summary: "make two CAs, a server certificate and a first client certificate",
-  usage: `securechat init [HOST…] [--certs DIR] [--client NAME] [--days N] [--bits N] [--passphrase]
+  usage: `securechat init [HOST…] [--certs DIR] [--client NAME] [--name NAME] [--days N] [--bits N] [--passphrase]
 
 The CA signs the issuing CA below it, with which the server signs the certificates of people who have a code; so
 ca_private_key.pem can be kept elsewhere. Every HOST, a name or an address, goes into the server's certificate: people reach the server under these alone.
@@ -49,13 +44,14 @@ export async function run(args: string[], { tellsNext = true } = {}): Promise<Ex
   const hosts = positionals.length > 0 ? [...new Set(positionals.map(hostOf))] : ["localhost", "127.0.0.1"];
   const client = nameOf(options.client ?? "client", "the client's name");
   const server = nameOf(hosts[0] ?? "localhost", "the first HOST");
+  const name = nameOf(options.name ?? ownName("ca", server), "the CA's name");
   await mustBeFree((["ca", "issuing", "server", "client"] as const).map((role) => pairIn(dir, role)));
 
   const making = await makingOf(options, config.SECURECHAT_KEY_PASSPHRASE_FILE);
-  const authority = await makeAuthority(dir, CA_NAME, { ...making, days: Math.max(CA_DAYS, making.days) });
+  const authority = await makeAuthority(dir, name, { ...making, days: Math.max(CA_DAYS, making.days) });
   const made = [
     authority.made,
-    await makeIssuer(dir, authority, ISSUER_NAME, { ...making, days: Math.max(CA_DAYS, making.days) }),
+    await makeIssuer(dir, authority, ownName("issuing", server), { ...making, days: Math.max(CA_DAYS, making.days) }),
     await makePair(dir, authority, { role: "server", name: server, hosts }, making),
     await makePair(dir, authority, { role: "client", name: client }, making),
   ];

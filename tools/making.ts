@@ -2,6 +2,7 @@
  * What `init`, `ca` and `cert` have in common: the flags of what is made, and how it is told.
  */
 
+import { encodeHex } from "../lib/bytes.ts";
 import { CA_DAYS, CERTIFICATE_DAYS, instant, type Made, type Making } from "../lib/ca_folder.ts";
 import { KEY_BITS, type KeyBits } from "../lib/ca.ts";
 import type { OptionSpec } from "../lib/config.ts";
@@ -94,6 +95,19 @@ export function nameOf(text: string, what: string): string {
   }
   return text;
 }
+
+/**
+ * A name for a CA that isn't given one: with the host, and a random end, so that no two CAs have the same name. Lists and
+ * certificates are found by the name of their issuer.
+ */
+export function ownName(kind: "ca" | "issuing", host?: string): string {
+  const end = encodeHex(crypto.getRandomValues(new Uint8Array(3)));
+  const of = host === undefined ? "" : ` of ${host.slice(0, MAX_HOST_IN_NAME)}`;
+  return `Secure Chat ${kind === "ca" ? "CA" : "issuing CA"}${of} ${end}`;
+}
+
+/** What is left of 56 characters beside the other words. */
+const MAX_HOST_IN_NAME = 23;
 
 /** What was made, for people. */
 export function tellMade(made: readonly Made[]): string {
