@@ -48,6 +48,8 @@ const OF_CERTIFICATE: ReadonlySet<string> = new Set(["author chain", "revocation
 
 /** Judges all lines of a log, from 0 on; a sentence where it can't be done. */
 export function judgeRights(room: string, lines: readonly JudgedLine[], findings: RoomFindings): Rights | string {
+  const unknown = lines.filter(({ index }) => findings.faultsOf(index)?.some(({ check }) => check === "certs")).length;
+  if (unknown > 0) return `of ${unknown} ${unknown === 1 ? "line" : "lines"} the author's certificate is not at hand`;
   const state = new RoomState(room, false);
   const pins = new Pins();
   const usernames = new Map<string, string>();
@@ -63,11 +65,12 @@ export function judgeRights(room: string, lines: readonly JudgedLine[], findings
   const closedCount = closed.size;
   for (const { index, author, by, envelope, mayCount } of lines) {
     const others = findings.faultsOf(index);
-    const problem = envelope && !others && rightProblem({ index, author, statement: envelope.statement }, before, by);
-    if (problem) faults.push({ index, reason: problem });
-    const isGood = !others && !problem;
-    const counts = isGood || (mayCount && others?.every(({ check }) => OF_CERTIFICATE.has(check)));
-    const statement = counts ? envelope?.statement : undefined;
+    const mayBeGood = !others || (mayCount && others.every(({ check }) => OF_CERTIFICATE.has(check)));
+    const act = { index, author, statement: envelope?.statement };
+    const problem = envelope && mayBeGood ? rightProblem(act, before, by) : undefined;
+    if (problem !== undefined) faults.push({ index, reason: problem });
+    const isGood = !others && problem === undefined;
+    const statement = mayBeGood && problem === undefined ? act.statement : undefined;
     if (statement?.kind === "join") {
       usernames.set(author, statement.username);
       if (isGood && pins.see(author, statement.username) !== "known") {

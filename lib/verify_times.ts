@@ -22,6 +22,9 @@ import type { CertificateJudge } from "./verify_judge.ts";
 /** How far two clocks may be apart: 5 minutes, in milliseconds. */
 export const MAX_CLOCK_DIFFERENCE = 300_000;
 
+/** A checkpoint tells whole seconds: it may have been made up to the end of its second. */
+const SECOND = 1_000;
+
 /** A time (unix milliseconds) as text; evidence may name one beyond any calendar. */
 export function timeText(at: number): string {
   return at > 8_640_000_000_000_000 ? `${at} ms` : formatTime(at);
@@ -40,7 +43,7 @@ export class Times {
   /** A line, and the first checkpoint shown that covers it. */
   line(index: number, { ts, signer }: TranscriptLine, covering: Checkpoint): void {
     const placed = covering.time * 1000;
-    if (ts > placed + MAX_CLOCK_DIFFERENCE) {
+    if (ts >= placed + SECOND + MAX_CLOCK_DIFFERENCE) {
       this.#fail(
         `line ${index} is of ${timeText(ts)} by its author's own time, and the checkpoint of ${covering.size} lines, ` +
           `in which it is already, of ${timeText(placed)}`,

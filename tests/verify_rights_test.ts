@@ -3,11 +3,21 @@ import { issueRevocationList } from "../lib/ca.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
 import type { Statement } from "../lib/envelope.ts";
 import type { Identity } from "../lib/identity.ts";
-import { canonicalJson } from "../lib/json.ts";
+import { canonicalJson, type Json } from "../lib/json.ts";
 import { verifyRoom } from "../lib/verify_room.ts";
 import { parseRevocationList } from "../lib/x509.ts";
 import { authority, identities, NOW } from "./fixtures.ts";
-import { day, fingerprintOf, ORIGIN, person, RoomLog, show, type Shown, type ShownOptions } from "./room_evidence.ts";
+import {
+  day,
+  fingerprintOf,
+  ORIGIN,
+  person,
+  restate,
+  RoomLog,
+  show,
+  type Shown,
+  type ShownOptions,
+} from "./room_evidence.ts";
 
 const { server, client: ada, trust } = await identities();
 const [bob, eve] = [await person("bob"), await person("eve")];
@@ -132,6 +142,30 @@ Deno.test("an author who was revoked between two checkpoints may have acted befo
   assert.deepEqual(verdict.lines.bad.map(({ index, faults }) => [index, faults.map(({ check }) => check)]), [
     [3, ["revocation"]],
   ]);
+});
+
+Deno.test("an author who was revoked counts for what he had a right to, and for nothing else", async () => {
+  const log = new RoomLog(server, ORIGIN, day(10));
+  for (const [author, statement] of [[ada, join("ada")], [bob, join("bob")]] as const) await log.say(author, statement);
+  const early = await log.checkpoint();
+  await log.say(bob, { kind: "kick", username: "ada" });
+  await log.say(bob, { kind: "role", username: "bob", role: "owner" });
+  await log.say(ada, "I was not removed");
+  log.now = day(12);
+  const revoked = [{ serial: bob.chain[0]?.serial ?? "", date: day(11) }];
+  const list = parseRevocationList(
+    await issueRevocationList(await authority(), revoked, { now: day(12), nextUpdate: day(9_000), number: 1n }),
+  );
+  assert.deepEqual((await judged(await show(log, { checkpoints: [early] }), [list])).bad, [2, 3]);
+});
+
+Deno.test("where an author's certificate is kept back, nobody is judged by what others may have said", async () => {
+  const shown = await show(await logOf([...START, [ada, { kind: "kick", username: "bob" }], [bob, "I go on"]]));
+  const certs = shown.receipt.certs as readonly Json[];
+  const kept = await restate(shown.receipt, { certs: certs.filter((_, at) => at !== 1) });
+  const { result, rights, bad } = await judged({ ...shown, receipt: kept });
+  assert.deepEqual([result, rights?.outcome, bad], ["partly_valid", "not checked", [0, 2]]);
+  assert.deepEqual(rights?.reasons, ["of 2 lines the author's certificate is not at hand"]);
 });
 
 Deno.test("a join under a name that another certificate had is told until an earlier one vouches for it", async () => {

@@ -30,6 +30,14 @@ Deno.test("a line is 5 minutes ahead of the checkpoint that covers it at most", 
   assert.match(reasons?.join() ?? "", said);
 });
 
+Deno.test("a checkpoint tells whole seconds: what was accepted within its second is not held against it", async () => {
+  const log = await talk(3);
+  log.now = NOW + 10_900;
+  await log.say(ada, "five minutes and 900 ms after the checkpoint's second began");
+  const checkpoint = await log.checkpoint({ time: NOW + 10_950 - 5 * MINUTES });
+  assert.equal((await timesOf(await show(log, { checkpoint }))).outcome, "passed");
+});
+
 Deno.test("a line may be late by any time: what was written offline is placed later", async () => {
   assert.equal((await coveredAfter(await talk(4), 90 * 24 * 60 * MINUTES)).outcome, "failed", "but not the receipt");
   const log = await talk(4);
