@@ -20,7 +20,7 @@
 import { parseArgs } from "node:util";
 import { EXIT, Failure } from "./errors.ts";
 import { existsSync, readTextFileSync } from "./files.ts";
-import { didYouMean } from "./nearest.ts";
+import { nearest } from "./nearest.ts";
 
 // ---- settings
 
@@ -579,8 +579,9 @@ export function parseCommand<const Options extends Readonly<Record<string, Optio
     const { name, rawName, value, inlineValue } = token;
     const option = Object.hasOwn(known, name) ? known[name] : undefined;
     if (option === undefined) {
-      const flags = Object.keys(known).map((flag) => `--${flag}`);
-      throw new Failure(EXIT.usage, `unknown flag ${rawName}${didYouMean(rawName, flags, `${callOf(spec)} --help`)}`);
+      const near = nearest(name, Object.keys(known));
+      const suggestion = near === undefined ? "; see" : `: did you mean --${near}? See`;
+      throw new Failure(EXIT.usage, `unknown flag ${rawName}${suggestion} ${callOf(spec)} --help`);
     }
     if (option.type === "boolean" && value !== undefined) throw wrong(`${rawName} takes no value`);
     if (option.type === "string" && (value === undefined || value === "" || (!inlineValue && /^-./.test(value)))) {

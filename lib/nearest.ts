@@ -8,8 +8,12 @@
 
 import leven from "leven";
 
-/** How many letters may differ, by the length of the longer word: two, since two that changed places count as two. */
-const allowed = (length: number) => length > 8 ? 3 : length > 2 ? 2 : 1;
+/** How many letters may differ: one; two in a longer word, or if two have changed places; three in a long one. */
+function allowed(word: string, other: string): number {
+  const length = Math.max(word.length, other.length);
+  const letters = (text: string) => [...text].sort().join("");
+  return length > 9 ? 3 : length > 6 || letters(word) === letters(other) ? 2 : 1;
+}
 
 /** The nearest of the known words, where one is near: the only one that begins so, or one of which few letters differ. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
@@ -17,7 +21,7 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   const begun = known.filter((other) => other.startsWith(word));
   if (begun.length === 1) return begun[0];
   const [best] = known.map((other) => ({ other, distance: leven(word, other) }))
-    .filter(({ other, distance }) => distance <= allowed(Math.max(word.length, other.length)))
+    .filter(({ other, distance }) => distance <= allowed(word, other))
     .toSorted((a, b) => a.distance - b.distance);
   return best?.other;
 }

@@ -74,18 +74,20 @@ Deno.test({
     const path = await script(folder.path, "zsh");
     // zsh completes on a terminal only: zpty is one, and what the completion offers is listed there.
     const answers: string[] = [];
-    for (const [line] of CASES) {
+    for (const [line, [awaited]] of CASES) {
       const program = `zmodload zsh/zpty
 zpty shell zsh -f -i
 zpty -w shell 'PS1=READY; stty cols 200; autoload -U compinit && compinit -u -D; source ${path}'
 zpty -w shell 'zstyle ":completion:*" list-separator ""; LISTMAX=0; bindkey "^I" list-choices; echo BEG''IN'
 zpty -r shell text '*BEGIN*'
 zpty -w -n shell ${JSON.stringify(`securechat ${line}`)}$'\\t'
+zpty -r shell text '*${awaited}*'
+print -r -- $text
 zpty -w -n shell $'\\C-u'
 zpty -w shell 'echo E''ND'
 zpty -r shell text '*END*'
 print -r -- $text`;
-      const { status, stdout } = await runCommand("zsh", ["-f", "-c", program], { cwd: folder.path });
+      const { status, stdout } = await runCommand("timeout", ["30", "zsh", "-f", "-c", program], { cwd: folder.path });
       assert.equal(status, 0);
       // deno-lint-ignore no-control-regex -- what a terminal is told beside the text
       answers.push(stdout.replaceAll(/\u001b\[[0-9;?]*[A-Za-z]/g, " "));
