@@ -138,7 +138,7 @@ class Conversation {
     } catch (error) {
       if (this.#ending) throw new Failure(this.#ending.status, this.#ending.reason);
       const { status, reason } = this.#endingOf(error);
-      throw new Failure(status, reason);
+      throw new Failure(status, reason, error instanceof PeerError ? error.frame.errorType : undefined);
     }
   }
 

@@ -119,7 +119,7 @@ const logLevel: Kind<"debug" | "info" | "warn" | "error"> = {
 /** The commands that have settings. */
 export type Command =
   | ("init" | "ca" | "cert" | "serve" | "chat" | "verify")
-  | ("invite" | "join" | "rooms" | "export" | "prove" | "room");
+  | ("invite" | "join" | "rooms" | "export" | "prove" | "room" | "profiles");
 
 interface Setting<T> {
   readonly kind: Kind<T>;
@@ -157,6 +157,9 @@ const DATABASE: readonly Command[] = ["serve", "invite", "room"];
 /** The host, for who connects to it. */
 const THE_SERVER = "host or address of the server; localhost where it is 0.0.0.0 or ::";
 
+/** The port for TLS, for who connects to it. */
+const THE_TLS_PORT = "the server's TCP port for TLS; SERVER_PORT + 1 without it";
+
 /** Every setting. The order is that of `.env.example` and of `--help`. */
 export const SETTINGS = {
   SERVER_HOST: fixed(host, "0.0.0.0", {
@@ -173,14 +176,19 @@ export const SETTINGS = {
   }),
   SERVER_PORT: fixed(port, "5000", {
     flag: "port",
-    commands: ["serve", "chat", "invite", "rooms"],
+    commands: ["serve", "chat", "invite", "rooms", "export", "prove"],
     describe: "TCP port; 0 lets the system choose one",
-    describeFor: { chat: "TCP port of the server", rooms: "the server's TCP port without TLS, for --plaintext" },
+    describeFor: {
+      chat: "TCP port of the server",
+      rooms: "the server's TCP port without TLS, for --plaintext",
+      export: "the server's TCP port without TLS",
+      prove: "the server's TCP port without TLS",
+    },
   }),
   TLS_PORT: open(tlsPort, {
-    commands: ["serve", "chat", "invite", "rooms"],
+    commands: ["serve", "chat", "invite", "rooms", "export", "prove"],
     describe: "TCP port for TLS, version 2 alone; SERVER_PORT + 1 without it, `off` for none",
-    describeFor: { rooms: "the server's TCP port for TLS; SERVER_PORT + 1 without it" },
+    describeFor: { rooms: THE_TLS_PORT, export: THE_TLS_PORT, prove: THE_TLS_PORT },
   }),
   CERT_DIR: fixed(path("DIR"), "certs", {
     flag: "certs",
@@ -313,6 +321,11 @@ export const SETTINGS = {
     commands: ["serve", "chat"],
     describe: "days before its end from which a certificate is warned about",
   }),
+  SECURECHAT_HOME: open(path("DIR"), {
+    flag: "home",
+    commands: ["chat", "invite", "join", "rooms", "export", "prove", "profiles"],
+    describe: "folder of the profiles; without it, where this system keeps settings and data of programs",
+  }),
   SECURECHAT_PASSWORD_FILE: open(path("FILE"), {
     commands: ["chat", "join", "rooms"],
     flag: false,
@@ -338,6 +351,8 @@ export interface Sources {
   readonly environment: (name: string) => string | undefined;
   /** The text of `.env`; `undefined` where there is none. */
   readonly file: string | undefined;
+  /** What a profile says. One that was named goes over the environment and `.env`, another behind them. */
+  readonly profile?: { readonly values: ReadonlyMap<string, string>; readonly isNamed: boolean };
 }
 
 /** The flags of settings that stood on a command line: {@link parseCommand} gives them. */
@@ -373,8 +388,18 @@ export function isSet(
   flags: SettingFlags,
   sources: Sources = surroundings(command),
 ): boolean {
+  return givenText(command, name, flags, sources) !== undefined;
+}
+
+/** What somebody has said that a setting is, as it was written. */
+export function givenText(
+  command: Command,
+  name: SettingName,
+  flags: SettingFlags,
+  sources: Sources = surroundings(command),
+): string | undefined {
   const file = parseEnvFile(sources.file ?? "");
-  return find(name, SETTINGS[name], { flags, sources, file }) !== undefined;
+  return find(name, SETTINGS[name], { flags, sources, file })?.text;
 }
 
 /** Where the accounts are kept, out of DB_URL or the five settings of the seed. */
@@ -430,10 +455,14 @@ function find(
   if (onCommandLine !== undefined) {
     return { text: setting.flagMeans ?? onCommandLine, where: `--${flag}=…` };
   }
+  const { profile } = from.sources;
+  const inProfile = profile?.values.get(name);
+  const fromProfile = inProfile === undefined ? undefined : { text: inProfile, where: `${name}=… of the profile` };
+  if (profile?.isNamed && fromProfile) return fromProfile;
   const inEnvironment = from.sources.environment(name);
   if (inEnvironment) return { text: inEnvironment, where: `${name}=… from the environment` };
   const inFile = from.file.get(name);
-  return inFile ? { text: inFile, where: `${name}=… from .env` } : undefined;
+  return inFile ? { text: inFile, where: `${name}=… from .env` } : fromProfile;
 }
 
 /** The names and values of a `.env` file; the grammar stands at the head of this module. */
@@ -459,7 +488,8 @@ export function parseEnvFile(text: string): Map<string, string> {
  */
 const WITHOUT_ENV_FILE: ReadonlySet<Command> = new Set<Command>(["verify", "prove"]);
 
-function surroundings(command: Command): Sources {
+/** The environment, and `.env` of the working directory where the command reads it. */
+export function surroundings(command: Command): Sources {
   return {
     environment: (name) => Deno.env.get(name),
     file: WITHOUT_ENV_FILE.has(command) ? undefined : readEnvFile(),

@@ -90,7 +90,8 @@ export type ExitStatus = typeof EXIT[keyof typeof EXIT];
 
 /** Ends a command: the message is one sentence for a person, with what to do about it. */
 export class Failure extends Error {
-  constructor(readonly status: ExitStatus, message: string) {
+  /** `code`: what the server answered with, where it was the server that said no. */
+  constructor(readonly status: ExitStatus, message: string, readonly code?: ErrorType | string) {
     super(message);
     this.name = "Failure";
   }

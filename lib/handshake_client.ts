@@ -83,7 +83,13 @@ export interface SentMessage {
 /** What happened on the connection. */
 export type ClientEvent =
   /** The server is who it should be: credentials may go. */
-  | { readonly type: "ready"; readonly server: Certificate; readonly version: Version }
+  | {
+    readonly type: "ready";
+    readonly server: Certificate;
+    /** The trusted CA to which it leads. */
+    readonly authority: Certificate;
+    readonly version: Version;
+  }
   | { readonly type: "salt"; readonly salt: Bytes }
   /** Lines may be sent. */
   | { readonly type: "session" }
@@ -111,6 +117,7 @@ export type ClientEvent =
 /** The server as its certificate shows it. */
 interface Server {
   readonly certificate: Certificate;
+  readonly authority: Certificate;
   readonly verifying: VerifyingKey;
 }
 
@@ -261,7 +268,8 @@ export class ClientConnection extends Connection<ClientEvent> {
     const [problem] = path.problems(now(), "current");
     if (problem !== undefined) throw new ProtocolError("bad-cert", problem);
     const certificate = chain[0];
-    if (!certificate?.rsa) throw new ProtocolError("bad-cert", "The certificate's key must be RSA.");
+    const authority = path.certificates(now(), "current").at(-1);
+    if (!certificate?.rsa || !authority) throw new ProtocolError("bad-cert", "The certificate's key must be RSA.");
     if (hello.version === 1 && !allowV1) {
       throw new ProtocolError(
         "proof-fail",
@@ -271,7 +279,7 @@ export class ClientConnection extends Connection<ClientEvent> {
     }
     this.#version = hello.version;
     this.#hasRooms = this.#options.rooms === true && hello.rooms;
-    this.#server = { certificate, verifying: new VerifyingKey(certificate.rsa.modulus) };
+    this.#server = { certificate, authority, verifying: new VerifyingKey(certificate.rsa.modulus) };
     this.move(next);
     await this.#sendDhClient(hello.version === 2 ? GROUP_14 : GROUP_2);
     return undefined;
@@ -310,9 +318,9 @@ export class ClientConnection extends Connection<ClientEvent> {
     if (isSession) this.#openSession(key);
     this.move(next);
     if (isSession && this.#hasRooms) return Promise.resolve(undefined); // the welcome follows
-    return Promise.resolve(
-      isSession ? { type: "session" } : { type: "ready", server: server.certificate, version: this.#version },
-    );
+    if (isSession) return Promise.resolve({ type: "session" });
+    const { certificate, authority } = server;
+    return Promise.resolve({ type: "ready", server: certificate, authority, version: this.#version });
   }
 
   #openSession(key: Bytes): void {

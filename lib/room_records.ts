@@ -1,10 +1,12 @@
 /**
- * What a client keeps of the rooms of a server, in TRANSCRIPT_DIR/rooms/<server>/:
+ * What a client keeps of the rooms of a server, in TRANSCRIPT_DIR/rooms/<server>/ (`client_servers.ts` says which):
  *
  *     lock                     held by the program that uses them
- *     account                  {"username":"ada"}: whose records these are
+ *     server                   whose key and name the server has, and where it was reached
+ *     account                  {"username":"ada","email":"ada@example.org"}: whose records these are, and the last login
  *     token                    the session's token, base64: who has it is logged in for a day
  *     rooms                    ["#ops","@ada,@bob"]: where this client was last
+ *     current                  "#ops": the room that was looked at last
  *     devices                  one {"fingerprint":…,"username":…} a line: whose certificates were seen;
  *                              {"fingerprint":…,"vouched_by":…}: which of them said that this one is theirs too
  *     certificates/<hex>.pem   authors and servers, with their intermediates
@@ -33,6 +35,15 @@
  */
 
 import { type Bytes, encodeBase64, encodeUtf8, parseBase64 } from "./bytes.ts";
+import type { Certificate } from "./x509.ts";
+import {
+  findRecord,
+  folderName,
+  knownRecord,
+  noteServer,
+  type RecordChoice,
+  type ShownServer,
+} from "./client_servers.ts";
 import { type Checkpoint, encodeCheckpoint, parseCheckpoint } from "./checkpoint.ts";
 import { PROGRAM } from "./config.ts";
 import type { Statement } from "./envelope.ts";
@@ -164,67 +175,92 @@ class GrowingFile {
 
 /** All rooms of one server. */
 export class RoomRecords implements ClientStore {
-  readonly #dir: string;
+  /** `undefined` until the server has shown which one it is. */
+  #dir: string | undefined;
+  readonly #choice: RecordChoice | undefined;
   readonly #rooms = new Map<string, Promise<StoredRoomRecord>>();
-  readonly #devices: GrowingFile;
+  #devices: GrowingFile | undefined;
   readonly #pins: Pin[] = [];
   #writing: Promise<unknown> = Promise.resolve();
   /** Held: two programs that write the same files would spoil them. */
   #lock: Deno.FsFile | undefined;
   #open = StoredRoomRecord.open;
 
-  private constructor(dir: string) {
+  private constructor(dir: string | undefined, choice?: RecordChoice) {
     this.#dir = dir;
-    this.#devices = new GrowingFile(`${dir}/devices`);
+    this.#choice = choice;
   }
 
-  /** Opens the folder of a server below TRANSCRIPT_DIR; makes it where there is none. */
-  static async open(transcripts: string, server: string): Promise<RoomRecords> {
-    const records = new RoomRecords(`${transcripts}/rooms/${folderName(server)}`);
-    return await guarded(`rooms can't be kept in ${transcripts}`, async () => {
-      await createPrivateFolder(`${records.#dir}/certificates`);
-      await records.#takeLock();
-      await records.#devices.open(parsePin, (pin) => records.#pins.push(pin));
-      return records;
-    });
+  /** Opens the record of that name below TRANSCRIPT_DIR; makes it where there is none. */
+  static async open(transcripts: string, name: string): Promise<RoomRecords> {
+    const records = new RoomRecords(undefined);
+    await records.#take(`${transcripts}/rooms/${folderName(name)}`);
+    return records;
+  }
+
+  /**
+   * The records of the server at an address. Where it isn't known yet which server that is, they are empty, and nothing
+   * is kept, until {@link meet}.
+   */
+  static async of(choice: RecordChoice, authorities: readonly Certificate[]): Promise<RoomRecords> {
+    const records = new RoomRecords(undefined, choice);
+    const dir = await knownRecord(choice, authorities);
+    if (dir !== undefined) await records.#take(dir);
+    return records;
   }
 
   /** For an export, while another program may be using them: rooms and certificates are read, and nothing is made. */
-  static async toRead(transcripts: string, server: string): Promise<RoomRecords> {
-    const records = new RoomRecords(`${transcripts}/rooms/${folderName(server)}`);
+  static async toRead(dir: string): Promise<RoomRecords> {
+    const records = new RoomRecords(dir);
     records.#open = StoredRoomRecord.toRead;
     try {
-      for await (const _ of Deno.readDir(records.#dir)) break;
+      for await (const _ of Deno.readDir(dir)) break;
       return records;
     } catch (error) {
-      const [dir, isGone] = [records.#dir, error instanceof Deno.errors.NotFound];
-      const what = isGone ? `there is no ${dir}, where rooms would be kept` : `${dir} can't be read`;
+      const what = error instanceof Deno.errors.NotFound
+        ? `there is no ${dir}, where rooms would be kept`
+        : `${dir} can't be read`;
       throw new Failure(EXIT.usage, `${what}; name their server with --host, or their folder with --transcripts`);
     }
   }
 
-  /** The token alone, while another program may be using the rest. */
-  static async tokenOf(transcripts: string, server: string): Promise<Bytes | undefined> {
-    return await new RoomRecords(`${transcripts}/rooms/${folderName(server)}`).token();
+  /**
+   * The server has shown who it is. Where the records were not known to be of any server, they are now its own, and have
+   * to be read: `isNew`. Failure (4) where they are another server's.
+   */
+  async meet(shown: ShownServer): Promise<{ readonly isNew: boolean; readonly notice?: string }> {
+    const known = this.#dir;
+    const { dir, notice } = known !== undefined || !this.#choice
+      ? { dir: known ?? "", notice: undefined }
+      : await findRecord(this.#choice, shown);
+    if (known === undefined) await this.#take(dir);
+    await noteServer(dir, shown, this.#choice);
+    return { isNew: known === undefined, ...(notice === undefined ? {} : { notice }) };
   }
 
-  async #takeLock(): Promise<void> {
-    const file = await Deno.open(`${this.#dir}/lock`, { write: true, create: true, mode: 0o600 });
-    this.#lock = file;
-    if (await lockFile(file, LOCK_WAIT)) return;
-    throw new Failure(
-      EXIT.unavailable,
-      `another program uses the rooms in ${this.#dir}; end it, or ask it for what you want (/export, /proof)`,
-    );
+  /** Opens a folder for writing. */
+  async #take(dir: string): Promise<void> {
+    await guarded(`rooms can't be kept in ${dir}`, async () => {
+      await createPrivateFolder(`${dir}/certificates`);
+      this.#lock = await lockOf(dir);
+      this.#devices = new GrowingFile(`${dir}/devices`);
+      await this.#devices.open(parsePin, (pin) => this.#pins.push(pin));
+    });
+    this.#dir = dir;
   }
 
-  /** The folder. */
+  /** The folder; that above, while it isn't known which server it is. */
   get dir(): string {
-    return this.#dir;
+    return this.#dir ?? this.#choice?.folder ?? "";
   }
 
-  /** Says whose records these are. Failure where they are somebody else's. */
-  async claim(username: string): Promise<void> {
+  /** The records of the server at an address, to see who somebody is there, while another program may be using them. */
+  static async toLookAt(choice: RecordChoice, authorities: readonly Certificate[]): Promise<RoomRecords> {
+    return new RoomRecords(await knownRecord(choice, authorities));
+  }
+
+  /** Failure (2) where these are somebody else's records. */
+  async mustServe(username: string): Promise<void> {
     const owner = await this.account();
     if (owner !== undefined && usernameKey(owner) !== usernameKey(username)) {
       throw new Failure(
@@ -232,7 +268,25 @@ export class RoomRecords implements ClientStore {
         `${this.#dir} holds the rooms of ${owner}, not of ${username}; choose another folder with --transcripts`,
       );
     }
-    if (owner === undefined) await this.#write("account", encodeJson({ username }));
+  }
+
+  /** Says whose records these are, and how they logged in. Failure (2) where they are somebody else's. */
+  async claim(username: string, email?: string): Promise<void> {
+    await this.mustServe(username);
+    const owner = await this.account();
+    const known = await this.email();
+    if (owner !== undefined && (email === undefined || email === known)) return;
+    await this.#write(
+      "account",
+      encodeJson({ username: owner ?? username, ...(email === undefined ? {} : { email }) }),
+    );
+  }
+
+  /** The e-mail address of the last login; `undefined` where none is known. */
+  async email(): Promise<string | undefined> {
+    const found = await this.#readJson("account");
+    const email = isJsonObject(found) ? member(found, "email") : undefined;
+    return typeof email === "string" ? email : undefined;
   }
 
   /** Whose records these are; `undefined` before anybody has claimed them. */
@@ -258,6 +312,9 @@ export class RoomRecords implements ClientStore {
     const known = this.#rooms.get(name);
     if (known) return known;
     if (!isRoomName(name)) throw new RangeError(`${name} is no room`);
+    if (this.#dir === undefined) {
+      return Promise.reject(new Failure(EXIT.unavailable, "the server was not reached yet, so its rooms aren't known"));
+    }
     const opening = this.#open(`${this.#dir}/${name}`);
     this.#rooms.set(name, opening);
     opening.catch(() => this.#rooms.delete(name));
@@ -289,6 +346,18 @@ export class RoomRecords implements ClientStore {
     return written;
   }
 
+  /** The room that was looked at last; `undefined` where none was. */
+  async current(): Promise<string | undefined> {
+    const name = await this.#readJson("current");
+    return typeof name === "string" && isRoomName(name) ? name : undefined;
+  }
+
+  keepCurrent(room: string): Promise<void> {
+    const written = this.#writing.then(() => this.#write("current", encodeJson(room)));
+    this.#writing = written.catch(() => {});
+    return written;
+  }
+
   async certificate(fingerprint: string): Promise<string | undefined> {
     return await readTextFile(`${this.#dir}/certificates/${fingerprint}.pem`).catch(() => undefined);
   }
@@ -302,7 +371,7 @@ export class RoomRecords implements ClientStore {
   }
 
   keepPin(pin: Pin): Promise<void> {
-    const written = this.#writing.then(() => this.#devices.append([`${encodeJson(pin)}\n`]));
+    const written = this.#writing.then(() => this.#devices?.append([`${encodeJson(pin)}\n`]));
     this.#writing = written.catch(() => {});
     return written;
   }
@@ -311,16 +380,17 @@ export class RoomRecords implements ClientStore {
   async close(): Promise<void> {
     for (const room of this.#rooms.values()) await room.then((one) => one.close(), () => {});
     await this.#writing;
-    this.#devices.close();
+    this.#devices?.close();
     this.#lock?.close();
     this.#lock = undefined;
   }
 
   async #readJson(name: string): Promise<Json | undefined> {
-    return await readJson(`${this.#dir}/${name}`);
+    return this.#dir === undefined ? undefined : await readJson(`${this.#dir}/${name}`);
   }
 
   async #write(name: string, text: string): Promise<void> {
+    if (this.#dir === undefined) return; // nothing is kept before it is known for which server
     await writeAtomically(`${this.#dir}/${name}`, text, { mode: 0o600, replace: true });
   }
 }
@@ -702,6 +772,15 @@ function parseLie(value: Json | undefined): { lie: Lie; reason: string } | undef
   return typeof lie === "string" && typeof reason === "string" ? { lie: lie as Lie, reason } : undefined;
 }
 
+async function lockOf(dir: string): Promise<Deno.FsFile> {
+  const file = await Deno.open(`${dir}/lock`, { write: true, create: true, mode: 0o600 });
+  if (await lockFile(file, LOCK_WAIT)) return file;
+  throw new Failure(
+    EXIT.unavailable,
+    `another program uses the rooms in ${dir}; end it, or ask it for what you want (/export, /proof)`,
+  );
+}
+
 async function rowsOf(path: string): Promise<string[]> {
   return (await readTextFile(path)).split("\n").slice(0, -1);
 }
@@ -709,11 +788,6 @@ async function rowsOf(path: string): Promise<string[]> {
 async function readJson(path: string): Promise<Json | undefined> {
   if (!await exists(path)) return undefined;
   return parseJson(await readTextFile(path));
-}
-
-/** A server's name as one part of a path. */
-function folderName(server: string): string {
-  return server.replaceAll(/[^A-Za-z0-9._-]/g, "_").replace(/^\.+/, "_");
 }
 
 async function guarded<T>(what: string, work: () => Promise<T>): Promise<T> {

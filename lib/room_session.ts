@@ -22,6 +22,7 @@ import { ANSWER_WITHIN } from "./client_requests.ts";
 import { PROGRAM } from "./config.ts";
 import type { RoomRole } from "./envelope.ts";
 import { EXIT, Failure, ProtocolError } from "./errors.ts";
+import type { ShownServer } from "./client_servers.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "./handshake_client.ts";
 import type { SigningIdentity } from "./handshake_server.ts";
 import type { SignedLine } from "./line_signature.ts";
@@ -107,6 +108,10 @@ export interface RoomSessionOptions {
   readonly records: RoomRecords;
   /** Asked where no token is good; `undefined`: there are none, and that's the end. */
   readonly credentials: () => Promise<Credentials | undefined>;
+  /** A new account is to be made: a token of before is another's. */
+  readonly registers?: boolean;
+  /** Asked where the server didn't take them: whether there are others now. */
+  readonly otherCredentials?: () => Promise<boolean>;
   readonly emit: (event: RoomEvent) => void;
   readonly now: Clock;
   readonly random: Random;
@@ -324,17 +329,19 @@ export class RoomSession {
       });
       this.#connection = connection;
       connection.hello();
-      await this.#expect("ready");
+      const { server, authority } = await this.#expect("ready");
       if (!connection.hasRooms) {
         const what = "this server has no rooms here; connect to its TLS port, or leave rooms out";
         throw new Failure(EXIT.refused, what);
       }
-      const token = await this.#options.records.token();
+      await this.#meet({ leaf: server, authority });
+      const isNew = this.#options.registers === true && !this.#wasOnline;
+      const token = isNew ? undefined : await this.#options.records.token();
       usesToken = token !== undefined;
+      const email = token ? undefined : await this.#logIn(connection);
       if (token) await connection.resume(token);
-      else await this.#logIn(connection);
       const { username, token: next } = await this.#expect("welcome");
-      await this.#options.records.claim(username);
+      await this.#options.records.claim(username, email);
       await this.#options.records.keepToken(next);
       this.#wasOnline = true;
       this.#options.emit({
@@ -358,14 +365,28 @@ export class RoomSession {
     }
   }
 
-  async #logIn(connection: ClientConnection): Promise<void> {
+  /** The server has shown which one it is: from here on the records are its own. */
+  async #meet(shown: ShownServer): Promise<void> {
+    const { records, emit } = this.#options;
+    const { isNew, notice } = await records.meet(shown);
+    if (notice !== undefined) emit({ event: "warning", message: notice });
+    if (isNew) await this.#rooms.restore();
+  }
+
+  /** The e-mail address of who logs in. */
+  async #logIn(connection: ClientConnection): Promise<string> {
     const credentials = await this.#options.credentials();
     if (!credentials) throw new Failure(EXIT.refused, "the session has ended and there is no password to log in with");
-    if (credentials.type === "register" && this.#taken === undefined) return await connection.register(credentials);
-    connection.askSalt(credentials.email);
-    const { salt } = await this.#expect("salt");
-    if (credentials.type === "enrol") await connection.enrol({ ...credentials, salt });
-    else await connection.login({ ...credentials, salt });
+    if (credentials.type === "register" && this.#taken === undefined) {
+      await this.#options.records.mustServe(credentials.username);
+      await connection.register(credentials);
+    } else {
+      connection.askSalt(credentials.email);
+      const { salt } = await this.#expect("salt");
+      if (credentials.type === "enrol") await connection.enrol({ ...credentials, salt });
+      else await connection.login({ ...credentials, salt });
+    }
+    return credentials.email;
   }
 
   #comeBack(connection: ClientConnection, username: string): void {
@@ -472,6 +493,7 @@ export class RoomSession {
       await this.#options.records.keepToken(undefined);
       return { reason, isImmediate: true };
     }
+    if (errorType === "auth-failed" && await this.#options.otherCredentials?.()) return { reason, isImmediate: true };
     if (errorType === "bad-cert") {
       const mend = `${reason}; for another certificate run: ${PROGRAM} join HOST CODE`;
       return { reason: mend, failure: new Failure(EXIT.refused, mend) };

@@ -163,13 +163,15 @@ Deno.test({
 });
 
 Deno.test({
-  name: "chat refuses a wrong password with status 4 and keeps nothing",
+  name: "chat asks three times for a password that is wrong, then ends with status 4 and keeps nothing",
   ...skipUnless("pty"),
   fn: async () => {
     await using world = await World.create();
     await using terminal = world.terminal(["--login", "--email", "nobody@example.org"]);
-    await terminal.expect("Password: ");
-    terminal.type("wrong\r");
+    for (let tries = 0; tries < 3; tries++) {
+      await terminal.expect("Password: ");
+      terminal.type("wrong\r");
+    }
     await terminal.expect("(auth-failed)");
     assert.deepEqual(await terminal.ended(), { status: 4, isRestored: true });
     assert.deepEqual(world.files(), []);

@@ -75,11 +75,27 @@ export function program(...args: string[]): { command: string; args: string[] } 
   return { command: Deno.execPath(), args: ["run", "--quiet", "--no-prompt", "-A", `${ROOT}/mod.ts`, ...args] };
 }
 
-/** The environment for a program under test: what a program needs to run at all, and no setting of this machine's. */
+let homes: string | undefined;
+let homeCount = 0;
+
+/** A home for profiles that nothing is in yet, and that goes away with the test file. */
+export function ownHome(): string {
+  if (homes === undefined) {
+    const made = homes = Deno.makeTempDirSync({ prefix: "securechat_homes_" });
+    addEventListener("unload", () => Deno.removeSync(made, { recursive: true }));
+  }
+  return `${homes}/${homeCount++}`;
+}
+
+/**
+ * The environment for a program under test: what a program needs to run at all, no setting of this machine's, and an empty
+ * home of its own. Programs that are to find the same profiles share a SECURECHAT_HOME in `extra`.
+ */
 export function cleanEnvironment(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
   const kept =
     /^(?:PATH|HOME|TMPDIR|TEMP|TMP|SYSTEMROOT|USERPROFILE|LOCALAPPDATA|DENO_.*|XDG_.*|RUST_MIN_STACK|LANG)$/i;
-  return { ...Object.fromEntries(Object.entries(Deno.env.toObject()).filter(([name]) => kept.test(name))), ...extra };
+  const surroundings = Object.entries(Deno.env.toObject()).filter(([name]) => kept.test(name));
+  return { ...Object.fromEntries(surroundings), SECURECHAT_HOME: ownHome(), ...extra };
 }
 
 /** How a program ended. */

@@ -347,7 +347,7 @@ Deno.test("while a program holds the records, others read the whole rows of a ro
     const files = ["transcript.txt", "openings.txt", "checkpoints"].map((name) => `${record.dir}/${name}`);
     for (const path of files) await Deno.writeTextFile(path, "5", { append: true });
     const before = await Promise.all(files.map((path) => Deno.readTextFile(path)));
-    const reading = await (await RoomRecords.toRead(dir, "localhost")).room("#ops");
+    const reading = await (await RoomRecords.toRead(`${dir}/rooms/localhost`)).room("#ops");
     assert.deepEqual(reading.pinned, { origin: ORIGIN, history: "all" });
     const { lines } = await reading.read();
     assert.deepEqual(lines.map(({ envelope }) => envelope === null), [false, true, false]);

@@ -87,7 +87,7 @@ Deno.test("two people talk over TLS, and one of them shows to a stranger what wa
     const { chain, ...pair } = await personIdentity("ada");
     const identity = { ...pair, fingerprint: chain[0]?.fingerprint ?? "" };
     const show = async (open: "all" | Set<number>) =>
-      await exportRoom(await RoomRecords.toRead(`${dir}/ada`, "localhost"), "#ops", {
+      await exportRoom(await RoomRecords.toRead(`${dir}/ada/rooms/localhost`), "#ops", {
         ...{ identity, open, folder: dir, now: Date.now() },
       });
     const others = encodeOpening({ index: 2, envelope: new Uint8Array(40) });

@@ -37,6 +37,16 @@ export async function askFor(command: string, { prompt, flag, given, parse }: Qu
   }
 }
 
+/** How often a password is asked for that the server doesn't take. */
+export const PASSWORD_TRIES = 3;
+
+/** Whether somebody can be asked once more for a password that the server didn't take, which they are told then. */
+export function canAskAgain(tries: number, file: string | undefined): boolean {
+  if (file !== undefined || !isTerminal() || tries >= PASSWORD_TRIES) return false;
+  write("The password is wrong, or the e-mail address is; try again.\n", Deno.stderr);
+  return true;
+}
+
 /** So many tries to type a new password twice alike. */
 const CONFIRMATIONS = 3;
 

@@ -5,6 +5,7 @@
 
 import { endingOf } from "../client.ts";
 import type { Trust } from "../lib/certificate_path.ts";
+import type { ShownServer } from "../lib/client_servers.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "../lib/handshake_client.ts";
 import type { SigningIdentity } from "../lib/handshake_server.ts";
@@ -48,6 +49,8 @@ export class Call implements Disposable {
   readonly #link: Link;
   readonly #host: string;
   readonly #caller: Caller;
+  /** Who answers, once there is a session. */
+  server: ShownServer | undefined;
 
   private constructor(connection: ClientConnection, link: Link, host: string, caller: Caller) {
     this.connection = connection;
@@ -79,7 +82,8 @@ export class Call implements Disposable {
     const call = await Call.open(place, caller);
     try {
       call.connection.hello();
-      await call.expect("ready", caller.handshakeTimeout);
+      const { server, authority } = await call.expect("ready", caller.handshakeTimeout);
+      call.server = { leaf: server, authority };
       if (call.connection.hasRooms) return call;
       throw new Failure(EXIT.refused, `${place.host} runs a server without rooms, which knows no invitations`);
     } catch (error) {
@@ -163,5 +167,5 @@ export async function askAuthorities(
 export function failureOf(error: unknown, host: string): Failure {
   if (error instanceof Failure) return error;
   const { status, reason } = endingOf(error, host);
-  return new Failure(status, reason);
+  return new Failure(status, reason, error instanceof PeerError ? error.frame.errorType : undefined);
 }

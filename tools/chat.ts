@@ -10,8 +10,8 @@
  * nobody who types.
  */
 
-import { type Account, chat, daysLeft } from "../client.ts";
-import { type Config, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import { type Account, chat, type ChatOptions, daysLeft } from "../client.ts";
+import { type Config, parseCommand, PROGRAM } from "../lib/config.ts";
 import { type ExitStatus, Failure } from "../lib/errors.ts";
 import { shellWord } from "../lib/files.ts";
 import { type Identity, loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";
@@ -33,17 +33,19 @@ import {
   watchSize,
   write,
 } from "../lib/terminal.ts";
-import { askFor, passwordFor, usage } from "./asking.ts";
+import { askFor, canAskAgain, passwordFor, usage } from "./asking.ts";
+import { type Place, placeOf } from "./place.ts";
 import { tlsDialler } from "./tls.ts";
 
 const SPEC = {
   name: "chat",
   summary: "log in to a server and chat",
-  usage: `securechat chat [FLAGS]
+  usage: `securechat chat [FLAGS] [PROFILE]
 
 On a terminal everything that is missing is asked for, the password hidden. Elsewhere each line of standard input is
 sent as a message, and the password comes from the file that SECURECHAT_PASSWORD_FILE names; it is never a flag.
-It is plain TCP, with the protocol's own encryption alone; --tls puts TLS around it, at the server's TLS_PORT.
+It is plain TCP, with the protocol's own encryption alone; --tls puts TLS around it, at the server's TLS_PORT. With a
+profile that "join" made (the only one needs no name) it is TLS, unless --port names the other port.
 In the chat: /help, /status, /receipt, /quit (or quit, or Ctrl-D); //x sends the text /x.
 
 Examples:
@@ -55,6 +57,7 @@ Examples:
 Exit status: 0 ended with the server's receipt, verified; 1 that receipt is wrong or missing; 2 usage; 4 refused, by
 either side; 5 the server can't be reached, is gone, or doesn't answer.`,
   settings: "chat",
+  positionals: { min: 0, max: 1, names: "PROFILE" },
   options: {
     register: { type: "boolean", describe: "register a new account" },
     login: { type: "boolean", describe: "log in to an account that exists" },
@@ -74,9 +77,12 @@ type Options = ReturnType<typeof parseCommand<typeof SPEC.options>>["options"];
 
 /** The command. */
 export async function run(args: string[]): Promise<ExitStatus> {
-  const { options, flags } = parseCommand(args, SPEC);
-  const config = readConfig("chat", flags);
-  const { tls, "allow-v1": allowV1 } = options;
+  const { options, positionals: [profile], flags } = parseCommand(args, SPEC);
+  const place = await placeOf("chat", flags, { profile, isNew: options.register });
+  const { config } = place;
+  const { "allow-v1": allowV1 } = options;
+  // A profile knows the port for TLS alone.
+  const tls = options.tls || (place.profile !== undefined && flags["port"] === undefined && !allowV1);
   if (tls && allowV1) {
     throw usage("chat", "--tls and --allow-v1 exclude each other: over TLS version 2 alone is spoken");
   }
@@ -86,7 +92,29 @@ export async function run(args: string[]): Promise<ExitStatus> {
     passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE,
   });
   await loadTrust(config.CERT_DIR); // before anything is asked: what is missing is missing now
-  const account = await findAccount(options, config);
+  let account = await findAccount(options, place);
+  for (let tries = 1;; tries++) {
+    try {
+      return await talk({ options, config, where, identity, account, allowV1 });
+    } catch (error) {
+      const isWrong = error instanceof Failure && error.code === "auth-failed" && account.type === "login";
+      if (!isWrong || options.json || !canAskAgain(tries, config.SECURECHAT_PASSWORD_FILE)) throw error;
+      account = { ...account, password: await passwordFor("chat", undefined, false) };
+    }
+  }
+}
+
+/** One session, from the connection to its end. */
+async function talk(
+  { options, config, where, identity, account, allowV1 }: {
+    readonly options: Options;
+    readonly config: Config;
+    readonly where: Pick<ChatOptions, "port" | "dial">;
+    readonly identity: Identity;
+    readonly account: Account;
+    readonly allowV1: boolean;
+  },
+): Promise<ExitStatus> {
   const face = options.json ? jsonFace() : canDraw() ? drawnFace() : plainFace();
   let signals: StopSignals | undefined;
   warnOfOwnEnd(identity, config, face);
@@ -137,19 +165,19 @@ function noSession({ status, message }: Failure): ChatEvent {
 
 // ---- who
 
-async function findAccount(options: Options, config: Config): Promise<Account> {
+async function findAccount(options: Options, { config, profile }: Place): Promise<Account> {
   if (options.register && options.login) throw usage("chat", "--register and --login exclude each other");
   if (options.login && options.username !== undefined) {
     throw usage("chat", "--username is for --register; a login needs --email");
   }
-  const type = options.register ? "register" : options.login ? "login" : await askType();
+  const type = options.register ? "register" : options.login || profile ? "login" : await askType();
   const username = type === "register"
     ? await askFor("chat", { prompt: "Username: ", flag: "--username", given: options.username, parse: usernameOf })
     : undefined;
   const email = await askFor("chat", {
     prompt: "E-mail: ",
     flag: "--email",
-    given: options.email,
+    given: options.email ?? profile?.email,
     parse: normaliseEmail,
   });
   const password = await passwordFor("chat", config.SECURECHAT_PASSWORD_FILE, type === "register");

@@ -42,6 +42,11 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "talk to others in rooms, signed and recorded",
     load: () => import("./rooms.ts"),
   },
+  profiles: {
+    task: "Talk",
+    summary: "list the servers that you joined, and name, choose and remove them",
+    load: () => import("./profiles.ts"),
+  },
   chat: { task: "Talk", summary: "talk to the server only, signed and recorded", load: () => import("./chat.ts") },
   export: {
     task: "Prove what was said",

@@ -105,7 +105,7 @@ function start(folder: string, args: readonly string[], env: Readonly<Record<str
   return new Deno.Command(Deno.execPath(), {
     args: [...source, ...args],
     cwd: folder,
-    env: { ...surroundings(), ...env },
+    env: { ...surroundings(), SECURECHAT_HOME: `${folder}/home`, ...env },
     clearEnv: true,
     stdin: "piped",
     stdout: "piped",

@@ -1,42 +1,46 @@
 /**
  * `securechat export`: what a room's members said, for a stranger to verify, from this client's own files alone.
  *
+ *     securechat export                                        the room that was looked at last in "rooms"
  *     securechat export '#ops' --from 40 --to 57 --only 41,42
  *
- * writes lines 40 to 56 with their receipt, and the words of lines 41 and 42. No server is asked. One line alone, in one
+ * The second writes lines 40 to 56 with their receipt, and the words of lines 41 and 42. No server is asked. One line alone, in one
  * file, is `securechat prove`; whether an export holds is `securechat verify`.
  */
 
-import { type Config, parseCommand, readConfig } from "../lib/config.ts";
-import { EXIT, type ExitStatus } from "../lib/errors.ts";
+import { parseCommand, PROGRAM, type SettingFlags } from "../lib/config.ts";
+import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { loadIdentity } from "../lib/identity.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
 import { directRoom, isRoomName, isUsername } from "../lib/names.ts";
 import { openingsOf } from "../lib/room_actions.ts";
 import { type ExportOptions, exportRoom } from "../lib/room_export.ts";
-import { RoomRecords } from "../lib/room_records.ts";
+import type { RoomRecords } from "../lib/room_records.ts";
 import { write } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";
 import { usage } from "./asking.ts";
+import { placeOf, recordsToRead, splitProfile } from "./place.ts";
 
 const SPEC = {
   name: "export",
   summary: "write a room's transcript, its receipt and openings, for others to verify",
-  usage: `securechat export [FLAGS] ROOM
+  usage: `securechat export [FLAGS] [PROFILE] [ROOM]
 
 The lines come from this client's files, while "rooms" is running or not, so nothing is asked of the server. Without
 --from and --to these are all lines that a signed head covers. Without --closed or --only all words are shown; closed,
-the files say who spoke when, and no word. ROOM is #NAME, or @alice,@bob for a conversation of two.
+the files say who spoke when, and no word. ROOM is #NAME, or @bob for the conversation with bob; without it, the room
+that was looked at last.
 
 Examples:
+  securechat export
   securechat export '#ops'
   securechat export '#ops' --from 40 --to 57 --closed
-  securechat export '#ops' --only 41,42
+  securechat export work '#ops' --only 41,42
 
 Exit status: 0 written; 2 usage, or no such line is here; 5 no signed head covers the lines yet, or a file can't be
 written.`,
   settings: "export",
-  positionals: { min: 1, max: 1, names: "ROOM ('#ops', in quotes)" },
+  positionals: { min: 0, max: 2, names: "ROOM ('#ops', in quotes)" },
   options: {
     from: { type: "string", value: "INDEX", describe: "the first line" },
     to: { type: "string", value: "INDEX", describe: "the line after the last" },
@@ -50,19 +54,23 @@ written.`,
 
 /** The command. */
 export async function run(args: string[]): Promise<ExitStatus> {
-  const { options, positionals: [name = ""], flags } = parseCommand(args, SPEC);
-  const config = readConfig("export", flags);
+  const { options, positionals, flags } = parseCommand(args, SPEC);
   const { from, to, only, closed, open, out = ".", json } = options;
   if ([closed, open, only !== undefined].filter(Boolean).length > 1) {
     throw usage("export", "--open, --closed and --only exclude each other");
   }
   const opened = only === undefined ? openingsOf(closed ? "none" : "all") : openingsOf(indexes("--only", only));
-  const written = await fromRecords("export", config, name, ({ records, room, identity }) =>
-    exportRoom(records, room, {
-      ...(from === undefined ? {} : { from: indexOf("export", "--from", from) }),
-      ...(to === undefined ? {} : { to: indexOf("export", "--to", to) }),
-      ...{ identity, open: opened, now: Date.now(), folder: out },
-    }));
+  const written = await fromRecords(
+    "export",
+    flags,
+    positionals,
+    ({ records, room, identity }) =>
+      exportRoom(records, room, {
+        ...(from === undefined ? {} : { from: indexOf("export", "--from", from) }),
+        ...(to === undefined ? {} : { to: indexOf("export", "--to", to) }),
+        ...{ identity, open: opened, now: Date.now(), folder: out },
+      }),
+  );
   if (json) write(`${encodeAsciiJson(written)}\n`);
   else {
     const { receipt, transcript, openings, verify } = written;
@@ -84,26 +92,57 @@ export interface Kept {
   readonly identity: ExportOptions["identity"];
 }
 
-/** Does something with a client's files of a room. */
+/** Does something with a client's files of a room: [PROFILE] [ROOM] say which; the room looked at last without one. */
 export async function fromRecords<T>(
-  command: string,
-  config: Config,
-  name: string,
+  command: "export" | "prove",
+  flags: SettingFlags,
+  positionals: readonly string[],
   work: (kept: Kept) => Promise<T>,
 ): Promise<T> {
-  const room = roomOf(name);
-  if (room === undefined) throw usage(command, `"${name}" is no room: it is #NAME, or @alice,@bob`);
-  const { chain, pem, key } = await loadIdentity(config.CERT_DIR, "client", {
-    passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE,
+  const [profile, [name, ...others]] = flags["certs"] === undefined
+    ? splitProfile(positionals)
+    : [undefined, positionals] as const; // beside --certs there is no profile
+  const isRoom = name === undefined || isRoomName(name) || partnersIn(name) !== undefined;
+  if (!isRoom) throw usage(command, `"${name}" is no room: it is #NAME, or @bob for the conversation with bob`);
+  if (others.length > 0) throw usage(command, `"${others[0]}" is one argument too many`);
+  const place = await placeOf(command, flags, { profile });
+  const { chain, pem, key } = await loadIdentity(place.config.CERT_DIR, "client", {
+    passphraseFile: place.config.SECURECHAT_KEY_PASSPHRASE_FILE,
   });
-  const records = await RoomRecords.toRead(config.TRANSCRIPT_DIR, config.SERVER_HOST);
+  const records = await recordsToRead(place, flags);
+  const room = name === undefined ? await currentRoom(command, records) : await roomOf(command, records, name);
   return await work({ records, room, identity: { fingerprint: chain[0]?.fingerprint ?? "", pem, key } });
 }
 
-function roomOf(name: string): string | undefined {
-  if (isRoomName(name)) return name;
-  const [, one = "", other = ""] = /^@([^,]+),@([^,]+)$/.exec(name) ?? [];
-  return isUsername(one) && isUsername(other) ? directRoom(one, other) : undefined;
+/** The two of a conversation, or its other one: `@alice,@bob`, `@bob`. */
+function partnersIn(name: string): readonly string[] | undefined {
+  const names = /^@[^,]+(?:,@[^,]+)?$/.test(name) ? name.slice(1).split(",@") : [];
+  return names.length > 0 && names.every(isUsername) ? names : undefined;
+}
+
+async function roomOf(command: string, records: RoomRecords, name: string): Promise<string> {
+  const [one = "", other] = partnersIn(name) ?? [];
+  if (one === "") return name;
+  const self = await records.account();
+  if (other === undefined && self === undefined) {
+    throw usage(command, `it isn't known here who you are: name both of the conversation, as @alice,@bob`);
+  }
+  const room = directRoom(one, other ?? self ?? "");
+  if (room === undefined) throw usage(command, `"${name}" is yourself; a conversation has two people`);
+  return room;
+}
+
+/** The room that was looked at last, or the only one. */
+async function currentRoom(command: string, records: RoomRecords): Promise<string> {
+  const current = await records.current();
+  if (current !== undefined) return current;
+  const rooms = await records.rooms();
+  const [only] = rooms;
+  if (only !== undefined && rooms.length === 1) return only;
+  const what = only === undefined
+    ? `no room is known here: join one with ${PROGRAM} rooms`
+    : `name one of ${rooms.join(", ")}`;
+  throw new Failure(EXIT.usage, `${command} needs a room; ${what}`);
 }
 
 /** The index that a flag or an argument says. */

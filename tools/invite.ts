@@ -6,7 +6,7 @@
 import type { Bytes } from "../lib/bytes.ts";
 import { type CodeToken, encodeCodeToken } from "../lib/code_token.ts";
 import { instant } from "../lib/ca_folder.ts";
-import { type CommandSpec, type Config, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import { type CommandSpec, type Config, parseCommand, PROGRAM, readConfig, type SettingFlags } from "../lib/config.ts";
 import { INVITATION_LIFE, makeCode } from "../lib/devices.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { exists, shellWord } from "../lib/files.ts";
@@ -19,9 +19,10 @@ import { printable } from "../lib/text.ts";
 import { findPath, type Trust } from "../lib/certificate_path.ts";
 import type { Certificate } from "../lib/x509.ts";
 import { openServersStore, type OpenStore, tlsPort } from "../server.ts";
-import { askFor, passwordFor, usage } from "./asking.ts";
+import { askFor, canAskAgain, passwordFor, usage } from "./asking.ts";
 import { askAuthorities, Call, type Caller, failureOf, type Place } from "./call.ts";
 import { hostOf, JSON_FLAG } from "./making.ts";
+import { placeOf } from "./place.ts";
 
 const OPTIONS = {
   ttl: { type: "string", value: "TIME", describe: "how long the code serves: 30m, 24h or 7d [24h]" },
@@ -48,7 +49,7 @@ const SPEC = {
   summary: "make the code that brings somebody in",
   usage: `securechat invite NAME [--email ADDRESS] [--ttl TIME] [--host HOST] [--port PORT] [--certs DIR] [--data DIR]
                        [--db URL]
-securechat invite --device [--email ADDRESS] [--host HOST] [--port PORT] [--certs DIR]
+securechat invite --device [PROFILE] [--email ADDRESS] [--host HOST] [--port PORT] [--certs DIR]
 
 The first runs on the server's machine, while the server runs or not, with the server's settings. The code, one line on
 stdout, goes to whom it is for, as secretly as a password: who uses it first is NAME. It serves once. They run:
@@ -58,7 +59,7 @@ Examples:
   securechat invite alice
   securechat invite alice --email alice@example.org --ttl 7d
   securechat invite alice --host chat.example.org --port 5001
-  securechat invite --device --host chat.example.org --email alice@example.org`,
+  securechat invite --device`,
   options: OPTIONS,
   settings: "invite",
   positionals: { min: 0, max: 1, names: "NAME" },
@@ -71,9 +72,9 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const { options, positionals: [name], flags } = parseCommand(args, SPEC);
   const config = readConfig("invite", flags);
   if (name === undefined && !options.device) throw usage("invite", "NAME is missing: the username that is invited");
-  const { username, token, expires } = name === undefined
-    ? await askDeviceCode(options, config, readConfig("chat", flags))
-    : await makeInvitation(name, options, config);
+  const { username, token, expires } = options.device
+    ? await askDeviceCode(options, flags, name)
+    : await makeInvitation(name ?? "", options, config);
   const code = encodeCodeToken(token);
   const { host, port, authority, kind, email = null } = token;
   const until = instant(expires);
@@ -100,7 +101,6 @@ interface Made {
 const MAX_NAME = 56;
 
 async function makeInvitation(username: string, options: Options, config: Config): Promise<Made> {
-  if (options.device) throw usage("invite", "NAME is for an invitation, --device for a further device of one's own");
   if (!isUsername(username) || username.length > MAX_NAME) {
     throw usage(
       "invite",
@@ -111,7 +111,7 @@ async function makeInvitation(username: string, options: Options, config: Config
   }
   const email = options.email === undefined ? undefined : await emailOf(options.email);
   const life = lifeOf(options.ttl);
-  const where = await placeOf(options, config);
+  const where = await whereToJoin(options, config);
   await mustIssue(config);
   const store = await openServersStore(config);
   try {
@@ -146,7 +146,7 @@ function lifeOf(text: string | undefined): number {
 }
 
 /** Where the server is reached, and its CA: what the code says beside its secret. */
-async function placeOf(options: Options, config: Config): Promise<Pick<CodeToken, "host" | "port" | "authority">> {
+async function whereToJoin(options: Options, config: Config): Promise<Pick<CodeToken, "host" | "port" | "authority">> {
   const { chain, trust } = await serverIn(config.CERT_DIR);
   const names = chain[0]?.hostNames?.dnsNames ?? [];
   const host = options.host === undefined
@@ -215,15 +215,23 @@ async function mustBeFree(store: OpenStore, email: string, username: string): Pr
 
 // ---- for a further device
 
-async function askDeviceCode(options: Options, config: Config, chat: Config): Promise<Made> {
+async function askDeviceCode(options: Options, flags: SettingFlags, profile: string | undefined): Promise<Made> {
   if (options.ttl !== undefined) {
     throw usage("invite", "--ttl is for an invitation; a code for a device has 15 minutes");
   }
-  const dir = config.CERT_DIR;
+  const { host: givenHost, port: givenPort } = options;
+  const all = {
+    ...flags,
+    ...(givenHost === undefined ? {} : { host: hostOf(givenHost) }),
+    ...(givenPort === undefined ? {} : { "tls-port": String(portOf(options, readConfig("invite", flags))) }),
+  };
+  const place = await placeOf("chat", all, { profile }, "invite --device");
+  const { config: chat, records } = place;
+  const dir = chat.CERT_DIR;
   const identity = await loadIdentity(dir, "client", { passphraseFile: chat.SECURECHAT_KEY_PASSPHRASE_FILE });
   const trust = await loadTrust(dir);
-  const host = options.host === undefined ? chat.SERVER_HOST : hostOf(options.host);
-  const port = portOf(options, config);
+  const host = chat.SERVER_HOST;
+  const port = place.tlsPort ?? portOf(options, chat);
   const caller = {
     identity,
     handshakeTimeout: chat.HANDSHAKE_TIMEOUT * 1000,
@@ -233,18 +241,20 @@ async function askDeviceCode(options: Options, config: Config, chat: Config): Pr
     const { chain: intermediates } = await askAuthorities({ host, port }, caller);
     const authority = await authorityOf(intermediates, trust) ?? trust.authorities[0];
     if (!authority) throw new RangeError("ca_cert.pem has a CA");
-    const place = { host, port, authority, intermediates };
-    const known = options.email === undefined ? await RoomRecords.tokenOf(chat.TRANSCRIPT_DIR, host) : undefined;
-    const session = known && await resume(place, caller, known);
-    const { call, username } = session ?? await logIn(place, caller, { email: options.email, chat });
+    const at = { host, port, authority, intermediates };
+    const kept = await RoomRecords.toLookAt(records, trust.authorities);
+    const token = options.email === undefined ? await kept.token() : undefined;
+    const session = token && await resume(at, caller, token);
+    const email = options.email ?? place.profile?.email ?? await kept.email();
+    const { call, username } = session ?? await logIn(at, caller, { email, chat });
     using _call = call;
     call.connection.request({ type: "code", id: 0 });
     let { frame, id } = await call.expect("frame");
     while (id !== 0) ({ frame, id } = await call.expect("frame")); // an invitation that waited, and the like
     if (frame.type !== "code") throw new Failure(EXIT.refused, "the server answered with something else than a code");
     await call.quit();
-    const token = { host, port, authority: authority.fingerprint, kind: "device" as const };
-    return { username, token: { ...token, secret: frame.code }, expires: frame.expires };
+    const code = { host, port, authority: authority.fingerprint, kind: "device" as const };
+    return { username, token: { ...code, secret: frame.code }, expires: frame.expires };
   } catch (error) {
     throw failureOf(error, host);
   }
@@ -278,6 +288,7 @@ async function logIn(
   place: Place,
   caller: Caller,
   { email: given, chat }: { email: string | undefined; chat: Config },
+  tries = 1,
 ): Promise<Session> {
   const email = await emailOf(given);
   const password = await passwordFor("invite", chat.SECURECHAT_PASSWORD_FILE, false);
@@ -288,6 +299,10 @@ async function logIn(
     return { call, username };
   } catch (error) {
     call[Symbol.dispose]();
+    const isWrong = error instanceof PeerError && error.frame.errorType === "auth-failed";
+    if (isWrong && canAskAgain(tries, chat.SECURECHAT_PASSWORD_FILE)) {
+      return await logIn(place, caller, { email: given, chat }, tries + 1);
+    }
     throw error;
   }
 }

@@ -3,7 +3,8 @@
  *
  *     code → the CA's certificate, compared with the code → a key, made here → a certificate → an account → rooms
  *
- * What was done stays: CERT_DIR/joining names the code by a hash until the account is there, and while it does, the same
+ * It goes into a new profile of the program's home (`lib/client_home.ts`), or into the folder that --certs names. What was
+ * done stays: `joining` beside the key names the code by a hash until the account is there, and while it does, the same
  * command goes on from where it was cut off. Without that file a folder that holds an identity is left alone. The key is
  * on the disk before its request leaves, and never leaves itself.
  */
@@ -13,37 +14,58 @@ import { createRequest, generateKey } from "../lib/ca.ts";
 import { instant, pairIn } from "../lib/ca_folder.ts";
 import { findPath } from "../lib/certificate_path.ts";
 import { type CodeToken, parseCodeToken } from "../lib/code_token.ts";
-import { type CommandSpec, type Config, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import {
+  folderFor,
+  type Home,
+  homeOf,
+  isProfileName,
+  placesOf,
+  type Profile,
+  profilesOf,
+  saveProfile,
+} from "../lib/client_home.ts";
+import type { RecordChoice, ShownServer } from "../lib/client_servers.ts";
+import {
+  type CommandSpec,
+  type Config,
+  isSet,
+  parseCommand,
+  PROGRAM,
+  readConfig,
+  type SettingFlags,
+} from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
 import { createPrivateFolder, exists, readTextFile, shellWord, writeAtomically } from "../lib/files.ts";
 import { PeerError } from "../lib/handshake_client.ts";
 import { sha256 } from "../lib/hash.ts";
 import type { Welcome } from "../lib/message.ts";
 import { loadIdentity, loadKey, loadTrust, type PassphraseOptions, pathIn, readPassphrase } from "../lib/identity.ts";
-import { isUsername, normaliseEmail } from "../lib/names.ts";
+import { isUsername, normaliseEmail, usernameKey } from "../lib/names.ts";
 import { encodePrivateKey, publicKeyOf } from "../lib/private_key.ts";
 import { RoomRecords } from "../lib/room_records.ts";
 import { isTerminal } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";
 import { type Certificate, parseCertificates } from "../lib/x509.ts";
-import { askFor, passwordFor } from "./asking.ts";
+import { askFor, canAskAgain, passwordFor, usage } from "./asking.ts";
 import { askAuthorities, Call, type Caller, failureOf, type Place } from "./call.ts";
 import { hostOf } from "./making.ts";
 
 const OPTIONS = {
   email: { type: "string", value: "ADDRESS", describe: "e-mail address of the account, where the code says none" },
+  profile: { type: "string", value: "NAME", describe: "what the server is called here; its host without this" },
   "no-chat": { type: "boolean", describe: "end when the account is there; without a terminal that is so in any case" },
 } as const;
 
 const SPEC = {
   name: "join",
   summary: "come in with a code: make a key, get its certificate, register",
-  usage: `securechat join [HOST] CODE [--email ADDRESS] [--no-chat] [--certs DIR]
+  usage: `securechat join [HOST] CODE [--profile NAME] [--email ADDRESS] [--no-chat] [--certs DIR]
 
 Checks that the server is the one that the code is of, makes a key on this machine, which it never leaves, has its
 certificate issued, and registers the name that the code was made for; or, with a code of "invite --device", adds this
 device to the account. HOST is needed only where the server has another name here than in the code. What was cut off goes
-on when the same command is run again. The e-mail address is that of the code, where it was made for one. The password
+on when the same command is run again. The program remembers the server in a profile, so that "securechat rooms" goes
+there from any folder; --certs names a folder of your own instead. The e-mail address is that of the code, where it was made for one. The password
 comes from the file that SECURECHAT_PASSWORD_FILE names, or is asked for.
 
 Examples:
@@ -76,7 +98,8 @@ export async function run(args: string[]): Promise<ExitStatus> {
     throw new Failure(EXIT.usage, `the code is for ${code.email}, not for ${options.email}; leave --email out`);
   }
   const host = positionals[1] === undefined ? code.host : hostOf(positionals[0] ?? "");
-  const joining = await Joining.open(config, code, host);
+  const target = await targetOf(config, flags, { code, host, name: options.profile });
+  const joining = await Joining.open(config, code, { host, dir: target.certs });
   try {
     await joining.checkAuthority();
     const email = await askFor("join", {
@@ -88,31 +111,50 @@ export async function run(args: string[]): Promise<ExitStatus> {
     if (code.email !== undefined && isTerminal()) {
       console.error(`The code is for the e-mail address ${printable(email)}.`);
     }
-    const password = await passwordFor("join", config.SECURECHAT_PASSWORD_FILE, code.kind === "invitation");
+    const file = config.SECURECHAT_PASSWORD_FILE;
+    const password = await passwordFor("join", file, code.kind === "invitation");
     const leaf = await joining.certify();
-    const welcome = await joining.enter({ email, password });
+    const { welcome, server } = await enter(joining, { email, password }, code.kind === "device" ? file : "new");
     const { username } = welcome;
+    await target.remember({ host, tlsPort: code.port, username, email });
     await joining.end();
     console.error(
-      `You are ${username} on ${host}. Your certificate, in ${config.CERT_DIR}, is good until ` +
+      `You are ${username} on ${host}. Your certificate, in ${target.certs}, is good until ` +
         `${instant(leaf.notAfter).slice(0, 10)}; its key is on this machine alone.`,
     );
-    const isKept = await keepToken(config, host, welcome);
-    const next = roomsArguments(config, { host, port: code.port, email });
+    const isKept = await keepSession(target.records(code.port), { server, welcome, email });
+    const next = await target.roomsArguments({ host, port: code.port, email });
     if (isKept && !options["no-chat"] && isTerminal()) return await (await import("./rooms.ts")).run(next);
-    console.error(`Next: ${PROGRAM} rooms ${next.map(shellWord).join(" ")}`);
+    console.error(`Next: ${[PROGRAM, "rooms", ...next.map(shellWord)].join(" ")}`);
     return EXIT.done;
   } catch (error) {
     throw failureOf(error, host);
   }
 }
 
+/** Comes in; where the account is there already, a wrong password is asked for again, unless it came out of a file. */
+async function enter(joining: Joining, login: Login, file: string | undefined) {
+  for (let tries = 1, password = login.password;; tries++) {
+    try {
+      return await joining.enter({ ...login, password });
+    } catch (error) {
+      const isWrong = error instanceof PeerError && error.frame.errorType === "auth-failed";
+      if (!isWrong || !canAskAgain(tries, file)) throw error;
+      password = await passwordFor("join", undefined, false);
+    }
+  }
+}
+
 /** Keeps the session's token for `rooms`, so that nobody types the password again; whether that could be. */
-async function keepToken({ TRANSCRIPT_DIR }: Config, host: string, { username, token }: Welcome): Promise<boolean> {
+async function keepSession(
+  choice: RecordChoice,
+  { server, welcome, email }: { server: ShownServer; welcome: Welcome; email: string },
+): Promise<boolean> {
   try {
-    const records = await RoomRecords.open(TRANSCRIPT_DIR, host);
-    await records.claim(username);
-    await records.keepToken(token);
+    const records = await RoomRecords.of(choice, [server.authority]);
+    await records.meet(server);
+    await records.claim(welcome.username, email);
+    await records.keepToken(welcome.token);
     await records.close();
     return true;
   } catch (error) {
@@ -122,15 +164,70 @@ async function keepToken({ TRANSCRIPT_DIR }: Config, host: string, { username, t
   }
 }
 
-function roomsArguments(
-  { CERT_DIR, TRANSCRIPT_DIR }: Config,
-  { host, port, email }: { host: string; port: number; email: string },
-): string[] {
-  return [
-    ...["--host", host, "--tls-port", String(port), "--email", email],
-    ...CERT_DIR === "certs" ? [] : ["--certs", CERT_DIR],
-    ...TRANSCRIPT_DIR === "transcripts" ? [] : ["--transcripts", TRANSCRIPT_DIR],
-  ];
+// ---- where to
+
+interface Target {
+  readonly certs: string;
+  readonly records: (port: number) => RecordChoice;
+  /** Writes what `rooms` has to know. */
+  readonly remember: (server: Omit<Profile, "name">) => Promise<void>;
+  /** What `rooms` has to be told. */
+  readonly roomsArguments: (server: { host: string; port: number; email: string }) => Promise<string[]>;
+}
+
+/** A folder that was named, or a profile. */
+async function targetOf(
+  config: Config,
+  flags: SettingFlags,
+  { code, host, name }: { code: CodeToken; host: string; name: string | undefined },
+): Promise<Target> {
+  if (name !== undefined && !isProfileName(name)) {
+    throw usage("join", `--profile "${name}" is no name: letters, digits, dots, hyphens and underscores make one`);
+  }
+  if (!isSet("join", "CERT_DIR", flags)) {
+    const elsewhere = flags["home"] === undefined ? [] : ["--home", flags["home"]];
+    return await profileTarget(homeOf(config.SECURECHAT_HOME), { code, host, name, elsewhere });
+  }
+  if (name !== undefined) throw usage("join", "--profile and --certs (or CERT_DIR) exclude each other");
+  const { CERT_DIR, TRANSCRIPT_DIR } = config;
+  return {
+    certs: CERT_DIR,
+    records: (port) => ({ folder: `${TRANSCRIPT_DIR}/rooms`, address: { host, port } }),
+    remember: () => Promise.resolve(),
+    roomsArguments: ({ host, port, email }) =>
+      Promise.resolve([
+        ...["--host", host, "--tls-port", String(port), "--email", email, "--certs", CERT_DIR],
+        ...TRANSCRIPT_DIR === "transcripts" ? [] : ["--transcripts", TRANSCRIPT_DIR],
+      ]),
+  };
+}
+
+async function profileTarget(
+  home: Home,
+  { code, host, name, elsewhere }: {
+    code: CodeToken;
+    host: string;
+    name: string | undefined;
+    elsewhere: readonly string[];
+  },
+): Promise<Target> {
+  const known = await profilesOf(home);
+  if (name !== undefined && known.some((one) => usernameKey(one.name) === usernameKey(name))) {
+    throw new Failure(EXIT.usage, `there is a profile "${name}" already; choose another name`);
+  }
+  // That of the same code goes on; one that got no certificate serves for another code.
+  const folder = await folderFor(home, name ?? host, async (certs) => {
+    const mark = await exists(markIn(certs)) ? await readTextFile(markIn(certs)) : undefined;
+    return mark === nameOf(code) || (mark !== undefined && !await exists(pairIn(certs, "client").certificate));
+  });
+  const { certs, transcripts } = placesOf(home, folder);
+  const own = name ?? folder;
+  return {
+    certs,
+    records: (port) => ({ folder: `${transcripts}/rooms`, address: { host, port }, isOne: true }),
+    remember: (server) => saveProfile(home, folder, { name: own, ...server }),
+    roomsArguments: async () => [...elsewhere, ...(await profilesOf(home)).length > 1 ? [own] : []],
+  };
 }
 
 /** Who is to be let in. */
@@ -151,8 +248,12 @@ class Joining {
   #authority: Certificate | undefined;
   #intermediates: readonly Certificate[] = [];
 
-  private constructor(config: Config, code: CodeToken, { host, goesOn }: { host: string; goesOn: boolean }) {
-    this.#dir = config.CERT_DIR;
+  private constructor(
+    config: Config,
+    code: CodeToken,
+    { host, dir, goesOn }: { host: string; dir: string; goesOn: boolean },
+  ) {
+    this.#dir = dir;
     this.#code = code;
     this.#place = { host, port: code.port };
     this.#caller = {
@@ -164,8 +265,7 @@ class Joining {
   }
 
   /** Failure (2) where the folder is somebody's already. Nothing is written yet. */
-  static async open(config: Config, code: CodeToken, host: string): Promise<Joining> {
-    const dir = config.CERT_DIR;
+  static async open(config: Config, code: CodeToken, { host, dir }: { host: string; dir: string }): Promise<Joining> {
     const { certificate, key } = pairIn(dir, "client");
     const mark = markIn(dir);
     const isOwn = await exists(mark);
@@ -177,7 +277,7 @@ class Joining {
       );
     }
     const goesOn = isOwn && await readTextFile(mark) === nameOf(code) && await exists(certificate);
-    return new Joining(config, code, { host, goesOn });
+    return new Joining(config, code, { host, dir, goesOn });
   }
 
   /** Asks for the CA's certificate, over a connection that proves nothing, and compares it with the code. */
@@ -251,7 +351,7 @@ class Joining {
   }
 
   /** Registers, or enrols; who one is now. */
-  async enter(login: Login): Promise<Welcome> {
+  async enter(login: Login): Promise<{ readonly welcome: Welcome; readonly server: ShownServer }> {
     const identity = await loadIdentity(this.#dir, "client", this.#passphrase);
     const username = usernameOf(leafOf(identity.pem));
     const caller = { ...this.#caller, identity };
@@ -265,7 +365,9 @@ class Joining {
       }
       const welcome = await call.expect("welcome");
       await call.quit();
-      return welcome;
+      const { server } = call;
+      if (!server) throw new RangeError("a session has a server");
+      return { welcome, server };
     };
     try {
       return await attempt(how);

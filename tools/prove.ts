@@ -7,7 +7,7 @@
  * The line comes from this client's own files (`securechat export` shows many); no server is asked.
  */
 
-import { parseCommand, readConfig } from "../lib/config.ts";
+import { parseCommand } from "../lib/config.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
 import { proveLine } from "../lib/room_export.ts";
@@ -17,10 +17,10 @@ import { fromRecords, indexOf, tellFiles } from "./export.ts";
 const SPEC = {
   name: "prove",
   summary: "write one line of a room with all that proves it into one file",
-  usage: `securechat prove [FLAGS] ROOM INDEX
+  usage: `securechat prove [FLAGS] [PROFILE] [ROOM] INDEX
 
 The line comes from this client's files, while "rooms" is running or not, so nothing is asked of the server. INDEX is
-the number that stands before it in the room.
+the number that stands before it in the room; without ROOM it is the room that was looked at last.
 
 Examples:
   securechat prove '#ops' 41
@@ -29,7 +29,7 @@ Examples:
 Exit status: 0 written; 2 usage, or no such line is here; 5 no signed head covers the line yet, or the file can't be
 written.`,
   settings: "prove",
-  positionals: { min: 2, max: 2, names: "ROOM ('#ops', in quotes) or INDEX" },
+  positionals: { min: 1, max: 3, names: "INDEX" },
   options: {
     closed: { type: "boolean", describe: "leave its words out" },
     out: { type: "string", value: "DIR", describe: "where the file goes, made if need be; the current one without it" },
@@ -39,14 +39,13 @@ written.`,
 
 /** The command. */
 export async function run(args: string[]): Promise<ExitStatus> {
-  const { options, positionals: [name = "", index = ""], flags } = parseCommand(args, SPEC);
-  const config = readConfig("prove", flags);
+  const { options, positionals, flags } = parseCommand(args, SPEC);
   const { closed, out = ".", json } = options;
-  const at = indexOf("prove", "INDEX", index);
+  const at = indexOf("prove", "INDEX", positionals.at(-1) ?? "");
   const written = await fromRecords(
     "prove",
-    config,
-    name,
+    flags,
+    positionals.slice(0, -1),
     ({ records, room, identity }) =>
       proveLine(records, room, at, { identity, open: closed ? "none" : "all", now: Date.now(), folder: out }),
   );

@@ -17,7 +17,7 @@
 
 import { type BotEvent, BotWire, parseBotCommand } from "../lib/client_bot.ts";
 import { BotOutput } from "../lib/client_bot_output.ts";
-import { type Config, parseCommand, readConfig } from "../lib/config.ts";
+import { type Config, parseCommand } from "../lib/config.ts";
 import { useEngine } from "../lib/engine.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
 import { KeyReader } from "../lib/line_editor.ts";
@@ -48,20 +48,24 @@ import {
 } from "../lib/terminal.ts";
 import { connect } from "../lib/transport.ts";
 import { printable } from "../lib/text.ts";
-import { askFor, passwordFor, usage } from "./asking.ts";
+import { askFor, canAskAgain, passwordFor, usage } from "./asking.ts";
+import { type Place, placeOf, splitProfile } from "./place.ts";
 import { tlsDialler } from "./tls.ts";
 
 const SPEC = {
   name: "rooms",
   summary: "talk to others in rooms, signed and recorded",
-  usage: `securechat rooms [FLAGS] [ROOM…]
+  usage: `securechat rooms [FLAGS] [PROFILE] [ROOM…]
 
-Connects over TLS, logs in or goes on with the last session, comes into the rooms named and into those of last time, and
+PROFILE is one that "join" made; where there is only one, it needs no name, and "securechat profiles" lists them. For a
+certificate of another folder name that with --certs. Connects over TLS, logs in or goes on with the last session, comes into the rooms named and into those of last time, and
 stays: a connection that breaks is made again, and no line is lost. The password is asked for, hidden, or comes from the
 file that SECURECHAT_PASSWORD_FILE names; it is never a flag. /help names what can be typed.
 
 Examples:
-  securechat rooms --host chat.example.org '#ops'
+  securechat rooms
+  securechat rooms work '#ops'
+  securechat rooms --host chat.example.org --certs certs '#ops'
   securechat rooms --register --username ada --email ada@example.org
   echo 'the backup is done' | securechat rooms --plain '#ops'
   ./bot | securechat rooms --json '#ops'
@@ -69,11 +73,15 @@ Examples:
 Exit status: 0 ended; 2 usage; 4 refused, by either side, or not come into every ROOM, or, of what came through a pipe
 without --json, not all was done; 5 not every line could be sent before the end.`,
   settings: "rooms",
-  positionals: { min: 0, max: 100, names: "ROOM" },
+  positionals: { min: 0, max: 100, names: "PROFILE or ROOM" },
   options: {
     register: { type: "boolean", describe: "register a new account" },
     email: { type: "string", value: "ADDRESS", describe: "e-mail address of the account, where a login is needed" },
     username: { type: "string", value: "NAME", describe: "name of a new account" },
+    moved: {
+      type: "boolean",
+      describe: "the server has moved to this port: go on with the record of the other one",
+    },
     plaintext: { type: "boolean", describe: "no TLS: for a server's plain port on this machine, in development" },
     plain: { type: "boolean", describe: "every event one plain line; chosen by itself where nothing can be drawn" },
     json: { type: "boolean", describe: "one JSON event a line, and one JSON command a line from standard input" },
@@ -89,16 +97,18 @@ const MAX_QUEUED = 8 * 1024 * 1024;
 export async function run(args: string[]): Promise<ExitStatus> {
   useEngine(openLibcrypto());
   const { options, positionals, flags } = parseCommand(args, SPEC);
-  const config = readConfig("rooms", flags);
-  const rooms = positionals.map(roomOf);
+  const [profile, given] = splitProfile(positionals);
+  const rooms = (flags["certs"] === undefined ? given : positionals).map(roomOf); // beside --certs there is no profile
   if (options.json && options.plain) throw usage("rooms", "--json and --plain exclude each other");
+  const place = await placeOf("rooms", flags, { profile, isNew: options.register, moved: options.moved });
+  const { config } = place;
   const dial = dialler(config, options.plaintext);
   const passphrase = await clientPassphrase(config.CERT_DIR, { passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE });
   const identity = await loadIdentity(config.CERT_DIR, "client", { passphrase });
-  await loadTrust(config.CERT_DIR); // before anything is asked: what is missing is missing now
-  const records = await RoomRecords.open(config.TRANSCRIPT_DIR, config.SERVER_HOST);
+  const { authorities } = await loadTrust(config.CERT_DIR); // before anything is asked: what is missing is missing now
+  const records = await RoomRecords.of(place.records, authorities);
   const was = await replacedBy(identity, config.CERT_DIR);
-  const program = new Program({ config, options, identity, was, passphrase, records, dial, rooms });
+  const program = new Program({ place, options, identity, was, passphrase, records, dial, rooms });
   return await program.run();
 }
 
@@ -282,7 +292,7 @@ function drawnFace(server: string, unsent: () => number, leave: () => void): Fac
 // ---- what is done
 
 interface ProgramOptions {
-  readonly config: Config;
+  readonly place: Place;
   readonly options: Options;
   readonly identity: Identity;
   /** The certificate that it has replaced. */
@@ -322,13 +332,18 @@ class Program {
   /** The first of them that it came into. */
   #first: string | undefined;
   #credentials: Credentials | undefined;
+  /** Whether a session has stood: from then on a new account is an old one. */
+  #wasIn = false;
+  /** How often the password was refused. */
+  #refusedPasswords = 0;
+  #noted: string | undefined;
   /** Whoever could be asked is typing something else now. */
   #isBusy = false;
   #entering: Promise<void> = Promise.resolve();
 
   constructor(given: ProgramOptions) {
     this.#given = given;
-    const { config, options, identity, was, passphrase, records, dial } = given;
+    const { place: { config }, options, identity, was, passphrase, records, dial } = given;
     const leave = () => this.#stop();
     this.#face = options.json
       ? jsonFace(leave)
@@ -342,6 +357,8 @@ class Program {
       ...{ dial, identity, was, records, trust, random, host: config.SERVER_HOST },
       renewal: new Renewal({ dir: config.CERT_DIR, passphrase, trust, random }),
       credentials: () => this.#logIn(),
+      registers: options.register,
+      otherCredentials: () => this.#logInAgain(),
       emit: (event) => this.#take(event),
       now: Date.now,
       times: { handshake: config.HANDSHAKE_TIMEOUT * 1000 },
@@ -354,7 +371,7 @@ class Program {
   }
 
   async run(): Promise<ExitStatus> {
-    const { rooms, config } = this.#given;
+    const { rooms, place: { config } } = this.#given;
     const [session, face] = [this.#session, this.#face];
     let last: string | undefined;
     if (await this.#needsLogIn()) await this.#logIn(); // asked before the connection: a server waits for nobody
@@ -365,7 +382,7 @@ class Program {
       this.#isBusy = true;
       face.open();
       await Promise.race([this.#entering, this.#stopped.promise]);
-      face.enter(this.#first ?? rooms.find(isRoomName) ?? session.joined.at(-1));
+      this.#enter(this.#first ?? rooms.find(isRoomName) ?? await this.#lastRoom());
       if (session.joined.length === 0 && !this.#given.options.json) face.show({ event: "notice", message: NOWHERE });
       await Promise.race([this.#obeyAll(), this.#stopped.promise, session.ended()]);
       const { status, message } = await this.#conclude();
@@ -373,6 +390,7 @@ class Program {
       else last = message;
       return status;
     } finally {
+      this.#note(face.current());
       await face.close();
       if (last !== undefined) console.error(printable(last)); // where a picture was, it is gone with what it said
       await session.stop();
@@ -415,7 +433,9 @@ class Program {
     this.#actions.notice(event);
     if (event.event === "dropped") this.#refusals += 1;
     this.#face.show(event);
-    if (event.event === "online") this.#entering = this.#comeIn();
+    if (event.event !== "online") return;
+    this.#wasIn = true;
+    this.#entering = this.#comeIn();
   }
 
   #answer(event: ShownEvent): void {
@@ -445,7 +465,27 @@ class Program {
 
   async #perform(command: RoomCommand, id?: Asked["id"]): Promise<void> {
     const room = await this.#actions.perform(command, { id, current: this.#face.current() });
-    if (room !== undefined) this.#face.enter(room ?? undefined);
+    if (room !== undefined) this.#enter(room ?? undefined);
+    else if (command.command === "say") this.#note(command.room);
+  }
+
+  #enter(room: string | undefined): void {
+    this.#face.enter(room);
+    this.#note(room);
+  }
+
+  /** The room that was looked at when the program ended last, else the one joined last. */
+  async #lastRoom(): Promise<string | undefined> {
+    const { joined } = this.#session;
+    const current = await this.#given.records.current();
+    return current !== undefined && joined.includes(current) ? current : joined.at(-1);
+  }
+
+  /** Keeps which room is looked at, for the next start and for `securechat export`. */
+  #note(room: string | undefined): void {
+    if (room === undefined || room === this.#noted || !isRoomName(room)) return;
+    this.#noted = room;
+    this.#given.records.keepCurrent(room).catch(() => {}); // a full disk is told where it costs something
   }
 
   // Who.
@@ -457,24 +497,35 @@ class Program {
 
   /** Asked once; a new account is an old one from then on. */
   async #logIn(): Promise<Credentials | undefined> {
-    const { options, config } = this.#given;
+    const { options, place: { config, profile }, records } = this.#given;
     const known = this.#credentials;
-    if (known?.type === "register" && this.#session.username !== "") return { ...known, type: "login" };
-    const mustAsk = config.SECURECHAT_PASSWORD_FILE === undefined || options.email === undefined;
+    if (known?.type === "register" && this.#wasIn) return { ...known, type: "login" };
+    const email = options.email ?? profile?.email ?? await records.email();
+    const mustAsk = config.SECURECHAT_PASSWORD_FILE === undefined || email === undefined;
     if (!known && this.#isBusy && mustAsk) return undefined;
     this.#credentials = known ?? await this.#ask();
-    if (!known && options.register) await this.#given.records.keepToken(undefined); // that of another account
     return this.#credentials;
   }
 
+  /** Asks once more on a terminal, before there was a session. */
+  async #logInAgain(): Promise<boolean> {
+    const { options, place: { config } } = this.#given;
+    this.#refusedPasswords += 1;
+    if (options.register || this.#isBusy) return false;
+    if (!canAskAgain(this.#refusedPasswords, config.SECURECHAT_PASSWORD_FILE)) return false;
+    this.#credentials = await this.#ask();
+    return true;
+  }
+
   async #ask(): Promise<Credentials> {
-    const { options, config } = this.#given;
+    const { options, place: { config, profile }, records } = this.#given;
     const parse = (text: string) => isUsername(text) ? text : undefined;
     const username = options.register
       ? await askFor("rooms", { prompt: "Username: ", flag: "--username", given: options.username, parse })
       : undefined;
     const email = await askFor("rooms", {
-      ...{ prompt: "E-mail: ", flag: "--email", given: options.email, parse: normaliseEmail },
+      ...{ prompt: "E-mail: ", flag: "--email", parse: normaliseEmail },
+      given: options.email ?? (options.register ? undefined : profile?.email ?? await records.email()),
     });
     const password = await passwordFor("rooms", config.SECURECHAT_PASSWORD_FILE, options.register);
     return username === undefined
