@@ -237,8 +237,11 @@ export function openingsOf(open: Openings): "all" | "none" | ReadonlySet<number>
   return typeof open === "string" ? open : new Set(open);
 }
 
-/** Twenty digits for a head: two who have the same digits have seen the same lines. */
+/**
+ * Forty digits for a head, in groups of five, to be read aloud: two who have the same have seen the same lines. They are
+ * 132 bits, since who signs the heads may choose both logs and search for two that look alike.
+ */
 export function shortCode(room: string, { size, root }: { readonly size: number; readonly root: string }): string {
-  const digits = BigInt(`0x${encodeHex(sha256(encodeUtf8(`${room}\n${size}\n${root}`)))}`) % 10n ** 20n;
-  return String(digits).padStart(20, "0").replace(/([0-9]{5})(?=[0-9])/g, "$1 ");
+  const digits = BigInt(`0x${encodeHex(sha256(encodeUtf8(`${room}\n${size}\n${root}`)))}`) % 10n ** 40n;
+  return String(digits).padStart(40, "0").replace(/([0-9]{5})(?=[0-9])/g, "$1 ");
 }

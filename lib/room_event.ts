@@ -34,7 +34,9 @@ export type Lie =
   /** A head that no certificate of this server has signed. */
   | "unsigned head"
   /** Another log in place of the one that was pinned. */
-  | "other log";
+  | "other log"
+  /** A line that the server had refused stands in the log. */
+  | "refused line";
 
 /** A line of a room. */
 export interface LineEvent {
@@ -98,6 +100,12 @@ export type RoomEvent =
   | { readonly event: "covered"; readonly room: string; readonly size: number; readonly time: number }
   /** No head has covered lines from..to-1 for 30 seconds. */
   | { readonly event: "uncovered"; readonly room: string; readonly from: number; readonly to: number }
+  /**
+   * A signed head is of another time than this computer's (both unix seconds), or of an earlier one than its lines: it
+   * counts for nothing, until the next that fits.
+   */
+  | { readonly event: "wrong_clock"; readonly room: string; readonly time: number; readonly now: number }
+  | { readonly event: "right_clock"; readonly room: string }
   | {
     readonly event: "state";
     readonly room: string;
@@ -125,7 +133,10 @@ export type RoomEvent =
     readonly text: string | null;
   }
   | { readonly event: "accepted"; readonly room: string; readonly key: number; readonly index: number }
-  /** It will not be sent again; `timeout`: no answer came, and it may stand in the log. */
+  /**
+   * It will not be sent again. It may stand in the log all the same, and where the server has refused it, that would be a
+   * lie; with `not-kept` or `not-sent` it never left. `timeout`: no answer came.
+   */
   | {
     readonly event: "dropped";
     readonly room: string;

@@ -52,6 +52,9 @@ const FINAL: ReadonlySet<string> = new Set([
   "too-large",
 ]);
 
+/** Refusals after which a line may not stand as it was sent. */
+const REFUSED: ReadonlySet<string> = new Set([...FINAL, "replay", "stale", "old-epoch"]);
+
 /** The longest that any head is as text. */
 const LONGEST_HEAD = { size: Number.MAX_SAFE_INTEGER, root: "0".repeat(64) };
 
@@ -136,6 +139,8 @@ interface Queued {
   isStored: boolean;
   stored: Promise<void>;
   isInFlight: boolean;
+  /** Whether it may have left. */
+  wasSent: boolean;
   /** Where the server says that it stands. */
   index: number | undefined;
 }
@@ -237,6 +242,7 @@ export class RoomMember {
         isStored: true,
         stored: Promise.resolve(),
         isInFlight: false,
+        wasSent: post !== undefined,
         index: undefined,
       },
       line: post && lineOf(post, by ?? this.#options.own),
@@ -422,7 +428,7 @@ export class RoomMember {
     for (const item of this.#queue.filter(({ index }) => index === undefined)) {
       const mayStand = item.line !== undefined && (item.post?.seqno ?? -1) < taken;
       if (mayStand) this.#drop(item, "timeout", "No answer came before you were out of the room.");
-      else this.#drop(item, "not-member", reason);
+      else this.#drop(item, item.wasSent ? "not-member" : "not-sent", reason);
     }
   }
 
@@ -519,7 +525,7 @@ export class RoomMember {
   #queueUp(line: { key: number; statement: Statement; ts: number }, at = this.#queue.length): Queued {
     const item: Queued = {
       ...{ ...line, post: undefined, line: undefined, isStored: false, stored: Promise.resolve() },
-      ...{ isInFlight: false, index: undefined },
+      ...{ isInFlight: false, wasSent: false, index: undefined },
     };
     this.#queue.splice(at, 0, item);
     return item;
@@ -554,14 +560,15 @@ export class RoomMember {
     const { room, random, key, own, record, now } = this.#options;
     const [view, current, pinned] = [this.#view, this.#view?.epoch, record.pinned?.origin];
     if (!view || !current || pinned === undefined) throw new Error("a line is signed in a room that was joined");
-    const envelope = encodeEnvelope({ room, seen: view.seen, statement: item.statement, salt: random(SALT_SIZE) });
+    const seen = view.seen(item.statement.kind === "join" && seqno > 0);
+    const envelope = encodeEnvelope({ room, seen, statement: item.statement, salt: random(SALT_SIZE) });
     const body = encrypt(current.key, random(BLOCK_SIZE), envelope);
     const ts = Math.max(Math.min(item.ts, now()), this.#lastTs()); // a clock that was ahead may be right by now
     const signed = await signRoomLine({ log: logHash(pinned), envelope, body }, { key, fingerprint: own, seqno, ts });
     item.post = { room, epoch: current.epoch, seqno, ts, ct: signed.body, sig: signed.signature, body };
     item.line = encodeLine(signed);
     this.#nextSeqno = seqno + 1;
-    if (view.seen.size > 0) this.#write(record.keep({ type: "seen", size: view.seen.size }));
+    if (seen.size > 0) this.#write(record.keep({ type: "seen", size: seen.size }));
     this.#store(item).catch(() => {});
   }
 
@@ -596,6 +603,7 @@ export class RoomMember {
   #sendOne(item: Queued): boolean {
     if (!item.post) return false;
     item.isInFlight = this.#options.send(item.post, item.key);
+    item.wasSent ||= item.isInFlight;
     return item.isInFlight;
   }
 
@@ -628,6 +636,7 @@ export class RoomMember {
     const item = this.#queue.find((one) => one.key === key);
     if (!item || item.index !== undefined) return;
     item.isInFlight = false;
+    if (item.line !== undefined && REFUSED.has(errorType)) this.#view?.refuseLine(item.line);
     if (item.statement.kind === "join") this.#standing.reject(new RequestRefused(errorType, reason));
     if (FINAL.has(errorType)) {
       this.#drop(item, errorType, reason);

@@ -15,6 +15,7 @@
  *     #ops/openings.txt        index<TAB>base64(envelope): the words of those that aren't erased
  *     #ops/bad                 one {"index":7,"reason":…} a line that was found bad when it came, or when it was covered;
  *                              {…,"counts":true}: what it says counts all the same
+ *     #ops/refused             one {"refused":"<leaf hash>"} a line of one's own that the server has refused
  *     #ops/checkpoints         one a line, each checked; {"seen":41}: a line of one's own names that one
  *     #ops/unsent              lines that are not known to be accepted: {"key":7,"ts":…,"statement":…}, signed
  *                              {"key":7,"by":…,"post":…}; {"key":7}: it is accepted, or given up
@@ -409,6 +410,7 @@ export class StoredRoomRecord implements RoomRecord {
   readonly #transcript: GrowingFile;
   readonly #openings: GrowingFile;
   readonly #bad: GrowingFile;
+  readonly #refused: GrowingFile;
   readonly #checkpoints: GrowingFile;
   readonly #unsentRows: GrowingFile;
   readonly #unsent = new Map<number, UnsentLine>();
@@ -433,6 +435,7 @@ export class StoredRoomRecord implements RoomRecord {
     this.#transcript = new GrowingFile(`${dir}/transcript.txt`);
     this.#openings = new GrowingFile(`${dir}/openings.txt`);
     this.#bad = new GrowingFile(`${dir}/bad`);
+    this.#refused = new GrowingFile(`${dir}/refused`);
     this.#checkpoints = new GrowingFile(`${dir}/checkpoints`);
     this.#unsentRows = new GrowingFile(`${dir}/unsent`);
   }
@@ -474,6 +477,7 @@ export class StoredRoomRecord implements RoomRecord {
     if (words.size > texts.length || this.#openings.rows !== words.size) {
       await this.#openings.replace(openingRows(words, end));
     }
+    await this.#refused.open((row) => parseRefused(row)[0], () => {});
     const bad: BadLine[] = [];
     await this.#bad.open(parseBadRow, (one) => bad.push(one));
     if (bad.some(({ index }) => index >= end)) {
@@ -520,6 +524,7 @@ export class StoredRoomRecord implements RoomRecord {
     const bad = await exists(this.#bad.path) ? await rowsOf(this.#bad.path) : []; // an export's room may have none
     return {
       ...{ base: this.#base, lines, checkpoints: await this.checkpoints(), lie: parseLie(lie) },
+      refused: await exists(this.#refused.path) ? (await rowsOf(this.#refused.path)).flatMap(parseRefused) : [],
       bad: new Map(bad.map(parseBadRow).flatMap((one) => one ? [[one.index, one]] : [])),
     };
   }
@@ -633,6 +638,9 @@ export class StoredRoomRecord implements RoomRecord {
       case "bad":
         this.#bad.due.push(badRow(kept));
         break;
+      case "refused":
+        this.#refused.due.push(`${encodeJson({ refused: kept.leaf })}\n`);
+        break;
       case "checkpoint":
         this.#checkpoints.due.push(headRow(kept.checkpoint));
         break;
@@ -652,7 +660,9 @@ export class StoredRoomRecord implements RoomRecord {
   async #writeDue(): Promise<void> {
     if (this.#isLogDue) await this.#writeLog();
     this.#isLogDue = false;
-    for (const file of [this.#openings, this.#bad, this.#transcript, this.#checkpoints]) await file.flush();
+    for (const file of [this.#openings, this.#bad, this.#refused, this.#transcript, this.#checkpoints]) {
+      await file.flush();
+    }
     if (this.#erasures.size > 0) {
       await this.#erase(this.#erasures);
       this.#erasures.clear();
@@ -702,7 +712,8 @@ export class StoredRoomRecord implements RoomRecord {
     if (this.#late) await this.#tryAgain();
     this.#isClosed = true;
     clearTimeout(this.#again);
-    for (const file of [this.#transcript, this.#openings, this.#bad, this.#checkpoints, this.#unsentRows]) file.close();
+    const files = [this.#transcript, this.#openings, this.#bad, this.#refused, this.#checkpoints, this.#unsentRows];
+    for (const file of files) file.close();
   }
 }
 
@@ -735,6 +746,12 @@ function parseBadRow(row: string): BadLine | undefined {
   const [index, reason] = [member(value, "index"), member(value, "reason")];
   const counts = member(value, "counts") === true;
   return typeof index === "number" && typeof reason === "string" ? { index, reason, counts } : undefined;
+}
+
+function parseRefused(row: string): string[] {
+  const value = parseJson(row);
+  const leaf = isJsonObject(value) ? member(value, "refused") : undefined;
+  return typeof leaf === "string" ? [leaf] : [];
 }
 
 function openingRows(words: ReadonlyMap<number, Bytes>, end: number): string[] {

@@ -667,7 +667,7 @@ function emptyRoom(name: string): RoomPicture {
   };
 }
 
-const LOUD: ReadonlySet<string> = new Set(["lie", "warning", "uncovered", "error"]);
+const LOUD: ReadonlySet<string> = new Set(["lie", "warning", "uncovered", "wrong_clock", "error"]);
 
 /** Red is for what is wrong. */
 const COLOURS = ["32", "33", "34", "35", "36", "92", "93", "94", "95", "96"];

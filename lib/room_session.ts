@@ -731,9 +731,9 @@ export class RoomSession {
 
   // What is on the disk.
 
-  /** The newest signed head of a room. */
+  /** The newest signed head of a room that was compared with its lines. */
   head(room: string): { readonly size: number; readonly root: string } | undefined {
-    return this.#rooms.view(room)?.seen;
+    return this.#rooms.view(room)?.compared;
   }
 
   /** The topic and the members with their roles, as the lines have it. */

@@ -119,6 +119,11 @@ export class RoomState {
     return this.#people.get(usernameKey(username))?.bannedUntil ?? 0;
   }
 
+  /** The same of who may not write. */
+  mutedUntil(username: string): number {
+    return this.#people.get(usernameKey(username))?.mutedUntil ?? 0;
+  }
+
   /** Why somebody may not come in; `undefined` where they may. `now` is in unix seconds. */
   objectionToJoining(username: string, now: number): Objection | undefined {
     const direct = partners(this.#room);

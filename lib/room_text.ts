@@ -309,7 +309,8 @@ export type Remark = Exclude<
 
 /** What has become of a line that is dropped. */
 export function fateOf(event: RoomEvent & { event: "dropped" }): string {
-  return event.error_type === "timeout" ? "Perhaps on record" : "Not sent";
+  if (event.error_type === "not-kept" || event.error_type === "not-sent") return "Not sent";
+  return event.error_type === "timeout" ? "Perhaps on record" : "Refused; it may be on record";
 }
 
 /** An event as sentences, for the account `own`. */
@@ -338,6 +339,15 @@ export function explain(event: Remark, own: string): string[] {
         `WARNING: no signed head has covered the lines ${event.from} to ${event.to - 1} for 30 seconds: ` +
         "that they are accepted is not proved.",
       ];
+    case "wrong_clock":
+      return [
+        `WARNING: the server's signed head says that it is ${momentOf(event.time)}, and this computer's clock ` +
+        `${
+          momentOf(event.now)
+        }: one of both is wrong. Lines don't count as accepted until a head comes whose time fits.`,
+      ];
+    case "right_clock":
+      return ["The time of the server's signed heads is right again."];
     case "device":
       return [usernameKey(event.username) === usernameKey(own) ? ownDevice(event) : otherDevice(event)];
     case "away":

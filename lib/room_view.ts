@@ -15,6 +15,9 @@
  * earlier days, would have another owner and other members than everybody else. Many lines at once are shown before their
  * signatures are checked, and say so.
  *
+ * A head whose time can't be right (ahead of this clock, or before that of its lines) covers nothing, until one fits. What
+ * this client's own lines say that they had seen is what was compared with lines that are shown, and no more.
+ *
  * What it needs it asks for ({@link ViewQuestions}); what must outlive the program it hands out ({@link Kept}). Who the
  * server is on the wire, sending, and which rooms there are, is `room_client.ts`.
  *
@@ -27,7 +30,7 @@ import { type CertificatePath, findPath, type Trust } from "./certificate_path.t
 import { type Checkpoint, isCheckpointSigned } from "./checkpoint.ts";
 import { type Envelope, type Head, parseEnvelope } from "./envelope.ts";
 import { ProtocolError } from "./errors.ts";
-import { isLastingKind, rightProblem } from "./log_rules.ts";
+import { AT_ANY_TIME, isLastingKind, rightProblem } from "./log_rules.ts";
 import { usernameKey } from "./names.ts";
 import type { Pins } from "./pins.ts";
 import { VerifyingKey } from "./pss.ts";
@@ -40,6 +43,12 @@ import { LogTree } from "./room_tree.ts";
 import { encodeLine, messageInput, parseLine, type TranscriptLine } from "./transcript.ts";
 import { type Certificate, parseCertificates } from "./x509.ts";
 
+/** How far the time of a signed head may be from this clock, and before those of its lines, in milliseconds. */
+const MAX_SKEW = 300_000;
+/** Times of heads are whole seconds. */
+const SECOND = 1_000;
+/** After so long without a {@link RoomView.tick} the computer was asleep: what comes then was sent some time ago. */
+const ASLEEP_AFTER = 30_000;
 /** How long a line may go without a checkpoint before it is marked, in milliseconds (rooms.md section 3). */
 const COVER_WITHIN = 30_000;
 /** Lines that came before their turn and wait for it; history brings the others again. */
@@ -75,6 +84,8 @@ export type Kept =
   /** What was found of a line by what may be another later: its author's certificate, and the keys. */
   | { readonly type: "bad"; readonly index: number } & Fault
   | { readonly type: "checkpoint"; readonly checkpoint: Checkpoint }
+  /** The server has refused a line of this client's: its leaf hash in the log's tree, in hex. */
+  | { readonly type: "refused"; readonly leaf: string }
   /** A line of this client's own names the head of that size. */
   | { readonly type: "seen"; readonly size: number }
   | {
@@ -100,6 +111,8 @@ export interface KeptRoom {
   readonly bad: ReadonlyMap<number, Fault>;
   /** Signed heads, in the order in which they came. */
   readonly checkpoints: readonly Checkpoint[];
+  /** The leaf hashes of lines that the server has refused, in hex. */
+  readonly refused?: readonly string[];
   readonly lie: { readonly lie: Lie; readonly reason: string } | undefined;
 }
 
@@ -135,7 +148,8 @@ interface Author {
   next: number | undefined;
   /** The last line's time. */
   ts: number;
-  seen: number;
+  /** The head that the last line named. */
+  seen: Head;
   /** As it stands in the join line that was found good. */
   username: string | undefined;
   /** The same of one that isn't checked yet. */
@@ -172,6 +186,16 @@ interface Uncovered {
   readonly index: number;
   readonly author: string;
   readonly since: number;
+  /** The earliest time, unix ms, that a head which covers it can be of, by clocks that are right. */
+  readonly earliest: number;
+}
+
+/** A line that is only good if it came after a ban or a mute had ended. */
+interface Timed {
+  readonly index: number;
+  /** Unix seconds. */
+  readonly until: number;
+  readonly reason: string;
 }
 
 /** A room. */
@@ -195,6 +219,7 @@ export class RoomView {
   /** What is shown as bad, and why. */
   readonly #bad = new Map<number, string>();
   readonly #keys = new Map<number, Bytes>();
+  #newestEpoch = 0;
   /** Whether the server has given every key that it gives. */
   #hasKeys = false;
   readonly #ahead = new Map<number, PostedFields>();
@@ -212,7 +237,15 @@ export class RoomView {
   #unproved: Checkpoint[] = [];
   /** Signed heads of lines that are here, in their order. */
   /** By their sizes. */
-  readonly #coverings: { readonly size: number; readonly time: number }[] = [];
+  readonly #coverings: (Head & { readonly time: number })[] = [];
+  /** Lines, in the order of their indexes, that the head which covers them may show to be bad. */
+  #timed: Timed[] = [];
+  /** The leaf hashes of lines that the server has refused. */
+  readonly #refused = new Set<string>();
+  /** Whether the last head that came was of a wrong time. */
+  #isClockWrong = false;
+  /** When {@link tick} was called last. */
+  #tickedAt: number | undefined;
   /** Earlier heads that were asked for, to be compared with the lines once these are here. */
   readonly #claims: Checkpoint[] = [];
   /** Certificates that have ended, and for which a head of their time was asked. */
@@ -233,7 +266,8 @@ export class RoomView {
   }
 
   /** Takes what was kept. Its lines were checked when they came; the last `shown` of them are told again. */
-  restore({ base, lines, bad, checkpoints, lie }: KeptRoom, shown: number): void {
+  restore({ base, lines, bad, checkpoints, lie, refused = [] }: KeptRoom, shown: number): void {
+    for (const leaf of refused) this.#refused.add(leaf);
     if (base) this.#tree = new LogTree(base.size, base.peaks);
     this.#beginState();
     const recent: Placed[] = [];
@@ -256,9 +290,14 @@ export class RoomView {
     for (const index of this.#erased) { // the end may have come before they were erased on the disk
       if (lines[index - (base?.size ?? 0)]?.envelope) this.#options.keep({ type: "erasure", index });
     }
+    let at = 0;
     for (const head of checkpoints) {
-      if (this.#tree?.rootAt(head.size) === head.root) this.#coverings.push(head);
-      else if (head.size > this.size) this.#unproved.push(head); // its lines were on their way
+      if (this.#tree?.rootAt(head.size) === head.root) {
+        const end = head.size - (base?.size ?? 0);
+        if (isBefore(head, this.#uncovered.slice(at, end))) continue;
+        this.#coverings.push(head);
+        at = end;
+      } else if (head.size > this.size) this.#unproved.push(head); // its lines were on their way
     }
     this.#uncovered = this.#uncovered.filter(({ index }) => index >= this.covered);
     this.#newest = checkpoints.at(-1);
@@ -286,9 +325,23 @@ export class RoomView {
     return this.#newest;
   }
 
-  /** The newest head whose signature was checked: what the next line says that it has seen. */
-  get seen(): Head {
-    return this.#newest ? { size: this.#newest.size, root: this.#newest.root } : EMPTY_HEAD;
+  /** The newest head that was compared with lines which were shown, all of them checked. */
+  get compared(): Head {
+    const shown = this.size - this.#queue.length;
+    const found = this.#coverings.findLast(({ size }) => size <= shown);
+    return found ? { size: found.size, root: found.root } : EMPTY_HEAD;
+  }
+
+  /**
+   * What the next line says that it has seen: the newest head that was compared, or the one that this client's last line
+   * has named, where its records of that time are lost. With `isBlind` it is the newest that was signed: who comes in
+   * again without records may not name less than in lines that aren't shown yet.
+   */
+  seen(isBlind = false): Head {
+    const own = this.#authors.get(this.#options.own)?.seen ?? EMPTY_HEAD;
+    const { compared } = this;
+    if (isBlind && this.#newest && this.own === undefined) return { size: this.#newest.size, root: this.#newest.root };
+    return compared.size >= own.size ? compared : own;
   }
 
   /** At what the server was caught. */
@@ -325,7 +378,7 @@ export class RoomView {
   /** How many others have said that they had seen a head beyond the line: people, whatever certificates they use. */
   countersigners(index: number): number {
     const who = ({ username, fingerprint }: Author) => username === undefined ? fingerprint : usernameKey(username);
-    const found = new Set([...this.#authors.values()].filter(({ seen }) => seen > index).map(who));
+    const found = new Set([...this.#authors.values()].filter(({ seen }) => seen.size > index).map(who));
     const author = this.#authorOf(index);
     if (author) found.delete(who(author));
     return found.size;
@@ -363,12 +416,13 @@ export class RoomView {
   /** A key of the room. */
   takeKey(epoch: number, key: Bytes): void {
     this.#keys.set(epoch, key.slice()); // kept for long
+    this.#newestEpoch = Math.max(this.#newestEpoch, epoch);
     this.#drain();
   }
 
   /** The newest epoch whose key is known. */
   get epoch(): { readonly epoch: number; readonly key: Bytes } | undefined {
-    const epoch = Math.max(...this.#keys.keys());
+    const epoch = this.#newestEpoch;
     const key = this.#keys.get(epoch);
     return key && { epoch, key };
   }
@@ -471,9 +525,16 @@ export class RoomView {
       if (line.signer === this.#options.own) this.#joining += 1;
     }
     const due = author.next ?? line.seqno;
-    tree.append(leafHash(encodeUtf8(text)));
+    const leaf = leafHash(encodeUtf8(text));
+    tree.append(leaf);
     this.#lines.push(author);
-    this.#uncovered.push({ index, author: line.signer, since: this.#options.now() });
+    const since = this.#options.now();
+    const earliest = Math.max(line.ts, this.#isLive && this.#isAwake ? since : 0) - MAX_SKEW - SECOND;
+    this.#uncovered.push({ index, author: line.signer, since, earliest });
+    if (this.#refused.size > 0 && this.#refused.has(encodeHex(leaf))) {
+      this.#denyLine(placed, "refused line", "the server had refused it, and told its author so");
+      return placed;
+    }
     if (!isOfLog(line.body, this.#log)) {
       this.#denyLine(placed, "replayed line", "it was written for another room or log");
       return placed;
@@ -482,6 +543,10 @@ export class RoomView {
       const what =
         `its author's line ${line.seqno} stands where line ${due} is due: one was dropped, or two were swapped`;
       this.#denyLine(placed, "wrong order", what);
+      return placed;
+    }
+    if (line.ts < author.ts) {
+      this.#denyLine(placed, "wrong order", "its time is before that of its author's line before");
       return placed;
     }
     author.next = line.seqno + 1;
@@ -497,7 +562,7 @@ export class RoomView {
     const known = this.#authors.get(fingerprint);
     if (known) return known;
     const next = this.#tree?.base === 0 ? 0 : undefined;
-    const author: Author = { fingerprint, next, ts: 0, seen: 0, username: undefined, claimed: undefined };
+    const author: Author = { fingerprint, next, ts: 0, seen: EMPTY_HEAD, username: undefined, claimed: undefined };
     this.#authors.set(fingerprint, author);
     return author;
   }
@@ -507,14 +572,14 @@ export class RoomView {
     const { index, author } = placed;
     if (room !== this.#options.room) return this.#denyLine(placed, "replayed line", "it was written for another room");
     if (seen.size > index) return this.#denyLine(placed, "wrong head", "it had seen lines that were not there");
-    if (seen.size < author.seen) {
+    if (seen.size < author.seen.size) {
       return this.#denyLine(placed, "wrong order", "it had seen less than its author's line before");
     }
     const root = seen.size === 0 ? EMPTY_HEAD.root : tree.rootAt(seen.size);
     if (root !== undefined && root !== seen.root) {
       return this.#denyLine(placed, "fork", `its author was shown another log of ${seen.size} lines`);
     }
-    author.seen = seen.size;
+    author.seen = seen;
     if (isLastingKind(kind)) this.#acts.add(index);
   }
 
@@ -526,20 +591,42 @@ export class RoomView {
   }
 
   /** Why a line may not say what it says, by the lines before it. */
-  #objection({ author, index, envelope }: Placed): string | undefined {
+  #objection(placed: Placed): string | undefined {
+    const { author, envelope } = placed;
     if (!envelope) return undefined;
     const { statement } = envelope;
-    const problem = rightProblem({ index, author: author.fingerprint, statement }, {
+    const problem = this.#rightProblem(placed);
+    if (problem !== undefined || statement?.kind !== "join") return problem;
+    const pinned = this.#options.pins.usernameOf(author.fingerprint);
+    const isOther = pinned !== undefined && pinned !== usernameKey(statement.username);
+    return isOther ? "Its author's certificate was somebody else's before." : undefined;
+  }
+
+  #rightProblem({ author, index, envelope }: Placed, by = AT_ANY_TIME): string | undefined {
+    return rightProblem({ index, author: author.fingerprint, statement: envelope?.statement }, {
       state: this.#state,
       base: this.#tree?.base ?? 0,
       usernameOf: (fingerprint) => this.#authors.get(fingerprint)?.username,
       authorOf: (target) => this.#authorOf(target)?.fingerprint,
       isLasting: (target) => this.#acts.has(target),
-    });
-    if (problem !== undefined || statement?.kind !== "join") return problem;
-    const pinned = this.#options.pins.usernameOf(author.fingerprint);
-    const isOther = pinned !== undefined && pinned !== usernameKey(statement.username);
-    return isOther ? "Its author's certificate was somebody else's before." : undefined;
+    }, by);
+  }
+
+  /**
+   * Whether a line is good depends on when it came, where its author was muted or banned for some time: a head that covers
+   * it before that time has ended shows that it came too early. It counts all the same: who comes later may be shown no
+   * such head, and would have other members.
+   */
+  #timeLimit(placed: Placed): Timed | undefined {
+    const { index, author, envelope } = placed;
+    if (!envelope || placed.bad !== undefined) return undefined;
+    const reason = this.#rightProblem(placed, 0);
+    if (reason === undefined) return undefined;
+    const { statement } = envelope;
+    const until = statement?.kind === "join"
+      ? this.#state.bannedUntil(statement.username)
+      : this.#state.mutedUntil(author.username ?? "");
+    return { index, until, reason };
   }
 
   /** Takes what a line changes; one that is bad has its place and says nothing. */
@@ -635,6 +722,10 @@ export class RoomView {
       this.#denyLine(placed, "invented line", "its author did not sign it");
     } else {
       placed.bad ??= this.#objection(placed);
+      const limit = this.#timeLimit(placed);
+      const covered = this.#timeOf(index, true);
+      if (limit && covered === undefined) this.#timed.push(limit);
+      else if (limit && (covered ?? 0) < limit.until) [placed.bad, placed.counts] = [limit.reason, true];
       const claimed = this.#claims.filter(({ size }) => size > index).map(({ time }) => 1000 * time);
       const at = Math.min(this.#timeOf(index) ?? now(), ...claimed);
       const problem = certificate.asAuthor.problems(at, "offline")[0];
@@ -766,7 +857,8 @@ export class RoomView {
     this.#unjudged = undefined;
     if (this.#lie || (known?.size === size && known.root === root && known.time === time)) return;
     this.#unjudged = checkpoint;
-    const problem = await this.#signerProblem(checkpoint);
+    const isWrongTime = this.#isOfWrongTime(checkpoint); // a certificate can't be judged at a time that is wrong
+    const problem = await this.#signerProblem(checkpoint, isWrongTime);
     this.#unjudged = undefined;
     const newest = this.#newest;
     if (problem !== undefined) {
@@ -779,6 +871,7 @@ export class RoomView {
       const reason = `The server has signed two different logs of ${size} lines. Both heads are kept: they convict it.`;
       return this.#deny("fork", reason, [newest, checkpoint]);
     }
+    if (isWrongTime) return this.#tellClock(checkpoint);
     if (newest && (size < newest.size || time < newest.time)) {
       const reason = `The server shows an old head, of ${size} lines, after one of ${newest.size}.`;
       return this.#deny("old head", reason, [newest, checkpoint]);
@@ -786,7 +879,27 @@ export class RoomView {
     this.#newest = checkpoint;
     this.#options.keep({ type: "checkpoint", checkpoint });
     this.#unproved.push(checkpoint);
+    if (this.#isClockWrong) this.#options.emit({ event: "right_clock", room: this.#options.room });
+    this.#isClockWrong = false;
     this.#prove();
+  }
+
+  /** Whether a head is of a time that has not come yet, or is before that of a line which it covers. */
+  #isOfWrongTime({ size, time }: Checkpoint): boolean {
+    if (1000 * time > this.#options.now() + MAX_SKEW) return true;
+    return isBefore({ time }, this.#uncovered.filter(({ index }) => index < size));
+  }
+
+  /** One of both clocks is wrong: the head counts for nothing, and the next that fits takes it back. */
+  #tellClock({ time }: Checkpoint): void {
+    const { emit, room, now } = this.#options;
+    if (!this.#isClockWrong) emit({ event: "wrong_clock", room, time, now: Math.floor(now() / 1000) });
+    this.#isClockWrong = true;
+  }
+
+  /** Whether what comes now was sent now. */
+  get #isAwake(): boolean {
+    return this.#tickedAt === undefined || this.#options.now() - this.#tickedAt < ASLEEP_AFTER;
   }
 
   /**
@@ -813,7 +926,7 @@ export class RoomView {
   }
 
   /** What is wrong with a head's signature, or with who signed it. */
-  async #signerProblem(checkpoint: Checkpoint): Promise<string | undefined> {
+  async #signerProblem(checkpoint: Checkpoint, isWrongTime = false): Promise<string | undefined> {
     const known = await this.#certificate(checkpoint.from);
     if (!known) return "the certificate that signed it can't be had.";
     if (!isCheckpointSigned(this.#options.origin, checkpoint, known.key)) return "its signature doesn't verify.";
@@ -821,7 +934,8 @@ export class RoomView {
     if (!names.some((name) => name.toLowerCase() === this.#server.toLowerCase())) {
       return `the certificate that signed it is not for ${this.#server}.`;
     }
-    return known.asServer.problems(1000 * checkpoint.time, "offline")[0];
+    const time = isWrongTime ? this.#options.now() : 1000 * checkpoint.time;
+    return known.asServer.problems(time, "offline")[0];
   }
 
   /** Compares signed heads with the lines, as far as these are here. */
@@ -842,7 +956,8 @@ export class RoomView {
           "one was dropped, swapped or changed, or others are shown another log.";
         return this.#deny("wrong head", reason, [head]);
       }
-      this.#cover(head);
+      if (this.#isOfWrongTime(head)) this.#tellClock(head); // it came before its lines
+      else this.#cover(head);
     }
   }
 
@@ -856,13 +971,20 @@ export class RoomView {
     }
   }
 
-  #cover({ size, time }: Checkpoint): void {
+  #cover({ size, time, root }: Checkpoint): void {
     const { emit, room } = this.#options;
     const at = this.#coverings.findLastIndex((other) => other.size < size) + 1;
-    this.#coverings.splice(at, 0, { size, time });
+    this.#coverings.splice(at, 0, { size, time, root });
+    const due = this.#timed.filter(({ index }) => index < size);
+    this.#timed = this.#timed.filter(({ index }) => index >= size);
     const covered = this.#uncovered.filter(({ index }) => index < size);
     this.#uncovered = this.#uncovered.filter(({ index }) => index >= size);
     emit({ event: "covered", room, size, time });
+    for (const { index, until, reason } of due) {
+      if (time >= until || this.#bad.has(index)) continue;
+      this.#keepBad(index, { reason, counts: true });
+      emit({ event: "bad_line", room, index, reason });
+    }
     const waiting = new Set(this.#queue.map(({ index }) => index)); // judged when they are shown
     const shown = covered.filter(({ index }) => !waiting.has(index));
     for (const author of new Set(shown.map((line) => line.author))) void this.#judge(author, 1000 * time, shown);
@@ -901,6 +1023,7 @@ export class RoomView {
 
   /** To be called every few seconds: asks again, and marks what waits too long for a checkpoint, or for a redaction. */
   tick(): void {
+    this.#tickedAt = this.#options.now();
     this.wake();
     if (this.#lie) return;
     const { emit, room, now } = this.#options;
@@ -925,6 +1048,14 @@ export class RoomView {
 
   // Lies.
 
+  /** The server has refused this line of the client's own, for good or as it was: it may not stand. */
+  refuseLine(line: string): void {
+    const leaf = encodeHex(leafHash(encodeUtf8(line)));
+    if (this.#refused.has(leaf)) return;
+    this.#refused.add(leaf);
+    this.#options.keep({ type: "refused", leaf });
+  }
+
   /** The server's log is another than the one that was pinned. */
   refuse(lie: Lie, reason: string): void {
     this.#deny(lie, reason);
@@ -946,6 +1077,11 @@ export class RoomView {
 }
 
 const EMPTY_HEAD: Head = { size: 0, root: encodeHex(EMPTY_ROOT) };
+
+/** Whether a head is of an earlier time than any of these lines can be. */
+function isBefore({ time }: Pick<Checkpoint, "time">, lines: readonly Uncovered[]): boolean {
+  return lines.some(({ earliest }) => 1000 * time < earliest);
+}
 
 function lineOf({ seqno, ts, ct, sig, from }: PostedFields): TranscriptLine {
   return { seqno, ts, body: ct, signature: sig, signer: from };

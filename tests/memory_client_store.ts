@@ -25,7 +25,8 @@ export class MemoryRoomRecord implements RoomRecord {
       .sort((one, other) => one.size - other.size);
     const lie = this.kept.findLast((one) => one.type === "lie");
     const bad = new Map(this.kept.flatMap((one) => one.type === "bad" ? [[one.index, one]] : []));
-    return Promise.resolve({ base, lines: [...this.lines], bad, checkpoints, lie });
+    const refused = this.kept.flatMap((one) => one.type === "refused" ? [one.leaf] : []);
+    return Promise.resolve({ base, lines: [...this.lines], bad, checkpoints, lie, refused });
   }
   keep(kept: Kept): Promise<void> {
     this.kept.push(kept);

@@ -1,6 +1,6 @@
 import { assert } from "./assert.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
-import { RoomActions } from "../lib/room_actions.ts";
+import { RoomActions, shortCode } from "../lib/room_actions.ts";
 import { type AnswerEvent, parseRoomCommand, parseTyped } from "../lib/room_command.ts";
 import { transcriptLines } from "../lib/verify.ts";
 import { verifyRoom } from "../lib/verify_room.ts";
@@ -241,4 +241,11 @@ Deno.test("who was never connected is told so, and that one is not in a room is 
   }
   await ada.session.stop();
   await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("the code of a head is 40 digits to be read aloud, and another for every room, size and root", () => {
+  const head = { size: 41, root: "ab".repeat(32) };
+  const codes = [shortCode("#ops", head), shortCode("#dev", head), shortCode("#ops", { ...head, size: 42 })];
+  for (const code of codes) assert.match(code, /^[0-9]{5}(?: [0-9]{5}){7}$/);
+  assert.equal(new Set(codes).size, codes.length);
 });

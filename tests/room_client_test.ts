@@ -214,7 +214,7 @@ Deno.test("who is put out while away is told what was not sent, and what may sta
     await bench.settle();
     await bob.connect(bench);
     await bench.settle();
-    assert.deepEqual(bob.of("dropped").map(({ error_type }) => error_type), ["timeout", "not-member"], kind);
+    assert.deepEqual(bob.of("dropped").map(({ error_type }) => error_type), ["timeout", "not-sent"], kind);
     assert.deepEqual([bob.of("left").length, bob.rooms.rooms, bob.rooms.unsentCount], [1, [], 0], kind);
     assert.deepEqual((await bob.store.room("#ops")).unsent, [], kind);
     await assert.rejects(bob.rooms.post("#ops", text("nobody hears it")), /You are not in this room; join it first/);

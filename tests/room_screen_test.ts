@@ -304,7 +304,7 @@ Deno.test("a line is shown as what becomes of it: sent, placed, accepted, checke
   assert.equal(mark("09:00"), " 3 09:00 ✓ * ada has erased these words");
   screen.take({ event: "sending", room: "#ops", key: 10, kind: "text", text: "never" });
   screen.take({ event: "dropped", room: "#ops", key: 10, error_type: "muted", reason: "You are muted." });
-  assert.equal(mark("never"), "Not sent: never (You are muted.)");
+  assert.equal(mark("never"), "Refused; it may be on record: never (You are muted.)");
   screen.take({ event: "sending", room: "#ops", key: 11, kind: "text", text: "perhaps" });
   screen.take({ event: "dropped", room: "#ops", key: 11, error_type: "timeout", reason: "No answer came." });
   assert.equal(mark("perhaps"), "Perhaps on record: perhaps (No answer came.)");

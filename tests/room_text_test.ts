@@ -71,7 +71,7 @@ Deno.test("of a line that is dropped plain text says whether it may stand in the
       { ...dropped, error_type: "muted", reason: "You are muted." },
       { ...dropped, error_type: "timeout", reason: "No answer came." },
     ),
-    ["[#ops] Not sent: You are muted.", "[#ops] Perhaps on record: No answer came."],
+    ["[#ops] Refused; it may be on record: You are muted.", "[#ops] Perhaps on record: No answer came."],
   );
 });
 

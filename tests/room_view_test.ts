@@ -245,7 +245,7 @@ async function slip(
 ): Promise<void> {
   const [view, record] = [rooms.view("#ops"), await store.room("#ops")];
   assert.ok(view?.epoch && record.pinned);
-  const envelope = encodeEnvelope({ room: "#ops", seen: view.seen, statement, salt: new Uint8Array(16) });
+  const envelope = encodeEnvelope({ room: "#ops", seen: view.seen(), statement, salt: new Uint8Array(16) });
   const body = encrypt(view.epoch.key, new Uint8Array(16), envelope);
   const line = await signRoomLine({ log: logHash(record.pinned.origin), envelope, body }, {
     ...author,
