@@ -56,6 +56,11 @@ export const BOT_EVENTS: {
     says: "the server has not answered for a while; the connection is given up if it goes on so",
     fields: { silent_for: "for how long, in milliseconds; 0: it has answered" },
   },
+  wrong_clock: {
+    says: "a signed head's time is not this computer's, or is before that of its lines; it counts for nothing",
+    fields: { room: ROOM, time: "the head's time, unix seconds", now: "this computer's, unix seconds" },
+  },
+  right_clock: { says: "the newest signed head's time is right again", fields: { room: ROOM } },
   joined: {
     says: "the server has let you into a room; its lines follow, and then `caught_up`",
     fields: {

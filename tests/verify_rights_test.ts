@@ -120,6 +120,8 @@ Deno.test("a ban holds for who joins before its end by the server's time", async
   const until = Math.floor(NOW / 1000) + 600;
   const lines: readonly Said[] = [[ada, { kind: "ban", username: "eve", until }], [eve, join("eve")]];
   assert.deepEqual((await said(lines)).bad, [3]);
+  // It counts, as it does for members: who is shown no checkpoint of that time can't know better.
+  assert.deepEqual((await said([...lines, [eve, "hello"]])).bad, [3]);
   const log = await logOf([...START, ...lines]);
   log.now = NOW + 601_000;
   assert.deepEqual((await judged(await show(log))).bad, []);
