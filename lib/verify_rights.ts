@@ -7,7 +7,7 @@
  *
  * A line that is bad for another reason changes nothing of what it says. Where its author's certificate had ended or was
  * revoked by the first checkpoint that covers it, the line may have been accepted before, and then it counts: or this
- * verifier would see other members than everybody who was there.
+ * verifier would see other members than everybody who was there. So does one that came before a ban or a mute had ended.
  *
  * Words that their author has erased can't be shown. A line that its author's own later line erases is taken as words,
  * since no act can be erased.
@@ -70,7 +70,9 @@ export function judgeRights(room: string, lines: readonly JudgedLine[], findings
     const problem = envelope && mayBeGood ? rightProblem(act, before, by) : undefined;
     if (problem !== undefined) faults.push({ index, reason: problem });
     const isGood = !others && problem === undefined;
-    const statement = mayBeGood && problem === undefined ? act.statement : undefined;
+    // What came too early for a ban or a mute stands: who is shown other checkpoints can't know that it did.
+    const counts = mayBeGood && (problem === undefined || rightProblem(act, before) === undefined);
+    const statement = counts ? act.statement : undefined;
     if (statement?.kind === "join") {
       usernames.set(author, statement.username);
       if (isGood && pins.see(author, statement.username) !== "known") {
