@@ -36,6 +36,7 @@ import type { RoomStore } from "./lib/room_store.ts";
 import { Spool } from "./lib/spool.ts";
 import { type AuditEvent, type AuditRow, type Store, StoreUnavailable } from "./lib/store.ts";
 import { Entrance } from "./lib/server_entrance.ts";
+import { ServerClock } from "./lib/server_clock.ts";
 import { MemberLimits } from "./lib/server_limits.ts";
 import { Turns } from "./lib/server_turns.ts";
 import { listen, listenTls, portOf } from "./lib/transport.ts";
@@ -44,6 +45,8 @@ import { findPath, isRevoked, type Trust } from "./lib/certificate_path.ts";
 
 /** How often waiting audit rows are tried again, and renewals, revocations and closed logs looked for: milliseconds. */
 const DRAIN_INTERVAL = 1_000;
+/** So long after its end nothing is deleted, in milliseconds: a clock that was wrong for a day deletes nothing. */
+const SPARED = 86_400_000;
 /** How often tokens and codes that have ended, and rooms in which nobody is, are dropped: an hour, in milliseconds. */
 const SWEEP_INTERVAL = 3_600_000;
 
@@ -66,12 +69,15 @@ export interface RunningServer {
   stop(): Promise<void>;
   /** Closes at once, without receipts; the next start closes the sessions. */
   abort(): void;
-  /** Reads certificates, keys and revocation lists anew, whether or not their files look changed. */
+  /**
+   * Reads certificates, keys and revocation lists anew, whether or not their files look changed; a clock that has jumped
+   * is believed.
+   */
   reload(): Promise<void>;
 }
 
 const random: Random = (size) => crypto.getRandomValues(new Uint8Array(size));
-const now = () => Date.now();
+const wall = () => Date.now();
 const monotonic = () => performance.now();
 
 /** Opens everything and listens. Failure with what to do where something of it doesn't work. */
@@ -83,6 +89,13 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   const trust = await watchTrust(config.CERT_DIR, log);
   const signing = { current: await checkOwnCertificate({ identity, trust: await trust(), config, log }) };
   const store = await openStore(config);
+  const clock: ServerClock = new ServerClock({
+    wall,
+    steady: monotonic,
+    tell: (message) => log.error(message),
+    settled: () => void hub.makeHeads(),
+  });
+  const { now } = clock;
   const spool = await Spool.open(config.DATA_DIR, { limit: config.SPOOL_MAX_BYTES });
   const audit = new Audit({ store, spool, random });
   const journals = `${config.DATA_DIR}/journals`;
@@ -125,7 +138,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     random,
   });
   const timers = new Timers();
-  const hub = await openHub({ config, log, identity, trust, store, timers, signing, note });
+  const hub = await openHub({ config, log, identity, trust, store, timers, signing, note, clock });
   const deadlines = new Deadlines();
   const listener = listen(config.SERVER_HOST, config.SERVER_PORT);
   const tls = openTls(config, watched.current());
@@ -149,6 +162,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     hub,
     turns,
     limits,
+    clock,
     createJournalFile,
   };
   return new Server(shared, { plain: listener, tls, watched, timers, signing, issuing, note });
@@ -205,10 +219,10 @@ interface Signing {
 }
 
 /** What signs with that certificate: nothing, where every client would refuse it. */
-async function headSigner({ chain, key }: SigningIdentity, trust: Trust) {
+async function headSigner({ chain, key }: SigningIdentity, trust: Trust, now = wall()) {
   const path = await findPath(chain, trust, { purpose: "server" });
-  const [problem] = path.problems(now(), "current");
-  const ends = problem === undefined ? path.ends(now(), "current") : 0;
+  const [problem] = path.problems(now, "current");
+  const ends = problem === undefined ? path.ends(now, "current") : 0;
   return { key, fingerprint: chain[0]?.fingerprint ?? "", ends, problem };
 }
 
@@ -224,7 +238,7 @@ async function checkOwnCertificate(
       `certificate validation failed: ${problem}; mend it with: ${renew} (or set this machine's clock, if that is wrong)`,
     );
   }
-  const days = Math.floor((signer.ends - now()) / 86_400_000);
+  const days = Math.floor((signer.ends - wall()) / 86_400_000);
   if (days < config.CERT_WARN_DAYS) log.warn(`the server certificate expires in ${days} days; run: ${renew}`);
   return signer;
 }
@@ -281,8 +295,8 @@ async function openIssuing({ CERT_DIR, SECURECHAT_KEY_PASSPHRASE_FILE }: Config)
 
 /** The rooms of this server: its name, its certificates of all days, and the key that wraps the rooms' keys. */
 async function openHub(
-  { config, log, identity, trust, store, timers, signing, note }:
-    & Pick<Shared, "config" | "log" | "identity" | "trust" | "store">
+  { config, log, identity, trust, store, timers, signing, note, clock }:
+    & Pick<Shared, "config" | "log" | "identity" | "trust" | "store" | "clock">
     & Pick<Doors, "timers" | "signing" | "note">,
 ): Promise<Hub> {
   await keepCertificate(store, identity());
@@ -291,7 +305,8 @@ async function openHub(
     keys: new AesKeyWrap(await loadRoomKey(config.DATA_DIR), random),
     signer: () => signing.current,
     serverName: identity().chain[0]?.hostNames?.dnsNames[0] ?? "localhost",
-    now,
+    now: clock.now,
+    clock,
     random,
     later: (ms, run) => timers.later(ms, run),
     turn: () => new Promise((resolve) => setImmediate(resolve)),
@@ -415,6 +430,7 @@ class Server implements RunningServer {
       void this.#drain();
       void this.#sweep();
       this.#shared.log.look();
+      this.#shared.clock.look();
       this.#takingUp ??= this.#takeUpCertificate().finally(() => this.#takingUp = undefined);
       this.#lookAtEnd();
       for (const conversation of this.#conversations) void conversation.endIfExpired();
@@ -445,7 +461,9 @@ class Server implements RunningServer {
     if (this.#shared.audit.full) {
       return new ProtocolError("server-error", "The server can't keep its records now; try again later.");
     }
-    return now() >= this.#signing.current.ends ? new ProtocolError("server-error", NOT_GOOD) : undefined;
+    return this.#shared.clock.now() >= this.#signing.current.ends
+      ? new ProtocolError("server-error", NOT_GOOD)
+      : undefined;
   }
 
   /** A renewed certificate: new conversations show it, and TLS listens anew, as its listener can't change. */
@@ -456,7 +474,7 @@ class Server implements RunningServer {
       const current = this.#watched.current();
       if (hasChanged || current.chain[0]?.fingerprint !== this.#signing.current.fingerprint) {
         await keepCertificate(store, current);
-        const { problem, ...signer } = await headSigner(current, await trust());
+        const { problem, ...signer } = await headSigner(current, await trust(), this.#shared.clock.now());
         if (problem !== undefined) log.error("every client refuses the new server certificate", { reason: problem });
         this.#signing.current = signer;
         this.#tls?.close();
@@ -464,7 +482,7 @@ class Server implements RunningServer {
         await this.#acceptingTls; // until then the port is taken
       } else if (this.#signing.current.ends === 0) {
         // What was wrong may be over: its time has come, or there is a newer revocation list.
-        const { problem, ...signer } = await headSigner(current, await trust());
+        const { problem, ...signer } = await headSigner(current, await trust(), this.#shared.clock.now());
         if (problem === undefined) this.#signing.current = signer;
       }
       if (this.#tls || this.tlsPort === undefined || this.#stopping !== undefined) return;
@@ -478,7 +496,7 @@ class Server implements RunningServer {
   /** Tells the operator, once, that the server's certificate is no longer good. */
   #lookAtEnd(): void {
     const { current } = this.#signing;
-    if (now() < current.ends || this.#ended === current) return;
+    if (this.#shared.clock.now() < current.ends || this.#ended === current) return;
     this.#ended = current;
     const { config, log } = this.#shared;
     log.error(
@@ -488,13 +506,14 @@ class Server implements RunningServer {
 
   /** Drops tokens and codes that have ended, and rooms in which nobody is, from time to time. */
   async #sweep(): Promise<void> {
-    if (now() < this.#sweepAt || this.#dropping) return;
-    this.#sweepAt = now() + SWEEP_INTERVAL;
-    this.#shared.hub.dropIdle();
+    const { clock, hub, store, log } = this.#shared;
+    if (monotonic() < this.#sweepAt || this.#dropping || clock.isDoubtful) return;
+    this.#sweepAt = monotonic() + SWEEP_INTERVAL;
+    hub.dropIdle();
     try {
-      await this.#shared.store.rooms.dropExpired(now());
+      await store.rooms.dropExpired(clock.now() - SPARED);
     } catch (error) {
-      this.#shared.log.warn("ended tokens and codes could not be dropped", { reason: messageOf(error) });
+      log.warn("ended tokens and codes could not be dropped", { reason: messageOf(error) });
     }
   }
 
@@ -558,6 +577,7 @@ class Server implements RunningServer {
     );
     await this.#takingUp;
     await (this.#takingUp = this.#takeUpCertificate(true).finally(() => this.#takingUp = undefined));
+    this.#shared.clock.confirm();
     log.info("certificates were read again");
   }
 

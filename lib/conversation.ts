@@ -35,6 +35,7 @@ import type { Credentials } from "./message.ts";
 import type { Attendee } from "./room.ts";
 import type { RoomRequest } from "./room_message.ts";
 import type { RoomStore } from "./room_store.ts";
+import type { ServerClock } from "./server_clock.ts";
 import type { MemberLimits } from "./server_limits.ts";
 import type { Place, Standing } from "./server_places.ts";
 import type { Share, Turns } from "./server_turns.ts";
@@ -73,13 +74,13 @@ export interface Shared {
   readonly hub: Hub;
   readonly turns: Turns;
   readonly limits: MemberLimits;
+  readonly clock: ServerClock;
   /** Whether somebody who doesn't resume a session may still come in. */
   readonly hasRoomForStrangers: () => boolean;
   readonly createJournalFile: CreateJournalFile | undefined;
 }
 
 const random: Random = (size) => crypto.getRandomValues(new Uint8Array(size));
-const now = () => Date.now();
 
 /** An account's open session. */
 interface OpenSession {
@@ -142,7 +143,7 @@ export class Conversation {
       allowV1: config.ALLOW_V1 && channel !== "tls",
       channel,
       frameLimits: { beforeLogin: config.MAX_FRAME_BYTES_BEFORE_LOGIN, afterLogin: config.MAX_FRAME_BYTES },
-      now,
+      now: shared.clock.now,
       random,
       send: (bytes: Bytes) => link.send(bytes),
     });
@@ -175,7 +176,7 @@ export class Conversation {
 
   #hasExpired(): boolean {
     const { clientEnds, hasRooms } = this.#connection;
-    return now() >= clientEnds - (hasRooms ? HEAD_TIME : 0);
+    return this.#shared.clock.now() >= clientEnds - (hasRooms ? HEAD_TIME : 0);
   }
 
   /** Ends it, since somebody else needs the place. */
@@ -296,11 +297,17 @@ export class Conversation {
     await this.#shared.audit.record({
       event,
       reason,
-      occurredAt: now(),
+      occurredAt: this.#shared.clock.now(),
       ipAddress: this.#link.address,
       ...(clientFingerprint === undefined ? {} : { clientFingerprint }),
       ...(this.#email === undefined ? {} : { email: this.#email }),
     });
+  }
+
+  /** Nothing is issued by a clock that has just jumped. */
+  #mustKnowTheTime(): void {
+    if (!this.#shared.clock.isDoubtful) return;
+    throw new ProtocolError("server-error", "The server's clock has just jumped; try again in some minutes.");
   }
 
   /** A row of what somebody can do over and over: beyond some in a minute they are counted, and summed up at the end. */
@@ -337,7 +344,7 @@ export class Conversation {
       tokenHash,
       clientFingerprint,
       serverFingerprint: this.#identity.chain[0]?.fingerprint ?? "",
-      startedAt: now(),
+      startedAt: this.#shared.clock.now(),
     });
     this.#connection.accept();
   }
@@ -396,6 +403,7 @@ export class Conversation {
     const { accounts, devices, log } = this.#shared;
     const origin = { address: this.#link.address, clientFingerprint: "", isProven: false };
     await accounts.checkAttempt(origin);
+    this.#mustKnowTheTime();
     const pem = await devices.certify(code, csr).catch((error: unknown) => {
       if (error instanceof ProtocolError) return accounts.refuse(origin, error);
       throw withoutStore(error);
@@ -476,6 +484,7 @@ export class Conversation {
     if (!attendee || !account) throw new Error("there is no session with rooms");
     try {
       this.#shared.limits.check(this.#accountName, request.type);
+      if (request.type === "code" || request.type === "renew") this.#mustKnowTheTime();
       switch (request.type) {
         case "ping":
           return this.#connection.answer({ type: "pong" }, id);
@@ -606,7 +615,7 @@ export class Conversation {
     }
     await this.#shared.audit.closeSession({
       tokenHash: session.tokenHash,
-      endedAt: now(),
+      endedAt: this.#shared.clock.now(),
       messageCount: summary?.count ?? 0,
       transcriptHash: (summary ?? new TranscriptSummary()).hash(),
     });

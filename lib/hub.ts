@@ -114,6 +114,11 @@ export class Hub {
     return all.flatMap((one) => one.status === "fulfilled" && one.value ? [one.value] : []);
   }
 
+  /** The clock is right again, in which no heads were made. */
+  async makeHeads(): Promise<void> {
+    for (const room of await this.#loaded()) room.makeHead();
+  }
+
   /** Certificates were revoked: they get nothing more in any room. A room that nobody has asked for looks when it is. */
   async dropRevoked(): Promise<void> {
     for (const room of await this.#loaded()) await room.dropRevoked();

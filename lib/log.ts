@@ -9,7 +9,7 @@
  *
  * Every line is handed to the system as it comes, so that a `kill -9` loses none but those of the moment in which the
  * disk is flushed. A log that can't be opened ends the start with one sentence; one that fails later is reported on
- * stderr, and the server goes on. What may be logged is for those who log: never a password, a key, a token or a
+ * stderr, and the server goes on. Nobody waits for whoever reads stderr (`log_output.ts`). What may be logged is for those who log: never a password, a key, a token or a
  * message's text.
  *
  * @layer outside
@@ -18,6 +18,7 @@
 import { getRotatingFileSink } from "@logtape/file";
 import { configure, dispose, getLogger, type LogRecord } from "@logtape/logtape";
 import { EXIT, Failure } from "./errors.ts";
+import { LineOutput } from "./log_output.ts";
 import { printable } from "./text.ts";
 
 /** What the parts of a server write to. */
@@ -53,7 +54,9 @@ const CATEGORY = "securechat";
  * Opens the log of this process; `close` ends it with everything written. LogTape is configured for the process as a
  * whole, so opening a second log closes the first one.
  */
-export async function openLog(options: LogOptions): Promise<OpenLog> {
+export async function openLog(given: LogOptions): Promise<OpenLog> {
+  const output = new LineOutput((bytes) => Deno.stderr.write(bytes));
+  const options = { stderr: (line: string) => output.write(line), ...given };
   try {
     createPrivately(options.file);
     await configureLogTape(options);
@@ -85,7 +88,11 @@ export async function openLog(options: LogOptions): Promise<OpenLog> {
     if (held) held.push(line);
     else line();
   };
-  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error"), reopen, close: dispose };
+  const close = async () => {
+    await dispose();
+    await output.close();
+  };
+  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error"), reopen, close };
 }
 
 /** The log of a process. */
@@ -97,7 +104,7 @@ export interface OpenLog extends Log {
 }
 
 async function configureLogTape(
-  { level, file, maxBytes, maxFiles, stderr = writeStderr }: Omit<LogOptions, "file"> & {
+  { level, file, maxBytes, maxFiles, stderr }: Omit<LogOptions, "file"> & {
     readonly file: string | undefined;
   },
 ): Promise<void> {
@@ -145,14 +152,6 @@ function createPrivately(file: string): void {
   const folder = file.replace(/[^/\\]*$/, "");
   if (folder !== "") Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
   Deno.openSync(file, { append: true, create: true, mode: 0o600 }).close();
-}
-
-function writeStderr(line: string): void {
-  try {
-    Deno.stderr.writeSync(new TextEncoder().encode(line));
-  } catch {
-    // Nobody reads stderr any more; the file goes on.
-  }
 }
 
 function reasonOf(error: unknown): string {

@@ -42,6 +42,7 @@ import {
 } from "./room_message.ts";
 import { LASTING, type RoomAct, RoomState } from "./room_state.ts";
 import type { RoomStore, StoredEpoch, StoredLine, StoredRoom } from "./room_store.ts";
+import type { ServerClock } from "./server_clock.ts";
 import { encodeLine, messageInput } from "./transcript.ts";
 
 /** How far ahead of the server's clock a line's time may lie, in milliseconds (rooms.md section 6). */
@@ -98,6 +99,8 @@ export interface RoomTools {
   /** Signs checkpoints: the server's certificate of this moment. */
   readonly signer: () => HeadSigner;
   readonly now: Clock;
+  /** What is known of the clock; without it, it is always right. */
+  readonly clock?: Pick<ServerClock, "isDoubtful" | "latest" | "witness">;
   readonly random: Random;
   /** Runs something later, in milliseconds. */
   readonly later: (ms: number, run: () => void) => void;
@@ -182,7 +185,9 @@ export class Room {
     this.#heads = new RoomHeads({
       ...{ ...tools, origin: room.origin },
       head: () => {
-        return this.#isForked ? undefined : { size: this.#durable.size, root: encodeHex(this.#durable.root()) };
+        return this.#isForked || tools.clock?.isDoubtful
+          ? undefined
+          : { size: this.#durable.size, root: encodeHex(this.#durable.root()) };
       },
       tell: (checkpoint) => {
         this.#tell(encodeFrame({ type: "checkpoint", room: this.name, ...encodeCheckpoint(checkpoint) }));
@@ -522,7 +527,7 @@ export class Room {
     if (post.seqno !== author.nextSeqno) {
       throw new ProtocolError("replay", `The line's seqno must be ${author.nextSeqno}, the author's next.`);
     }
-    if (post.ts > now + MAX_AHEAD || post.ts < author.ts) {
+    if (post.ts > (this.#tools.clock?.latest() ?? now) + MAX_AHEAD || post.ts < author.ts) {
       throw new ProtocolError("stale", "The line's time is ahead of the server's, or before the author's last.", {
         now,
       });
@@ -541,6 +546,7 @@ export class Room {
       throw new ProtocolError("forbidden", "That line would change nothing: it is so already.");
     }
 
+    this.#tools.clock?.witness(usernameKey(from.username), post.ts);
     const index = this.#frontier.size;
     const stored: StoredLine = {
       index,
@@ -838,6 +844,11 @@ export class Room {
   /** Whether the store has all that there is to have: what is in memory follows from it. */
   get isSettled(): boolean {
     return !this.#committing && !this.#isBroken && !this.#heads.isDue;
+  }
+
+  /** The clock is right again: what stands without a head gets one. */
+  makeHead(): void {
+    if ((this.#heads.newest?.size ?? 0) < this.#durable.size) this.#heads.due();
   }
 
   /** Resolves when every line that was placed is told of or refused. */

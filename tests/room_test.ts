@@ -29,6 +29,7 @@ async function bench(
   store = new MemoryRoomStore(),
   revoked: ReadonlySet<string> = new Set(),
   turn: () => Promise<void> = () => Promise.resolve(),
+  clock = { isDoubtful: false, latest: now, witness: () => {} },
 ): Promise<Bench> {
   const { server } = await identities();
   const leaf = server.chain[0];
@@ -42,6 +43,7 @@ async function bench(
     signer: () => ({ key: server.key, fingerprint: leaf?.fingerprint ?? "", ...certificate }),
     serverName: "localhost",
     now,
+    clock,
     random: countingRandom(),
     later: (_, run) => later.push(run),
     turn,
@@ -1207,4 +1209,19 @@ Deno.test("a room with many acts is read in pieces, and others have their turns 
   assert.deepEqual([pieces, turns], [3, 2]);
   const joined = ada.heard.findLast((frame) => frame.type === "joined");
   assert.equal(joined?.type === "joined" && joined.topic, "449");
+});
+
+Deno.test("while the clock is doubted lines are taken and get no head, and have one as soon as it is right", async () => {
+  const clock = { isDoubtful: true, latest: fixedClock, witness: () => {} };
+  const { hub, settle } = await bench(fixedClock, new MemoryRoomStore(), new Set(), undefined, clock);
+  const ada = await Person.create("ada");
+  await ada.ask(hub, { type: "create", room: "#ops", mode: "recorded", history: "all", inviteOnly: false });
+  assert.equal(await ada.say(hub, "#ops", { kind: "join", username: "ada" }), undefined);
+  await settle();
+  const heads = () => ada.heard.filter(({ type }) => type === "checkpoint").length;
+  assert.deepEqual([ada.posted("#ops"), heads()], [[0], 0]);
+  clock.isDoubtful = false;
+  await hub.makeHeads();
+  await settle();
+  assert.equal(heads(), 1);
 });

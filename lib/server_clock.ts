@@ -1,0 +1,128 @@
+/**
+ * The time that a server goes by. The system's clock can jump: somebody sets it wrong, a virtual machine is stopped and
+ * goes on, a time server lies. A head that was signed under a wrong time stays in a room's log for good, so a jump isn't
+ * believed at once.
+ *
+ *     clock agrees with the steady one                → now() is the system's clock
+ *     it has jumped by more than a minute             → doubtful: now() goes on by the steady clock from before the jump
+ *     it is back where it was                         → as before the jump
+ *     it stays a minute, and no more members sign times that fit the old time than times that fit the new one
+ *                                                     → confirmed: now() is the system's clock again
+ *
+ * While the clock is doubtful the server signs no heads, issues nothing and deletes nothing; lines are taken and get
+ * their head later. A member's time is a line's `ts`. One that fits neither clock says nothing: lines that were written
+ * offline are older than when they come. Whoever runs the server can confirm the clock at once, by {@link confirm}.
+ *
+ * @layer chat
+ */
+
+import type { Clock } from "./bytes.ts";
+
+/** A jump by more than this is one, in milliseconds; less is what time servers do. */
+const JUMP = 60_000;
+/** How long a clock that has jumped must stay where it is, in milliseconds. */
+const AGREEMENT = 60_000;
+
+/** What the clock works with. */
+export interface ServerClockOptions {
+  /** The system's clock, unix ms. */
+  readonly wall: Clock;
+  /** Milliseconds of a clock that is never set. */
+  readonly steady: Clock;
+  /** Tells the operator. */
+  readonly tell: (message: string) => void;
+  /** The clock is no longer doubtful. */
+  readonly settled?: () => void;
+}
+
+/** A jump that isn't confirmed. */
+interface Doubt {
+  /** What the system's clock is ahead of the steady one since the jump. */
+  readonly offset: number;
+  /** Since when, by the steady clock. */
+  readonly since: number;
+  /** Accounts whose signed times fit the time before the jump, and those whose times fit the one after it. */
+  readonly before: Set<string>;
+  readonly after: Set<string>;
+}
+
+/** A clock that is compared with another. */
+export class ServerClock {
+  readonly #options: ServerClockOptions;
+  /** What the system's clock is ahead of the steady one, as it is believed. */
+  #offset: number;
+  #doubt: Doubt | undefined;
+
+  constructor(options: ServerClockOptions) {
+    this.#options = options;
+    this.#offset = options.wall() - options.steady();
+  }
+
+  /** The time to go by, unix ms. */
+  readonly now: Clock = () => {
+    this.look();
+    return Math.round(this.#options.steady() + this.#offset);
+  };
+
+  /** The later of the believed time and the system's: what a member's time isn't to be ahead of. */
+  readonly latest: Clock = () => Math.max(this.now(), this.#options.wall());
+
+  /** Whether the clock has jumped and isn't confirmed. */
+  get isDoubtful(): boolean {
+    this.look();
+    return this.#doubt !== undefined;
+  }
+
+  /** Compares the clocks. To be called every second or so, too. */
+  look(): void {
+    const steady = this.#options.steady();
+    const offset = this.#options.wall() - steady;
+    if (Math.abs(offset - this.#offset) <= JUMP) {
+      this.#offset = offset;
+      if (this.#doubt) this.#settle("the clock is back where it was before it jumped; heads are signed again");
+    } else if (!this.#doubt || Math.abs(offset - this.#doubt.offset) > JUMP) {
+      this.#begin(offset, steady);
+    } else if (steady - this.#doubt.since >= AGREEMENT) this.#judge(this.#doubt, steady);
+  }
+
+  #begin(offset: number, since: number): void {
+    this.#doubt = { offset, since, before: new Set(), after: new Set() };
+    const seconds = Math.round((offset - this.#offset) / 1000);
+    this.#options.tell(
+      `the clock has jumped by ${seconds} s: no heads are signed, no certificates issued and nothing is deleted until ` +
+        "it is back, or has stayed there for a minute and members' times agree; if it is right, send SIGHUP",
+    );
+  }
+
+  #judge({ offset, before, after }: Doubt, since: number): void {
+    if (before.size > after.size) {
+      this.#doubt = { offset, since, before: new Set(), after: new Set() };
+      this.#options.tell(
+        "the clock has jumped, and what members sign is still of the time before; set it, or send SIGHUP",
+      );
+    } else this.confirm();
+  }
+
+  /** A member has signed this time just now. */
+  witness(account: string, ts: number): void {
+    this.look();
+    if (!this.#doubt) return;
+    const { offset, before, after } = this.#doubt;
+    const steady = this.#options.steady();
+    if (Math.abs(ts - steady - offset) <= JUMP) after.add(account);
+    else if (Math.abs(ts - steady - this.#offset) <= JUMP) before.add(account);
+  }
+
+  /** Believes the system's clock from now on. */
+  confirm(): void {
+    if (!this.#doubt) return;
+    this.#offset = this.#options.wall() - this.#options.steady();
+    this.#settle("the clock is confirmed where it is; heads are signed again");
+  }
+
+  #settle(message: string): void {
+    this.#doubt = undefined;
+    this.#options.tell(message);
+    this.#options.settled?.();
+  }
+}
