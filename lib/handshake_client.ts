@@ -18,7 +18,7 @@ import type { Clock, Random } from "./bytes.ts";
 import { findPath, type Trust } from "./certificate_path.ts";
 import { Connection, type OutgoingFrame, proofInput } from "./connection.ts";
 import { DhKey, type Group, GROUP_14, GROUP_2 } from "./dh.ts";
-import { ProtocolError, ROOM_ERRORS } from "./errors.ts";
+import { EXIT, Failure, ProtocolError, ROOM_ERRORS } from "./errors.ts";
 import { type Frame, LIMIT_AFTER_LOGIN } from "./frame.ts";
 import type { SigningIdentity } from "./handshake_server.ts";
 import { encodeJson, type Json, type JsonObject, member, repeatedName } from "./json.ts";
@@ -121,6 +121,11 @@ interface Server {
   readonly verifying: VerifyingKey;
 }
 
+/** What a port for TLS answers to whatever isn't TLS: a record of type 21, of some version 3 (RFC 8446 section 5.1). */
+function isTlsAlert(chunk: Uint8Array): boolean {
+  return chunk[0] === 21 && chunk[1] === 3;
+}
+
 /** A client's connection. */
 export class ClientConnection extends Connection<ClientEvent> {
   readonly #options: ClientOptions;
@@ -141,6 +146,8 @@ export class ClientConnection extends Connection<ClientEvent> {
   readonly #refusals: PeerErrorFrame[] = [];
   readonly #events: ClientEvent[] = [];
   #hasRooms = false;
+  /** Whether the server has said anything. */
+  #hasHeard = false;
   /** What the acknowledged lines come to. */
   readonly summary = new TranscriptSummary();
 
@@ -176,6 +183,17 @@ export class ClientConnection extends Connection<ClientEvent> {
 
   override async next(): Promise<ClientEvent | undefined> {
     return this.#events.shift() ?? await super.next();
+  }
+
+  override receive(chunk: Uint8Array): void {
+    if (!this.#hasHeard && isTlsAlert(chunk)) {
+      throw new Failure(
+        EXIT.unavailable,
+        "the server speaks TLS at this port, and this connection is without TLS: add --tls, or name the server's other port",
+      );
+    }
+    this.#hasHeard = true;
+    super.receive(chunk);
   }
 
   /** Begins the conversation. */

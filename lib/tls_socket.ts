@@ -21,7 +21,7 @@ import { connect as connectSocket, type TLSSocket } from "node:tls";
 import { type Bytes, concat } from "./bytes.ts";
 import { findPath } from "./certificate_path.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { type ByteStream, type ConnectOptions, Link } from "./transport.ts";
+import { type ByteStream, type ConnectOptions, Link, NO_TLS } from "./transport.ts";
 import { canonicalAddress, type Certificate, parseCertificate } from "./x509.ts";
 
 /** How {@link connectPinned} connects. */
@@ -96,6 +96,8 @@ function failureOf(error: unknown, place: string, timeout: number): Failure {
     ? `no answer within ${timeout / 1000} s`
     : code === "ECONNREFUSED"
     ? "nothing listens there"
+    : code === "ERR_SSL_WRONG_VERSION_NUMBER" || message.includes("corrupt message")
+    ? NO_TLS
     : "the host can't be reached, or speaks no TLS there";
   return new Failure(
     EXIT.unavailable,

@@ -188,6 +188,9 @@ export async function connect(host: string, port: number, options: ConnectOption
   }
 }
 
+/** Why a port without TLS can't be connected to over TLS. */
+export const NO_TLS = "it speaks no TLS there, as a server's plain port; name the port for TLS";
+
 /** Connects over TLS 1.2 or 1.3 to a host whose certificate these CAs (PEM) vouch for. As {@link connect} besides. */
 export async function connectTls(
   host: string,
@@ -203,6 +206,8 @@ export async function connectTls(
     opening.then((conn) => conn.close(), () => {});
     const why = error instanceof Deno.errors.ConnectionRefused
       ? "nothing listens there"
+      : error instanceof Deno.errors.InvalidData && error.message.includes("corrupt message")
+      ? NO_TLS
       : error instanceof Deno.errors.InvalidData
       ? "its certificate isn't one that this client trusts for that name"
       : error instanceof Error && error.message === "late"

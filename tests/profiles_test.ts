@@ -323,3 +323,43 @@ Deno.test("a new account is registered though its name is remembered, and never 
     });
   });
 });
+
+Deno.test("a port that is the other one is told as that: TLS where none is expected, and none where it is", async () => {
+  await withSite(async ({ server, code }) => {
+    using ada = new User();
+    done(await ada.enter(["join", await code("ada")]));
+    const [plain, tls] = [String(server.port), String(server.tlsPort)];
+    sentence(
+      await ada.enter(["chat", "--port", tls]),
+      5,
+      /speaks TLS at this port, and this connection is without TLS: add --tls/,
+    );
+    const wrong = /over TLS \(it speaks no TLS there, as a server's plain port; name the port for TLS\)/;
+    sentence(await ada.enter(["chat", "localhost", "--tls-port", plain, "--tls"]), 5, wrong);
+    sentence(await ada.enter(["invite", "--device", "localhost", "--port", plain]), 5, wrong);
+    assert.match((await ada.run(["rooms", "localhost", "--json", "--tls-port", plain])).stdout, wrong);
+  });
+});
+
+Deno.test("export and prove take @bob for the conversation with bob", async () => {
+  await withSite(async ({ code }) => {
+    using ada = new User();
+    using bob = new User();
+    for (const [user, name] of [[ada, "ada"], [bob, "bob"]] as const) {
+      done(await user.enter(["join", await code(name)]));
+    }
+    const { command, args } = program("rooms", "--json");
+    const client = new Client([command, ...args], ada.cwd, { ...ada.options.env, SECURECHAT_PASSWORD_FILE: "" });
+    await client.until(/"event":"online"/);
+    await client.type({ command: "msg", username: "bob", text: "hello" });
+    await client.until((client) => ofType(client, "covered").some(({ size }) => size >= 2));
+    assert.equal(await client.end(), 0);
+    for (const room of [["@bob"], ["@Bob"], ["@ada,@bob"], []]) {
+      const { transcript } = JSON.parse(done(await ada.run(["export", "--json", ...room])));
+      assert.match(transcript, /^\.\/room_ada_bob_/);
+    }
+    done(await ada.run(["prove", "@bob", "1"]));
+    sentence(await ada.run(["export", "@ada"]), 2, /"@ada" is yourself; a conversation has two people/);
+    sentence(await ada.run(["export", "@b@c"]), 2, /"@b@c" is no room/);
+  });
+});

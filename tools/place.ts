@@ -162,8 +162,10 @@ function hasHost(command: Command, flags: SettingFlags): boolean {
   return text !== undefined && !/^(?:0\.0\.0\.0|::)$/.test(text);
 }
 
+/** Whether the port for TLS is given, or follows from what is. */
 function hasPort(command: Command, flags: SettingFlags): boolean {
-  return isSet(command, "SERVER_PORT", flags) || isSet(command, "TLS_PORT", flags);
+  if (isSet(command, "TLS_PORT", flags)) return true;
+  return command !== "chat" && isSet(command, "SERVER_PORT", flags); // that is of another port, without TLS
 }
 
 function fits(
