@@ -40,6 +40,7 @@ import {
   revocationNotes,
   SignatureBatches,
 } from "./verdict.ts";
+import { BadLines, type LineVerdicts, namesOf } from "./verify_bad_lines.ts";
 import type { Certificate } from "./x509.ts";
 
 /** What is to be verified. */
@@ -105,7 +106,8 @@ type Checks = CheckList<CheckName>;
 
 /** The answer. */
 export interface Verdict {
-  readonly result: "valid" | "invalid" | "undecided";
+  /** `partly_valid`: the receipt holds for the transcript, and some lines in it are bad. `invalid`: nothing stands. */
+  readonly result: "valid" | "partly_valid" | "invalid" | "undecided";
   /** One plain sentence. */
   readonly sentence: string;
   readonly checks: readonly Check<CheckName>[];
@@ -113,7 +115,9 @@ export interface Verdict {
   readonly notes: readonly string[];
   /** The receipt's fields that nobody signed: anybody could have written them. Empty for version 2. */
   readonly unsigned: readonly string[];
+  /** Who signed the lines that are good. */
   readonly signers: readonly LineSigner[];
+  readonly lines: LineVerdicts;
 }
 
 /** What a version-1 `signature` vouches for: by the transcript's hash, or by the certificate that it verifies with. */
@@ -138,13 +142,13 @@ export async function verify(evidence: Evidence, trust: Trust, options: VerifyOp
   for (const { certificates } of receipt.certs) people.add(certificates);
 
   const lines = await checkLines(evidence.lines, people, checks, options.signatures ?? ONE_BY_ONE);
-  const { summary, signers, roomLike } = lines;
+  const { summary, signers, roomLike, bad } = lines;
   compareSummary(receipt, summary, checks);
   await checkSigner(receipt, people, checks, options);
   checkSignatures(receipt, summary, checks, options.policy?.version2Only ?? false);
   if (options.policy?.session) compareSession(receipt, options.policy.session, checks);
   return conclude(checks.list(), {
-    ...{ receipt, signers, roomLike },
+    ...{ receipt, signers, roomLike, lines: bad.verdicts(summary.count) },
     revocation: revocationNotes(trust, people.issuersWithoutList),
   });
 }
@@ -245,9 +249,15 @@ class Certificates {
     const [leaf] = chain ?? [];
     if (known || !chain || !leaf) return known;
     const path = this.hasAuthorities ? await this.findPath(chain, "either") : undefined;
-    const made = { leaf, path, lines: 0, last: -1 };
+    const made = { leaf, path, lines: 0, bad: 0, last: -1 };
     this.#paths.set(fingerprint, made);
     return made;
+  }
+
+  /** A line that names this certificate is bad. */
+  countBad(fingerprint: string): void {
+    const named = this.#paths.get(fingerprint);
+    if (named) named.bad += 1;
   }
 
   /** The certificate's path to a CA. */
@@ -277,6 +287,8 @@ interface LineCertificate {
   readonly path: CertificatePath | undefined;
   /** Lines that name it. */
   lines: number;
+  /** Those of them that are bad. */
+  bad: number;
   /** The seqno of the last of them. */
   last: number;
 }
@@ -288,15 +300,16 @@ async function checkLines(
   people: Certificates,
   checks: Checks,
   checker: SignatureChecker,
-): Promise<{ summary: TranscriptSummary; signers: LineSigner[]; roomLike: number }> {
+): Promise<{ summary: TranscriptSummary; signers: LineSigner[]; roomLike: number; bad: SessionLines }> {
   const summary = new TranscriptSummary();
+  const bad = new SessionLines(people, checks);
   let roomLike = 0;
   const signatures = new SignatureBatches(checker, ({ line, number }) => {
-    checks.fail("line signatures", () => {
+    bad.fail(line, number, "line signatures", () => {
       const signer = people.findSigner(line);
       return signer
-        ? `line ${number} names another certificate: its signature is that of ${signer.subject} (${signer.fingerprint})`
-        : `line ${number} is not signed by the certificate that it names`;
+        ? `it names another certificate: its signature is that of ${signer.subject} (${signer.fingerprint})`
+        : "it is not signed by the certificate that it names";
     });
   });
 
@@ -311,7 +324,7 @@ async function checkLines(
         continue;
       }
       if (line.body.length === ROOM_LINE_SIZE) roomLike += 1;
-      const modulus = await judgeLine(line, number, people, checks);
+      const modulus = await judgeLine(line, number, people, checks, bad);
       if (modulus !== undefined) await signatures.add({ line, modulus, number });
     }
   } catch (error) {
@@ -320,15 +333,49 @@ async function checkLines(
   }
   await signatures.end();
   if (!people.hasAuthorities) checks.skip("line certificates", NO_AUTHORITY);
-  const signers = people.named.map(({ leaf, lines }) => ({
+  const signers = people.named.map(({ leaf, lines, bad }) => ({
     subject: leaf.subject,
     fingerprint: leaf.fingerprint,
-    lines,
+    lines: lines - bad,
   }));
-  return { summary, signers, roomLike };
+  return { summary, signers: signers.filter(({ lines }) => lines > 0), roomLike, bad };
 }
 
 const NO_AUTHORITY = "no CA is given";
+
+/** So many bad lines have their reasons looked for, which may cost a signature check for each certificate. */
+const MAX_EXPLAINED = 20;
+
+/** A session's lines that are not good. */
+class SessionLines {
+  readonly #bad = new BadLines<CheckName>();
+  readonly #people: Certificates;
+  readonly #checks: Checks;
+
+  constructor(people: Certificates, checks: Checks) {
+    this.#people = people;
+    this.#checks = checks;
+  }
+
+  /** A line has failed a check; a reason that takes work to find is a function. */
+  fail({ signer }: TranscriptLine, number: number, check: CheckName, why: string | (() => string)): void {
+    const known = this.#bad.faultsOf(number);
+    if (!known) this.#people.countBad(signer);
+    const isExplained = typeof why === "string" || this.#bad.size < MAX_EXPLAINED;
+    const reason = !isExplained
+      ? "it is not signed by the certificate that it names"
+      : typeof why === "string"
+      ? why
+      : why();
+    this.#checks.fail(check, `line ${number}: ${reason}`);
+    this.#bad.add(number, check, reason);
+  }
+
+  /** The verdicts on so many lines. */
+  verdicts(count: number): LineVerdicts {
+    return this.#bad.verdicts(1, count);
+  }
+}
 
 /** All about a line but its form and its signature; the modulus that is to verify it. */
 async function judgeLine(
@@ -336,11 +383,11 @@ async function judgeLine(
   number: number,
   people: Certificates,
   checks: Checks,
+  bad: SessionLines,
 ): Promise<bigint | undefined> {
   const named = await people.forLine(line.signer);
   if (!named) {
-    checks.fail("line certificates", `line ${number} names a certificate that is not at hand ${line.signer}`);
-    checks.skip("line signatures", "the certificates of some lines are not at hand");
+    bad.fail(line, number, "line certificates", `it names a certificate that is not at hand ${line.signer}`);
     return undefined;
   }
   if (line.seqno <= named.last) {
@@ -349,9 +396,9 @@ async function judgeLine(
   named.last = line.seqno;
   named.lines += 1;
   for (const problem of named.path?.problems(people.at ?? line.ts, "offline") ?? []) {
-    checks.fail("line certificates", `line ${number}: ${problem}`);
+    bad.fail(line, number, "line certificates", problem);
   }
-  if (!named.leaf.rsa) checks.fail("line signatures", `line ${number}: its certificate's key is not RSA`);
+  if (!named.leaf.rsa) bad.fail(line, number, "line signatures", "its certificate's key is not RSA");
   return named.leaf.rsa?.modulus;
 }
 
@@ -452,17 +499,30 @@ function compareSession(receipt: ReceiptFields, expected: ExpectedSession, check
 interface Findings {
   readonly receipt: ReceiptFields;
   readonly signers: readonly LineSigner[];
+  readonly lines: LineVerdicts;
   /** Lines that could be a room's. */
   readonly roomLike: number;
   /** What is to be said of it. */
   readonly revocation: readonly string[];
 }
 
-function conclude(checks: readonly Check<CheckName>[], { receipt, signers, roomLike, revocation }: Findings): Verdict {
-  const failed = checks.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);
+/** The checks that are of single lines: what fails one of these takes no other line with it. */
+const LINE_CHECKS: ReadonlySet<CheckName> = new Set(["line certificates", "line signatures"]);
+
+function resultOf(checks: readonly Check<CheckName>[], { count, good }: LineVerdicts): Verdict["result"] {
+  const isFalse = checks.some(({ name, outcome }) => outcome === "failed" && !LINE_CHECKS.has(name));
+  if (isFalse || (count > 0 && good === 0)) return "invalid";
   // The statement signature is the one check that a valid receipt may lack: version 1 has none.
-  const open = checks.filter(({ name, outcome }) => outcome === "not checked" && name !== "statement signature");
-  const result = failed.length > 0 ? "invalid" : open.length > 0 ? "undecided" : "valid";
+  const isOpen = checks.some(({ name, outcome }) => outcome === "not checked" && name !== "statement signature");
+  return isOpen ? "undecided" : good < count ? "partly_valid" : "valid";
+}
+
+function conclude(
+  checks: readonly Check<CheckName>[],
+  { receipt, signers, lines, roomLike, revocation }: Findings,
+): Verdict {
+  const failed = checks.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);
+  const result = resultOf(checks, lines);
   const unsigned = receipt.unsigned;
   const notes = [
     "The words themselves are not shown: a session's transcript holds ciphertext.",
@@ -470,7 +530,10 @@ function conclude(checks: readonly Check<CheckName>[], { receipt, signers, roomL
     ...originNotes(receipt, signers, roomLike),
     ...revocation,
   ];
-  if (receipt.session !== undefined && receipt.createdAt !== undefined && result === "valid") {
+  if (
+    receipt.session !== undefined && receipt.createdAt !== undefined &&
+    (result === "valid" || result === "partly_valid")
+  ) {
     const when = formatTime(receipt.createdAt);
     notes.push(
       `Every field is signed: made ${when}, of session ${receipt.session}, with certificate ${receipt.other}.`,
@@ -481,7 +544,15 @@ function conclude(checks: readonly Check<CheckName>[], { receipt, signers, roomL
       `A version-1 receipt: nobody signed ${unsigned.map(printable).join(", ")}; anybody could have written them.`,
     );
   }
-  return { result, sentence: sentence(result, { receipt, signers, failed }), checks, notes, unsigned, signers };
+  return {
+    result,
+    sentence: sentence(result, { receipt, signers, lines, failed }),
+    checks,
+    notes,
+    unsigned,
+    signers,
+    lines,
+  };
 }
 
 /**
@@ -506,12 +577,16 @@ function originNotes(receipt: ReceiptFields, signers: readonly LineSigner[], roo
 
 function sentence(
   result: Verdict["result"],
-  { receipt, signers, failed }: {
+  { receipt, signers, lines, failed }: {
     receipt: ReceiptFields;
     signers: readonly LineSigner[];
-    failed: readonly string[];
+    lines: LineVerdicts;
+    failed: readonly CheckName[];
   },
 ): string {
+  if (result === "invalid" && failed.every((name) => LINE_CHECKS.has(name))) {
+    return `Invalid: no line of this transcript is good (${failed.join(", ")}).`;
+  }
   if (result === "invalid") {
     return `Invalid: this receipt does not hold for this transcript (${failed.join(", ")}).`;
   }
@@ -524,7 +599,9 @@ function sentence(
   const says = receipt.role === "client"
     ? `lists ${messages} as sent in this order`
     : `confirms that ${messages} ${were} accepted in this order`;
-  return `Valid: ${subject} ${says}${by}; the words are not shown.`;
+  if (result === "valid") return `Valid: ${subject} ${says}${by}; the words are not shown.`;
+  return `Partly valid: ${subject} ${says}, of which ${lines.good} hold${by}; the words are not shown. ` +
+    `Not good: ${namesOf(lines)}.`;
 }
 
 // ---- a transcript's file

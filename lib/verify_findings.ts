@@ -13,6 +13,7 @@
  */
 
 import { type Check, CheckList, type Values } from "./verdict.ts";
+import { BadLines } from "./verify_bad_lines.ts";
 
 /** The checks, in the order in which a verdict lists them. */
 export const ROOM_CHECKS = [
@@ -51,12 +52,6 @@ export const OPENING_CHECKS = ["opening form", "opening hash", "envelope", "open
 /** Those that good evidence may leave out. */
 const OPTIONAL = new Set<string>([...OPENING_CHECKS, "checkpoints", "rights", "revocation", "bodies"]);
 
-/** Why a line is not good. */
-export interface LineFault {
-  readonly check: RoomCheckName;
-  readonly reason: string;
-}
-
 /** So many failures of one check are looked for where each costs a signature: one alone makes the evidence invalid. */
 const MAX_FRAME_FAILURES = 20;
 
@@ -64,7 +59,8 @@ const MAX_FRAME_FAILURES = 20;
 export class RoomFindings {
   readonly #checks = new CheckList(ROOM_CHECKS);
   readonly #frame = new Map<RoomCheckName, number>();
-  readonly #bad = new Map<number, LineFault[]>();
+  /** Lines that aren't good. */
+  readonly bad = new BadLines<RoomCheckName>();
 
   /** A check of the frame has failed: nothing that is shown stands. */
   frame(check: RoomCheckName, reason: string, values?: Values): void {
@@ -75,9 +71,7 @@ export class RoomFindings {
   /** A line is bad. */
   line(index: number, check: RoomCheckName, reason: string): void {
     this.#checks.fail(check, `line ${index}: ${reason}`);
-    const known = this.#bad.get(index);
-    if (known) known.push({ check, reason });
-    else this.#bad.set(index, [{ check, reason }]);
+    this.bad.add(index, check, reason);
   }
 
   /** A check can't be made. */
@@ -93,21 +87,6 @@ export class RoomFindings {
   /** Whether that check of the frame has failed, or any of it. */
   isFalse(check?: RoomCheckName): boolean {
     return check === undefined ? this.#frame.size > 0 : this.#frame.has(check);
-  }
-
-  /** Why that line is bad; `undefined` where it is good. */
-  faultsOf(index: number): readonly LineFault[] | undefined {
-    return this.#bad.get(index);
-  }
-
-  /** Bad lines by their indexes, upwards. */
-  get bad(): (readonly [number, readonly LineFault[]])[] {
-    return [...this.#bad].sort(([one], [other]) => one - other);
-  }
-
-  /** How many lines are bad. */
-  get badCount(): number {
-    return this.#bad.size;
   }
 
   /** Every check. */

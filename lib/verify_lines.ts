@@ -114,7 +114,7 @@ export class ShownLines {
   get signers(): LineSigner[] {
     const counts = new Map<string, number>();
     for (const { index, author } of this.#judged) {
-      if (!this.#context.findings.faultsOf(index)) counts.set(author, (counts.get(author) ?? 0) + 1);
+      if (!this.#context.findings.bad.faultsOf(index)) counts.set(author, (counts.get(author) ?? 0) + 1);
     }
     return [...counts].flatMap(([fingerprint, lines]) => {
       const subject = this.#authors.get(fingerprint)?.chain.leaf.subject;

@@ -48,7 +48,8 @@ const OF_CERTIFICATE: ReadonlySet<string> = new Set(["author chain", "revocation
 
 /** Judges all lines of a log, from 0 on; a sentence where it can't be done. */
 export function judgeRights(room: string, lines: readonly JudgedLine[], findings: RoomFindings): Rights | string {
-  const unknown = lines.filter(({ index }) => findings.faultsOf(index)?.some(({ check }) => check === "certs")).length;
+  const unknown =
+    lines.filter(({ index }) => findings.bad.faultsOf(index)?.some(({ check }) => check === "certs")).length;
   if (unknown > 0) return `of ${unknown} ${unknown === 1 ? "line" : "lines"} the author's certificate is not at hand`;
   const state = new RoomState(room, false);
   const pins = new Pins();
@@ -64,7 +65,7 @@ export function judgeRights(room: string, lines: readonly JudgedLine[], findings
   };
   const closedCount = closed.size;
   for (const { index, author, by, envelope, mayCount } of lines) {
-    const others = findings.faultsOf(index);
+    const others = findings.bad.faultsOf(index);
     const mayBeGood = !others || (mayCount && others.every(({ check }) => OF_CERTIFICATE.has(check)));
     const act = { index, author, statement: envelope?.statement };
     const problem = envelope && mayBeGood ? rightProblem(act, before, by) : undefined;

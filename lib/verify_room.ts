@@ -44,7 +44,8 @@ export { ROOM_CHECKS, type RoomCheckName } from "./verify_findings.ts";
 export { roomEvidenceType } from "./verify_form.ts";
 export type { OpenedLine } from "./verify_lines.ts";
 export type { Rows } from "./verify_openings.ts";
-export type { BadLine, LineVerdicts, RoomVerdict } from "./verify_room_report.ts";
+export type { BadLine, LineVerdicts } from "./verify_bad_lines.ts";
+export type { BadRoomLine, RoomVerdict } from "./verify_room_report.ts";
 
 /** What is to be verified. */
 export interface RoomEvidence {

@@ -8,30 +8,18 @@
 import type { Trust } from "./certificate_path.ts";
 import { visible } from "./text.ts";
 import { type Check, type LineSigner, revocationNotes } from "./verdict.ts";
-import type { LineFault, RoomCheckName, RoomFindings } from "./verify_findings.ts";
+import { type BadLine, type LineVerdicts, namesOf, someOf } from "./verify_bad_lines.ts";
+import type { RoomCheckName, RoomFindings } from "./verify_findings.ts";
 import type { RoomReceipt } from "./verify_form.ts";
 import type { CertificateJudge } from "./verify_judge.ts";
 import type { OpenedLine, ShownLines } from "./verify_lines.ts";
 import type { Rights } from "./verify_rights.ts";
 import { MAX_CLOCK_DIFFERENCE, timeText } from "./verify_times.ts";
 
-/** A line that isn't good. */
-export interface BadLine {
-  readonly index: number;
-  /** Each reason, with the name of its check. */
-  readonly faults: readonly LineFault[];
+/** A line of a room that isn't good. */
+export interface BadRoomLine extends BadLine<RoomCheckName> {
   /** Its words, where its author signed them and only had no right to: they are not to be shown as good. */
   readonly opened?: OpenedLine;
-}
-
-/** What became of the lines. */
-export interface LineVerdicts {
-  /** The index of the first. */
-  readonly from: number;
-  readonly count: number;
-  readonly good: number;
-  /** Those that are not good: of very many the first ones, `count - good` in all. */
-  readonly bad: readonly BadLine[];
 }
 
 /** The answer. */
@@ -44,7 +32,7 @@ export interface RoomVerdict {
   /** What the record proves, and what it doesn't. */
   readonly notes: readonly string[];
   readonly signers: readonly LineSigner[];
-  readonly lines: LineVerdicts;
+  readonly lines: LineVerdicts<BadRoomLine>;
   /** Who said what in lines that are good, in order; nothing where the verdict is "invalid". */
   readonly opened: readonly OpenedLine[];
 }
@@ -62,10 +50,6 @@ export interface Outcome {
   readonly now: number | undefined;
 }
 
-/** So many bad lines are listed, and so many of them or other things named in a sentence. */
-const MAX_LISTED = 1_000;
-const MAX_NAMED = 8;
-
 /** The verdict where nothing of a receipt can be judged. */
 export function unreadable(findings: RoomFindings): RoomVerdict {
   for (const { name } of findings.list()) if (name !== "form") findings.skip(name, "the receipt's form is wrong");
@@ -81,9 +65,10 @@ export function conclude(outcome: Outcome): RoomVerdict {
   const checks = findings.list();
   const signers = shown.signers;
   const count = shown.end - from;
-  const good = count - findings.badCount;
+  const verdicts = findings.bad.verdicts(from, count);
+  const { good } = verdicts;
   const isInvalid = findings.isFalse() || good === 0;
-  const lines = { from, count, good, bad: badLines(outcome, isInvalid) };
+  const lines = { ...verdicts, bad: isInvalid ? verdicts.bad : withWords(verdicts.bad, shown) };
   if (isInvalid) {
     const failed = checks.filter((check) => check.outcome === "failed").map(({ name }) => name).join(", ");
     const sentence = findings.isFalse()
@@ -91,7 +76,7 @@ export function conclude(outcome: Outcome): RoomVerdict {
       : `Invalid: no line that is shown of this room is good (${failed}).`;
     return { result: "invalid", sentence, checks, notes: [], signers, lines, opened: [] };
   }
-  const opened = shown.opened.filter(({ index }) => !findings.faultsOf(index));
+  const opened = shown.opened.filter(({ index }) => !findings.bad.faultsOf(index));
   const notes = notesOn(outcome, opened.length);
   if (findings.isOpen) {
     const holds = good < count
@@ -101,43 +86,38 @@ export function conclude(outcome: Outcome): RoomVerdict {
     return { result: "undecided", sentence, checks, notes, signers, lines, opened };
   }
   const result = good < count ? "partly_valid" : "valid";
-  const sentence = sentenceOf(outcome, signers, { count, good, opened: opened.length });
+  const sentence = sentenceOf(outcome, signers, lines, opened.length);
   return { result, sentence, checks, notes, signers, lines, opened };
 }
 
-function badLines({ findings, shown }: Outcome, isInvalid: boolean): BadLine[] {
-  const words = new Map(isInvalid ? [] : shown.opened.map((line) => [line.index, line] as const));
-  return findings.bad.slice(0, MAX_LISTED).map(([index, faults]) => {
-    const opened = faults.every(({ check }) => check === "rights") ? words.get(index) : undefined;
-    return { index, faults, ...(opened ? { opened } : {}) };
+function withWords(bad: readonly BadLine<RoomCheckName>[], shown: ShownLines): BadRoomLine[] {
+  const words = new Map(shown.opened.map((line) => [line.index, line] as const));
+  return bad.map((line) => {
+    const opened = line.faults.every(({ check }) => check === "rights") ? words.get(line.index) : undefined;
+    return opened ? { ...line, opened } : line;
   });
 }
 
 function sentenceOf(
-  { receipt, findings, shown }: Outcome,
+  { receipt, shown }: Outcome,
   signers: readonly LineSigner[],
-  { count, good, opened }: { count: number; good: number; opened: number },
+  lines: LineVerdicts,
+  opened: number,
 ): string {
+  const { count, good } = lines;
   const { from, origin, signer } = receipt;
   const which = count === 1 ? `line ${from}` : `lines ${from} to ${shown.end - 1}`;
   const by = signers.length > 3 ? `${signers.length} authors` : signers.map(({ subject }) => subject).join(" and ");
   const words = opened === 0 ? "the words are not shown" : `${opened} of ${count} opened`;
   const said = `signed by ${by}, shown by ${signer.leaf.subject}; ${words}.`;
   if (good === count) return `Valid: ${which} of ${origin}, ${said}`;
-  const bad = findings.bad.map(([index, [first]]) => `line ${index} (${first?.check})`);
-  return `Partly valid: of ${which} of ${origin} ${good} hold, ${said} Not good: ${someOf(bad)}.`;
-}
-
-/** The first few, and how many more. */
-function someOf(items: readonly string[]): string {
-  const more = items.length - MAX_NAMED;
-  return more > 0 ? `${items.slice(0, MAX_NAMED).join(", ")} and ${more} more` : items.join(", ");
+  return `Partly valid: of ${which} of ${origin} ${good} hold, ${said} Not good: ${namesOf(lines)}.`;
 }
 
 function notesOn(outcome: Outcome, openedCount: number): string[] {
   const { receipt: { from, earlier, checkpoint }, findings, shown, trust, judge } = outcome;
   const [end, count, time] = [shown.end, shown.end - from, timeText(checkpoint.time * 1000)];
-  const isWhole = findings.badCount === 0;
+  const isWhole = findings.bad.size === 0;
   const each = isWhole ? "Each line" : "Each good line";
   const by = earlier.length === 0
     ? `by ${time}`

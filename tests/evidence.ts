@@ -16,7 +16,7 @@ export interface Expected {
   readonly failed: readonly string[];
   /** Where the status leaves it open. */
   readonly result?: "valid" | "partly_valid" | "invalid" | "undecided";
-  /** Of a room: the indexes of the lines that are bad. */
+  /** The lines that are bad: in a room their indexes, in a session counted from 1. */
   readonly bad?: readonly number[];
   /** Of a valid one: the fields that nobody signed. */
   readonly unsigned?: readonly string[];

@@ -14,6 +14,8 @@ for (const evidence of evidenceCases()) {
     const failed = verdict.checks.filter(({ outcome }) => outcome === "failed");
     assert.deepEqual(failed.map((check) => check.name), expected.failed, JSON.stringify(failed, null, 1));
     assert.equal(STATUS[verdict.result], expected.status, verdict.sentence);
+    if (expected.result) assert.equal(verdict.result, expected.result, verdict.sentence);
+    if (expected.bad) assert.deepEqual(verdict.lines.bad.map(({ index }) => index), expected.bad);
     for (const { reasons } of failed) assert(reasons.length > 0);
     if (expected.unsigned) assert.deepEqual(verdict.unsigned, expected.unsigned);
   });

@@ -158,7 +158,7 @@ Deno.test("verify() says which certificate signed a line that names another", as
   const verdict = await verifyCase(evidence);
   assert.match(
     check(verdict.checks, "line signatures").reasons[0] ?? "",
-    /^line 1 names another certificate: .*CLIENT: ada/,
+    /^line 1: it names another certificate: .*CLIENT: ada/,
   );
 });
 
@@ -400,7 +400,7 @@ Deno.test("verify() gives the same verdict whatever the order in which batches c
   };
   const verdict = await verifyCase(many, { signatures: slow });
   assert.deepEqual(check(verdict.checks, "line signatures").reasons, [
-    "line 3 is not signed by the certificate that it names",
+    "line 3: it is not signed by the certificate that it names",
   ]);
 });
 

@@ -23,6 +23,7 @@ import { printable, visible } from "../lib/text.ts";
 import { type Check, UnreadableReceipt } from "../lib/verdict.ts";
 import { transcriptLines, type Verdict, verify } from "../lib/verify.ts";
 import {
+  type BadLine,
   type OpenedLine,
   roomEvidenceType,
   type RoomVerdict,
@@ -222,7 +223,7 @@ function report(verdict: Verdict | RoomVerdict, { caPath, authorities, colour }:
   for (const { subject, fingerprint, lines: count } of verdict.signers) {
     lines.push(`${count} ${count === 1 ? "line names" : "lines name"} ${subject} (SHA-256 ${fingerprint})`);
   }
-  if ("opened" in verdict) lines.push(...shownLines(verdict, (text) => paint(MARKS.failed[0], text)));
+  lines.push(...shownLines(verdict, (text) => paint(MARKS.failed[0], text)));
   const code = MARKS[OUTCOMES[verdict.result]][0];
   return [...lines, "", paint(code, verdict.sentence), ...verdict.notes, ""].join("\n");
 }
@@ -234,12 +235,16 @@ function details({ reasons, expected, found }: Check): string[] {
 }
 
 /** Who said what, and in their places the lines that are not good, each with its reasons. */
-function shownLines({ result, opened, lines }: RoomVerdict, paint: (text: string) => string): string[] {
-  if (result === "invalid") return [];
-  const good = opened.map((line) => ({ index: line.index, rows: [openedLine(line)] }));
-  const bad = lines.bad.map(({ index, faults, opened: words }) => {
+function shownLines(verdict: Verdict | RoomVerdict, paint: (text: string) => string): string[] {
+  if (verdict.result === "invalid") return [];
+  const { lines } = verdict;
+  const good = ("opened" in verdict ? verdict.opened : []).map((line) => ({
+    index: line.index,
+    rows: [openedLine(line)],
+  }));
+  const bad = lines.bad.map(({ index, faults, ...line }: BadLine & { opened?: OpenedLine }) => {
     const rows = faults.map(({ check, reason }) => `[${index}] ${paint("NOT GOOD")} (${check}): ${reason}`);
-    return { index, rows: words ? [...rows, `    ${openedLine(words)}`] : rows };
+    return { index, rows: line.opened ? [...rows, `    ${openedLine(line.opened)}`] : rows };
   });
   const rows = [...good, ...bad].sort((one, other) => one.index - other.index).flatMap((line) => line.rows);
   const more = lines.count - lines.good - lines.bad.length;

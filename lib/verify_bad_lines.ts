@@ -1,0 +1,76 @@
+/**
+ * Verdicts on single lines, of a session or of a room: a line is good, or bad for named reasons, and a bad one takes no
+ * other with it (PROTOCOL.md, "Rooms as evidence").
+ *
+ *     const bad = new BadLines<"line signatures">();
+ *     bad.add(3, "line signatures", "it is not signed by the certificate that it names");
+ *     bad.verdicts(1, 42) → { from: 1, count: 42, good: 41, bad: [{ index: 3, faults: [{ check: "line signatures", … }] }] }
+ *
+ * @layer protocol
+ */
+
+/** Why a line is not good. */
+export interface LineFault<Name extends string = string> {
+  readonly check: Name;
+  readonly reason: string;
+}
+
+/** A line that isn't good. */
+export interface BadLine<Name extends string = string> {
+  readonly index: number;
+  /** Each reason, with the name of its check. */
+  readonly faults: readonly LineFault<Name>[];
+}
+
+/** What became of the lines. */
+export interface LineVerdicts<Bad extends BadLine = BadLine> {
+  /** The number of the first: its index in a room's log, 1 in a session. */
+  readonly from: number;
+  readonly count: number;
+  readonly good: number;
+  /** Those that are not good: of very many the first ones, `count - good` in all. */
+  readonly bad: readonly Bad[];
+}
+
+/** So many bad lines are listed, and so many things named in a sentence. */
+const MAX_LISTED = 1_000;
+const MAX_NAMED = 8;
+
+/** Bad lines by their numbers. */
+export class BadLines<Name extends string> {
+  readonly #faults = new Map<number, LineFault<Name>[]>();
+
+  /** A line has failed a check. */
+  add(index: number, check: Name, reason: string): void {
+    const known = this.#faults.get(index);
+    if (known) known.push({ check, reason });
+    else this.#faults.set(index, [{ check, reason }]);
+  }
+
+  /** How many lines are bad. */
+  get size(): number {
+    return this.#faults.size;
+  }
+
+  /** Why that line is bad; `undefined` where it is good. */
+  faultsOf(index: number): readonly LineFault<Name>[] | undefined {
+    return this.#faults.get(index);
+  }
+
+  /** The verdicts on so many lines from that number on. */
+  verdicts(from: number, count: number): LineVerdicts<BadLine<Name>> {
+    const all = [...this.#faults].sort(([one], [other]) => one - other);
+    const bad = all.slice(0, MAX_LISTED).map(([index, faults]) => ({ index, faults }));
+    return { from, count, good: count - all.length, bad };
+  }
+}
+
+/** Bad lines as a sentence ends with them: `line 3 (rights), line 7 (author chain)`. */
+export function namesOf({ bad, count, good }: LineVerdicts): string {
+  return someOf(bad.map(({ index, faults: [first] }) => `line ${index} (${first?.check})`), count - good);
+}
+
+/** The first few, and how many more. */
+export function someOf(items: readonly string[], count = items.length): string {
+  return count > MAX_NAMED ? `${items.slice(0, MAX_NAMED).join(", ")} and ${count - MAX_NAMED} more` : items.join(", ");
+}
