@@ -36,6 +36,7 @@ import type { RoomStore } from "./lib/room_store.ts";
 import { Spool } from "./lib/spool.ts";
 import { type AuditEvent, type AuditRow, type Store, StoreUnavailable } from "./lib/store.ts";
 import { Entrance } from "./lib/server_entrance.ts";
+import { lookAtFolder } from "./lib/server_folder.ts";
 import { ServerClock } from "./lib/server_clock.ts";
 import { MemberLimits } from "./lib/server_limits.ts";
 import { Turns } from "./lib/server_turns.ts";
@@ -88,7 +89,9 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   const identity = watched.current;
   const trust = await watchTrust(config.CERT_DIR, log);
   const signing = { current: await checkOwnCertificate({ identity, trust: await trust(), config, log }) };
+  const before = await lookAtFolder(config.DATA_DIR);
   const store = await openStore(config);
+  for (const warning of before.warnings) log.warn(warning);
   const clock: ServerClock = new ServerClock({
     wall,
     steady: monotonic,
@@ -96,6 +99,13 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     settled: () => void hub.makeHeads(),
   });
   const { now } = clock;
+  const lost = before.hasKey && !before.hasDatabase && databaseOf(config).kind === "sqlite";
+  if (lost) {
+    log.error(
+      `${config.DATA_DIR} has a room key and had no database: accounts and rooms that were there are gone; if they ` +
+        "should be there, stop the server and restore a backup",
+    );
+  }
   const spool = await Spool.open(config.DATA_DIR, { limit: config.SPOOL_MAX_BYTES });
   const audit = new Audit({ store, spool, random });
   const journals = `${config.DATA_DIR}/journals`;
@@ -409,6 +419,7 @@ class Server implements RunningServer {
   /** What was last looked through for certificates of open sessions. */
   #revocations: Trust["revocations"] | undefined;
   #sweepAt = 0;
+  #trouble: string | undefined;
   #stopping: Promise<void> | undefined;
 
   constructor(
@@ -433,6 +444,7 @@ class Server implements RunningServer {
       this.#shared.clock.look();
       this.#takingUp ??= this.#takeUpCertificate().finally(() => this.#takingUp = undefined);
       this.#lookAtEnd();
+      this.#lookAtStore();
       for (const conversation of this.#conversations) void conversation.endIfExpired();
       this.#dropping ??= this.#drop().finally(() => this.#dropping = undefined);
     }, DRAIN_INTERVAL);
@@ -502,6 +514,14 @@ class Server implements RunningServer {
     log.error(
       `the server certificate is no longer good: nobody is let in, and rooms take no lines; ${renewal(config)}`,
     );
+  }
+
+  /** Tells the operator, once, that the database's files are not those that it was opened with. */
+  #lookAtStore(): void {
+    const { store, log } = this.#shared;
+    const trouble = store.trouble?.();
+    if (trouble !== this.#trouble) log.error(trouble ?? "the database's files are in their place again");
+    this.#trouble = trouble;
   }
 
   /** Drops tokens and codes that have ended, and rooms in which nobody is, from time to time. */

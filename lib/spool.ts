@@ -10,6 +10,7 @@
  * line that cannot be read before one that can stops the start, since it was a row that nobody may lose in silence.
  *
  * The file is locked for as long as the server runs: two servers on one DATA_DIR would also close each other's sessions.
+ * So is the folder, where the system can: a file that was deleted is no lock any more.
  *
  * @layer outside
  */
@@ -41,6 +42,8 @@ export interface SpoolOptions {
 /** The writes that wait, on the disk. */
 export class Spool implements WriteSpool {
   readonly #file: Deno.FsFile;
+  /** The folder's lock. */
+  readonly #folder: Deno.FsFile | undefined;
   readonly #limit: number;
   /** Bytes of whole lines. */
   #size: number;
@@ -49,8 +52,9 @@ export class Spool implements WriteSpool {
   /** Bytes that were peeked and may be done soon. */
   #peeked = 0;
 
-  private constructor(file: Deno.FsFile, size: number, limit: number) {
+  private constructor(file: Deno.FsFile, folder: Deno.FsFile | undefined, size: number, limit: number) {
     this.#file = file;
+    this.#folder = folder;
     this.#size = size;
     this.#limit = limit;
   }
@@ -61,8 +65,9 @@ export class Spool implements WriteSpool {
     await createPrivateFolder(dataDir);
     const file = await Deno.open(path, { read: true, write: true, create: true, mode: 0o600 })
       .catch((error) => Promise.reject(explain(error, path, "written")));
+    const folder = Deno.build.os === "windows" ? undefined : await Deno.open(dataDir);
     try {
-      if (!await lockFile(file, lockWait)) {
+      if (!await lockFile(file, lockWait) || (folder && !await lockFile(folder, lockWait))) {
         throw new Failure(
           EXIT.unavailable,
           `another server uses ${dataDir}; end it, or give this one another --data folder`,
@@ -76,9 +81,10 @@ export class Spool implements WriteSpool {
             "look at it, keep what you need, and move it away",
         );
       }
-      return new Spool(file, size, limit);
+      return new Spool(file, folder, size, limit);
     } catch (error) {
       file.close();
+      folder?.close();
       throw error;
     }
   }
@@ -137,6 +143,7 @@ export class Spool implements WriteSpool {
   /** Lets go of the file. */
   close(): void {
     this.#file.close();
+    this.#folder?.close();
   }
 }
 

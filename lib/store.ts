@@ -181,5 +181,7 @@ export interface Store {
   unfinishedSessions(): Promise<readonly string[]>;
   /** Appends rows in order, all or none. */
   addAudit(rows: readonly AuditRow[]): Promise<void>;
+  /** What an operator has to know of it while it runs; asked every second. */
+  trouble?(): string | undefined;
   close(): Promise<void>;
 }

@@ -7,7 +7,9 @@
  *
  * Write-ahead log with synchronous FULL: what a method has resolved survives a power cut. The file is created 0600
  * before SQLite opens it (SQLite would make it 0644) in a folder of 0700; the log beside it takes over the file's mode.
- * Calls run on the calling thread: a statement costs tens of microseconds, a commit one flush of the disk. What is
+ * Calls run on the calling thread: a statement costs tens of microseconds, a commit one flush of the disk. None of them
+ * waits there for another program's lock: it is tried again a little later, while everything else goes on. What is
+ * written after somebody has deleted or replaced the file would be gone with this process, so nothing is. What is
  * deleted is overwritten with zeros, and erasing a body empties the log of old pages.
  *
  * An unusable file at the start is a {@link Failure} in one sentence, a failing disk or a lock later is
@@ -54,8 +56,14 @@ const PRAGMAS = [
   "temp_store = MEMORY",
 ];
 
-/** How long a statement waits for another process that is writing; one write takes milliseconds. */
+/** How long a statement is tried again while another process is writing; one write takes milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
+/** The pause before the next try, in milliseconds; the second is twice as long, up to the most. */
+const FIRST_PAUSE_MS = 5;
+const LONGEST_PAUSE_MS = 100;
+
+/** SQLite's result codes for a lock of another program. */
+const LOCKED: readonly unknown[] = [5, 6];
 
 /** SQLite's primary result codes (https://sqlite.org/rescode.html) that say something to a person. */
 const TROUBLES: Readonly<Record<number, string>> = {
@@ -101,7 +109,8 @@ export async function openSqliteStore(dataDir: string, busyTimeout = BUSY_TIMEOU
       database.prepare(`PRAGMA ${pragma}`).get();
     }
     migrate(database);
-    return new SqliteStore(database);
+    database.prepare("PRAGMA busy_timeout = 0").get();
+    return new SqliteStore(database, path, busyTimeout);
   } catch (error) {
     database?.close();
     if (error instanceof Failure) throw error;
@@ -156,16 +165,27 @@ export class SqliteStore implements ServerStore {
   readonly rooms: RoomStore;
   readonly #tables: SqlDatabase;
   readonly #database: DatabaseSync;
+  readonly #path: string | undefined;
+  readonly #busyTimeout: number;
+  /** The files as they were when the database was opened. */
+  readonly #files: readonly string[];
   /** Whether pages that were overwritten may still stand in the write-ahead log: after a crash nobody knows. */
   #isScrubOwed = true;
   /** By their SQL, of which there are few: no text has a value in it. */
   readonly #statements = new Map<string, StatementSync>();
 
-  constructor(database: DatabaseSync) {
+  /**
+   * `path`: the file, if somebody may delete it; `busyTimeout`: for how long what another program locks is tried again, in
+   * milliseconds.
+   */
+  constructor(database: DatabaseSync, path?: string, busyTimeout = 0) {
     this.#database = database;
+    this.#path = path;
+    this.#busyTimeout = busyTimeout;
+    this.#files = this.#identities();
     this.#tables = {
       rows: (sql, values) => this.#attempt(() => this.#prepare(sql).all(...values)),
-      write: (...statements) => this.#attempt(() => this.#write(statements)),
+      write: (...statements) => this.#change(() => this.#write(statements)),
       scrub: () => this.#attempt(() => this.#scrub()),
     };
     this.rooms = new RoomTables(this.#tables);
@@ -207,7 +227,7 @@ export class SqliteStore implements ServerStore {
   }
 
   openSession(start: SessionStart): Promise<void> {
-    return this.#attempt(() => {
+    return this.#change(() => {
       this.#run(
         `INSERT INTO sessions (user_id, session_token, client_cert_fingerprint, server_cert_fingerprint, started_at)
           VALUES (?, ?, ?, ?, ?)`,
@@ -223,7 +243,7 @@ export class SqliteStore implements ServerStore {
   }
 
   closeSession(end: SessionEnd): Promise<void> {
-    return this.#attempt(() => {
+    return this.#change(() => {
       this.#run(
         `UPDATE sessions SET ended_at = ?, message_count = ?, transcript_hash = ?
           WHERE session_token = ? AND ended_at IS NULL`,
@@ -240,7 +260,7 @@ export class SqliteStore implements ServerStore {
   }
 
   addAudit(rows: readonly AuditRow[]): Promise<void> {
-    return this.#attempt(() => {
+    return this.#change(() => {
       inTransaction(this.#database, () => {
         for (const row of rows) {
           this.#run(
@@ -302,14 +322,7 @@ export class SqliteStore implements ServerStore {
    */
   #scrub(): void {
     this.#isScrubOwed = true;
-    const pragma = (text: string) => this.#database.prepare(`PRAGMA ${text}`).get();
-    const timeout = Number(pragma("busy_timeout")?.["timeout"]);
-    pragma("busy_timeout = 0");
-    try {
-      this.#isScrubOwed = pragma("wal_checkpoint(TRUNCATE)")?.["busy"] !== 0;
-    } finally {
-      pragma(`busy_timeout = ${timeout}`);
-    }
+    this.#isScrubOwed = this.#database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get()?.["busy"] !== 0;
   }
 
   #prepare(sql: string): StatementSync {
@@ -322,14 +335,56 @@ export class SqliteStore implements ServerStore {
     return this.#prepare(sql).run(...values);
   }
 
-  // deno-lint-ignore require-await -- what is thrown must become a rejection, as with any other store
+  /** What is wrong with the files; `undefined` where nothing is. */
+  trouble(): string | undefined {
+    const now = this.#identities();
+    const at = this.#files.findIndex((one, index) => one !== now[index]);
+    if (at < 0) return undefined;
+    return `${this.#path}${
+      SUFFIXES[at]
+    } was deleted or replaced while the server runs; put the file back, or stop the ` +
+      "server and restore a backup";
+  }
+
+  /** Which files lie under the database's names; Windows keeps open files from being deleted. */
+  #identities(): string[] {
+    if (Deno.build.os === "windows" || this.#path === undefined) return [];
+    return SUFFIXES.map((suffix) => {
+      try {
+        const { dev, ino } = Deno.statSync(this.#path + suffix);
+        return `${dev}:${ino}`;
+      } catch {
+        return "none";
+      }
+    });
+  }
+
+  /** As {@link #attempt}, unless what is written would be gone with this process. */
+  async #change<T>(work: () => T): Promise<T> {
+    const trouble = this.trouble();
+    if (trouble !== undefined) throw new StoreUnavailable(`the database does not answer: ${trouble}`);
+    return await this.#attempt(work);
+  }
+
+  /** Does it at once where it can be done, else within the time that a lock of another program has. */
   async #attempt<T>(work: () => T): Promise<T> {
-    try {
-      return work();
-    } catch (error) {
-      const trouble = TROUBLES[resultCode(error) ?? -1];
-      if (trouble === undefined) throw error;
-      throw new StoreUnavailable(`the database does not answer: ${trouble}`, { cause: error });
+    const until = performance.now() + this.#busyTimeout;
+    for (let pause = FIRST_PAUSE_MS;; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+      try {
+        return work();
+      } catch (error) {
+        const code = resultCode(error) ?? -1;
+        if (!LOCKED.includes(code) || performance.now() >= until) throw unavailable(error, TROUBLES[code]);
+      }
+      await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }
+}
+
+/** The database's file and its log. */
+const SUFFIXES = ["", "-wal"];
+
+function unavailable(error: unknown, trouble: string | undefined): unknown {
+  if (trouble === undefined) return error;
+  return new StoreUnavailable(`the database does not answer: ${trouble}`, { cause: error });
 }

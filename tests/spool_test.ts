@@ -242,3 +242,19 @@ Deno.test("with SQLite and the spool on the disk: locked, restarted, answers los
   assert.deepEqual(reasons, Array.from({ length: 301 }, (_, index) => String(index)));
   await store.close();
 });
+
+Deno.test({
+  name: "a folder is one server's, also after its spool was deleted",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    using folder = temporaryFolder();
+    const first = await Spool.open(folder.path, { limit: LIMIT });
+    Deno.removeSync(`${folder.path}/${SPOOL_FILE}`);
+    await assert.rejects(
+      Spool.open(folder.path, { limit: LIMIT, lockWait: 50 }),
+      (error) => error instanceof Failure && error.message.startsWith("another server uses "),
+    );
+    first.close();
+    (await Spool.open(folder.path, { limit: LIMIT })).close();
+  },
+});

@@ -243,3 +243,44 @@ Deno.test("a file that has become read-only is StoreUnavailable for writes", asy
     (error) => error instanceof StoreUnavailable && /read-only/.test(error.message),
   );
 });
+
+Deno.test("a write that finds the database locked waits while everything else goes on, and is written then", async () => {
+  await using data = await folder();
+  const store = await openSqliteStore(data.path);
+  const other = new DatabaseSync(data.file);
+  other.exec("BEGIN IMMEDIATE");
+  let isWritten = false;
+  const writing = store.addAudit([{ event: "stale", occurredAt: 0 }]).then(() => isWritten = true);
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 0));
+  assert.equal(await store.findUser("a@example.com"), undefined, "reading goes on");
+  assert.ok(!isWritten);
+  other.exec("COMMIT");
+  other.close();
+  await writing;
+  await store.close();
+});
+
+Deno.test({
+  name: "nothing is written to a database whose file was deleted or replaced, until it is there again",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    await using data = await folder();
+    const store = await openSqliteStore(data.path);
+    const write = () => store.addAudit([{ event: "stale", occurredAt: 0 }]);
+    await write();
+    for (const file of [data.file, `${data.file}-wal`]) {
+      assert.equal(store.trouble(), undefined);
+      Deno.renameSync(file, `${file}.moved`);
+      await assert.rejects(
+        write(),
+        (error) => error instanceof StoreUnavailable && /deleted or replaced/.test(error.message),
+      );
+      Deno.writeTextFileSync(file, "");
+      assert.match(store.trouble() ?? "", /put the file back, or stop the server and restore a backup/);
+      await assert.rejects(write(), StoreUnavailable);
+      Deno.renameSync(`${file}.moved`, file);
+      await write();
+    }
+    await store.close();
+  },
+});
