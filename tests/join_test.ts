@@ -203,7 +203,7 @@ Deno.test("a code that was cut or mistyped, has ended, or is of another server's
   await withPlace(async (place) => {
     const code = await place.code("alice");
     for (const wrong of [code.slice(0, -3), `${code.slice(0, -1)}${code.endsWith("A") ? "B" : "A"}`, "hello"]) {
-      assertSentence(await place.join("alice", wrong), 2, /this is no whole code: it was cut or mistyped/);
+      assertSentence(await place.join("alice", wrong), 2, /this code is incomplete or mistyped; copy all of it/);
     }
     assertSentence(await run(["join", code, "localhost"], { cwd: place.dir }), 2, /the code comes last/);
     const ended = await place.code("bob", "--ttl", "1s");

@@ -105,7 +105,7 @@ Deno.test("after join, rooms, export, prove and invite --device need no flags, f
     using ada = new User();
     const joined = await ada.enter(["join", await code("ada")]);
     done(joined);
-    assert.match(joined.stderr, /^You are ada on localhost\. Your certificate, in .*\/localhost\/certs, is good/);
+    assert.match(joined.stderr, /^You are ada on localhost\. Your certificate in .*\/localhost\/certs is valid/);
     assert.match(joined.stderr, /\nNext: .* rooms\n$/);
     assert.match(await ada.does([], CREATE, SAY("hello")), /"event":"line".*"text":"hello"/);
     const { command, args } = program("rooms", "--json");
@@ -362,4 +362,37 @@ Deno.test("export and prove take @bob for the conversation with bob", async () =
     sentence(await ada.run(["export", "@ada"]), 2, /"@ada" is yourself; a conversation has two people/);
     sentence(await ada.run(["export", "@b@c"]), 2, /"@b@c" is no room/);
   });
+});
+
+Deno.test({
+  name: "join of a further device asks again for a password that is wrong, and a folder's e-mail address is remembered",
+  ...skipUnless("pty"),
+  fn: async () => {
+    await withSite(async ({ code, flags }) => {
+      using ada = new User();
+      using laptop = new User();
+      done(await ada.enter(["join", await code("ada")]));
+      const device = done(await ada.run(["invite", "--device"]));
+      await using joining = laptop.terminal(["join", device, "--certs", "certs", "--no-chat"]);
+      await joining.expect("E-mail: ");
+      joining.type("no address\r");
+      await joining.expect("That isn't a valid e-mail address.");
+      joining.type("ada@example.org\r");
+      await joining.expect("Password: ");
+      joining.type("a guess\r");
+      await joining.expect("The password is wrong");
+      await joining.expect("Password: ");
+      joining.type(`${PASSWORD}\r`);
+      await joining.expect("You are ada on localhost.");
+      assert.equal((await joining.ended()).status, 0);
+      Deno.removeSync(`${laptop.cwd}/transcripts/rooms/localhost/token`);
+      await using rooms = laptop.terminal(["rooms", "--plain", ...flags]);
+      await rooms.expect("Password: ");
+      rooms.type(`${PASSWORD}\r`);
+      await rooms.expect("online");
+      rooms.type("/quit\r");
+      assert.equal((await rooms.ended()).status, 0);
+      assert.doesNotMatch(rooms.shown, /E-mail/);
+    });
+  },
 });

@@ -13,8 +13,8 @@ export function usage(command: string, message: string): Failure {
 }
 
 const WANTED = {
-  "--username": "a username has 1 to 64 ASCII letters, digits, dots, underscores or hyphens",
-  "--email": "an e-mail address has one @ and 254 octets at most",
+  "--username": "a valid username: 1 to 64 ASCII letters, digits, dots, underscores and hyphens",
+  "--email": "a valid e-mail address",
 } as const;
 
 /** What is asked for. */
@@ -32,8 +32,8 @@ export async function askFor(command: string, { prompt, flag, given, parse }: Qu
   for (;;) {
     const value = parse(given ?? (await askLine(prompt)).trim());
     if (value !== undefined) return value;
-    if (given !== undefined) throw usage(command, `${flag} "${given}" is refused: ${WANTED[flag]}`);
-    write(`Not that: ${WANTED[flag]}.\n`, Deno.stderr);
+    if (given !== undefined) throw usage(command, `${flag} "${given}" is not ${WANTED[flag]}`);
+    write(`That isn't ${WANTED[flag]}.\n`, Deno.stderr);
   }
 }
 

@@ -90,7 +90,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
       EXIT.usage,
       isFirst
         ? "the code comes last: securechat join HOST CODE"
-        : "this is no whole code: it was cut or mistyped; copy it again, all of it: it begins with securechat-1.",
+        : "this code is incomplete or mistyped; copy all of it again: it begins with securechat-1.",
     );
   }
   const isOther = options.email !== undefined && normaliseEmail(options.email) !== code.email;
@@ -119,8 +119,8 @@ export async function run(args: string[]): Promise<ExitStatus> {
     await target.remember({ host, tlsPort: code.port, username, email });
     await joining.end();
     console.error(
-      `You are ${username} on ${host}. Your certificate, in ${target.certs}, is good until ` +
-        `${instant(leaf.notAfter).slice(0, 10)}; its key is on this machine alone.`,
+      `You are ${username} on ${host}. Your certificate in ${target.certs} is valid until ` +
+        `${instant(leaf.notAfter).slice(0, 10)}; its key exists only on this machine.`,
     );
     const isKept = await keepSession(target.records(code.port), { server, welcome, email });
     const next = await target.roomsArguments({ host, port: code.port, email });
