@@ -124,7 +124,7 @@ Deno.test({
     terminal.type("register\r");
     await terminal.expect("Username: ");
     terminal.type("not a name\r");
-    await terminal.expect("a username has 1 to 64");
+    await terminal.expect("That isn't a valid username: 1 to 64");
     await terminal.expect("Username: ");
     terminal.type("ada\r");
     await terminal.expect("E-mail: ");
