@@ -130,6 +130,16 @@ export class CertificatePath {
     return Math.min(...this.certificates(at, revocation).map(({ notAfter }) => notAfter + SECOND));
   }
 
+  /** The time up to which that path was good whatever came later (unix ms): its end, or a revocation before it. */
+  goodUntil(at: number, revocation: RevocationMode): number {
+    const certificates = new Set(this.certificates(at, revocation));
+    const dates = this.#candidates.flatMap(({ lists }) => lists).flatMap(({ certificate, list }) => {
+      const entry = certificates.has(certificate) ? list.revoked.get(certificate.serial) : undefined;
+      return entry ? [entry.date] : [];
+    });
+    return Math.min(this.ends(at, revocation), ...dates);
+  }
+
   /** Who issued certificates of these paths and has no list here: whether one of those was revoked, nobody asked. */
   get issuersWithoutList(): string[] {
     const issuers = this.#candidates.flatMap(({ certificates, lists }) =>

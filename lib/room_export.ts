@@ -6,15 +6,15 @@
  *     verify → "securechat verify room_ops_20231115_143022.json room_ops_20231115_143022.txt --openings …"
  *
  * No server is needed and none is asked: the lines, the heads that cover them and the certificates are on the disk since
- * they were checked. The head is the first that covers all that is shown; earlier ones go with it, one a day and one
- * before the end of each certificate, so that those which have ended since are judged in their own time. Whether an export
- * holds is the question of `verify_room.ts`.
+ * they were checked. The head is the first that covers all that is shown; earlier ones go with it (`client_heads.ts`), so
+ * that authors whose certificates have ended or were revoked since are judged in their own time. Whether an export holds is the question of `verify_room.ts`.
  *
  * @layer outside
  */
 
 import { encodeUtf8 } from "./bytes.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { headsToShow, lastLines } from "./client_heads.ts";
 import { PROGRAM } from "./config.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { createPrivateFolder, exists, writeAtomically } from "./files.ts";
@@ -30,8 +30,8 @@ import type { KeptLine } from "./room_view.ts";
 import { parseLine } from "./transcript.ts";
 import { parseCertificates } from "./x509.ts";
 
-/** A day in seconds. */
-const DAY = 86_400;
+/** How far the clocks of a server, an author and an exporter may be apart, in milliseconds. */
+const MAX_SKEW = 300_000;
 
 /** What to show, and who shows it. */
 export interface ExportOptions {
@@ -101,11 +101,12 @@ async function show(records: RoomRecords, room: string, options: ExportOptions):
   const tree = new LogTree(first, base?.peaks ?? []);
   for (const { line } of lines) tree.append(leafHash(encodeUtf8(line)));
   const known = (await record.checkpoints()).filter(({ size }) => tree.rootAt(size) !== undefined);
-  const heads = known.filter(({ size, root }) => tree.rootAt(size) === root);
-  if (heads.length < known.length && !lie) { // the head of a lie is kept, too
+  const right = known.filter(({ size, root }) => tree.rootAt(size) === root);
+  if (right.length < known.length && !lie) { // the head of a lie is kept, too
     const what = `the lines in ${record.dir} are not those of the signed heads beside them: a file was changed`;
     throw new Failure(EXIT.unavailable, `${what}; move the folder away, and the room is taken from the server again`);
   }
+  const heads = withoutContradictions(right, lines, first);
   const { from = first, to = heads.at(-1)?.size ?? first } = options;
   const head = heads.find(({ size }) => size >= to);
   const missing = from < first || from >= tree.size ? from : to > tree.size ? to - 1 : undefined;
@@ -123,8 +124,12 @@ async function show(records: RoomRecords, room: string, options: ExportOptions):
   const part = lines.slice(from - first, to - first);
   const { identity, now } = options;
   const pemOf = (fingerprint: string) => certificate(records, fingerprint, identity);
-  const authors = await pemsOf(part.map(({ line }) => parseLine(line)?.signer ?? ""), pemOf);
-  const earlier = earlierHeads(heads.filter(({ size }) => size > from && size < to), head, [...authors.values()]);
+  const written = part.map(({ line }) => parseLine(line)?.signer ?? "");
+  const authors = await pemsOf(written, pemOf);
+  const earlier = earlierHeads(heads.filter(({ size }) => size > from && size < to), head, {
+    pems: [...authors.values()],
+    last: lastLines(written, from),
+  });
   const signers = await pemsOf([...earlier, head].map((one) => one.from), pemOf);
   const receipt = await makeRoomReceipt({
     role: "client",
@@ -150,13 +155,31 @@ function mustBeGood({ identity, now }: ExportOptions): void {
   throw new Failure(EXIT.usage, `${what}; another of this CA will do: name its folder with --certs`);
 }
 
-/** Of the heads before the main one the last of each day, and the last before the end of each author's certificate. */
-function earlierHeads(heads: readonly Checkpoint[], main: Checkpoint, pems: readonly string[]): Checkpoint[] {
-  const days = new Map(heads.map((head) => [Math.floor(head.time / DAY), head]));
+/** Heads without those that are of an earlier time than a line which they are the first to cover: they'd prove nothing. */
+function withoutContradictions(
+  heads: readonly Checkpoint[],
+  lines: readonly KeptLine[],
+  first: number,
+): readonly Checkpoint[] {
+  let at = first;
+  return heads.filter(({ size, time }) => {
+    const earliest = 1_000 * time + MAX_SKEW;
+    if (lines.slice(at - first, size - first).some(({ line }) => (parseLine(line)?.ts ?? 0) > earliest)) return false;
+    at = Math.max(at, size);
+    return true;
+  });
+}
+
+/** What lines are judged by: the heads worth showing, and the last before the end of each author's certificate. */
+function earlierHeads(
+  heads: readonly Checkpoint[],
+  main: Checkpoint,
+  { pems, last }: { readonly pems: readonly string[]; readonly last: Iterable<number> },
+): Checkpoint[] {
   const ends = pems.map((pem) => Math.min(...parseCertificates(pem).map(({ notAfter }) => notAfter)))
     .filter((end) => end < main.time * 1000)
     .map((end) => heads.findLast(({ time }) => time * 1000 <= end));
-  const needed = new Set([...days.values(), ...ends]);
+  const needed = new Set([...headsToShow(heads, last), ...ends]);
   return heads.filter((head) => needed.has(head)).filter(({ size }, at, all) => size > (all[at - 1]?.size ?? 0));
 }
 

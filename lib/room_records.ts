@@ -46,6 +46,7 @@ import {
   type ShownServer,
 } from "./client_servers.ts";
 import { type Checkpoint, encodeCheckpoint, parseCheckpoint } from "./checkpoint.ts";
+import { headsToKeep, lastLines } from "./client_heads.ts";
 import { PROGRAM } from "./config.ts";
 import type { Statement } from "./envelope.ts";
 import { EXIT, Failure } from "./errors.ts";
@@ -62,11 +63,10 @@ import type { RoomRecord, UnsentLine } from "./room_member.ts";
 import type { HistoryPolicy, PostFields } from "./room_message.ts";
 import { encodeOpening, parseOpening } from "./room_receipt.ts";
 import type { Fault, Kept, KeptLine, KeptRoom } from "./room_view.ts";
+import { parseLine } from "./transcript.ts";
 
 /** Rows of a file that say what later ones take back, before it is written anew. */
 const MAX_STALE_ROWS = 1_000;
-/** A day in seconds: of its heads the last is kept, for exports, beside those that lines of one's own name. */
-const DAY = 86_400;
 
 /** How long to wait for another program that uses the same records, in milliseconds. */
 const LOCK_WAIT = 2_000;
@@ -682,8 +682,10 @@ export class StoredRoomRecord implements RoomRecord {
   /** A busy room has a head every second: few of them are of use later. */
   async #thinHeads(): Promise<void> {
     const heads = await this.checkpoints();
-    const days = new Map(heads.map((head) => [Math.floor(head.time / DAY), head]));
-    const left = heads.filter((head) => this.#seen.has(head.size) || days.get(Math.floor(head.time / DAY)) === head);
+    const authors = this.#lines.map(({ line }) => parseLine(line)?.signer ?? "");
+    const needed = headsToKeep(heads, lastLines(authors, this.#base?.size ?? 0));
+    const left = heads.filter((head, at) => at === heads.length - 1 || this.#seen.has(head.size) || needed.has(head));
+    if (left.length === heads.length) return;
     await this.#checkpoints.replace([...left.map(headRow), ...[...this.#seen].map(seenRow)]);
   }
 

@@ -903,13 +903,13 @@ export class RoomView {
   }
 
   /**
-   * What an author said whose certificate has ended since is judged by a head of its own time: who comes late was shown
+   * What an author said whose certificate has ended or was revoked since is judged by a head of its own time: who comes late was shown
    * none, and asks for the last one before that end. It is believed as the server's word, and convicts it where the lines
    * turn out to be others.
    */
   async #askEarlierHead({ leaf, asAuthor }: Known): Promise<void> {
     const { ask, now, keep } = this.#options;
-    const end = asAuthor.ends(now(), "offline");
+    const end = asAuthor.goodUntil(now(), "offline");
     if (end > now() || this.#asked.has(leaf.fingerprint)) return;
     const head = await ask.head(Math.floor(end / 1000) - 1);
     const isNews = head && 1000 * head.time < end && head.size > (this.#tree?.base ?? 0) &&

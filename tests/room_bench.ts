@@ -7,6 +7,7 @@ import { type Bytes, encodeUtf8, parseUtf8 } from "../lib/bytes.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import { encodeFrame, parseFrame } from "../lib/frame.ts";
 import { Hub } from "../lib/hub.ts";
+import type { Trust } from "../lib/certificate_path.ts";
 import type { Identity } from "../lib/identity.ts";
 import { encodeJson, type Json, type JsonObject, parseJson } from "../lib/json.ts";
 import { importSigningKey, VerifyingKey } from "../lib/pss.ts";
@@ -34,6 +35,8 @@ export interface ClientOptions {
   /** When their certificate ends, in unix milliseconds. */
   readonly ends?: number;
   readonly signatures?: Signatures;
+  /** What they trust, where it isn't the test's CA alone. */
+  readonly trust?: Trust;
 }
 
 /** A server of rooms. */
@@ -132,9 +135,9 @@ export class BenchClient {
   static async create(
     bench: RoomBench,
     username: string,
-    { store = new MemoryClientStore(), records = store, device = "", ends, signatures }: ClientOptions,
+    { store = new MemoryClientStore(), records = store, device = "", ends, signatures, trust: trusts }: ClientOptions,
   ): Promise<BenchClient> {
-    const { trust } = await identities();
+    const trust = trusts ?? (await identities()).trust;
     const { chain: [leaf], pem, key } = await personIdentity(username, device, ends);
     const fingerprint = leaf?.fingerprint ?? "";
     const identity = { fingerprint, pem, key };

@@ -1,3 +1,5 @@
+import { issueRevocationList } from "../lib/ca.ts";
+import type { Trust } from "../lib/certificate_path.ts";
 import { checkpointInput } from "../lib/checkpoint.ts";
 import { EXIT, Failure, ProtocolError } from "../lib/errors.ts";
 import { exists } from "../lib/files.ts";
@@ -7,9 +9,10 @@ import type { ClientStore } from "../lib/room_client.ts";
 import { importSigningKey } from "../lib/pss.ts";
 import { RoomRecords } from "../lib/room_records.ts";
 import { verifyLineProof, verifyRoom } from "../lib/verify_room.ts";
+import { parseRevocationList } from "../lib/x509.ts";
 import { assert } from "./assert.ts";
 import { temporaryFolder } from "./environment.ts";
-import { certificate, identities, key, NOW } from "./fixtures.ts";
+import { authority, certificate, identities, key, NOW } from "./fixtures.ts";
 import type { MemoryClientStore } from "./memory_client_store.ts";
 import { personIdentity, RoomBench } from "./room_bench.ts";
 
@@ -17,13 +20,16 @@ const HOUR = 3_600_000;
 const text = (words: string) => ({ kind: "text", text: words } as const);
 
 /** A room's records on the disk, what an export of them is made with, and what a stranger finds of it. */
-async function bobs(bench: RoomBench) {
+async function bobs(bench: RoomBench, username = "bob", trusts?: Trust) {
   const folder = temporaryFolder();
   const records = await RoomRecords.open(folder.path, "localhost");
   const store: ClientStore = records;
-  const bob = await bench.client("bob", { store: store as MemoryClientStore });
+  const bob = await bench.client(username, {
+    store: store as MemoryClientStore,
+    ...(trusts ? { trust: trusts } : {}),
+  });
   const { trust } = await identities();
-  const { pem, key, chain: [leaf] } = await personIdentity("bob");
+  const { pem, key, chain: [leaf] } = await personIdentity(username);
   const options = (): ExportOptions => ({
     identity: { pem, key, fingerprint: leaf?.fingerprint ?? "" },
     now: bench.clock.now(),
@@ -33,11 +39,11 @@ async function bobs(bench: RoomBench) {
   const lines = async (path: string) => (await Deno.readTextFile(path)).split("\n").slice(0, -1);
   return {
     bob,
-    async exported(range: { from?: number; to?: number } = {}) {
+    async exported(range: { from?: number; to?: number } = {}, revocations = trust.revocations) {
       const { receipt, transcript, openings } = await exportRoom(records, "#ops", { ...options(), ...range });
       const text = await Deno.readTextFile(receipt);
       const shown = { receipt: text, lines: await lines(transcript), openings: await lines(openings ?? "") };
-      return { receipt: JSON.parse(text), verdict: await verifyRoom(shown, trust) };
+      return { receipt: JSON.parse(text), verdict: await verifyRoom(shown, { ...trust, revocations }) };
     },
     /** The sentence with which an export and a proof of this identity fail, and the files that are there. */
     async refused({ pem, key, chain: [leaf] }: Identity) {
@@ -87,6 +93,61 @@ Deno.test("lines hold whose author's certificate has ended since, in an export a
   assert.deepEqual([verdict.result, verdict.checks.filter(({ outcome }) => outcome === "failed")], ["valid", []]);
   const proof = await proved(2);
   assert.deepEqual([proof.result, proof.opened.map(({ body }) => body)], ["valid", ["I owe you 100"]]);
+});
+
+Deno.test("lines hold whose author was revoked hours later, on the same day, whoever shows them", async () => {
+  const bench = await RoomBench.create();
+  await using made = await bobs(bench);
+  const { bob, exported } = made;
+  await bob.rooms.create("#ops", { history: "all", inviteOnly: false });
+  await bench.settle();
+  const eve = await bench.client("eve");
+  await eve.rooms.join("#ops");
+  await eve.rooms.post("#ops", text("I owe you 100"));
+  await bench.settle();
+  bench.clock.advance(1_200);
+  await bench.settle();
+  await eve.cut(bench);
+  const revokedAt = bench.clock.now() + 10 * 60_000; // within the hour
+  const { serial = "" } = (await personIdentity("eve")).chain[0] ?? {};
+  bench.clock.advance(20 * 60_000);
+  for (const words of ["later", "later still"]) {
+    await bob.rooms.post("#ops", text(words));
+    await bench.settle();
+    bench.clock.advance(1_200);
+    await bench.settle();
+  }
+  const times = { now: bench.clock.now(), nextUpdate: bench.clock.now() + 24 * HOUR, number: 1n };
+  const list = await issueRevocationList(await authority(), [{ serial, date: revokedAt }], times);
+  const revocations = [parseRevocationList(list)];
+  assert.deepEqual((await exported({}, revocations)).verdict.result, "valid");
+
+  // Who comes late was shown no head of that time, and asks for one where the list is known.
+  const { trust } = await identities();
+  await using carols = await bobs(bench, "carol", { ...trust, revocations });
+  await carols.bob.rooms.join("#ops");
+  await bench.settle();
+  assert.deepEqual(carols.bob.lines("#ops").map(({ bad }) => bad), carols.bob.lines("#ops").map(() => null));
+  const late = await carols.exported({}, revocations);
+  assert.deepEqual([late.verdict.result, late.verdict.lines.good], ["valid", late.verdict.lines.count]);
+});
+
+Deno.test("of many heads those go with an export that its lines are judged by", async () => {
+  const bench = await RoomBench.create();
+  await using made = await bobs(bench);
+  const { bob, exported } = made;
+  await bob.rooms.create("#ops", { history: "all", inviteOnly: false });
+  await bench.settle();
+  for (let i = 0; i < 12; i++) {
+    await bob.rooms.post("#ops", text(`${i}`));
+    await bench.settle();
+    bench.clock.advance(20 * 60_000);
+    await bench.settle();
+  }
+  const { receipt: { checkpoints }, verdict } = await exported();
+  const hours: number[] = checkpoints.map(({ time }: { time: number }) => Math.floor(time / 3_600));
+  assert.deepEqual([...new Set(hours)], hours, "one an hour, and the main one");
+  assert.deepEqual([hours.length, verdict.result], [4, "valid"]);
 });
 
 Deno.test("every part of a room can be shown, under the first head that covers it", async () => {
