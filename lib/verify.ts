@@ -142,10 +142,11 @@ export async function verify(evidence: Evidence, trust: Trust, options: VerifyOp
   for (const { certificates } of receipt.certs) people.add(certificates);
 
   const lines = await checkLines(evidence.lines, people, checks, options.signatures ?? ONE_BY_ONE);
-  const { summary, signers, roomLike, bad } = lines;
-  compareSummary(receipt, summary, checks);
+  const { summary, signers, roomLike, bad, isCut } = lines;
+  if (isCut) { for (const name of OF_WHOLE) checks.skip(name, "the transcript was not read to its end"); }
+  else compareSummary(receipt, summary, checks);
   await checkSigner(receipt, people, checks, options);
-  checkSignatures(receipt, summary, checks, options.policy?.version2Only ?? false);
+  checkSignatures(receipt, isCut ? undefined : summary, checks, options.policy?.version2Only ?? false);
   if (options.policy?.session) compareSession(receipt, options.policy.session, checks);
   return conclude(checks.list(), {
     ...{ receipt, signers, roomLike, lines: bad.verdicts(summary.count) },
@@ -300,10 +301,12 @@ async function checkLines(
   people: Certificates,
   checks: Checks,
   checker: SignatureChecker,
-): Promise<{ summary: TranscriptSummary; signers: LineSigner[]; roomLike: number; bad: SessionLines }> {
+): Promise<{ summary: TranscriptSummary; signers: LineSigner[]; roomLike: number; bad: SessionLines; isCut: boolean }> {
   const summary = new TranscriptSummary();
   const bad = new SessionLines(people, checks);
   let roomLike = 0;
+  let unreadable = 0;
+  let isCut = false;
   const signatures = new SignatureBatches(checker, ({ line, number }) => {
     bad.fail(line, number, "line signatures", () => {
       const signer = people.findSigner(line);
@@ -321,7 +324,9 @@ async function checkLines(
       const number = summary.count;
       if (!line) {
         checks.fail("transcript form", `line ${number} is not seqno|ts|ciphertext|signature|fingerprint`);
-        continue;
+        if (++unreadable < MAX_UNREADABLE) continue;
+        isCut = true;
+        break;
       }
       if (line.body.length === ROOM_LINE_SIZE) roomLike += 1;
       const modulus = await judgeLine(line, number, people, checks, bad);
@@ -338,10 +343,13 @@ async function checkLines(
     fingerprint: leaf.fingerprint,
     lines: lines - bad,
   }));
-  return { summary, signers: signers.filter(({ lines }) => lines > 0), roomLike, bad };
+  return { summary, signers: signers.filter(({ lines }) => lines > 0), roomLike, bad, isCut };
 }
 
 const NO_AUTHORITY = "no CA is given";
+
+/** After so many lines that are none, nothing that follows changes the verdict. */
+const MAX_UNREADABLE = 1_000;
 
 /** So many bad lines have their reasons looked for, which may cost a signature check for each certificate. */
 const MAX_EXPLAINED = 20;
@@ -404,6 +412,9 @@ async function judgeLine(
 
 // ---- the receipt against the transcript and its signer
 
+/** The checks that need a transcript whole. */
+const OF_WHOLE = ["transcript hash", "message count", "first seqno", "last seqno", "receipt signature"] as const;
+
 function compareSummary(receipt: ReceiptFields, summary: TranscriptSummary, checks: Checks): void {
   const compare = (name: CheckName, expected: unknown, found: unknown) => {
     if (expected === undefined) checks.skip(name, "the receipt doesn't say it");
@@ -442,7 +453,8 @@ async function checkSigner(
 
 function checkSignatures(
   receipt: ReceiptFields,
-  summary: TranscriptSummary,
+  /** `undefined` where the transcript was not read to its end. */
+  summary: TranscriptSummary | undefined,
   checks: Checks,
   version2Only: boolean,
 ): void {
@@ -450,7 +462,7 @@ function checkSignatures(
   const key = rsa && new VerifyingKey(rsa.modulus);
   const unreadable = "signer_cert or the signature can't be read";
   if (!key || !receipt.signature) checks.skip("receipt signature", unreadable);
-  else if (!key.verify(receipt.signature, summary.digest())) {
+  else if (summary && !key.verify(receipt.signature, summary.digest())) {
     checks.fail("receipt signature", "the signature over this transcript's hash doesn't verify with signer_cert");
   }
 

@@ -126,6 +126,19 @@ Deno.test("verify() refuses lines that are dropped, swapped, doubled or appended
   assert.equal(await resultOf([...lines, ""]), "invalid");
 });
 
+Deno.test("verify() reads no further where many lines are none, and says so", async () => {
+  let count = 0;
+  const endless = async function* () {
+    for (; count < 100_000; count++) yield await Promise.resolve("");
+  };
+  const { result, checks } = await verify({ receipt: session.receipt, lines: endless() }, trustOf(session));
+  assert.deepEqual([result, count], ["invalid", 999]);
+  assert.match(check(checks, "transcript form").reasons.at(-1) ?? "", /^and 980 more$/);
+  for (const name of ["transcript hash", "message count", "receipt signature"] as const) {
+    assert.deepEqual(check(checks, name).reasons, ["the transcript was not read to its end"]);
+  }
+});
+
 Deno.test("verify() refuses a line of a time beyond any calendar, and says so", async () => {
   const [seqno, _, ...rest] = (lines[0] ?? "").split("|");
   const late = [seqno, Number.MAX_SAFE_INTEGER, ...rest].join("|");
