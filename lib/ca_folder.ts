@@ -26,6 +26,7 @@ import {
   renewAuthority,
   type Request,
 } from "./ca.ts";
+import { verifySignature } from "./certificate_signature.ts";
 import { EXIT, Failure } from "./errors.ts";
 import {
   createPrivateFolder,
@@ -300,7 +301,9 @@ export async function signRevocationList(
   const path = pathIn(dir, file);
   const now = Math.floor(Date.now() / 1000) * 1000;
   const before = await exists(path) ? await loadRevocationList(path) : undefined;
-  if (before !== undefined && before.issuerName !== authority.certificate.subjectName) {
+  const isOurs = before === undefined || before.issuerName === authority.certificate.subjectName &&
+      await verifySignature(before, authority.certificate); // a CA of the same name may have had another key
+  if (!isOurs) {
     throw new Failure(
       EXIT.usage,
       `${path} is another CA's; move it away first: mv ${shellWord(path)} ${shellWord(path)}.old`,

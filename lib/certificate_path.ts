@@ -21,7 +21,7 @@
 import { encodeHex } from "./bytes.ts";
 import { isKnownAlgorithm, verifySignature } from "./certificate_signature.ts";
 import { printable } from "./text.ts";
-import { canonicalAddress, type Certificate, OID, type RevocationList } from "./x509.ts";
+import { canonicalAddress, type Certificate, OID, type RevocationList, type Signed } from "./x509.ts";
 
 /** What a side believes in: its CAs, and their revocation lists where it has any. */
 export interface Trust {
@@ -50,9 +50,16 @@ export interface PathOptions {
 
 /** Whether a list of its issuer's names one of these certificates, whatever else is right or wrong with them. */
 export function isRevoked(chain: readonly Certificate[], { revocations }: Pick<Trust, "revocations">): boolean {
-  return chain.some(({ issuerName, serial }) =>
-    revocations.some((list) => list.issuerName === issuerName && list.revoked.has(serial))
+  return chain.some(({ issuerName, serial, authorityKeyIdentifier }) =>
+    revocations.some((list) =>
+      list.issuerName === issuerName && isOfKey(list, authorityKeyIdentifier) && list.revoked.has(serial)
+    )
   );
+}
+
+/** Whether what is signed may be of the issuer's key with that identifier, as far as identifiers tell. */
+export function isOfKey({ authorityKeyIdentifier }: Signed, identifier: string | undefined): boolean {
+  return authorityKeyIdentifier === undefined || identifier === undefined || authorityKeyIdentifier === identifier;
 }
 
 /** The certificates of a chain: more than the wire can carry, and few enough to try every order of them. */
@@ -100,6 +107,8 @@ interface AppliedList {
   readonly certificate: Certificate;
   readonly depth: number;
   readonly list: RevocationList;
+  /** It is of another key of an issuer with the same name, and says nothing of this certificate. */
+  readonly isPassedOver: boolean;
   /** What is wrong with the list itself. */
   readonly problems: readonly string[];
 }
@@ -143,9 +152,17 @@ export class CertificatePath {
   /** Who issued certificates of these paths and has no list here: whether one of those was revoked, nobody asked. */
   get issuersWithoutList(): string[] {
     const issuers = this.#candidates.flatMap(({ certificates, lists }) =>
-      certificates.slice(1).filter((_, depth) => !lists.some((applied) => applied.depth === depth))
+      certificates.slice(1).filter((_, depth) =>
+        !lists.some((applied) => applied.depth === depth && !applied.isPassedOver)
+      )
     );
     return [...new Set(issuers.map(({ subject }) => subject))];
+  }
+
+  /** Lists that say nothing of these paths: they are of other keys of issuers with the same name. */
+  get passedOver(): RevocationList[] {
+    const lists = this.#candidates.flatMap(({ lists }) => lists);
+    return [...new Set(lists.filter(({ isPassedOver }) => isPassedOver).map(({ list }) => list))];
   }
 
   /** The first path without a problem, or the one with the fewest. */
@@ -157,7 +174,16 @@ export class CertificatePath {
         const problem = dateProblem(certificate, at);
         if (problem !== undefined) all.push(`${nameOf(certificate, depth, this.#purpose)} ${problem}`);
       });
-      for (const applied of lists) all.push(...revocationProblems(applied, at, revocation, this.#purpose));
+      for (const applied of lists) {
+        if (!applied.isPassedOver) all.push(...revocationProblems(applied, at, revocation, this.#purpose));
+        else if (revocation === "current" && !hasOwnList(lists, applied.depth)) {
+          all.push(
+            `${listName(applied.list)} is not signed with the key that signed ${
+              nameOf(applied.certificate, applied.depth, this.#purpose)
+            }`,
+          );
+        }
+      }
       if (all.length === 0) return { certificates, problems: all };
       if (best === undefined || all.length < best.problems.length) best = { certificates, problems: all };
     }
@@ -375,7 +401,10 @@ function dateProblem(certificate: Certificate, at: number): string | undefined {
   return undefined;
 }
 
-/** Item 5: the lists of the path's issuers. */
+/**
+ * Item 5: the lists of the path's issuers. A CA that got another key keeps its name, and then has a list for each key: a
+ * list applies to the certificates of the key that signed it.
+ */
 function appliedLists(certificates: readonly Certificate[], trust: Trust): Promise<AppliedList[]> {
   const applied = certificates.slice(0, -1).flatMap((certificate, depth) => {
     const issuer = certificates[depth + 1];
@@ -383,14 +412,22 @@ function appliedLists(certificates: readonly Certificate[], trust: Trust): Promi
     return issuer === undefined ? [] : lists.map((list) => ({ certificate, depth, issuer, list }));
   });
   return Promise.all(applied.map(async ({ certificate, depth, issuer, list }) => {
+    const applied = { certificate, depth, list };
+    const isGood = isOfKey(list, issuer.subjectKeyIdentifier) && await isGoodList(list, issuer);
+    const isSaidToBe = list.authorityKeyIdentifier !== undefined &&
+      list.authorityKeyIdentifier === issuer.subjectKeyIdentifier;
+    if (!isGood && !isSaidToBe) return { ...applied, problems: [], isPassedOver: true };
     const problems = list.faults.map((fault) => `${listName(list)} ${fault}`);
     if (issuer.keyUsage?.has("cRLSign") === false) {
       problems.push(`${listName(list)} is signed with a key that may not sign such lists, by the CA's keyUsage`);
-    } else if (!await isGoodList(list, issuer)) {
-      problems.push(`${listName(list)} is not signed with that CA's key`);
-    }
-    return { certificate, depth, list, problems };
+    } else if (!isGood) problems.push(`${listName(list)} is not signed with that CA's key`);
+    return { ...applied, problems, isPassedOver: false };
   }));
+}
+
+/** Whether there is a list for the key that signed the certificate there: without one nobody is let in by others' lists. */
+function hasOwnList(lists: readonly AppliedList[], depth: number): boolean {
+  return lists.some((list) => list.depth === depth && !list.isPassedOver);
 }
 
 /** A server shows the same list to every client: its signature is checked once for each CA. */

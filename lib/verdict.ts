@@ -19,7 +19,7 @@ import { EXIT, Failure, ProtocolError } from "./errors.ts";
 import { isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson, repeatedName } from "./json.ts";
 import type { SignatureChecker, SignedLine } from "./line_signature.ts";
 import { formatTime } from "./receipt.ts";
-import { type Certificate, parseCertificates } from "./x509.ts";
+import { type Certificate, parseCertificates, type RevocationList } from "./x509.ts";
 
 /** What became of one check. */
 export interface Check<Name extends string = string> {
@@ -193,15 +193,31 @@ export interface Chain {
   readonly certificates: readonly Certificate[];
 }
 
+/** What was found out about revocation lists beside the certificates that they revoke. */
+export interface ListFindings {
+  /** Whose certificates no list was asked about. */
+  readonly issuersWithoutList: ReadonlySet<string>;
+  /** Lists of other keys with an issuer's name. */
+  readonly passedOver: ReadonlySet<RevocationList>;
+}
+
 /** What a verdict says of revocation: which lists were asked, of what time, and whose certificates none was asked about. */
-export function revocationNotes({ authorities, revocations }: Trust, issuersWithoutList: Iterable<string>): string[] {
+export function revocationNotes({ authorities, revocations }: Trust, found: ListFindings): string[] {
   const nobody = "Nobody asked whether a certificate was revoked";
   if (revocations.length === 0) return [`${nobody}: no revocation list is given.`];
-  if (authorities.length === 0) return [`${nobody}: no CA is given.`];
-  const notes = revocations.map(({ issuer, thisUpdate }) =>
-    `The revocation list of ${issuer} is of ${formatTime(thisUpdate)}: of what was revoked later it says nothing.`
+  if (authorities.length === 0) return [`${nobody}: no CA is given that issued them.`];
+  const notes = revocations.map((list) =>
+    found.passedOver.has(list)
+      ? `The revocation list of ${list.issuer} of ${formatTime(list.thisUpdate)} is of another key than that of some ` +
+        "certificates here with that issuer, and was passed over for these."
+      : `The revocation list of ${list.issuer} is of ${
+        formatTime(list.thisUpdate)
+      }: of what was revoked later it says ` +
+        "nothing."
   );
-  for (const issuer of issuersWithoutList) notes.push(`${nobody} that ${issuer} issued: no list of that CA is given.`);
+  for (const issuer of found.issuersWithoutList) {
+    notes.push(`${nobody} that ${issuer} issued: no list of that CA's key is given.`);
+  }
   return notes;
 }
 

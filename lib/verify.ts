@@ -2,7 +2,7 @@
  * Verification, offline, of a receipt and a transcript (protocol.md sections 7 and 8).
  *
  *     const verdict = await verify({ receipt, lines: transcriptLines(file) }, { authorities, revocations: [] });
- *     verdict.result   → "valid", "invalid", or "undecided" where no CA is given
+ *     verdict.result   → "valid", "invalid", or "undecided" where no CA is given, or another one
  *     verdict.checks   → [{ name: "receipt form", outcome: "passed", reasons: [] }, …]
  *
  * The evidence, what is trusted, what is demanded and the time are separate arguments, and the answer is a list of named
@@ -40,8 +40,9 @@ import {
   revocationNotes,
   SignatureBatches,
 } from "./verdict.ts";
+import { foreignAuthority } from "./verify_authority.ts";
 import { BadLines, type LineVerdicts, namesOf } from "./verify_bad_lines.ts";
-import type { Certificate } from "./x509.ts";
+import type { Certificate, RevocationList } from "./x509.ts";
 
 /** What is to be verified. */
 export interface Evidence {
@@ -136,10 +137,11 @@ export async function verify(evidence: Evidence, trust: Trust, options: VerifyOp
   const checks = new CheckList(options.policy?.session ? CHECKS : CHECKS.filter((name) => name !== "session"));
   const data = readReceipt(evidence.receipt, checks);
   const receipt = new ReceiptFields(data, checks);
-  const people = new Certificates(trust, options.at);
-  for (const chain of evidence.certificates ?? []) people.add(chain);
-  if (receipt.signer) people.add(receipt.signer.certificates);
-  for (const { certificates } of receipt.certs) people.add(certificates);
+  const shown = [...receipt.signer ? [receipt.signer] : [], ...receipt.certs].map(({ certificates }) => certificates);
+  const chains = [...evidence.certificates ?? [], ...shown];
+  const foreign = foreignAuthority(chains, trust);
+  const people = new Certificates(foreign === undefined ? trust : { ...trust, authorities: [] }, options.at);
+  for (const chain of chains) people.add(chain);
 
   const lines = await checkLines(evidence.lines, people, checks, options.signatures ?? ONE_BY_ONE);
   const { summary, signers, roomLike, bad, isCut } = lines;
@@ -149,8 +151,8 @@ export async function verify(evidence: Evidence, trust: Trust, options: VerifyOp
   checkSignatures(receipt, isCut ? undefined : summary, checks, options.policy?.version2Only ?? false);
   if (options.policy?.session) compareSession(receipt, options.policy.session, checks);
   return conclude(checks.list(), {
-    ...{ receipt, signers, roomLike, lines: bad.verdicts(summary.count) },
-    revocation: revocationNotes(trust, people.issuersWithoutList),
+    ...{ receipt, signers, roomLike, foreign, lines: bad.verdicts(summary.count) },
+    revocation: revocationNotes(people.trust, people),
   });
 }
 
@@ -230,6 +232,8 @@ class Certificates {
   readonly #paths = new Map<string, LineCertificate>();
   /** Of all paths that were found. */
   readonly issuersWithoutList = new Set<string>();
+  /** Lists of other keys of these issuers. */
+  readonly passedOver = new Set<RevocationList>();
 
   constructor(readonly trust: Trust, readonly at: number | undefined) {}
 
@@ -265,6 +269,7 @@ class Certificates {
   async findPath(chain: readonly Certificate[], purpose: Purpose): Promise<CertificatePath> {
     const path = await findPath(chain, this.trust, { purpose });
     for (const issuer of path.issuersWithoutList) this.issuersWithoutList.add(issuer);
+    for (const list of path.passedOver) this.passedOver.add(list);
     return path;
   }
 
@@ -346,7 +351,7 @@ async function checkLines(
   return { summary, signers: signers.filter(({ lines }) => lines > 0), roomLike, bad, isCut };
 }
 
-const NO_AUTHORITY = "no CA is given";
+const NO_AUTHORITY = "no CA is given that issued it";
 
 /** After so many lines that are none, nothing that follows changes the verdict. */
 const MAX_UNREADABLE = 1_000;
@@ -514,6 +519,8 @@ interface Findings {
   readonly lines: LineVerdicts;
   /** Lines that could be a room's. */
   readonly roomLike: number;
+  /** Where the certificates are of another CA than those given: which. */
+  readonly foreign: string | undefined;
   /** What is to be said of it. */
   readonly revocation: readonly string[];
 }
@@ -531,7 +538,7 @@ function resultOf(checks: readonly Check<CheckName>[], { count, good }: LineVerd
 
 function conclude(
   checks: readonly Check<CheckName>[],
-  { receipt, signers, lines, roomLike, revocation }: Findings,
+  { receipt, signers, lines, roomLike, foreign, revocation }: Findings,
 ): Verdict {
   const failed = checks.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);
   const result = resultOf(checks, lines);
@@ -558,7 +565,7 @@ function conclude(
   }
   return {
     result,
-    sentence: sentence(result, { receipt, signers, lines, failed }),
+    sentence: sentence(result, { receipt, signers, lines, failed, foreign }),
     checks,
     notes,
     unsigned,
@@ -589,11 +596,12 @@ function originNotes(receipt: ReceiptFields, signers: readonly LineSigner[], roo
 
 function sentence(
   result: Verdict["result"],
-  { receipt, signers, lines, failed }: {
+  { receipt, signers, lines, failed, foreign }: {
     receipt: ReceiptFields;
     signers: readonly LineSigner[];
     lines: LineVerdicts;
     failed: readonly CheckName[];
+    foreign: string | undefined;
   },
 ): string {
   if (result === "invalid" && failed.every((name) => LINE_CHECKS.has(name))) {
@@ -603,6 +611,7 @@ function sentence(
     return `Invalid: this receipt does not hold for this transcript (${failed.join(", ")}).`;
   }
   if (result === "undecided") {
+    if (foreign !== undefined) return `Undecided: ${foreign}.`;
     return "Undecided: what could be checked holds, but without a CA nobody knows whose signatures these are.";
   }
   const subject = receipt.signer?.leaf.subject ?? "";

@@ -15,7 +15,7 @@ import type { RoomReceipt } from "./verify_form.ts";
 import type { CertificateJudge } from "./verify_judge.ts";
 
 /** Why a check that needs a CA was not made. */
-export const NO_AUTHORITY = "no CA is given";
+export const NO_AUTHORITY = "no CA is given that issued it";
 
 /** The tree over what lies before the lines and the lines themselves, and its roots where somebody may ask for them. */
 export class ShownTree {

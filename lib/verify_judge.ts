@@ -9,6 +9,7 @@
 
 import { type CertificatePath, findPath, type Purpose, type Trust } from "./certificate_path.ts";
 import type { Chain } from "./verdict.ts";
+import type { RevocationList } from "./x509.ts";
 
 /** What is against a certificate at a time. */
 export interface Judgement {
@@ -33,6 +34,8 @@ export class CertificateJudge {
   readonly #paths = new Map<string, Promise<Paths>>();
   /** Whose certificates no list was asked about. */
   readonly issuersWithoutList = new Set<string>();
+  /** Lists of other keys of these issuers. */
+  readonly passedOver = new Set<RevocationList>();
 
   /** `at`: a time at which every certificate is judged, whatever the evidence says. */
   constructor(trust: Trust, at: number | undefined) {
@@ -48,6 +51,7 @@ export class CertificateJudge {
     const problems = plain.problems(at, "offline");
     if (problems.length > 0 || plain === revocable) return { problems, revoked: [], isMade: true };
     for (const issuer of revocable.issuersWithoutList) this.issuersWithoutList.add(issuer);
+    for (const list of revocable.passedOver) this.passedOver.add(list);
     return { problems, revoked: revocable.problems(at, "offline"), isMade: true };
   }
 

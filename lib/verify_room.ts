@@ -3,7 +3,8 @@
  * "Rooms as evidence").
  *
  *     const verdict = await verifyRoom({ receipt, lines, openings }, { authorities, revocations: [] });
- *     verdict.result   → "valid", "partly_valid", "invalid", or "undecided" where no CA is given
+ *     verdict.result   → "valid", "partly_valid", "invalid", or "undecided" where no CA is given,
+ *                      or another one
  *     verdict.lines    → { from: 0, count: 42, good: 41, bad: [{ index: 9, faults: [{ check: "rights", … }] }] }
  *     verdict.opened   → [{ index: 7, subject: "CN=CLIENT: ada", kind: "text", body: "hello", … }]
  *
@@ -32,6 +33,7 @@ import { encodeOpening, parseLineProof } from "./room_receipt.ts";
 import { TranscriptFormError } from "./verify.ts";
 import { OPENING_CHECKS, RoomFindings } from "./verify_findings.ts";
 import { parseRoomReceipt, readEvidence, type RoomReceipt } from "./verify_form.ts";
+import { foreignAuthority } from "./verify_authority.ts";
 import { Heads, NO_AUTHORITY, ShownTree } from "./verify_heads.ts";
 import { CertificateJudge } from "./verify_judge.ts";
 import { ShownLines } from "./verify_lines.ts";
@@ -105,7 +107,12 @@ interface Given {
 }
 
 async function judgeRoom(receipt: RoomReceipt, findings: RoomFindings, given: Given): Promise<RoomVerdict> {
-  const { trust, options, openings } = given;
+  const { options, openings } = given;
+  const foreign = foreignAuthority(
+    [receipt.signer, ...receipt.chains.values()].map((chain) => chain.certificates),
+    given.trust,
+  );
+  const trust = foreign === undefined ? given.trust : { ...given.trust, authorities: [] };
   const judge = new CertificateJudge(trust, options.at);
   const [heads, times] = [new Heads(receipt, findings, judge), new Times(findings)];
   const tree = new ShownTree(receipt, findings, openings !== undefined);
@@ -126,7 +133,7 @@ async function judgeRoom(receipt: RoomReceipt, findings: RoomFindings, given: Gi
   heads.checkOrder(tree, shown.end);
   const rights = checkRights(receipt, findings, shown, openings !== undefined);
   for (const issuer of judge.issuersWithoutList) findings.skip("revocation", `no list of ${issuer} is given`);
-  return conclude({ receipt, findings, shown, trust, judge, rights, now: options.now });
+  return conclude({ receipt, findings, shown, trust, foreign, judge, rights, now: options.now });
 }
 
 /** The server's name. */

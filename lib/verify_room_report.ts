@@ -43,6 +43,8 @@ export interface Outcome {
   readonly findings: RoomFindings;
   readonly shown: ShownLines;
   readonly trust: Trust;
+  /** Where the certificates are of another CA than those given: which. */
+  readonly foreign: string | undefined;
   readonly judge: CertificateJudge;
   /** What came out of judging rights, or why that was not done. */
   readonly rights: Rights | string;
@@ -82,7 +84,8 @@ export function conclude(outcome: Outcome): RoomVerdict {
     const holds = good < count
       ? `of ${count} lines ${good} hold, as far as could be checked`
       : "what could be checked holds";
-    const sentence = `Undecided: ${holds}, but without a CA nobody knows whose signatures these are.`;
+    const why = outcome.foreign ?? "without a CA nobody knows whose signatures these are";
+    const sentence = `Undecided: ${outcome.foreign === undefined ? `${holds}, but ` : ""}${why}.`;
     return { result: "undecided", sentence, checks, notes, signers, lines, opened };
   }
   const result = good < count ? "partly_valid" : "valid";
@@ -138,7 +141,7 @@ function notesOn(outcome: Outcome, openedCount: number): string[] {
     ...clockNotes(outcome),
     "Not proved: who held the key; that a line's own time is true (server and author together can backdate, bounded " +
     "only by what others had seen); that what was seen was read; that members kept wholly apart saw the same log.",
-    ...revocationNotes(trust, judge.issuersWithoutList),
+    ...revocationNotes(trust, judge),
   ];
 }
 

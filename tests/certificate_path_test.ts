@@ -366,11 +366,24 @@ Deno.test("a revocation list that is out of date, or from the future, refuses ev
   assert.deepEqual(path.problems(NOW, "offline"), []);
 });
 
-Deno.test("a revocation list that another key has signed refuses everybody", async () => {
+Deno.test("a revocation list that another key has signed refuses everybody online, and is passed over offline", async () => {
   const { client: { chain }, trust } = await identities();
   const false_ = await createAuthority("Test CA", await key("stranger"), issuing);
   const pem = await issueRevocationList(false_, [], { now: NOW, nextUpdate: NOW + DAY, number: 1n });
   const path = await findPath(chain, { ...trust, revocations: [parseRevocationList(pem)] }, { purpose: "client" });
+  assert.deepEqual(path.problems(NOW, "current"), [
+    'the revocation list of "CN=Test CA" is not signed with the key that signed the client certificate "CN=CLIENT: ada"',
+  ]);
+  assert.deepEqual(path.problems(NOW, "offline"), []);
+  assert.deepEqual([path.passedOver.length, path.issuersWithoutList], [1, ["CN=Test CA"]]);
+});
+
+Deno.test("a revocation list that names the CA's key and isn't signed with it is refused", async () => {
+  const { client: { chain }, trust } = await identities();
+  const pem = await issueRevocationList(await authority(), [], { now: NOW, nextUpdate: NOW + DAY, number: 1n });
+  const { signature, ...list } = parseRevocationList(pem);
+  const damaged = { ...list, signature: signature.with(0, (signature[0] ?? 0) ^ 1) };
+  const path = await findPath(chain, { ...trust, revocations: [damaged] }, { purpose: "client" });
   for (const mode of ["current", "offline"] as const) {
     assert.deepEqual(path.problems(NOW, mode), [
       'the revocation list of "CN=Test CA" is not signed with that CA\'s key',

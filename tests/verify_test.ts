@@ -223,7 +223,7 @@ Deno.test("a verdict says of what time a revocation list is, and whose certifica
   const revocations = [parseRevocationList(evidenceCase("revoked_later").crl ?? "")];
   const { notes } = await verify({ receipt: evidence.receipt, lines: linesOf(evidence) }, { authorities, revocations });
   assert.deepEqual(notes.filter((note) => note.startsWith("Nobody asked")), [
-    "Nobody asked whether a certificate was revoked that CN=Example Chat Intermediate issued: no list of that CA is given.",
+    "Nobody asked whether a certificate was revoked that CN=Example Chat Intermediate issued: no list of that CA's key is given.",
   ]);
 });
 
