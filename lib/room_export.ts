@@ -45,6 +45,8 @@ export interface ExportOptions {
   readonly now: number;
   /** Where the files go. */
   readonly folder: string;
+  /** The CA's file, for the command that verifies them; without it that command finds the one in `certs`. */
+  readonly ca?: string | undefined;
 }
 
 /** The files that were written. */
@@ -66,7 +68,12 @@ export async function exportRoom(records: RoomRecords, room: string, options: Ex
   await writePrivate(transcript, shown.lines.map((line) => `${line}\n`).join(""));
   if (openings !== null) await writePrivate(openings, shown.openings.map(encodeOpening).join(""));
   await writePrivate(receipt, `${encodeJson(shown.receipt)}\n`);
-  const verify = verifyCommand(receipt, transcript, ...(openings === null ? [] : ["--openings", openings]));
+  const verify = verifyCommand(
+    receipt,
+    transcript,
+    ...(openings === null ? [] : ["--openings", openings]),
+    ...authorityFlag(options),
+  );
   return { receipt, transcript, openings, verify };
 }
 
@@ -80,7 +87,11 @@ export async function proveLine(
   const shown = await show(records, room, { ...options, from: index, to: index + 1 });
   const path = `${await freeName(options, `${room}_${index}`, ["json"])}.json`;
   await writePrivate(path, `${encodeJson(encodeLineProof(shown))}\n`);
-  return { path, verify: verifyCommand(path) };
+  return { path, verify: verifyCommand(path, ...authorityFlag(options)) };
+}
+
+function authorityFlag({ ca }: Pick<ExportOptions, "ca">): string[] {
+  return ca === undefined ? [] : ["--ca", ca];
 }
 
 interface Shown {

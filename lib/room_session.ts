@@ -106,6 +106,8 @@ export interface RoomSessionOptions {
   readonly renewal?: Pick<Renewal, "request" | "check" | "finish">;
   readonly trust: () => Promise<Trust>;
   readonly records: RoomRecords;
+  /** The CA's file, for the command that verifies an export. */
+  readonly ca?: string | undefined;
   /** Asked where no token is good; `undefined`: there are none, and that's the end. */
   readonly credentials: () => Promise<Credentials | undefined>;
   /** A new account is to be made: a token of before is another's. */
@@ -785,7 +787,7 @@ export class RoomSession {
   }
 
   #asShown(options: Omit<ExportOptions, "identity" | "now">): ExportOptions {
-    return { ...options, identity: ownOf(this.#identity), now: this.#options.now() };
+    return { ...options, identity: ownOf(this.#identity), now: this.#options.now(), ca: this.#options.ca };
   }
 }
 

@@ -113,7 +113,7 @@ export class Call implements Disposable {
       if (event && isOfType(event, type)) return event;
       if (event) throw new Failure(EXIT.refused, `the server answered with something else ("${event.type}")`);
       const why = isLate ? `did not answer within ${time / 1000} s` : "closed the connection without an answer";
-      throw new Failure(EXIT.unavailable, `the server ${why}; try again, or see that the address is right`);
+      throw new Failure(EXIT.unavailable, `the server ${why}; check the address, and that it is its port for TLS`);
     } catch (error) {
       throw error instanceof PeerError ? error : failureOf(error, this.#host);
     } finally {

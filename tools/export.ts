@@ -64,11 +64,11 @@ export async function run(args: string[]): Promise<ExitStatus> {
     "export",
     flags,
     positionals,
-    ({ records, room, identity }) =>
+    ({ records, room, ca, identity }) =>
       exportRoom(records, room, {
         ...(from === undefined ? {} : { from: indexOf("export", "--from", from) }),
         ...(to === undefined ? {} : { to: indexOf("export", "--to", to) }),
-        ...{ identity, open: opened, now: Date.now(), folder: out },
+        ...{ ca, identity, open: opened, now: Date.now(), folder: out },
       }),
   );
   if (json) write(`${encodeAsciiJson(written)}\n`);
@@ -90,6 +90,7 @@ export interface Kept {
   readonly records: RoomRecords;
   readonly room: string;
   readonly identity: ExportOptions["identity"];
+  readonly ca: ExportOptions["ca"];
 }
 
 /** Does something with a client's files of a room: [PROFILE] [ROOM] say which; the room looked at last without one. */
@@ -111,7 +112,7 @@ export async function fromRecords<T>(
   });
   const records = await recordsToRead(place, flags);
   const room = name === undefined ? await currentRoom(command, records) : await roomOf(command, records, name);
-  return await work({ records, room, identity: { fingerprint: chain[0]?.fingerprint ?? "", pem, key } });
+  return await work({ records, room, ca: place.ca, identity: { fingerprint: chain[0]?.fingerprint ?? "", pem, key } });
 }
 
 /** The two of a conversation, or its other one: `@alice,@bob`, `@bob`. */

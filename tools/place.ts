@@ -40,6 +40,8 @@ export interface Place {
   readonly profile: Profile | undefined;
   /** The port for TLS; `undefined` where TLS_PORT is off. */
   readonly tlsPort: number | undefined;
+  /** The CA's file, where `verify` doesn't find it by itself. */
+  readonly ca: string | undefined;
   /** Where records of rooms are looked for. */
   readonly records: RecordChoice;
 }
@@ -79,6 +81,7 @@ export async function placeOf(
   const tlsPort = TLS_PORT === "off" ? undefined : TLS_PORT;
   return {
     ...{ command, config, profile, tlsPort },
+    ca: config.CERT_DIR === "certs" ? undefined : pathIn(config.CERT_DIR, "ca_cert.pem"),
     records: {
       folder: `${TRANSCRIPT_DIR}/rooms`,
       address: { host, port: tlsPort ?? SERVER_PORT },

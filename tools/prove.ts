@@ -46,8 +46,8 @@ export async function run(args: string[]): Promise<ExitStatus> {
     "prove",
     flags,
     positionals.slice(0, -1),
-    ({ records, room, identity }) =>
-      proveLine(records, room, at, { identity, open: closed ? "none" : "all", now: Date.now(), folder: out }),
+    ({ records, room, ca, identity }) =>
+      proveLine(records, room, at, { ca, identity, open: closed ? "none" : "all", now: Date.now(), folder: out }),
   );
   if (json) write(`${encodeAsciiJson(written)}\n`);
   else tellFiles([written.path], written.verify);

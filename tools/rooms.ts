@@ -354,7 +354,7 @@ class Program {
     const trust = () => loadTrust(config.CERT_DIR);
     const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
     this.#session = new RoomSession({
-      ...{ dial, identity, was, records, trust, random, host: config.SERVER_HOST },
+      ...{ ca: given.place.ca, dial, identity, was, records, trust, random, host: config.SERVER_HOST },
       renewal: new Renewal({ dir: config.CERT_DIR, passphrase, trust, random }),
       credentials: () => this.#logIn(),
       registers: options.register,
