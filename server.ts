@@ -149,6 +149,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   });
   const timers = new Timers();
   const hub = await openHub({ config, log, identity, trust, store, timers, signing, note, clock });
+  await hub.countMade().catch((error) => log.warn("rooms made today aren't counted", { reason: messageOf(error) }));
   const deadlines = new Deadlines();
   const listener = listen(config.SERVER_HOST, config.SERVER_PORT);
   const tls = openTls(config, watched.current());

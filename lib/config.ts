@@ -133,6 +133,8 @@ interface Setting<T> {
   readonly flag?: string | false;
   /** What the flag stands for, where it takes no value. */
   readonly flagMeans?: string;
+  /** Why a value must not stand on a command line, which every user of the machine can read. */
+  readonly refuseFlag?: (value: string) => string | undefined;
   /** Never printed. */
   readonly secret?: true;
 }
@@ -207,6 +209,11 @@ export const SETTINGS = {
   }),
   DB_URL: open(databaseUrl, {
     flag: "db",
+    refuseFlag: (value) =>
+      URL.parse(value)?.password
+        ? "--db holds a password, which every user of this machine can read; set DB_PASSWORD, or DB_URL without --db, " +
+          "in the environment or in .env"
+        : undefined,
     commands: DATABASE,
     secret: true,
     describe: "database in one line, over DB_HOST and the others; `sqlite` takes the embedded one in any case",
@@ -453,6 +460,8 @@ function find(
   const flag = flagOf(name);
   const onCommandLine = flag === undefined ? undefined : from.flags[flag];
   if (onCommandLine !== undefined) {
+    const why = setting.refuseFlag?.(onCommandLine);
+    if (why !== undefined) throw new Failure(EXIT.usage, why);
     return { text: setting.flagMeans ?? onCommandLine, where: `--${flag}=…` };
   }
   const { profile } = from.sources;

@@ -82,6 +82,14 @@ export class Hub {
     this.#missed = new Quota(MISSES, options.now);
   }
 
+  /** Counts the rooms that were made in the last day: the limit of a day goes on over a restart. */
+  async countMade(): Promise<void> {
+    const { store, now } = this.#options;
+    for (const [maker, count] of await store.madeSince(now() - DAY)) {
+      for (let made = 0; made < Math.min(count, MAX_MADE); made++) this.#made.take(maker);
+    }
+  }
+
   /** A session begins; it is told of the invitations that waited for it. */
   async attend(attendee: Attendee): Promise<void> {
     const key = usernameKey(attendee.username);
@@ -266,7 +274,7 @@ export class Hub {
     const origin = encodeOrigin({ server: serverName, room: name, id: encodeHex(random(16)) });
     const isNew = await store.createRoom({
       ...{ name, origin, ...policy, createdAt: now() },
-      ...(partners(name) ? {} : { maker: key }),
+      maker: key,
     });
     if (isNew) {
       this.#made.take(key);

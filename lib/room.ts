@@ -367,7 +367,8 @@ export class Room {
 
   /** Whether it is still only for the one who has made it. */
   get #isMakersAlone(): boolean {
-    return this.#room.maker !== undefined && this.#room.inviteOnly && this.#frontier.size === 0;
+    const { maker, inviteOnly } = this.#room;
+    return maker !== undefined && inviteOnly && this.#frontier.size === 0 && !partners(this.name);
   }
 
   /** Whether it is another's alone, who has made it and said nothing yet. */

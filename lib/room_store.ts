@@ -25,7 +25,7 @@ export interface NewRoom {
   readonly createdAt: number;
   /**
    * Who made it, as usernames are compared: until its first line stands, an invite-only room is nobody else's. A
-   * conversation of two has none.
+   * conversation of two is both's from the beginning, whoever made it.
    */
   readonly maker?: string;
 }
@@ -136,6 +136,8 @@ export interface RoomStore {
   findRoom(name: string): Promise<StoredRoom | undefined>;
   /** Rooms (no direct conversations) whose names come after `after`, by name. */
   listRooms(after: string, count: number): Promise<readonly StoredRoom[]>;
+  /** How many rooms and conversations each account has made since then. */
+  madeSince(at: number): Promise<ReadonlyMap<string, number>>;
   /** Every log, closed ones and those of conversations too, in the order in which they were made. */
   listLogs(): Promise<readonly StoredRoom[]>;
   /** Notes that a log is not the one that it was. */

@@ -70,6 +70,13 @@ export class RoomTables implements RoomStore {
     return (await this.#database.rows(named, [after])).map(roomOf);
   }
 
+  async madeSince(at: number): Promise<ReadonlyMap<string, number>> {
+    const counted =
+      "SELECT maker, COUNT(*) AS made FROM rooms WHERE created_at >= ? AND maker IS NOT NULL GROUP BY maker";
+    const rows = await this.#database.rows(counted, [at]);
+    return new Map(rows.map((row) => [text(row, "maker"), integer(row, "made")]));
+  }
+
   async listLogs(): Promise<readonly StoredRoom[]> {
     return (await this.#database.rows(`${SELECT_ROOM} ORDER BY id`, [])).map(roomOf);
   }

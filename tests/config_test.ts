@@ -125,7 +125,7 @@ Deno.test("databaseOf() is SQLite until DB_HOST or DB_URL names a server", () =>
     ...rest,
   });
   const url = "mysql://ada:p%40ss@[::1]:3307/chat";
-  assert.deepEqual(databaseOf(config("serve", { env: { DB_HOST: "db" }, flags: { db: url } })), {
+  assert.deepEqual(databaseOf(config("serve", { env: { DB_HOST: "db", DB_URL: url } })), {
     kind: "mysql",
     host: "::1",
     port: 3307,
@@ -141,6 +141,14 @@ Deno.test("databaseOf() is SQLite until DB_HOST or DB_URL names a server", () =>
     ...rest,
     password: "from elsewhere",
   });
+});
+
+Deno.test("readConfig() refuses --db with a password, which a process list would show", () => {
+  const { status, message } = failureOf(() => config("serve", { flags: { db: "mysql://ada:secret@db/chat" } }));
+  assert.equal(status, EXIT.usage);
+  assert.match(message, /^--db holds a password, .* in the environment or in \.env$/);
+  assert.doesNotMatch(message, /secret/);
+  assert.equal(databaseOf(config("serve", { flags: { db: "mysql://ada@db/chat" } })).kind, "mysql");
 });
 
 Deno.test("readConfig() refuses a DB_URL that is no address of a database", () => {

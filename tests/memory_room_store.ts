@@ -58,6 +58,13 @@ export class MemoryRoomStore implements RoomStore {
     this.logs.set(room.name, { room: { ...room, size: 0 }, lines: [], nodes: new Map(), checkpoints: [], epochs: [] });
     return Promise.resolve(true);
   }
+  madeSince(at: number) {
+    const made = new Map<string, number>();
+    for (const { room: { maker, createdAt } } of this.logs.values()) {
+      if (maker !== undefined && createdAt >= at) made.set(maker, (made.get(maker) ?? 0) + 1);
+    }
+    return Promise.resolve(made);
+  }
   findRoom(name: string) {
     const log = this.logs.get(name);
     return Promise.resolve(log && { ...log.room, size: log.lines.length });

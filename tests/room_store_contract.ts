@@ -152,6 +152,14 @@ export function testRoomStore(
     assert.equal(await rooms.findRoom("#op"), undefined);
   });
 
+  test("madeSince() counts what each account has made since a time", async (rooms) => {
+    await rooms.createRoom(newRoom("#old", { maker: "alice", createdAt: 1_000 }));
+    await rooms.createRoom(newRoom("#new", { maker: "alice", createdAt: 2_000 }));
+    await rooms.createRoom(newRoom("@alice,@bob", { maker: "bob", createdAt: 2_500 }));
+    await rooms.createRoom(newRoom("#nobodys", { createdAt: 2_500 }));
+    assert.deepEqual([...await rooms.madeSince(2_000)].sort(), [["alice", 1], ["bob", 1]]);
+  });
+
   test("a room's and a server's longest names are kept", async (rooms) => {
     const name = `@${"a".repeat(64)},@${"b".repeat(64)}`;
     const room = newRoom(name, { origin: `${"s".repeat(253)}/${name}/${"0".repeat(32)}` });

@@ -1225,3 +1225,16 @@ Deno.test("while the clock is doubted lines are taken and get no head, and have 
   await settle();
   assert.equal(heads(), 1);
 });
+
+Deno.test("the limit of rooms a day goes on over a restart", async () => {
+  const store = new MemoryRoomStore();
+  const ada = await Person.create("ada");
+  const create = (hub: Hub, room: string) =>
+    ada.ask(hub, { type: "create", room, mode: "recorded", history: "all", inviteOnly: false });
+  const { hub } = await bench(fixedClock, store);
+  for (let made = 0; made < 60; made++) assert.equal(await create(hub, `#one-${made}`), undefined);
+  const { hub: next } = await bench(fixedClock, store);
+  await next.countMade();
+  for (let made = 0; made < 40; made++) assert.equal(await create(next, `#two-${made}`), undefined);
+  assert.equal(await create(next, "#one-too-many"), "forbidden");
+});

@@ -203,11 +203,19 @@ Deno.test("a server that can't start says so without the password of the databas
   using folder = temporaryFolder();
   await writeCertificates(`${folder.path}/certs`);
   const url = `mysql://chat:${encodeURIComponent(MARKED["database password"])}@127.0.0.1:1/chat`;
-  const away = await run(["serve", "--port", "0", "--db", url], { cwd: folder.path, env: { LOG_LEVEL: "debug" } });
+  const start = (env: Record<string, string>, ...args: string[]) =>
+    run(["serve", "--port", "0", ...args], { cwd: folder.path, env });
+  const away = await start({ LOG_LEVEL: "debug", DB_URL: url });
   assert.equal(away.status, 5, away.stderr);
-  const wrongUrl = await run(["serve", "--port", "0", "--db", `${url}?x=1`], { cwd: folder.path });
+  const wrongUrl = await start({ DB_URL: `${url}?x=1` });
   assert.equal(wrongUrl.status, 2);
-  for (const { stdout, stderr } of [away, wrongUrl]) {
+  const onCommandLine = await start({}, "--db", url);
+  assert.equal(onCommandLine.status, 2);
+  assert.match(
+    onCommandLine.stderr,
+    /--db holds a password, which every user of this machine can read; set DB_PASSWORD/,
+  );
+  for (const { stdout, stderr } of [away, wrongUrl, onCommandLine]) {
     const secrets = { ...MARKED, "in the URL": encodeURIComponent(MARKED["database password"]) };
     assert.deepEqual(findSecrets(encodeUtf8(stdout + stderr), secrets), [], stderr);
   }
