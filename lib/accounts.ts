@@ -93,6 +93,21 @@ export type Login =
   & { readonly email: string }
   & ({ readonly pwd: Bytes } | { readonly password: string });
 
+/** Another password for an account, whose old one must be right. */
+export type Change =
+  & Request
+  & Attempt
+  & { readonly email: string; readonly old: Bytes; readonly salt: Bytes; readonly pwd: Bytes };
+
+/** Another password for an account, with a code that was made for it. */
+export type Reset = Request & Attempt & {
+  readonly email: string;
+  readonly salt: Bytes;
+  readonly pwd: Bytes;
+  /** The code's hash. */
+  readonly codeHash: string;
+};
+
 /** Who was let in. */
 export interface Account {
   readonly userId: number;
@@ -154,9 +169,55 @@ export class Accounts {
 
   /** Lets somebody in. Throws `auth-failed`, `rate-limited` or `server-error`. */
   async login(request: Login): Promise<Account> {
-    const { email } = request;
+    const { user } = await this.#authenticate(request);
+    await this.#audit("login_success", request);
+    return accountOf(user);
+  }
+
+  /**
+   * Sets another password where the old one is right, and ends every token of the account. A wrong one counts as a failed
+   * login does. Throws as {@link login} does.
+   */
+  async changePassword({ old, salt, pwd, ...request }: Change): Promise<void> {
+    const { user, record } = await this.#authenticate({ ...request, pwd: old });
+    await this.#setPassword(user, { request, salt, pwd, replaced: record });
+    await this.#audit("password_changed", request);
+  }
+
+  /** Sets another password with a code. Throws `auth-failed` where the code is used by now. */
+  async resetPassword({ salt, pwd, codeHash: code, ...request }: Reset): Promise<Account> {
+    const user = await this.#options.store.findUser(request.email).catch((error) => {
+      throw withoutStore(error);
+    });
+    if (!user) return await this.#fail(request, "there is no such account", wrongWords());
+    await this.#setPassword(user, { request, salt, pwd, code });
+    await this.#audit("password_reset", request);
+    return accountOf(user);
+  }
+
+  async #setPassword(
+    user: User,
+    { request, salt, pwd, ...what }: Pick<Change, "salt" | "pwd"> & {
+      readonly request: Request & Attempt & { readonly email: string };
+      readonly replaced?: string;
+      readonly code?: string;
+    },
+  ): Promise<void> {
+    const { passwords, store } = this.#options;
+    const set = async () => {
+      const passwordRecord = await passwords.hash(pwd, this.#claim(request));
+      return await store.setPassword(user.id, { salt, passwordRecord, ...what });
+    };
+    const isSet = await set().catch(async (error) => {
+      throw await this.#givenUp("login_failure", request, error);
+    });
+    if (!isSet) await this.#fail(request, "the password or the code was used meanwhile", wrongWords());
+  }
+
+  /** Who has given the right password, with the record that stands by now. */
+  async #authenticate(request: Login): Promise<{ readonly user: User; readonly record: string }> {
     await this.#mustBeFree(request);
-    const { user, matches, unreadable } = await this.#compare(request).catch(async (error) => {
+    const { user, matches, unreadable, replacement } = await this.#compare(request).catch(async (error) => {
       throw await this.#givenUp("login_failure", request, error);
     });
     // Many tries may have been under way at once. From here to the count there is no await, so that no more of them than
@@ -165,8 +226,7 @@ export class Accounts {
     if (held !== undefined) throw await this.#held(request, held);
     if (user && matches) {
       this.#failures.succeed(request);
-      await this.#audit("login_success", request);
-      return { userId: user.id, email, username: user.username };
+      return { user, record: replacement ?? user.passwordRecord };
     }
     return await this.#fail(request, whyNot(), wrongWords());
 
@@ -297,6 +357,10 @@ export class Accounts {
       ...reason === undefined ? {} : { reason },
     });
   }
+}
+
+function accountOf({ id: userId, email, username }: User): Account {
+  return { userId, email, username };
 }
 
 function isOwners(user: User | undefined, owner: string): boolean {

@@ -268,6 +268,7 @@ export const BOT_COMMANDS: {
   },
   receipt: { does: "write transcript and receipt, without the words", fields: { room: ROOM } },
   prove: { does: "write one line with everything that proves it", fields: { room: ROOM, index: "which" } },
+  password: { does: "change the password of the account", fields: { old: "the one that it has", new: "the next one" } },
   reconnect: { does: "try to connect now", fields: {} },
   help: { does: "list what a person can type", fields: {} },
   quit: { does: "end the program, once every line is accepted", fields: {} },

@@ -39,6 +39,8 @@ const ANSWERS: Readonly<Record<Exclude<RoomRequest["type"], "post">, RoomFrame["
   inclusion: "inclusion",
   code: "code",
   renew: "renewed",
+  account: "account",
+  password: "password_changed",
   logout: "done",
   presence: "done",
   ping: "pong",

@@ -4,8 +4,8 @@
  *
  *     securechat-1.<base64url of: CA's fingerprint (32 bytes), secret (16), port (2), kind (1), host (ASCII), checksum (4)>
  *
- * The kind is 0 for an invitation, which registers a name, and 1 for a further device of an account, which enrols. An
- * invitation for one e-mail address has it behind the host, in UTF-8 after a zero byte, which no host has.
+ * The kind is 0 for an invitation, which registers a name, 1 for a further device of an account, which enrols, and 2 for
+ * another password. One for a certain e-mail address has it behind the host, in UTF-8 after a zero byte, which no host has.
  * The checksum, the first bytes of SHA-256 over the rest, tells a code that was cut or mistyped from one that is wrong.
  * Whoever holds the line before it was used is whom it invites: it is sent as a password is.
  *
@@ -25,7 +25,7 @@ const PORT_AT = FINGERPRINT_SIZE + CODE_SIZE;
 const FIXED_SIZE = PORT_AT + 3;
 /** What two bytes can say. */
 const MAX_PORT = 65_535;
-const KINDS = ["invitation", "device"] as const;
+const KINDS = ["invitation", "device", "reset"] as const;
 
 /** What the line says. */
 export interface CodeToken {
@@ -84,7 +84,7 @@ function isSound({ host, port, kind, authority, secret, email }: CodeToken): boo
   return Number.isInteger(port) && port > 0 && port <= MAX_PORT && parseHex(authority)?.length === FINGERPRINT_SIZE &&
     secret.length === CODE_SIZE &&
     /^[\x21-\x7e]{1,253}$/.test(host) &&
-    (email === undefined || (kind === "invitation" && normaliseEmail(email) === email));
+    (email === undefined || (kind !== "device" && normaliseEmail(email) === email));
 }
 
 function checksum(body: Bytes): Bytes {

@@ -119,7 +119,7 @@ const logLevel: Kind<"debug" | "info" | "warn" | "error"> = {
 /** The commands that have settings. */
 export type Command =
   | ("init" | "ca" | "cert" | "serve" | "chat" | "verify")
-  | ("invite" | "join" | "rooms" | "export" | "prove" | "room" | "profiles");
+  | ("invite" | "join" | "rooms" | "export" | "prove" | "room" | "profiles" | "password");
 
 interface Setting<T> {
   readonly kind: Kind<T>;
@@ -166,7 +166,7 @@ const THE_TLS_PORT = "the server's TCP port for TLS; SERVER_PORT + 1 without it"
 export const SETTINGS = {
   SERVER_HOST: fixed(host, "0.0.0.0", {
     flag: "host",
-    commands: ["serve", "chat", "rooms", "export", "prove"],
+    commands: ["serve", "chat", "rooms", "export", "prove", "password"],
     describe: "address to listen on; `chat` connects to it, and to localhost where it is 0.0.0.0 or ::",
     describeFor: {
       serve: "address to listen on",
@@ -178,7 +178,7 @@ export const SETTINGS = {
   }),
   SERVER_PORT: fixed(port, "5000", {
     flag: "port",
-    commands: ["serve", "chat", "invite", "rooms", "export", "prove"],
+    commands: ["serve", "chat", "invite", "rooms", "export", "prove", "password"],
     describe: "TCP port; 0 lets the system choose one",
     describeFor: {
       chat: "TCP port of the server",
@@ -188,13 +188,26 @@ export const SETTINGS = {
     },
   }),
   TLS_PORT: open(tlsPort, {
-    commands: ["serve", "chat", "invite", "rooms", "export", "prove"],
+    commands: ["serve", "chat", "invite", "rooms", "export", "prove", "password"],
     describe: "TCP port for TLS, version 2 alone; SERVER_PORT + 1 without it, `off` for none",
     describeFor: { rooms: THE_TLS_PORT, export: THE_TLS_PORT, prove: THE_TLS_PORT },
   }),
   CERT_DIR: fixed(path("DIR"), "certs", {
     flag: "certs",
-    commands: ["init", "ca", "cert", "serve", "chat", "verify", "invite", "join", "rooms", "export", "prove"],
+    commands: [
+      "init",
+      "ca",
+      "cert",
+      "serve",
+      "chat",
+      "verify",
+      "invite",
+      "join",
+      "rooms",
+      "export",
+      "prove",
+      "password",
+    ],
     describe: "certificates and private keys",
   }),
   DATA_DIR: fixed(path("DIR"), "data", {
@@ -204,7 +217,7 @@ export const SETTINGS = {
   }),
   TRANSCRIPT_DIR: fixed(path("DIR"), "transcripts", {
     flag: "transcripts",
-    commands: ["chat", "invite", "join", "rooms", "export", "prove"],
+    commands: ["chat", "invite", "join", "rooms", "export", "prove", "password"],
     describe: "transcripts and receipts that a client leaves",
   }),
   DB_URL: open(databaseUrl, {
@@ -253,7 +266,7 @@ export const SETTINGS = {
     describe: "connections from one address",
   }),
   HANDSHAKE_TIMEOUT: fixed(integer(1, 3600, "SECONDS"), "10", {
-    commands: ["serve", "chat", "join", "rooms"],
+    commands: ["serve", "chat", "join", "rooms", "password"],
     describe: "seconds from the connection to the session, the server's own password work not counted",
   }),
   CONNECTION_TIMEOUT: fixed(integer(1, 604_800, "SECONDS"), "900", {
@@ -261,7 +274,7 @@ export const SETTINGS = {
     describe: "seconds that a session may be silent",
   }),
   ANSWER_TIMEOUT: fixed(integer(1, 3600, "SECONDS"), "30", {
-    commands: ["chat", "join", "rooms"],
+    commands: ["chat", "join", "rooms", "password"],
     describe: "seconds that a client waits for an acknowledgement or a receipt",
   }),
   MAX_FRAME_BYTES_BEFORE_LOGIN: fixed(integer(8192, 16_384, "BYTES"), "16384", {
@@ -330,17 +343,17 @@ export const SETTINGS = {
   }),
   SECURECHAT_HOME: open(path("DIR"), {
     flag: "home",
-    commands: ["chat", "invite", "join", "rooms", "export", "prove", "profiles"],
+    commands: ["chat", "invite", "join", "rooms", "export", "prove", "profiles", "password"],
     describe: "folder of the profiles; without it, where this system keeps settings and data of programs",
   }),
   SECURECHAT_PASSWORD_FILE: open(path("FILE"), {
-    commands: ["chat", "join", "rooms"],
+    commands: ["chat", "join", "rooms", "password"],
     flag: false,
     describe: "file whose first line is the password to log in with; without it the password is asked for",
   }),
   SECURECHAT_KEY_PASSPHRASE_FILE: open(path("FILE"), {
     flag: "passphrase-file",
-    commands: ["init", "ca", "cert", "serve", "chat", "join", "rooms", "export", "prove"],
+    commands: ["init", "ca", "cert", "serve", "chat", "join", "rooms", "export", "prove", "password"],
     describe: "file whose first line is the passphrase of the private keys",
   }),
 } as const;

@@ -31,7 +31,7 @@ import { Incoming } from "./incoming.ts";
 import { type CreateJournalFile, Journal, removeEmptyJournal } from "./journal.ts";
 import { encodeJson, type Json, type JsonObject } from "./json.ts";
 import type { SummedLog } from "./log_summary.ts";
-import type { Credentials } from "./message.ts";
+import { type Credentials, parsePasswordChange } from "./message.ts";
 import type { Attendee } from "./room.ts";
 import type { RoomRequest } from "./room_message.ts";
 import type { RoomStore } from "./room_store.ts";
@@ -375,6 +375,13 @@ export class Conversation {
       });
       return await accounts.register({ ...credentials, ...request, registrant });
     }
+    if (credentials.type === "reset") {
+      await accounts.checkAttempt(attempt);
+      const codeHash = await devices.checkReset(credentials.code, credentials.email, standing).catch(refused);
+      const account = await accounts.resetPassword({ ...credentials, ...request, codeHash });
+      await devices.checkLogin(shown, account, standing).catch(refused);
+      return account;
+    }
     const account = await accounts.login({ ...credentials, ...request });
     if (credentials.type === "enrol") await devices.enrol(shown, account, credentials.code).catch(refused);
     else await devices.checkLogin(shown, account, standing).catch(refused);
@@ -465,6 +472,20 @@ export class Conversation {
     this.#connection.answer({ type: "renewed", pem: renewed.pem, payload: encodeBase64(payload) }, id);
   }
 
+  /** Another password: no token of the account is good any more, but the one that this session gets. */
+  async #changePassword(payload: Bytes, account: Account, id: Json | undefined): Promise<void> {
+    const { accounts, devices } = this.#shared;
+    const { shown } = this.#device();
+    const plaintext = this.#connection.open(payload);
+    const change = plaintext && parsePasswordChange(plaintext);
+    if (!change) throw new ProtocolError("bad-frame", "The payload can't be read, or a field in it is missing.");
+    const { email } = account;
+    await this.#deadline.pauseFor(accounts.changePassword({ ...this.#origin(), email, isOwn: true, ...change }));
+    const token = encodeBase64(await devices.makeToken(shown, account));
+    const answer = this.#connection.seal({ username: account.username, session_token: token });
+    this.#connection.answer({ type: "password_changed", payload: encodeBase64(answer) }, id);
+  }
+
   /** A line waits until its author's quota has room for it; whatever is done comes out of the account's share. */
   async #answerInTurn(request: RoomRequest, id: Json | undefined): Promise<void> {
     if (request.type === "post") {
@@ -496,6 +517,13 @@ export class Conversation {
         }
         case "renew":
           return await this.#renew(request.csr, id);
+        case "account": {
+          const salt = encodeBase64(await this.#shared.accounts.salt(account.email));
+          const payload = this.#connection.seal({ username: account.username, email: account.email, salt });
+          return this.#connection.answer({ type: "account", payload: encodeBase64(payload) }, id);
+        }
+        case "password":
+          return await this.#changePassword(request.payload, account, id);
         case "logout":
           await devices.logout(shown.fingerprint);
           return this.#connection.answer({ type: "done" }, id);

@@ -229,6 +229,19 @@ export class Devices {
     await this.#bind({ ...shown, userId: account.userId, isIssued }, found.hash);
   }
 
+  /**
+   * The hash of a code that sets another password, where it is for this account and the certificate is one of the
+   * account's, or was issued for it. Throws `auth-failed`.
+   */
+  async checkReset(code: Bytes, email: string, { device, owner }: Standing): Promise<string> {
+    const { store, now } = this.#options;
+    const found = await store.findCode(hashOf(code), now());
+    const isFor = found?.kind === "reset" && found.email === email &&
+      (device ? device.email === email : owner !== undefined && usernameKey(owner) === usernameKey(found.username));
+    if (!isFor) throw badCode();
+    return found.hash;
+  }
+
   async #bind(device: NewDevice, code: string): Promise<void> {
     const { store, now } = this.#options;
     if (await store.bindDevice(device, now(), code)) return;

@@ -38,6 +38,7 @@ import {
   type Version,
 } from "./message.ts";
 import { passwordDigest } from "./password.ts";
+import { normalisePassword } from "./password_rules.ts";
 import { VerifyingKey } from "./pss.ts";
 import { makeReceipt } from "./receipt.ts";
 import { parseRoomFrame, ROOM_FRAMES, type RoomFrame } from "./room_message.ts";
@@ -374,7 +375,7 @@ export class ClientConnection extends Connection<ClientEvent> {
       email: account.email,
       username: account.username,
       salt: encodeBase64(salt),
-      pwd: encodeBase64(passwordDigest(salt, account.password)),
+      pwd: digestOf(salt, account.password),
     });
     await this.#agreeSession();
   }
@@ -382,7 +383,7 @@ export class ClientConnection extends Connection<ClientEvent> {
   /** Logs in with the salt that the server gave; the event "session" follows, or a {@link PeerError}. */
   async login(account: { email: string; password: string; salt: Bytes }): Promise<void> {
     this.step("login");
-    const pwd = encodeBase64(passwordDigest(account.salt, account.password));
+    const pwd = digestOf(account.salt, account.password);
     this.#sendSealed({ type: "login", email: account.email, pwd });
     await this.#agreeSession();
   }
@@ -390,9 +391,31 @@ export class ClientConnection extends Connection<ClientEvent> {
   /** Binds this side's certificate to an account, with a code; the event "welcome" follows. */
   async enrol(account: { email: string; password: string; salt: Bytes; code: Bytes }): Promise<void> {
     this.step("enrol");
-    const pwd = encodeBase64(passwordDigest(account.salt, account.password));
+    const pwd = digestOf(account.salt, account.password);
     this.#sendSealed({ type: "enrol", email: account.email, pwd, code: encodeBase64(account.code) });
     await this.#agreeSession();
+  }
+
+  /** Sets another password with a code that the operator made for that, and logs in; the event "welcome" follows. */
+  async reset(account: { email: string; password: string; code: Bytes }): Promise<void> {
+    const salt = this.#options.random(NONCE_SIZE);
+    this.step("reset");
+    const [code, pwd] = [encodeBase64(account.code), digestOf(salt, account.password)];
+    this.#sendSealed({ type: "reset", email: account.email, code, salt: encodeBase64(salt), pwd });
+    await this.#agreeSession();
+  }
+
+  /** The payload that changes the password of this session's account, whose salt the server said. */
+  sealPasswordChange(change: { old: string; password: string; salt: Bytes }): Bytes {
+    if (!this.#session) throw new Error("there is no session");
+    const salt = this.#options.random(NONCE_SIZE);
+    const inner = {
+      type: "password",
+      old: digestOf(change.salt, change.old),
+      salt: encodeBase64(salt),
+      pwd: digestOf(salt, change.password),
+    };
+    return encrypt(this.#session.key, this.#options.random(BLOCK_SIZE), encodeUtf8(JSON.stringify(inner)));
   }
 
   /** Goes on with the token of an earlier session; the event "welcome" follows. */
@@ -421,7 +444,9 @@ export class ClientConnection extends Connection<ClientEvent> {
   }
 
   #sendSealed(
-    inner: { readonly type: "salt" | "register" | "login" | "enrol" | "resume" } & Readonly<Record<string, string>>,
+    inner:
+      & { readonly type: "salt" | "register" | "login" | "enrol" | "resume" | "reset" }
+      & Readonly<Record<string, string>>,
   ): void {
     if (!this.#key) throw new Error("there is no key for the credentials");
     const payload = encrypt(this.#key, this.#options.random(BLOCK_SIZE), encodeUtf8(JSON.stringify(inner)));
@@ -537,4 +562,8 @@ export class ClientConnection extends Connection<ClientEvent> {
     this.move(next);
     return { type: "receipt", receipt, text: encodeJson(receipt) };
   }
+}
+
+function digestOf(salt: Bytes, password: string): string {
+  return encodeBase64(passwordDigest(salt, normalisePassword(password)));
 }

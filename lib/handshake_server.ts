@@ -174,7 +174,7 @@ export class ServerConnection extends Connection<ServerEvent> {
   protected override stepOf(type: string): string | undefined {
     if (REQUEST_TYPES.has(type)) return this.#hasRooms ? "room request" : undefined;
     if (type === "request_certificate") return this.#options.channel === "tls" ? type : undefined;
-    if (type === "enrol" || type === "resume") return this.#hasRooms ? type : undefined;
+    if (type === "enrol" || type === "resume" || type === "reset") return this.#hasRooms ? type : undefined;
     return super.stepOf(type);
   }
 
@@ -194,6 +194,7 @@ export class ServerConnection extends Connection<ServerEvent> {
       case "login":
       case "enrol":
       case "resume":
+      case "reset":
         return this.#receiveCredentials(frame.type, frame.fields);
       case "msg":
         return this.#receiveMsg(frame.fields);
@@ -353,6 +354,11 @@ export class ServerConnection extends Connection<ServerEvent> {
   seal(value: JsonObject): Bytes {
     if (!this.#key) throw new Error("there is no session");
     return encrypt(this.#key, this.#options.random(BLOCK_SIZE), encodeUtf8(encodeJson(value)));
+  }
+
+  /** The plaintext of what the client sealed for this session; `undefined` where it can't be opened. */
+  open(payload: Bytes): Bytes | undefined {
+    return this.#key && decrypt(this.#key, payload);
   }
 
   /** Answers a request, or tells what no request asked for. */

@@ -48,7 +48,10 @@ const INVITATIONS_TOLD = { rate: 1 / 10, burst: 10 };
 const MISSES = { rate: 1, burst: 60 };
 
 /** The requests that are about rooms. */
-export type HubRequest = Exclude<RoomRequest, { readonly type: "code" | "renew" | "logout" | "ping" }>;
+export type HubRequest = Exclude<
+  RoomRequest,
+  { readonly type: "code" | "renew" | "account" | "password" | "logout" | "ping" }
+>;
 
 /** What a hub works with. */
 export interface HubOptions extends Omit<RoomTools, "invite" | "dropped"> {

@@ -88,6 +88,8 @@ export type Credentials =
   | { readonly type: "login"; readonly email: string; readonly password: string }
   /** In place of a login, where both sides know rooms: binds a further certificate to an account. */
   | { readonly type: "enrol"; readonly email: string; readonly pwd: Bytes; readonly code: Bytes }
+  /** In place of a login, where both sides know rooms: another password, with a code that the operator made for that. */
+  | { readonly type: "reset"; readonly email: string; readonly code: Bytes; readonly salt: Bytes; readonly pwd: Bytes }
   /** In place of a login, where both sides know rooms: with the token of an earlier session. */
   | { readonly type: "resume"; readonly token: Bytes };
 
@@ -147,6 +149,10 @@ export function parseCredentials(
     const code = sized(member(inner, "code"), CODE_SIZE);
     return pwd && code && { type, email, pwd, code };
   }
+  if (type === "reset") {
+    const [code, salt] = [sized(member(inner, "code"), CODE_SIZE), sized(member(inner, "salt"), NONCE_SIZE)];
+    return pwd && code && salt && { type, email, code, salt, pwd };
+  }
   if (type === "login") {
     if (pwd) return { type, email, pwd };
     const password = member(inner, "password");
@@ -164,6 +170,29 @@ export function parseCredentials(
 export function parseSaltAnswer(plaintext: Uint8Array): Bytes | undefined {
   const inner = uniqueObject(plaintext);
   return inner && sized(member(inner, "salt"), NONCE_SIZE);
+}
+
+/** What changes a password in a session, decrypted; `undefined` where it is malformed. */
+export function parsePasswordChange(plaintext: Uint8Array): PasswordChange | undefined {
+  const inner = uniqueObject(plaintext);
+  if (!inner || member(inner, "type") !== "password") return undefined;
+  const [old, pwd] = [sized(member(inner, "old"), PWD_SIZE), sized(member(inner, "pwd"), PWD_SIZE)];
+  const salt = sized(member(inner, "salt"), NONCE_SIZE);
+  return old && pwd && salt && { old, salt, pwd };
+}
+
+/** The digest of the password that was, and of the next one with its salt. */
+export interface PasswordChange {
+  readonly old: Bytes;
+  readonly salt: Bytes;
+  readonly pwd: Bytes;
+}
+
+/** The salt of one's own account, decrypted; `undefined` where it is malformed. */
+export function parseAccount(plaintext: Uint8Array): { readonly email: string; readonly salt: Bytes } | undefined {
+  const inner = uniqueObject(plaintext);
+  const [email, salt] = [inner && member(inner, "email"), inner && sized(member(inner, "salt"), NONCE_SIZE)];
+  return salt && typeof email === "string" ? { email, salt } : undefined;
 }
 
 /** What the server tells a session with rooms, decrypted; `undefined` where it is malformed. */

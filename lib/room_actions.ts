@@ -10,6 +10,7 @@
  * @layer outside
  */
 
+import { PROGRAM } from "./config.ts";
 import { Failure, ProtocolError } from "./errors.ts";
 import { sha256 } from "./hash.ts";
 import { encodeHex, encodeUtf8 } from "./bytes.ts";
@@ -27,6 +28,8 @@ export interface RoomActionsOptions {
   readonly show: (event: AnswerEvent) => void;
   /** Where exports go. */
   readonly folder: string;
+  /** Asks a person for both, shown to nobody; `undefined` where there was no answer. Left out where nobody can be asked. */
+  readonly askPasswords?: (() => Promise<{ readonly old: string; readonly new: string } | undefined>) | undefined;
 }
 
 /** How something was asked for: by a command with an `id`, or in a room. */
@@ -43,14 +46,16 @@ export class RoomActions {
   readonly #session: RoomSession;
   readonly #show: (event: AnswerEvent) => void;
   readonly #folder: string;
+  readonly #askPasswords: RoomActionsOptions["askPasswords"];
   /** Where the last line of one's own stands. */
   readonly #last = new Map<string, number>();
   readonly #entered = new Set<string>();
 
-  constructor({ session, show, folder }: RoomActionsOptions) {
+  constructor({ session, show, folder, askPasswords }: RoomActionsOptions) {
     this.#session = session;
     this.#show = show;
     this.#folder = folder;
+    this.#askPasswords = askPasswords;
   }
 
   /** Something happened: some answers depend on it. */
@@ -182,11 +187,24 @@ export class RoomActions {
         const { path, verify } = await session.prove(room, asked.index, this.#folder);
         return show({ event: "exported", files: [path], verify });
       }
+      case "password":
+        return await this.#changePassword(asked, show);
       case "reconnect":
         return session.reconnect();
       case "help":
         return ROOM_HELP.forEach((message) => show({ event: "notice", message }));
     }
+  }
+
+  async #changePassword({ old, new: next }: RoomCommand & { readonly command: "password" }, show: Show): Promise<void> {
+    if (old === undefined && !this.#askPasswords) {
+      throw new RequestRefused("bad-frame", `The password can't be asked for here; run: ${PROGRAM} password`);
+    }
+    const given = old !== undefined && next !== undefined ? { old, new: next } : await this.#askPasswords?.();
+    if (!given) return show({ event: "notice", message: "Your password stays as it is." });
+    await this.#session.changePassword(given.old, given.new);
+    const message = "Your password is changed. Other devices of yours are asked for it at their next login.";
+    show({ event: "notice", message });
   }
 
   async #topic(room: string, text: string | undefined, show: Show): Promise<void> {

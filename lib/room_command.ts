@@ -56,6 +56,8 @@ export type RoomCommand =
     readonly to?: number;
     readonly open: Openings;
   }
+  /** Without passwords whoever typed it is asked for them. */
+  | { readonly command: "password"; readonly old?: string; readonly new?: string }
   | { readonly command: "rooms" | "reconnect" | "help" | "quit" };
 
 /** A certificate of somebody's, as `whois` tells it; `not_after` in unix seconds. */
@@ -138,6 +140,7 @@ export const TYPED: Readonly<Record<string, readonly [args: string, help: string
   export: ["[--from N] [--to N] [--closed|--only N,…]", "write transcript, receipt and openings"],
   receipt: ["", "write the room's receipt and transcript without words: /export --closed of all lines"],
   prove: ["INDEX", "write one line with all that proves it into one file"],
+  password: ["", "change your password: the old one and the new one are asked for, and not shown"],
   away: ["", "show others that nobody is here, or is again; so does the next line that you say"],
   reconnect: ["", "try now to reach the server, or begin the connection anew"],
   help: ["", "this"],
@@ -170,7 +173,17 @@ export function parseTyped(line: string, room: string | undefined, now: number):
 }
 
 const NO_CURRENT_ROOM = "You are in no room: /join ROOM first, or /rooms to see which there are.";
-const NO_ROOM: ReadonlySet<string> = new Set(["msg", "whois", "vouch", "away", "rooms", "reconnect", "help", "quit"]);
+const NO_ROOM: ReadonlySet<string> = new Set([
+  "msg",
+  "whois",
+  "vouch",
+  "away",
+  "password",
+  "rooms",
+  "reconnect",
+  "help",
+  "quit",
+]);
 
 function say(text: string, room: string | undefined): Parsed {
   return room === undefined ? problem(NO_CURRENT_ROOM) : { command: { command: "say", room, text } };
@@ -364,6 +377,11 @@ function read(object: JsonObject): RoomCommand {
       return { command, room: room(object), ...maybe("from", from), ...maybe("to", to), open: openings(object) };
     }
     case "rooms":
+    case "password": {
+      const [old, next] = [member(object, "old"), member(object, "new")];
+      if (old === undefined && next === undefined) return { command };
+      return { command, old: text(object, "old"), new: text(object, "new") };
+    }
     case "reconnect":
     case "help":
     case "quit":

@@ -74,6 +74,10 @@ export type RoomRequest =
   | { readonly type: "code" }
   /** A new certificate for a new key, before the old one ends. */
   | { readonly type: "renew"; readonly csr: string }
+  /** The salt of one's own account, for {@link RoomRequest} `password`. */
+  | { readonly type: "account" }
+  /** Another password: the payload is sealed for the session, and read with `parsePasswordChange`. */
+  | { readonly type: "password"; readonly payload: Bytes }
   /** Ends the life of the session's token. */
   | { readonly type: "logout" }
   /** Whether somebody is there to read: for others to see, and kept nowhere. */
@@ -99,6 +103,8 @@ export const ROOM_REQUESTS = [
   "inclusion",
   "code",
   "renew",
+  "account",
+  "password",
   "logout",
   "presence",
   "ping",
@@ -157,7 +163,10 @@ function parseByType(type: string, fields: JsonObject): RoomRequest {
       if (state === "offline") throw badField("state", '"online" or "away"');
       return { type, state };
     }
+    case "password":
+      return { type, payload: bytes(fields, "payload") };
     case "code":
+    case "account":
     case "logout":
     case "ping":
       return { type };
@@ -261,6 +270,7 @@ export type RoomFrame =
   | { readonly type: "closed"; readonly room: string; readonly reason: string }
   | { readonly type: "code"; readonly code: Bytes; readonly expires: number }
   | { readonly type: "renewed"; readonly pem: string; readonly payload: Bytes }
+  | { readonly type: "account" | "password_changed"; readonly payload: Bytes }
   | { readonly type: "done" }
   | { readonly type: "pong" };
 
@@ -300,6 +310,8 @@ export const ROOM_FRAMES = [
   "closed",
   "code",
   "renewed",
+  "account",
+  "password_changed",
   "done",
   "pong",
 ] as const satisfies readonly RoomFrame["type"][];
@@ -387,6 +399,9 @@ function parseFrameByType(type: string, fields: JsonObject): RoomFrame {
       return { type, code: bytes(fields, "code"), expires: count(fields, "expires") };
     case "renewed":
       return { type, pem: text(fields, "pem"), payload: bytes(fields, "payload") };
+    case "account":
+    case "password_changed":
+      return { type, payload: bytes(fields, "payload") };
     case "done":
     case "pong":
       return { type };

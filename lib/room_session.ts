@@ -16,7 +16,7 @@
  * @layer outside
  */
 
-import type { Bytes, Clock, Random } from "./bytes.ts";
+import { type Bytes, type Clock, encodeBase64, type Random } from "./bytes.ts";
 import type { Trust } from "./certificate_path.ts";
 import { ANSWER_WITHIN } from "./client_requests.ts";
 import { PROGRAM } from "./config.ts";
@@ -26,8 +26,9 @@ import type { ShownServer } from "./client_servers.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "./handshake_client.ts";
 import type { SigningIdentity } from "./handshake_server.ts";
 import type { SignedLine } from "./line_signature.ts";
-import { parseWelcome } from "./message.ts";
+import { parseAccount, parseWelcome } from "./message.ts";
 import { directRoom } from "./names.ts";
+import { passwordProblem } from "./password_rules.ts";
 import type { Standing } from "./pins.ts";
 import { Backoff, type BackoffOptions, Pause } from "./reconnect.ts";
 import { isDue, type Renewal } from "./renewal.ts";
@@ -723,6 +724,23 @@ export class RoomSession {
     this.#identity = this.#renewed;
     this.#renewed = undefined;
     this.#rooms.become({ ...ownOf(this.#identity), was: old });
+  }
+
+  /** Sets another password; sessions that were resumed elsewhere need it at their next login. */
+  async changePassword(old: string, password: string): Promise<void> {
+    const connection = this.#connection;
+    const problem = passwordProblem(password, [this.username]);
+    if (problem !== undefined) throw new RequestRefused("bad-frame", problem);
+    const account = await this.#rooms.request({ type: "account" });
+    const opened = account.type === "account" ? connection?.open(account.payload) : undefined;
+    const known = opened && parseAccount(opened);
+    if (!known || !connection) throw new Failure(EXIT.refused, "the server didn't say the account's salt");
+    const payload = encodeBase64(connection.sealPasswordChange({ old, password, salt: known.salt }));
+    const answer = await this.#rooms.request({ type: "password", payload });
+    const sealed = answer.type === "password_changed" ? connection.open(answer.payload) : undefined;
+    const welcome = sealed && parseWelcome(sealed);
+    if (!welcome) throw new Failure(EXIT.refused, "the password was changed, and the server's answer can't be read");
+    await this.#options.records.keepToken(welcome.token);
   }
 
   /** The token serves no more. */

@@ -79,6 +79,8 @@ export type AuditEvent =
   | "stale"
   | "decrypt_fail"
   | "receipt_invalid"
+  | "password_changed"
+  | "password_reset"
   | "code_made"
   | "certificate_issued"
   | "certificate_renewed"

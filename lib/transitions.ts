@@ -4,8 +4,8 @@
  * A frame that the state doesn't list is `unexpected`. `send …` marks the steps that a client takes by itself; a server
  * only ever answers. Every state but the last two also ends in `failed`: by an error of either side, for good. The
  * diagram in the README is made from this table. Two names stand for many frames: `room request` for what a client asks
- * (ROOM_REQUESTS in `room_message.ts`), `room frame` for what a server sends (ROOM_FRAMES). These, and `enrol`, `resume`
- * and `welcome`, are taken only where both sides said that they know rooms. A name with a blank in it is never a type.
+ * (ROOM_REQUESTS in `room_message.ts`), `room frame` for what a server sends (ROOM_FRAMES). These, and `enrol`, `resume`,
+ * `reset` and `welcome`, are taken only where both sides said that they know rooms. A name with a blank in it is never a type.
  *
  * @layer protocol
  */
@@ -24,6 +24,7 @@ export const NEXT = {
       login: "session_key",
       enrol: "session_key",
       resume: "session_key",
+      reset: "session_key",
     },
     session_key: { dh_client: "session" },
     session: { msg: "session", receipt: "session", "room request": "session", quit: "ended" },
@@ -42,6 +43,7 @@ export const NEXT = {
       "send login": "session_key",
       "send enrol": "session_key",
       "send resume": "session_key",
+      "send reset": "session_key",
     },
     session_key: { dh_server: "session" },
     session: { msg_ack: "session", welcome: "session", "room frame": "session", "send quit": "closing" },

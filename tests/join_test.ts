@@ -91,6 +91,16 @@ class Place {
     return this.#asPerson(["invite", "--device", ...server], folder, who);
   }
 
+  /** `password`, as whoever has joined in that folder. */
+  newPassword(folder: string, old: string, next: string | undefined, ...args: string[]): Promise<Ended> {
+    const server = ["--host", "localhost", "--tls-port", String(this.server.tlsPort)];
+    const file = `${this.dir}/${folder}.next`;
+    if (next !== undefined) Deno.writeTextFileSync(file, `${next}\n`, { mode: 0o600 });
+    const chosen = next === undefined ? ["--generate"] : ["--new-password-file", file];
+    const who = args.length > 0 ? undefined : `${folder}@example.org`;
+    return this.#asPerson(["password", ...args, ...chosen, ...server], folder, { email: who, password: old });
+  }
+
   /** `rooms`, as whoever has joined in that folder, who types this. */
   says(folder: string, typed: string): Promise<Ended> {
     const server = ["--host", "localhost", "--tls-port", String(this.server.tlsPort)];
@@ -196,6 +206,38 @@ Deno.test("a code for an e-mail address registers with that one, unasked, and wi
     const joined = await place.join("alice", code, { email: undefined });
     assertDone(joined);
     assert.match(joined.stderr, /^You are alice on localhost\..*\nNext: .* --email alice@example\.org /);
+  });
+});
+
+Deno.test("a password is changed with the old one, made anew, and reset with an operator's code and a certificate", async () => {
+  await withPlace(async (place) => {
+    assertDone(await place.join("alice", await place.code("alice")));
+    assertSentence(
+      await place.newPassword("alice", "wrong password", "garage-otter"),
+      4,
+      /address or the password is wrong/,
+    );
+    const short = await place.newPassword("alice", "correct horse", "short");
+    assertSentence(short, 2, /is refused: A new password has at least 8 characters/);
+    assertDone(await place.newPassword("alice", "correct horse", "Gare\u0301 du\u00a0Nord 7"));
+    const made = await place.newPassword("alice", "Gar\u00e9 du Nord 7", undefined);
+    assertDone(made);
+    const [, password = ""] = /^Your password is (\S+)$/m.exec(made.stderr) ?? [];
+
+    assertSentence(
+      await place.invite("alice", "--reset", "--email", "bob@example.org"),
+      2,
+      /no account alice with the address bob@/,
+    );
+    const code = await place.code("alice", "--reset", "--email", "alice@example.org");
+    assertDone(await place.join("bob", await place.code("bob")));
+    const stolen = await place.newPassword("bob", "", "garage-otter", code);
+    assertSentence(stolen, 4, /The code is wrong, was used, or has ended/);
+    assertSentence(await place.join("carol", code), 2, /sets another password; run: .* password CODE/);
+    assertDone(await place.newPassword("alice", "", "garage-otter", code));
+    assertSentence(await place.newPassword("alice", "", "other-garage", code), 4, /The code is wrong, was used/);
+    assertSentence(await place.newPassword("alice", password, "garage-otter"), 4, /address or the password is wrong/);
+    assertDone(await place.newPassword("alice", "garage-otter", "otter-garage"));
   });
 });
 

@@ -280,6 +280,7 @@ export class BenchSession implements Attendee {
     this.#asking = this.#asking.then(async () => {
       try {
         if (request.type === "code" || request.type === "renew" || request.type === "logout") return;
+        if (request.type === "account" || request.type === "password") return;
         if (request.type === "ping") return this.answer({ type: "pong" }, id);
         await this.#bench.hub.take(this, request, id);
       } catch (error) {

@@ -5,6 +5,7 @@
 
 import { EXIT, Failure } from "../lib/errors.ts";
 import { readPrivateFile } from "../lib/files.ts";
+import { generatePassword, passwordProblem } from "../lib/password_rules.ts";
 import { askHidden, askLine, isTerminal, write } from "../lib/terminal.ts";
 
 /** A {@link Failure} for a command line that lacks something. */
@@ -50,19 +51,50 @@ export function canAskAgain(tries: number, file: string | undefined): boolean {
 /** So many tries to type a new password twice alike. */
 const CONFIRMATIONS = 3;
 
-/** The password out of a file's first line; without a file it is asked for, a new one twice. */
-export async function passwordFor(command: string, file: string | undefined, isNew: boolean): Promise<string> {
-  if (file !== undefined) return await readPassword(command, file);
+/** The password out of a file's first line; without a file it is asked for, a new one twice and until it may be one. */
+export async function passwordFor(
+  command: string,
+  file: string | undefined,
+  isNew: boolean,
+  known: readonly string[] = [],
+): Promise<string> {
+  if (file !== undefined) {
+    const password = await readPassword(command, file);
+    const problem = isNew ? passwordProblem(password, known) : undefined;
+    if (problem !== undefined) throw usage(command, `the password in ${file} is refused: ${problem}`);
+    return password;
+  }
   if (!isTerminal()) {
     throw usage(command, "without a terminal SECURECHAT_PASSWORD_FILE must name the file with the password");
   }
+  return await askPassword(isNew, known);
+}
+
+/** The same, asked for on the terminal. */
+export async function askPassword(
+  isNew: boolean,
+  known: readonly string[] = [],
+  prompt = "Password: ",
+): Promise<string> {
   for (let tries = 0; tries < CONFIRMATIONS; tries++) {
-    const password = await askHidden("Password: ");
-    if (password === "") write("A password has a character at least.\n", Deno.stderr);
+    const password = await askHidden(prompt);
+    const problem = isNew
+      ? passwordProblem(password, known)
+      : password === ""
+      ? "A password has a character at least."
+      : undefined;
+    if (problem !== undefined) write(`${problem}\n`, Deno.stderr);
     else if (!isNew || await askHidden("Confirm password: ") === password) return password;
     else write("The two passwords differ: type both again.\n", Deno.stderr);
   }
   throw new Failure(EXIT.refused, "no password was given; nothing was sent");
+}
+
+/** A password that is made here; it is shown once, on stderr. */
+export function generatedPassword(): string {
+  const password = generatePassword((size) => crypto.getRandomValues(new Uint8Array(size)));
+  console.error(`Your password is ${password}\nWrite it down now: it is shown this once.`);
+  return password;
 }
 
 async function readPassword(command: string, path: string): Promise<string> {

@@ -99,9 +99,21 @@ export class Call implements Disposable {
   }
 
   /** The next event, which must be of that type. A {@link PeerError} where the server says no; else a Failure. */
-  async expect<T extends ClientEvent["type"]>(
+  expect<T extends ClientEvent["type"]>(
     type: T,
     time = this.#caller.answerTimeout,
+  ): Promise<Extract<ClientEvent, { type: T }>> {
+    return this.#expect([type], time);
+  }
+
+  /** {@link expect}, for one of several types. */
+  expectAny<T extends ClientEvent["type"]>(...types: T[]): Promise<Extract<ClientEvent, { type: T }>> {
+    return this.#expect(types, this.#caller.answerTimeout);
+  }
+
+  async #expect<T extends ClientEvent["type"]>(
+    types: readonly T[],
+    time: number,
   ): Promise<Extract<ClientEvent, { type: T }>> {
     let isLate = false;
     const timer = setTimeout(() => {
@@ -110,7 +122,7 @@ export class Call implements Disposable {
     }, time);
     try {
       const event = await this.#next();
-      if (event && isOfType(event, type)) return event;
+      if (event && isOfType(event, types)) return event;
       if (event) throw new Failure(EXIT.refused, `the server answered with something else ("${event.type}")`);
       const why = isLate ? `did not answer within ${time / 1000} s` : "closed the connection without an answer";
       throw new Failure(EXIT.unavailable, `the server ${why}; check the address, and that it is its port for TLS`);
@@ -144,9 +156,9 @@ export class Call implements Disposable {
 
 function isOfType<T extends ClientEvent["type"]>(
   event: ClientEvent,
-  type: T,
+  types: readonly T[],
 ): event is Extract<ClientEvent, { type: T }> {
-  return event.type === type;
+  return (types as readonly string[]).includes(event.type);
 }
 
 /** The CAs that a server says, and its certificate with intermediates, over a connection that proves nothing. */

@@ -47,6 +47,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "list the servers that you joined, and name, choose and remove them",
     load: () => import("./profiles.ts"),
   },
+  password: { task: "Talk", summary: "change your password", load: () => import("./password.ts") },
   chat: { task: "Talk", summary: "talk to the server only, signed and recorded", load: () => import("./chat.ts") },
   export: {
     task: "Prove what was said",

@@ -30,6 +30,7 @@ const OPTIONS = {
     type: "boolean",
     describe: "ask the server for a code for a further device of one's own, good for 15 minutes",
   },
+  reset: { type: "boolean", describe: "a code with which NAME, whose address is --email, sets another password" },
   email: {
     type: "string",
     value: "ADDRESS",
@@ -49,6 +50,7 @@ const SPEC = {
   summary: "make the code that brings somebody in",
   usage: `securechat invite NAME [--email ADDRESS] [--ttl TIME] [--host HOST] [--port PORT] [--certs DIR] [--data DIR]
                        [--db URL]
+securechat invite NAME --reset --email ADDRESS [--ttl TIME] [--host HOST] [--port PORT] [--certs DIR] [--data DIR] [--db URL]
 securechat invite --device [PROFILE] [--email ADDRESS] [--host HOST] [--port PORT] [--certs DIR]
 
 The first runs on the server's machine, while the server runs or not, with the server's settings. The code, one line on
@@ -59,6 +61,7 @@ Examples:
   securechat invite alice
   securechat invite alice --email alice@example.org --ttl 7d
   securechat invite alice --host chat.example.org --port 5001
+  securechat invite alice --reset --email alice@example.org
   securechat invite --device`,
   options: OPTIONS,
   settings: "invite",
@@ -80,6 +83,13 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const until = instant(expires);
   console.log(options.json ? encodeJson({ username, email, kind, code, host, port, authority, expires: until }) : code);
   const address = email === null ? "" : `, with the address ${printable(email)} and no other`;
+  if (kind === "reset") {
+    console.error(
+      `Send this to ${username}:\n  securechat password ${code}\nValid for one use until ${until}, together with a ` +
+        `certificate of ${username}'s. It is as secret as a password.`,
+    );
+    return EXIT.done;
+  }
   console.error(
     (kind === "device" ? "On the other device:" : `To be sent to ${username}:`) +
       `\n  securechat join ${host} ${code}\nIt serves once, until ${until}, and is as secret as a password: ` +
@@ -112,19 +122,23 @@ async function makeInvitation(username: string, options: Options, config: Config
   const email = options.email === undefined ? undefined : await emailOf(options.email);
   const life = lifeOf(options.ttl);
   const where = await whereToJoin(options, config);
-  await mustIssue(config);
+  if (options.reset && email === undefined) throw usage("invite", "--reset needs --email, the address of the account");
+  if (!options.reset) await mustIssue(config);
   const store = await openServersStore(config);
+  const kind = options.reset ? "reset" : "invitation";
   try {
-    if (email !== undefined) await mustBeFree(store, email, username);
-    const { code, expires } = await makeCode({ username, kind: "invitation", email }, life, {
+    if (options.reset) await mustBeTheirs(store, email ?? "", username);
+    else if (email !== undefined) await mustBeFree(store, email, username);
+    const { code, expires } = await makeCode({ username, kind, email }, life, {
       store: store.rooms,
       now: Date.now,
       random: (size) => crypto.getRandomValues(new Uint8Array(size)),
     });
-    const reason = `an invitation for ${username}, until ${instant(expires)}`;
+    const what = options.reset ? "a password reset" : "an invitation";
+    const reason = `${what} for ${username}, until ${instant(expires)}`;
     const row = { event: "code_made", reason, occurredAt: Date.now() } as const;
     await store.addAudit([email === undefined ? row : { ...row, email }]);
-    const token = { ...where, kind: "invitation" as const, secret: code };
+    const token = { ...where, kind, secret: code } as const;
     return { username, token: email === undefined ? token : { ...token, email }, expires };
   } finally {
     await store.close();
@@ -204,6 +218,13 @@ async function mustIssue({ CERT_DIR }: Config): Promise<void> {
     `there is no ${path}, with which the server signs the certificates of who is invited; make one with: ` +
       `${PROGRAM} ca issuing${CERT_DIR === "certs" ? "" : ` --certs ${shellWord(CERT_DIR)}`}`,
   );
+}
+
+/** A code for an account that isn't there would set nobody's password. */
+async function mustBeTheirs(store: OpenStore, email: string, username: string): Promise<void> {
+  const user = await store.findUser(email);
+  if (user && usernameKey(user.username) === usernameKey(username)) return;
+  throw new Failure(EXIT.usage, `there is no account ${username} with the address ${email} here`);
 }
 
 /** An address that is somebody else's would register nobody. */

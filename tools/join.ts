@@ -46,13 +46,14 @@ import { RoomRecords } from "../lib/room_records.ts";
 import { isTerminal } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";
 import { type Certificate, parseCertificates } from "../lib/x509.ts";
-import { askFor, canAskAgain, passwordFor, usage } from "./asking.ts";
+import { askFor, canAskAgain, generatedPassword, passwordFor, usage } from "./asking.ts";
 import { askAuthorities, Call, type Caller, failureOf, type Place } from "./call.ts";
 import { hostOf } from "./making.ts";
 
 const OPTIONS = {
   email: { type: "string", value: "ADDRESS", describe: "e-mail address of the account, where the code says none" },
   profile: { type: "string", value: "NAME", describe: "what the server is called here; its host without this" },
+  generate: { type: "boolean", describe: "have the password made, and shown once" },
   "no-chat": { type: "boolean", describe: "end when the account is there; without a terminal that is so in any case" },
 } as const;
 
@@ -93,6 +94,9 @@ export async function run(args: string[]): Promise<ExitStatus> {
         : "this code is incomplete or mistyped; copy all of it again: it begins with securechat-1.",
     );
   }
+  if (code.kind === "reset") {
+    throw new Failure(EXIT.usage, `this code sets another password; run: ${PROGRAM} password CODE`);
+  }
   const isOther = options.email !== undefined && normaliseEmail(options.email) !== code.email;
   if (code.email !== undefined && isOther) {
     throw new Failure(EXIT.usage, `the code is for ${code.email}, not for ${options.email}; leave --email out`);
@@ -112,7 +116,8 @@ export async function run(args: string[]): Promise<ExitStatus> {
       console.error(`The code is for the e-mail address ${printable(email)}.`);
     }
     const file = config.SECURECHAT_PASSWORD_FILE;
-    const password = await passwordFor("join", file, code.kind === "invitation");
+    const isNew = code.kind === "invitation";
+    const password = isNew && options.generate ? generatedPassword() : await passwordFor("join", file, isNew, [email]);
     const leaf = await joining.certify();
     const { welcome, server } = await enter(joining, { email, password }, code.kind === "device" ? file : "new");
     const { username } = welcome;

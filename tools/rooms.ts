@@ -19,8 +19,8 @@ import { type BotEvent, BotWire, parseBotCommand } from "../lib/client_bot.ts";
 import { BotOutput } from "../lib/client_bot_output.ts";
 import { type Config, parseCommand } from "../lib/config.ts";
 import { useEngine } from "../lib/engine.ts";
-import { EXIT, type ExitStatus } from "../lib/errors.ts";
-import { KeyReader } from "../lib/line_editor.ts";
+import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
+import { type Key, KeyReader, LineEditor } from "../lib/line_editor.ts";
 import { clientPassphrase, type Identity, loadIdentity, loadTrust, replacedBy } from "../lib/identity.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
 import { openLibcrypto } from "../lib/libcrypto.ts";
@@ -147,6 +147,8 @@ interface Face {
   readonly enter: (room: string | undefined) => void;
   readonly current: () => string | undefined;
   readonly open: () => void;
+  /** Asks for what nobody else shall see; `undefined` where it wasn't answered. */
+  readonly ask?: (prompt: string) => Promise<string | undefined>;
   /** Resolves when everything is written, or can't be. */
   readonly close: () => void | Promise<void>;
 }
@@ -207,6 +209,25 @@ function drawnFace(server: string, unsent: () => number, leave: () => void): Fac
   let isDue = false;
   const typed: Asked[] = [];
   let more = Promise.withResolvers<void>();
+  /** Takes the keys of an answer that isn't shown. */
+  let takeHidden: ((key: Key) => boolean) | undefined;
+
+  function ask(prompt: string): Promise<string | undefined> {
+    const { promise, resolve } = Promise.withResolvers<string | undefined>();
+    const editor = new LineEditor();
+    takeHidden = (key) => {
+      const edit = editor.apply(key);
+      const isOver = edit.type === "line" || edit.type === "interrupt" || edit.type === "end-of-input";
+      if (isOver) {
+        takeHidden = undefined;
+        resolve(edit.type === "line" ? edit.text : undefined);
+      }
+      return true;
+    };
+    screen.take({ event: "notice", message: prompt });
+    drawSoon();
+    return promise;
+  }
 
   function draw(): void {
     isDue = false;
@@ -244,7 +265,11 @@ function drawnFace(server: string, unsent: () => number, leave: () => void): Fac
   // The keys are read whether or not anybody waits for a command: Ctrl-C must be heard at any time.
   async function readKeys(): Promise<void> {
     const keys = new KeyReader();
-    for await (const bytes of chunks()) for (const key of keys.read(bytes)) take(screen.key(key));
+    for await (const bytes of chunks()) {
+      for (const key of keys.read(bytes)) {
+        if (!takeHidden?.(key)) take(screen.key(key));
+      }
+    }
     leave();
   }
 
@@ -267,6 +292,7 @@ function drawnFace(server: string, unsent: () => number, leave: () => void): Fac
       drawSoon();
     },
     current: () => screen.current,
+    ask,
     open: () => {
       raw = new RawMode();
       unwatch = watchSize(() => {
@@ -367,7 +393,18 @@ class Program {
       session: this.#session,
       show: (event) => this.#answer(event),
       folder: config.TRANSCRIPT_DIR,
+      askPasswords: this.#face.ask && (() => this.#askPasswords()),
     });
+  }
+
+  async #askPasswords(): Promise<{ old: string; new: string } | undefined> {
+    const { ask } = this.#face;
+    const old = await ask?.("Type your password and Enter; nothing is shown. Ctrl-C leaves it as it is.");
+    const next = old === undefined ? undefined : await ask?.("Type the new password and Enter.");
+    const again = next === undefined ? undefined : await ask?.("Type the new password again.");
+    if (old === undefined || next === undefined || again === undefined) return undefined;
+    if (next !== again) throw new Failure(EXIT.refused, "The two passwords differ; nothing was changed.");
+    return { old, new: next };
   }
 
   async run(): Promise<ExitStatus> {
