@@ -247,6 +247,14 @@ export const SETTINGS = {
     commands: DATABASE,
     describe: "name of the database",
   }),
+  DB_TLS: fixed(boolean, "false", {
+    commands: DATABASE,
+    describe: "connect to the database over TLS alone, and check its certificate",
+  }),
+  DB_TLS_CA: open(path("FILE"), {
+    commands: DATABASE,
+    describe: "CAs of the database's certificate, as PEM, in place of the system's; with it DB_TLS is on",
+  }),
   LOG_LEVEL: fixed(logLevel, "info", { commands: SERVE, describe: "least level that is logged" }),
   LOG_FILE: fixed(path("FILE"), "logs/server.log", { commands: SERVE, describe: "log file, beside stderr" }),
   LOG_MAX_BYTES: fixed(integer(4096, 2 ** 40, "BYTES"), "10485760", {
@@ -432,6 +440,8 @@ export type Database =
     readonly user: string;
     readonly password: string;
     readonly name: string;
+    readonly tls?: boolean;
+    readonly tlsCa?: string;
   };
 
 /** The database that the settings name. What DB_URL leaves out is taken from DB_PORT, DB_USER, DB_PASSWORD, DB_NAME. */
@@ -446,6 +456,8 @@ export function databaseOf(config: Config): Database {
     user: url?.user ?? config.DB_USER,
     password: url?.password ?? config.DB_PASSWORD ?? "",
     name: url?.name ?? config.DB_NAME,
+    ...(config.DB_TLS || config.DB_TLS_CA !== undefined ? { tls: true } : {}),
+    ...(config.DB_TLS_CA === undefined ? {} : { tlsCa: config.DB_TLS_CA }),
   };
 }
 

@@ -23,11 +23,19 @@
  */
 
 import { Buffer } from "node:buffer";
-import mysql, { type Pool, type PoolConnection, type ResultSetHeader, type RowDataPacket } from "mysql2/promise";
+import { isIP } from "node:net";
+import mysql, {
+  type Pool,
+  type PoolConnection,
+  type ResultSetHeader,
+  type RowDataPacket,
+  type SslOptions,
+} from "mysql2/promise";
 import { addUser, registrationsWith, replacePasswordRecord, setPassword } from "./account_tables.ts";
 import type { Bytes } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { CREATE_SCHEMA_VERSION, pendingMigrations } from "./migrations.ts";
+import { readTextFile } from "./files.ts";
+import { CREATE_SCHEMA_VERSION, MIGRATIONS, MYSQL_TABLE, pendingMigrations } from "./migrations.ts";
 import type { RoomStore, ServerStore } from "./room_store.ts";
 import { RoomTables } from "./room_tables.ts";
 import type { SqlDatabase, SqlStatement, SqlValue } from "./sql.ts";
@@ -52,6 +60,10 @@ export interface MysqlAddress {
   readonly user: string;
   readonly password: string;
   readonly name: string;
+  /** Whether TLS alone is spoken; its certificate must be for the host. */
+  readonly tls?: boolean;
+  /** A file with the CAs of that certificate, as PEM; the system's without it. */
+  readonly tlsCa?: string;
 }
 
 /** Bounds that tests shorten. */
@@ -79,6 +91,14 @@ const MAX_INSERT_ROWS = 64;
 
 const SESSION_SETTINGS = "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'";
 
+/** The tables of this program. */
+const TABLES: ReadonlySet<string> = new Set([
+  "schema_version",
+  ...MIGRATIONS.flatMap(({ mysql }) => mysql).flatMap((sql) =>
+    /^CREATE TABLE IF NOT EXISTS (\w+)/.exec(sql)?.[1] ?? []
+  ),
+]);
+
 /** What MySQL answers to a statement that an earlier run carried out: the column is there, the key is there. */
 const DONE_BEFORE: readonly unknown[] = ["ER_DUP_FIELDNAME", "ER_DUP_KEYNAME"];
 
@@ -94,6 +114,7 @@ export async function openMysqlStore(
     password: address.password,
     database: address.name,
     charset: "utf8mb4_bin",
+    ...address.tls ? { ssl: await tlsOptions(address) } : {},
     connectTimeout: timeout,
     connectionLimit: CONNECTIONS,
     maxPreparedStatements: 100,
@@ -115,8 +136,21 @@ export async function openMysqlStore(
   }
 }
 
+async function tlsOptions({ host, tlsCa }: MysqlAddress): Promise<SslOptions> {
+  // The driver compares a certificate with names alone, and takes any certificate of the CA for an address.
+  if (isIP(host) !== 0) {
+    throw new Failure(
+      EXIT.unavailable,
+      `database connection failed: over TLS the database's certificate is checked for a name, and ${host} is an ` +
+        "address; use the name in DB_HOST",
+    );
+  }
+  const checks = { rejectUnauthorized: true, verifyIdentity: true, minVersion: "TLSv1.2" };
+  return tlsCa === undefined ? checks : { ...checks, ca: await readTextFile(tlsCa) };
+}
+
 /** What to do about a database that didn't answer at the start. */
-function advice(error: unknown, { host, port, user, name }: MysqlAddress): string {
+function advice(error: unknown, { host, port, user, name, tls }: MysqlAddress): string {
   const at = `${host}:${port}`;
   switch (codeOf(error)) {
     case "ECONNREFUSED":
@@ -126,7 +160,9 @@ function advice(error: unknown, { host, port, user, name }: MysqlAddress): strin
       return `there is no host named ${host}; check DB_HOST`;
     case "ER_ACCESS_DENIED_ERROR":
     case "ER_ACCESS_DENIED_NO_PASSWORD_ERROR":
-      return `${at} refuses the user ${user}; check DB_USER and DB_PASSWORD`;
+      // MariaDB says nothing else to whoever comes without TLS where it wants that.
+      return `${at} refuses the user ${user}; check DB_USER and DB_PASSWORD` +
+        (tls ? "" : ", and use DB_TLS=true if it wants TLS");
     case "ER_DBACCESS_DENIED_ERROR":
       return `the user ${user} may not use the database ${name} at ${at}; check DB_NAME, or grant it`;
     case "ER_BAD_DB_ERROR":
@@ -134,10 +170,28 @@ function advice(error: unknown, { host, port, user, name }: MysqlAddress): strin
     case "ER_TABLEACCESS_DENIED_ERROR":
       return `the user ${user} lacks a right on the tables of ${name} at ${at}; grant CREATE, ALTER, INDEX, ` +
         "REFERENCES, SELECT, INSERT, UPDATE and DELETE, and check DB_USER";
+    case "ER_OPTION_PREVENTS_STATEMENT":
+    case "ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION":
+      return `${at} is read-only; check DB_HOST and DB_PORT, that of the primary, or turn its read_only off`;
+    case "ER_SECURE_TRANSPORT_REQUIRED":
+      return `${at} takes connections over TLS alone; use DB_TLS=true, and DB_TLS_CA with the CA of its certificate`;
+    case "HANDSHAKE_NO_SSL_SUPPORT":
+      return `${at} knows no TLS; check its settings (ssl_cert, ssl_key), or use DB_TLS=false`;
+    case "HANDSHAKE_SSL_ERROR":
+      return `the certificate of ${at} was refused (${causeOf(error)}); check DB_TLS_CA, and that it is for ${host}`;
+    case "AUTH_SWITCH_PLUGIN_ERROR":
+      return `${at} wants a way to log in that isn't supported (${causeOf(error)}); use mysql_native_password, ` +
+        `caching_sha2_password or client_ed25519 for the user ${user}`;
     default:
       return `${at} said: ${printable(error instanceof Error ? error.message : String(error))}; ` +
         "check that it is a running MySQL or MariaDB";
   }
+}
+
+/** What a database says is wrong, and what lies behind that. */
+function causeOf(error: unknown): string {
+  if (!(error instanceof Error)) return printable(String(error));
+  return printable(error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message);
 }
 
 function codeOf(error: unknown): unknown {
@@ -202,13 +256,45 @@ class MysqlStore implements ServerStore {
 
   /** Applies what is pending. Looking for it takes no right but SELECT. */
   async migrate(wait: number): Promise<void> {
+    await this.#checkTables(["engine"]);
+    await this.#migratePending(wait);
+    await this.#checkTables(["engine", "collation"]);
+    await this.#run("UPDATE schema_version SET version = version WHERE version < 0", []); // whether it can be written
+  }
+
+  /**
+   * A table that was made by hand, or by a server with other defaults: without transactions a crash loses what belongs
+   * together, and another collation takes different texts for one.
+   */
+  async #checkTables(what: readonly ("engine" | "collation")[]): Promise<void> {
+    const rows = await this.#rows(
+      `SELECT table_name AS name, engine AS engine, table_collation AS collation FROM information_schema.tables
+        WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' ORDER BY table_name`,
+      [],
+    );
+    const wanted = { engine: "InnoDB", collation: "utf8mb4_bin" };
+    const wrong = rows.filter((row) => TABLES.has(String(row["name"])) && what.some((one) => row[one] !== wanted[one]));
+    if (wrong.length === 0) return;
+    const faults = wrong.map(({ name, engine, collation }) => `${name} (${engine}, ${collation})`).join(", ");
+    const change = what.includes("collation")
+      ? "ENGINE=InnoDB, CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+      : "ENGINE=InnoDB";
+    const mend = wrong.map(({ name }) => `ALTER TABLE ${name} ${change};`).join(" ");
+    throw new Failure(
+      EXIT.unavailable,
+      `database connection failed: tables have another engine or collation than InnoDB and utf8mb4_bin: ${faults}; ` +
+        `make a backup and use this in the database, with the server stopped: ${mend}`,
+    );
+  }
+
+  async #migratePending(wait: number): Promise<void> {
     if (pendingMigrations(await this.#use(versionOf)).length === 0) return;
     const work = async (connection: PoolConnection) => {
       // The lock goes with the connection, which is thrown away below.
       const lock = `GET_LOCK(LEFT(CONCAT('securechat migrates ', DATABASE()), 64), ${wait})`;
       const [[row]] = await connection.query<RowDataPacket[]>(`SELECT ${lock} AS taken`);
       if (row?.["taken"] !== 1) throw new Error("another server is migrating it and doesn't come to an end");
-      await connection.query(`${CREATE_SCHEMA_VERSION} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`);
+      await connection.query(`${CREATE_SCHEMA_VERSION}${MYSQL_TABLE}`);
       for (const migration of pendingMigrations(await versionOf(connection))) {
         for (const statement of migration.mysql) {
           await connection.query(statement).catch((error) => {
@@ -355,7 +441,7 @@ class MysqlStore implements ServerStore {
       // Nobody knows what is still under way on it.
       connection?.destroy();
       if (error instanceof Failure || error instanceof StoreUnavailable) throw error;
-      throw new StoreUnavailable("the database does not answer", { cause: error });
+      throw new StoreUnavailable(`the database does not answer: ${causeOf(error)}`, { cause: error });
     }
   }
 }

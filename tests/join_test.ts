@@ -281,8 +281,14 @@ Deno.test("a join that was refused or cut off goes on with the same key and cert
   await withPlace(async (place) => {
     assertDone(await place.join("alice", await place.code("alice")));
     const code = await place.code("bob");
-    const taken = { email: "alice@example.org", password: "a guess" };
+    const taken = { email: "alice@example.org", password: "a wild guess" };
     assertSentence(await place.join("bob", code, taken), 4, /address or username is taken/);
+    const short = await place.join("bob", code, { password: "short" });
+    assertSentence(
+      short,
+      4,
+      /no account with this password, and a new one can't have it: A new password has at least 8/,
+    );
     assert.deepEqual(place.files("bob"), [...IDENTITY, "joining"]);
     const certificate = Deno.readTextFileSync(`${place.dir}/bob/client_cert.pem`);
     assertDone(await place.join("bob", code));

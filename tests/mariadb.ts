@@ -33,8 +33,8 @@ const PASSWORD = "p'a\\ss:w@rd/ü%";
 
 let databases = 0;
 
-/** Starts a server on an empty folder. */
-export async function startMariadb(): Promise<Mariadb> {
+/** Starts a server on an empty folder, with further options. */
+export async function startMariadb(...options: readonly string[]): Promise<Mariadb> {
   const folder = await Deno.makeTempDir({ prefix: "securechat_mariadb_" });
   const socket = `${folder}/socket`;
   const port = freePort();
@@ -79,6 +79,7 @@ export async function startMariadb(): Promise<Mariadb> {
         "--default-time-zone=+05:30",
         "--character-set-server=latin1",
         "--sql-mode=",
+        ...options,
       ],
       stdin: "null",
       stdout: "null",

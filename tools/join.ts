@@ -42,6 +42,7 @@ import type { Welcome } from "../lib/message.ts";
 import { loadIdentity, loadKey, loadTrust, type PassphraseOptions, pathIn, readPassphrase } from "../lib/identity.ts";
 import { isUsername, normaliseEmail, usernameKey } from "../lib/names.ts";
 import { encodePrivateKey, publicKeyOf } from "../lib/private_key.ts";
+import { passwordProblem } from "../lib/password_rules.ts";
 import { RoomRecords } from "../lib/room_records.ts";
 import { isTerminal } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";
@@ -117,7 +118,9 @@ export async function run(args: string[]): Promise<ExitStatus> {
     }
     const file = config.SECURECHAT_PASSWORD_FILE;
     const isNew = code.kind === "invitation";
-    const password = isNew && options.generate ? generatedPassword() : await passwordFor("join", file, isNew, [email]);
+    const password = isNew && options.generate
+      ? generatedPassword()
+      : await passwordFor("join", file, isNew && file === undefined, [email]);
     const leaf = await joining.certify();
     const { welcome, server } = await enter(joining, { email, password }, code.kind === "device" ? file : "new");
     const { username } = welcome;
@@ -360,7 +363,10 @@ class Joining {
     const identity = await loadIdentity(this.#dir, "client", this.#passphrase);
     const username = usernameOf(leafOf(identity.pem));
     const caller = { ...this.#caller, identity };
-    const how = this.#code.kind === "invitation" ? "register" : "enrol";
+    const isNew = this.#code.kind === "invitation";
+    // An account from before may have a password that no new one may have.
+    const problem = isNew ? passwordProblem(login.password, [login.email, username]) : undefined;
+    const how = isNew && problem === undefined ? "register" : "enrol";
     const attempt = async (how: "register" | "enrol" | "login") => {
       using call = await Call.openSession(this.#trusted(), caller);
       if (how === "register") await call.connection.register({ ...login, username });
@@ -377,6 +383,12 @@ class Joining {
     try {
       return await attempt(how);
     } catch (error) {
+      if (problem !== undefined && error instanceof PeerError && error.frame.errorType === "auth-failed") {
+        throw new Failure(
+          EXIT.refused,
+          `there is no account with this password, and a new one can't have it: ${problem}`,
+        );
+      }
       const other = error instanceof PeerError ? this.#otherWay(error.frame.errorType) : undefined;
       if (!other) throw error;
       // Why the second way fails as well says less than why the first did.
