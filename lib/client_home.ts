@@ -17,7 +17,7 @@
  * @layer outside
  */
 
-import { createPrivateFolder, exists, readTextFile, writeAtomically } from "./files.ts";
+import { createPrivateFolder, exists, foldersIn, readTextFile, writeAtomically } from "./files.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { encodeJson, isJsonObject, member, parseJson } from "./json.ts";
 import { isUsername, normaliseEmail, usernameKey } from "./names.ts";
@@ -76,7 +76,7 @@ export function isProfileName(text: string): boolean {
 /** All profiles, by their names. */
 export async function profilesOf(home: Home): Promise<StoredProfile[]> {
   const found: StoredProfile[] = [];
-  for (const folder of await foldersOf(home.config)) {
+  for (const folder of await foldersIn(home.config)) {
     if (await exists(fileOf(home, folder))) found.push(await readProfile(home, folder));
   }
   return found.sort((one, other) => one.name < other.name ? -1 : 1);
@@ -123,12 +123,12 @@ export async function folderFor(
   wanted: string,
   isOurs: (certs: string) => Promise<boolean>,
 ): Promise<string> {
-  const folders = await foldersOf(home.config);
+  const folders = await foldersIn(home.config);
   for (const folder of folders) {
     if (!await exists(fileOf(home, folder)) && await isOurs(placesOf(home, folder).certs)) return folder;
   }
   const names = (await profilesOf(home)).map(({ name }) => name);
-  const taken = new Set([...folders, ...await foldersOf(home.data), ...names].map(usernameKey));
+  const taken = new Set([...folders, ...await foldersIn(home.data), ...names].map(usernameKey));
   const plain = wanted.replaceAll(/[^A-Za-z0-9._-]/g, "-").replace(/^[^A-Za-z0-9]+/, "");
   const base = /^[0-9]*$/.test(plain) ? "server" : plain;
   for (let n = 1;; n++) {
@@ -154,20 +154,6 @@ export async function removeProfile(home: Home, { folder }: StoredProfile): Prom
 
 function fileOf(home: Home, folder: string): string {
   return `${home.config}/${folder}/profile`;
-}
-
-async function foldersOf(path: string): Promise<string[]> {
-  const found: string[] = [];
-  try {
-    for await (const { name, isDirectory } of Deno.readDir(path)) if (isDirectory) found.push(name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw new Failure(
-      EXIT.usage,
-      `the profiles in ${path} can't be read; mend its permissions, or choose another --home`,
-    );
-  }
-  return found.sort();
 }
 
 async function readProfile(home: Home, folder: string): Promise<StoredProfile> {

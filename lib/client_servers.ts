@@ -22,7 +22,7 @@
 import { encodeHex } from "./bytes.ts";
 import { findPath } from "./certificate_path.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { exists, writeAtomically } from "./files.ts";
+import { exists, foldersIn, writeAtomically } from "./files.ts";
 import { sha256 } from "./hash.ts";
 import { encodeJson, isJsonList, isJsonObject, member, parseJson } from "./json.ts";
 import { canonicalAddress, type Certificate, parseCertificates } from "./x509.ts";
@@ -233,15 +233,8 @@ function isServer(known: { readonly authority: string; readonly name: string }, 
 }
 
 async function recordFolders(folder: string): Promise<RecordFolder[]> {
-  const found: RecordFolder[] = [];
-  try {
-    for await (const { name, isDirectory } of Deno.readDir(folder)) {
-      if (isDirectory) found.push({ name, server: await readServer(`${folder}/${name}`) });
-    }
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  return found.sort((one, other) => one.name < other.name ? -1 : 1);
+  const names = await foldersIn(folder);
+  return await Promise.all(names.map(async (name) => ({ name, server: await readServer(`${folder}/${name}`) })));
 }
 
 async function readServer(dir: string): Promise<RecordFolder["server"]> {

@@ -103,6 +103,25 @@ export function existsSync(path: string): boolean {
   }
 }
 
+/** The names of the folders in a folder, links to folders too; none where there is no such folder. */
+export async function foldersIn(path: string): Promise<string[]> {
+  const found: string[] = [];
+  try {
+    for await (const { name, isDirectory, isSymlink } of Deno.readDir(path)) {
+      const isFolder = isDirectory || (isSymlink && await isFolderAt(`${path}/${name}`));
+      if (isFolder) found.push(name);
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw explain(error, path, "read");
+  }
+  return found.sort();
+}
+
+async function isFolderAt(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(({ isDirectory }) => isDirectory, () => false);
+}
+
 /** A folder that its owner alone can enter, where there is none yet. */
 export async function createPrivateFolder(path: string): Promise<void> {
   try {

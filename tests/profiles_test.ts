@@ -296,10 +296,17 @@ Deno.test("what is named goes over a profile, and nothing is guessed", async () 
     Deno.writeTextFileSync(`${ada.cwd}/.env`, "CERT_DIR=certs\n");
     assert.equal(await who(...flags), "bob", "one that .env names");
     assert.equal(await who("localhost"), "ada", "a profile that the command names goes over .env");
+    const elsewhere = { XDG_DATA_HOME: `${ada.cwd}/data`, XDG_CONFIG_HOME: `${ada.cwd}/config`, SECURECHAT_HOME: "" };
+    if (Deno.build.os === "linux") {
+      Deno.mkdirSync(elsewhere.XDG_CONFIG_HOME);
+      Deno.symlinkSync(ada.home, `${elsewhere.XDG_CONFIG_HOME}/securechat`);
+      const gone = await ada.run(["rooms", "localhost", "--json"], "", elsewhere);
+      sentence(gone, 2, /the records of the profile localhost are gone: there is no .*restore that folder .* mkdir -p/);
+    }
     Deno.removeSync(`${ada.cwd}/.env`);
     Deno.removeSync(`${ada.cwd}/certs`, { recursive: true });
-    const elsewhere = ["rooms", "--json", "--host", "chat.example"];
-    sentence(await ada.run(elsewhere), 2, /none of your profiles is of that server: localhost \(ada on localhost\)/);
+    const other = ["rooms", "--json", "--host", "chat.example"];
+    sentence(await ada.run(other), 2, /none of your profiles is of that server: localhost \(ada on localhost\)/);
     sentence(await ada.run(["rooms", "work"]), 2, /there is no profile "work" in .*; there are: localhost; if a room/);
     sentence(
       await ada.run(["join", await code("carol"), "--profile", "localhost"]),

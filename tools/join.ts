@@ -233,7 +233,10 @@ async function profileTarget(
   return {
     certs,
     records: (port) => ({ folder: `${transcripts}/rooms`, address: { host, port }, isOne: true }),
-    remember: (server) => saveProfile(home, folder, { name: own, ...server }),
+    remember: async (server) => {
+      await createPrivateFolder(transcripts); // a profile without it has lost its records
+      await saveProfile(home, folder, { name: own, ...server });
+    },
     roomsArguments: async () => [...elsewhere, ...(await profilesOf(home)).length > 1 ? [own] : []],
   };
 }

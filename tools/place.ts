@@ -26,7 +26,7 @@ import {
   surroundings,
 } from "../lib/config.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
-import { exists } from "../lib/files.ts";
+import { exists, shellWord } from "../lib/files.ts";
 import { pathIn } from "../lib/identity.ts";
 import { RoomRecords } from "../lib/room_records.ts";
 import { printable } from "../lib/text.ts";
@@ -79,6 +79,7 @@ export async function placeOf(
   const config = readConfig(command, flags, { ...surroundings(command), profile: { values, isNamed } });
   const { TRANSCRIPT_DIR, SERVER_HOST: host, SERVER_PORT, TLS_PORT = SERVER_PORT + 1 } = config;
   const tlsPort = TLS_PORT === "off" ? undefined : TLS_PORT;
+  if (profile?.transcripts === TRANSCRIPT_DIR) await mustHaveRecords(profile);
   return {
     ...{ command, config, profile, tlsPort },
     ca: config.CERT_DIR === "certs" ? undefined : pathIn(config.CERT_DIR, "ca_cert.pem"),
@@ -98,6 +99,16 @@ export async function recordsToRead({ command, records, profile }: Place, flags:
   const isPort = !profile && hasPort(command, flags);
   return await RoomRecords.toRead(
     await recordToRead(folder, { host: isHost ? host : undefined, port: isPort ? port : undefined }),
+  );
+}
+
+/** An empty record in the place of one that is gone would hide that a server shows another log than before. */
+async function mustHaveRecords({ name, transcripts }: StoredProfile): Promise<void> {
+  if (await exists(transcripts)) return;
+  throw new Failure(
+    EXIT.usage,
+    `the records of the profile ${name} are gone: there is no ${transcripts}; restore that folder (or XDG_DATA_HOME), or ` +
+      `begin empty ones with: mkdir -p -m 700 ${shellWord(transcripts)}`,
   );
 }
 
