@@ -156,7 +156,11 @@ function rightsNotes(rights: Rights | string): string[] {
   ];
   if (rights.unvouched.length === 0) return notes;
   const joins = rights.unvouched.map(({ index, username }) => `line ${index} ("${username}")`);
-  return [...notes, `Joined under a name that another certificate had first and never vouched for: ${someOf(joins)}.`];
+  const whose = "so that only the server says that it is the same person";
+  return [
+    ...notes,
+    `Joined under a name that another certificate had first and never vouched for, ${whose}: ${someOf(joins)}.`,
+  ];
 }
 
 /** What was signed and isn't printed. */
