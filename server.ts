@@ -23,7 +23,7 @@ import type { SigningIdentity } from "./lib/handshake_server.ts";
 import { sha256 } from "./lib/hash.ts";
 import { Hub } from "./lib/hub.ts";
 import { loadIssuer, type ServerIdentity, type WatchedIdentity, watchIdentity, watchTrust } from "./lib/identity.ts";
-import { type CreateJournalFile, createJournalFolder, recoverJournals } from "./lib/journal.ts";
+import { type CreateJournalFile, createJournalFolder } from "./lib/journal.ts";
 import { AesKeyWrap } from "./lib/key_wrap.ts";
 import { SocketTable } from "./lib/libc.ts";
 import type { Log } from "./lib/log.ts";
@@ -37,6 +37,7 @@ import { Spool } from "./lib/spool.ts";
 import { type AuditEvent, type AuditRow, type Store, StoreUnavailable } from "./lib/store.ts";
 import { Entrance } from "./lib/server_entrance.ts";
 import { lookAtFolder } from "./lib/server_folder.ts";
+import { closeInterrupted } from "./lib/server_recovery.ts";
 import { ServerClock } from "./lib/server_clock.ts";
 import { MemberLimits } from "./lib/server_limits.ts";
 import { Turns } from "./lib/server_turns.ts";
@@ -111,7 +112,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   const journals = `${config.DATA_DIR}/journals`;
   await createJournalFolder(journals);
   await audit.drain();
-  await closeInterrupted({ store, audit, log, journals });
+  await closeInterrupted({ store, audit, log, journals, identity: identity(), now });
   const accounts = new Accounts({
     store,
     passwords: new PasswordQueue({ p: config.PASSWORD_COST, random }, { waiting: config.PASSWORD_QUEUE }),
@@ -371,26 +372,6 @@ export async function openServersStore(config: Config): Promise<OpenStore> {
     );
   }
   return await openStore(config);
-}
-
-/** Closes the sessions that a crash left open, with what their journals say. */
-async function closeInterrupted({ store, audit, log, journals }: Pick<Shared, "store" | "audit" | "log" | "journals">) {
-  const unfinished = await store.unfinishedSessions().catch((error) => {
-    if (!(error instanceof StoreUnavailable)) throw error;
-    throw new Failure(EXIT.unavailable, "database connection failed while its open sessions were read; start again");
-  });
-  for (const journal of await recoverJournals(journals, unfinished)) {
-    const { tokenHash, count, transcriptHash, endedAt, cut, damaged } = journal;
-    if (endedAt === undefined) continue; // of another server on the same database: its journal is elsewhere
-    await audit.closeSession({
-      tokenHash,
-      endedAt,
-      messageCount: count,
-      transcriptHash,
-    });
-    log.warn("an interrupted session was closed", { session: tokenHash, messages: count, cut });
-    if (damaged) log.error("a journal is damaged before its end", { session: tokenHash });
-  }
 }
 
 /** The listener and its conversations. */

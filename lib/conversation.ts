@@ -35,6 +35,7 @@ import { type Credentials, parsePasswordChange } from "./message.ts";
 import type { Attendee } from "./room.ts";
 import type { RoomRequest } from "./room_message.ts";
 import type { RoomStore } from "./room_store.ts";
+import { dropNote, noteSession, receiptPath } from "./server_recovery.ts";
 import type { ServerClock } from "./server_clock.ts";
 import type { MemberLimits } from "./server_limits.ts";
 import type { Place, Standing } from "./server_places.ts";
@@ -125,6 +126,8 @@ export class Conversation {
   #share: Share;
   /** Resolves when the conversation is over: nothing waits any longer. */
   readonly #ending = Promise.withResolvers<void>();
+  /** What the next start needs for a receipt, should this server be gone before it makes one. */
+  #noting: Promise<void> | undefined;
   /** Audit rows that were left out, by event. */
   readonly #unwritten = new Map<AuditEvent, number>();
 
@@ -207,6 +210,7 @@ export class Conversation {
     } catch (error) {
       this.#shared.log.error("a session could not be closed", { ...this.#who(), reason: messageOf(error) });
     }
+    this.#connection.forget();
     await this.#link.finish(this.#incoming);
   }
 
@@ -259,7 +263,7 @@ export class Conversation {
       case "message":
         log.debug("message received", { ...this.#who(), seqno: event.seqno });
         return await this.#reply({
-          after: this.#openSession().journal.append(event.line),
+          after: this.#append(event.line),
           give: () => this.#connection.acknowledge(event.seqno),
         });
       case "stale":
@@ -280,6 +284,14 @@ export class Conversation {
         log.info("the client ended the conversation", { ...this.#who(), error: event.error.errorType });
         this.#over = true;
     }
+  }
+
+  /** Resolves when the line is on the disk, and with the first one what a receipt over it needs. */
+  async #append(line: string): Promise<void> {
+    const { journal, tokenHash } = this.#openSession();
+    const { clientPem = "", session } = this.#connection;
+    this.#noting ??= noteSession(this.#shared.journals, tokenHash, { clientPem, session });
+    await Promise.all([journal.append(line), this.#noting]);
   }
 
   #who(): Record<string, string> {
@@ -328,7 +340,8 @@ export class Conversation {
     if (credentials.type === "salt") return this.#connection.answerSalt(await accounts.salt(credentials.email));
     if (credentials.type !== "resume" && !this.#shared.hasRoomForStrangers()) throw full();
     const clientFingerprint = this.#connection.clientFingerprint ?? "";
-    const account = await this.#incoming.whileThere((signal) => this.#authenticate(credentials, signal));
+    const account = await this.#incoming.whileThere((signal) => this.#authenticate(credentials, signal))
+      .finally(() => "pwd" in credentials && credentials.pwd.fill(0));
     this.#account = account;
     this.#share.leave();
     this.#share = this.#shared.turns.share(this.#accountName);
@@ -586,7 +599,7 @@ export class Conversation {
 
   async #keep(kind: "receipt" | "client_receipt", receipt: JsonObject): Promise<void> {
     this.#hasReceipt = true;
-    const path = `${this.#shared.journals}/${this.#openSession().tokenHash}.${kind}.json`;
+    const path = receiptPath(this.#shared.journals, this.#openSession().tokenHash, kind);
     await writeAtomically(path, `${encodeJson(receipt)}\n`, { mode: 0o600, replace: true });
   }
 
@@ -647,6 +660,7 @@ export class Conversation {
       messageCount: summary?.count ?? 0,
       transcriptHash: (summary ?? new TranscriptSummary()).hash(),
     });
+    if (this.#noting) await dropNote(this.#shared.journals, session.tokenHash);
     // Not before: a session that a crash leaves open is closed by its journal, an empty one too.
     if (!this.#hasReceipt) await removeEmptyJournal(this.#shared.journals, session.tokenHash);
     const lines = this.#connection.hasRooms ? { lines: this.#lines } : {};

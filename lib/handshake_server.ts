@@ -277,6 +277,7 @@ export class ServerConnection extends Connection<ServerEvent> {
     const key = mine.agree(dh.A);
     if (!key) throw new ProtocolError("dh-error", "The public value is not one of the group.");
     await this.#sendDhServer(mine);
+    this.#key?.fill(0); // that of the credentials, which are behind
     this.#key = key;
     if (isSession) this.#openSession(key);
     this.move(next);
@@ -318,10 +319,17 @@ export class ServerConnection extends Connection<ServerEvent> {
     const payload = parsePayload(fields);
     const plaintext = this.#key && decrypt(this.#key, payload);
     const credentials = plaintext && parseCredentials(plaintext, type, this.#version === 1);
+    plaintext?.fill(0);
     if (!credentials) {
       throw new ProtocolError("bad-frame", "The payload can't be read, or a field in it is missing or malformed.");
     }
     return { type: "credentials", credentials };
+  }
+
+  /** Overwrites the key: the conversation is over. */
+  forget(): void {
+    this.#key?.fill(0);
+    this.#key = undefined;
   }
 
   /** Answers a salt request with 16 bytes. */

@@ -114,6 +114,7 @@ export interface RecoveredJournal {
   readonly first: number | null;
   readonly last: number | null;
   readonly transcriptHash: string;
+  readonly summary: TranscriptSummary;
   /** When the file was last written; `undefined` where there is none: then the session had not begun to speak. */
   readonly endedAt: number | undefined;
   /** Bytes of unfinished lines that were cut off the end. */
@@ -137,6 +138,7 @@ async function recoverJournal(dir: string, tokenHash: string): Promise<Recovered
     first: summary.first,
     last: summary.last,
     transcriptHash: summary.hash(),
+    summary,
     ...rest,
   });
   let file: Deno.FsFile;

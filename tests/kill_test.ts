@@ -59,7 +59,8 @@ Deno.test(`after kill -9 under load, ${ROUNDS} times, every acknowledged line is
   const byFirstLine = new Map(stored.map((session) => [session.lines[0], session]));
   let lines = 0;
   for (const session of kept) {
-    const journal = byFirstLine.get(session.lines[0])?.lines ?? [];
+    const { lines: journal = [], receipt } = byFirstLine.get(session.lines[0]) ?? {};
+    if (session.lines.length > 0) assert(receipt, "a session with acknowledged lines has no receipt of the server");
     assert.deepEqual(journal.slice(0, session.lines.length), session.lines, "an acknowledged line is missing");
     if (session.receipt) await assertHolds(session.receipt, session.lines);
     lines += session.lines.length;
