@@ -7,7 +7,8 @@
  *
  * The runtime catches SIGHUP as soon as a program listens for any signal, and then dies of it, even where whoever started
  * the program had it ignored. So whether it is ignored is read when this module is loaded, which has to be before the
- * first listener: `terminal.ts` imports it. Linux tells it in /proc; elsewhere the signal counts as not ignored.
+ * first listener: `terminal.ts` imports it. From then on a listener that does nothing keeps it ignored. Linux tells it in
+ * /proc; elsewhere the signal counts as not ignored.
  *
  * @layer outside
  */
@@ -50,15 +51,12 @@ function isTerminalThere(): boolean {
 /** Why a hangup was sent. */
 export type HangupReason = "terminal closed" | "asked";
 
-/**
- * Calls `heard` at each hangup, unless this process was started to ignore it; gives the function that ends this. It has
- * to be called even by a program that does nothing at a hangup but listens for other signals.
- */
+if (isIgnored("SIGHUP")) Deno.addSignalListener("SIGHUP", () => {});
+
+/** Calls `heard` at each hangup, unless this process was started to ignore it; gives the function that ends this. */
 export function listenForHangup(heard: (reason: HangupReason) => void): () => void {
-  if (Deno.build.os === "windows") return () => {};
-  const listener = isIgnored("SIGHUP")
-    ? () => {}
-    : () => heard(hadTerminal && !isTerminalThere() ? "terminal closed" : "asked");
+  if (Deno.build.os === "windows" || isIgnored("SIGHUP")) return () => {};
+  const listener = () => heard(hadTerminal && !isTerminalThere() ? "terminal closed" : "asked");
   Deno.addSignalListener("SIGHUP", listener);
   return () => Deno.removeSignalListener("SIGHUP", listener);
 }

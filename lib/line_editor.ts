@@ -6,11 +6,15 @@
  *
  * Known are UTF-8, the arrows, Home, End, Delete and Backspace; Ctrl-A E (line start, end), B F (one left, right), U K
  * (erase to the start, to the end), W (erase a word), P N (history), L (draw again), D (end of input in an empty line,
- * else delete), C (interrupt); Alt-B Alt-F and Ctrl-arrows (a word left, right); and bracketed paste
+ * else delete), C (interrupt), Z (suspend); Alt-B Alt-F and Ctrl-arrows (a word left, right); and bracketed paste
  * (`ESC [ 200 ~ … ESC [ 201 ~`): line ends inside a paste become part of the text, so that nothing is sent before Enter
- * is pressed. Tab, Page Up, Page Down and Alt with Enter, up or down are keys for whoever has rooms, and nothing to the
- * line itself. Other escape sequences and control characters do nothing. The cursor moves by what a person takes for one
- * character (grapheme clusters). There are no timers: a lone ESC waits for what follows it.
+ * is pressed, and the one at its end is dropped. Tab, Page Up, Page Down, Alt-up, Alt-down and Ctrl-O (a further line;
+ * Shift-Enter and Alt-Enter where a terminal has a sequence of their own for them) are keys for whoever has rooms, and
+ * nothing to the line itself. No other escape sequence inserts anything. The cursor moves by what a person takes for one
+ * character (grapheme clusters).
+ *
+ * An ESC that is followed by nothing is the key Escape. How long that takes to be sure of is `patience`; there are no
+ * timers here: whoever reads waits that long for more bytes, and calls `settle` if none come ({@link keysOf}).
  *
  * @layer chat
  */
@@ -34,6 +38,8 @@ export type KeyName =
   | "redraw"
   | "end-of-input"
   | "interrupt"
+  | "suspend"
+  | "escape"
   // These mean something to who has rooms, and nothing to the line itself.
   | "tab"
   | "newline"
@@ -61,9 +67,11 @@ const CONTROLS: Readonly<Record<string, KeyName>> = {
   "\x0b": "erase-after",
   "\x0c": "redraw",
   "\x0e": "down",
+  "\x0f": "newline",
   "\x10": "up",
   "\x15": "erase-before",
   "\x17": "erase-word",
+  "\x1a": "suspend",
 };
 
 /** What follows ESC; `O` is how terminals in application mode begin what is `[` elsewhere. */
@@ -83,7 +91,10 @@ const SEQUENCES: Readonly<Record<string, KeyName>> = {
   "[6~": "page-down",
   "[1;3A": "previous-room",
   "[1;3B": "next-room",
-  "\r": "newline",
+  "[13;2u": "newline",
+  "[13;3u": "newline",
+  "[27;2;13~": "newline",
+  "[27;3;13~": "newline",
   "[1;5C": "word-right",
   "[1;3C": "word-right",
   "[1;5D": "word-left",
@@ -93,12 +104,26 @@ const SEQUENCES: Readonly<Record<string, KeyName>> = {
   "\x7f": "erase-word",
 };
 
-// deno-lint-ignore no-control-regex -- control characters are what this module is about
-const SEQUENCE = /\x1b(\[[0-?]*[ -/]*[@-~]|O[@-~]|[^[O\x1b])/y;
+// A control sequence, a key in application mode or of the Linux console, what terminals answer when they are asked
+// something (up to BEL or ST), and Alt with a key. With Enter that is nothing: whoever presses Escape, then Enter, is not
+// asking for another line.
+const SEQUENCE =
+  // deno-lint-ignore no-control-regex -- control characters are what this module is about
+  /\x1b(\[\[[A-E]|\[[0-?]*[ -/]*[@-Z\\-~]|O[@-~]|[\]P_^X][^\x07\x1b]+(?:\x07|\x1b\\)|[^[O\]P_^X\x00-\x1f]|\r\n?|\n)/y;
+/** The beginning of a sequence. */
+// deno-lint-ignore no-control-regex
+const BEGUN = /\x1b(?:\[\[?|\[[0-?]*[ -/]*|O|[\]P_^X][^\x07\x1b]*\x1b?)?$/y;
+/** What a sequence that doesn't go on as one has inserted nothing of. */
+// deno-lint-ignore no-control-regex
+const BROKEN = /\x1b(?:\[[0-?]*[ -/]*|O|[\]P_^X][^\x07\x1b]*)?/y;
 // deno-lint-ignore no-control-regex
 const TEXT = /[^\x00-\x1f\x7f-\x9f]+/y;
-/** A sequence that is longer never ends well: its ESC is dropped. */
-const LONGEST_SEQUENCE = 32;
+/** A sequence that is longer never ends well. */
+const LONGEST_SEQUENCE = 4_096;
+/** For how long, in milliseconds, nothing follows an ESC that is the key Escape, or one that is Alt with a key. */
+const ESCAPE_ALONE = 50;
+/** The same for a sequence that has come so far that only a slow line can have cut it. */
+const SEQUENCE_CUT = 500;
 const PASTE_BEGIN = "[200~";
 const PASTE_END = "\x1b[201~";
 
@@ -108,7 +133,24 @@ export class KeyReader {
   #rest = "";
   #pasting = false;
   #afterReturn = false;
+  /** The last line end of a paste, which counts once something follows it. */
+  #lineEnd = "";
 
+  /** How long to wait for the rest of a sequence before {@link settle}, in milliseconds; `undefined`: none has begun. */
+  get patience(): number | undefined {
+    if (this.#pasting || this.#rest === "") return undefined;
+    return this.#rest.length <= 2 ? ESCAPE_ALONE : SEQUENCE_CUT;
+  }
+
+  /** Nothing has followed: an ESC was the key Escape, and the beginning of a sequence was nothing. */
+  settle(): Key[] {
+    if (this.patience === undefined) return [];
+    const isEscape = this.#rest === "\x1b";
+    this.#rest = "";
+    return isEscape ? [{ name: "escape" }] : [];
+  }
+
+  /** The keys that these bytes complete. */
   read(bytes: Uint8Array): Key[] {
     this.#rest += this.#decoder.decode(bytes, { stream: true });
     const keys: Key[] = [];
@@ -138,10 +180,7 @@ export class KeyReader {
   #sequence(): Key | undefined {
     SEQUENCE.lastIndex = 0;
     const match = SEQUENCE.exec(this.#rest);
-    if (!match) {
-      if (this.#rest.length > LONGEST_SEQUENCE || this.#rest.startsWith("\x1b\x1b")) this.#take(1);
-      return undefined;
-    }
+    if (!match) return this.#begun();
     this.#take(match[0].length);
     const sequence = (match[1] ?? "").replace(/^O/, "[");
     this.#pasting = sequence === PASTE_BEGIN;
@@ -149,15 +188,27 @@ export class KeyReader {
     return name && { name };
   }
 
+  /** Waits for the rest of a sequence, unless it can't be one. */
+  #begun(): Key | undefined {
+    BEGUN.lastIndex = 0;
+    if (BEGUN.test(this.#rest) && this.#rest.length <= LONGEST_SEQUENCE) return undefined;
+    BROKEN.lastIndex = 0;
+    const broken = this.#take(BROKEN.exec(this.#rest)?.[0].length ?? 1);
+    return broken === "\x1b" ? { name: "escape" } : undefined;
+  }
+
   #paste(): Key | undefined {
     const end = this.#rest.indexOf(PASTE_END);
     // The last characters may be the beginning of the mark, and a CR that of a CR LF.
     let length = end >= 0 ? end : Math.max(0, this.#rest.length - PASTE_END.length + 1);
     if (end < 0 && this.#rest.charAt(length - 1) === "\r") length -= 1;
-    const text = this.#take(length).replace(/\r\n?/g, "\n").replace(OTHER_CONTROLS, "");
+    const pasted = this.#take(length).replace(/\r\n?/g, "\n").replace(OTHER_CONTROLS, "");
+    const text = pasted === "" ? "" : (this.#lineEnd + pasted).replace(/\n$/, "");
+    if (pasted !== "") this.#lineEnd = pasted.endsWith("\n") ? "\n" : "";
     if (end >= 0) {
       this.#take(PASTE_END.length);
       this.#pasting = false;
+      this.#lineEnd = "";
     }
     return text === "" ? undefined : { name: "text", text };
   }
@@ -172,9 +223,51 @@ export class KeyReader {
 // deno-lint-ignore no-control-regex
 const OTHER_CONTROLS = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g;
 
-/** What became of a key. */
+/** The keys of a terminal as they are pressed. `wait` resolves after so many milliseconds. */
+export async function* keysOf(
+  chunks: AsyncIterable<Uint8Array>,
+  wait: (ms: number) => Promise<void>,
+): AsyncGenerator<Key> {
+  const reader = new KeyReader();
+  const iterator = chunks[Symbol.asyncIterator]();
+  let next = iterator.next();
+  for (;;) {
+    const { patience } = reader;
+    const chunk = patience === undefined ? await next : await Promise.race([next, wait(patience)]);
+    if (!chunk) {
+      yield* reader.settle();
+      continue;
+    }
+    if (chunk.done) return;
+    yield* reader.read(chunk.value);
+    next = iterator.next();
+  }
+}
+
+/** Tells a second press soon after the first: one Ctrl-C may be a slip, or meant for what is being typed. */
+export class SecondPress {
+  readonly #now: () => number;
+  #first = -Infinity;
+  #isOver = false;
+
+  /** `now`: milliseconds of any clock that only goes forward. */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** Whether this is the second within two seconds, or comes after one. */
+  press(): boolean {
+    this.#isOver ||= this.#now() - this.#first <= SOON;
+    this.#first = this.#now();
+    return this.#isOver;
+  }
+}
+
+const SOON = 2_000;
+
+/** What became of a key. `full`: not all of the text was inserted. `interrupt`: what was typed is in the history now. */
 export type Edit =
-  | { readonly type: "edited" | "redraw" | "nothing" }
+  | { readonly type: "edited" | "full" | "redraw" | "suspend" | "nothing" }
   | { readonly type: "line"; readonly text: string }
   | { readonly type: "end-of-input" | "interrupt" };
 
@@ -210,8 +303,7 @@ export class LineEditor {
   apply(key: Key): Edit {
     switch (key.name) {
       case "text":
-        if (this.#before.length + this.#after.length > LONGEST_LINE) return { type: "nothing" };
-        return this.#set(this.#before + key.text, this.#after);
+        return this.#insert(key.text);
       case "enter":
         return { type: "line", text: this.#submit() };
       case "backspace":
@@ -243,12 +335,23 @@ export class LineEditor {
       case "end-of-input":
         if (this.#before + this.#after === "") return { type: "end-of-input" };
         return this.apply({ name: "delete" });
-      case "redraw":
       case "interrupt":
+        this.#submit();
+        return { type: "interrupt" };
+      case "redraw":
+      case "suspend":
         return { type: key.name };
       default:
         return { type: "nothing" };
     }
+  }
+
+  #insert(text: string): Edit {
+    const room = Math.max(0, LONGEST_LINE - this.#before.length - this.#after.length);
+    // Never half of a surrogate pair.
+    const kept = text.length <= room ? text : text.slice(0, room).replace(/[\ud800-\udbff]$/, "");
+    const edit = this.#set(this.#before + kept, this.#after);
+    return kept === text ? edit : { type: "full" };
   }
 
   #set(before: string, after: string): Edit {

@@ -96,7 +96,14 @@ export class RoomActions {
       case "msg": {
         const direct = await session.direct(asked.username);
         await session.say(direct, asked.text);
-        return direct;
+        // The line that is typed next still goes where its writer looks.
+        if (current !== undefined && current !== direct) {
+          this.#show({
+            event: "notice",
+            message: `Said to ${asked.username} alone: /join @${asked.username} goes there.`,
+          });
+        }
+        return undefined;
       }
       case "part":
         this.#mustLeaveAnOwner(room);

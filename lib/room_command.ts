@@ -291,6 +291,15 @@ function endOf(text: string, now: number): number | undefined {
   return count === undefined ? undefined : Math.floor(now / 1000) + Number(count) * (UNITS[unit] ?? 0);
 }
 
+/** The index of the line whose words a typed line asks to erase; `undefined` where it asks for something else. */
+export function indexToRedact(line: string): number | undefined {
+  const index = /^\/redact\s+([0-9]{1,15})\s*$/.exec(line)?.[1];
+  return index === undefined ? undefined : Number(index);
+}
+
+/** What somebody on a terminal is asked before words are erased. */
+export const REDACT_QUESTION = (index: number): string => `Erase the words of line ${index} for good?`;
+
 /** A command as JSON, and its `id`. */
 export function parseRoomCommand(line: string): Parsed & { readonly id?: Json } {
   const object = parseJson(line);

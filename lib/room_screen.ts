@@ -19,10 +19,10 @@
  */
 
 import { cells } from "./cell_width.ts";
-import { type Edit, type Key, LineEditor } from "./line_editor.ts";
+import { type Edit, type Key, LineEditor, SecondPress } from "./line_editor.ts";
 import { usernameKey } from "./names.ts";
 import { readable } from "./readable.ts";
-import { COMMAND_NAMES } from "./room_command.ts";
+import { COMMAND_NAMES, indexToRedact, REDACT_QUESTION } from "./room_command.ts";
 import type { LineEvent, Presence } from "./room_event.ts";
 import { PRESENCE_MEMBERS } from "./room_message.ts";
 import {
@@ -53,6 +53,8 @@ export interface RoomScreenOptions {
   readonly server: string;
   /** How many lines are not known to be accepted. */
   readonly unsent: () => number;
+  /** Milliseconds of a clock that only goes forward. */
+  readonly now: () => number;
 }
 
 /** Lines of a room that are kept for the picture; all of them are in the files. */
@@ -93,6 +95,8 @@ interface SaidRows {
 /** A room, as the picture has it. */
 interface RoomPicture {
   readonly name: string;
+  /** What is being typed for it, and was. */
+  readonly editor: LineEditor;
   readonly entries: Entry[];
   readonly byIndex: Map<number, Entry>;
   topic: string;
@@ -114,7 +118,7 @@ interface RoomPicture {
 
 /** What a key comes to. */
 export type Outcome =
-  | { readonly type: "draw" | "quit" | "redraw" | "nothing" }
+  | { readonly type: "draw" | "quit" | "redraw" | "suspend" | "nothing" }
   /** A line, for a room. */
   | { readonly type: "enter"; readonly text: string };
 
@@ -129,7 +133,7 @@ export class RoomScreen {
   readonly #options: RoomScreenOptions;
   #columns: number;
   #rows: number;
-  readonly #editor = new LineEditor();
+  readonly #interrupts: SecondPress;
   readonly #rooms = new Map<string, RoomPicture>();
   /** What belongs to no room. */
   readonly #lobby = emptyRoom("");
@@ -139,13 +143,14 @@ export class RoomScreen {
   #isAway = false;
   /** Rows between the end of the conversation and the last that is shown. */
   #scroll = 0;
-  /** A text that is asked about. */
-  #isAsking = false;
+  /** What is asked about the line that is being typed, and whether Enter is a yes. */
+  #question: { readonly text: string; readonly byEnter: boolean } | undefined;
   #hint = "";
   readonly #warned = new Set<string>();
 
   constructor(options: RoomScreenOptions) {
     this.#options = options;
+    this.#interrupts = new SecondPress(options.now);
     this.#columns = options.columns;
     this.#rows = options.rows;
   }
@@ -159,6 +164,13 @@ export class RoomScreen {
   /** The room that is looked at. */
   get current(): string | undefined {
     return this.#current;
+  }
+
+  /** A command has led into another room: it is looked at, unless something is being typed for the one that is. */
+  arrive(room: string | undefined): void {
+    if (room === this.#current) return;
+    if (this.#text === "") return this.enter(room);
+    if (room !== undefined) this.#hint = `${titleOf(this.#room(room).name, this.#username)} is open: Alt-down`;
   }
 
   /** Looks at another room. */
@@ -285,7 +297,10 @@ export class RoomScreen {
         return;
       }
       case "forgotten":
-        this.#rooms.delete(event.room); // another log may be joined under this name
+        // Another log may be joined under this name; what is being typed stays.
+        if (this.#current === event.room) {
+          this.#rooms.set(event.room, { ...emptyRoom(event.room), editor: this.#editor });
+        } else this.#rooms.delete(event.room);
         return this.#note(this.#here, explain(event, this.#username));
       case "left": {
         const room = this.#room(event.room);
@@ -359,6 +374,15 @@ export class RoomScreen {
     return this.#rooms.get(name) ?? this.#here;
   }
 
+  get #editor(): LineEditor {
+    return this.#here.editor;
+  }
+
+  /** What is being typed. */
+  get #text(): string {
+    return this.#editor.before + this.#editor.after;
+  }
+
   get #here(): RoomPicture {
     return this.#current === undefined ? this.#lobby : this.#room(this.#current);
   }
@@ -403,7 +427,7 @@ export class RoomScreen {
   /** A key was pressed. */
   key(key: Key): Outcome {
     this.#hint = "";
-    if (this.#isAsking) return this.#answer(key);
+    if (this.#question) return this.#answer(key, this.#question.byEnter);
     switch (key.name) {
       case "tab":
         this.#complete();
@@ -420,29 +444,50 @@ export class RoomScreen {
       case "previous-room":
         this.#move(key.name === "next-room" ? 1 : -1);
         return { type: "draw" };
-      case "enter": {
-        const count = (this.#editor.before + this.#editor.after).split("\n").length;
-        this.#isAsking = count > MANY_LINES;
-        return this.#isAsking ? { type: "draw" } : this.#outcome(this.#editor.apply(key));
-      }
+      case "enter":
+        this.#question = this.#questionOn(this.#text);
+        return this.#question ? { type: "draw" } : this.#outcome(this.#editor.apply(key));
       default:
         return this.#outcome(this.#editor.apply(key));
     }
   }
 
-  #answer(key: Key): Outcome {
-    this.#isAsking = false;
-    const isYes = key.name === "enter" || (key.name === "text" && key.text.toLowerCase() === "y");
+  /** What is asked before a line is taken; nothing, of most. */
+  #questionOn(text: string): { text: string; byEnter: boolean } | undefined {
+    const index = indexToRedact(text);
+    if (index !== undefined) {
+      const line = this.#here.byIndex.get(index)?.line;
+      const words = line ? `: ${saidBy(line).text.split("\n")[0]}` : "";
+      return { text: `${REDACT_QUESTION(index)} (y/n)${words}`, byEnter: false };
+    }
+    const count = text.split("\n").length;
+    if (count <= MANY_LINES) return undefined;
+    return { text: `Send these ${count} lines as one message? (y/n) `, byEnter: true };
+  }
+
+  #answer(key: Key, byEnter: boolean): Outcome {
+    this.#question = undefined;
+    const isYes = (byEnter && key.name === "enter") || (key.name === "text" && key.text.toLowerCase() === "y");
     return isYes ? this.#outcome(this.#editor.apply({ name: "enter" })) : { type: "draw" };
   }
 
   #outcome(edit: Edit): Outcome {
-    if (edit.type === "line") {
-      this.#scroll = 0;
-      return edit.text === "" ? { type: "draw" } : { type: "enter", text: edit.text };
+    switch (edit.type) {
+      case "line":
+        this.#scroll = 0;
+        return edit.text === "" ? { type: "draw" } : { type: "enter", text: edit.text };
+      case "interrupt":
+        if (this.#interrupts.press()) return { type: "quit" };
+        this.#hint = "Ctrl-C again ends the program; Up brings back what you typed";
+        return { type: "draw" };
+      case "end-of-input":
+        return { type: "quit" };
+      case "full":
+        this.#hint = "too long for one message: not all of it was taken";
+        return { type: "draw" };
+      default:
+        return { type: edit.type === "edited" ? "draw" : edit.type };
     }
-    if (edit.type === "interrupt" || edit.type === "end-of-input") return { type: "quit" };
-    return { type: edit.type === "edited" ? "draw" : edit.type };
   }
 
   #move(by: number): void {
@@ -544,18 +589,17 @@ export class RoomScreen {
       ...(this.#here.isRecorded ? ["recorded"] : []),
       ...(unsent > 0 ? [`${unsent} unsent`] : []),
       ...(this.#scroll > 0 ? ["further down: Page Down"] : []),
-      ...(this.#hint === "" ? [] : [this.#hint]),
     ];
-    const text = fit(`─ ${parts.join(" ─ ")} `, this.#columns, "beginning");
+    const said = this.#hint === "" ? parts.join(" ─ ") : this.#hint;
+    const text = fit(`─ ${said} `, this.#columns, "beginning");
     const isGood = this.#connection === "online";
     return this.#paint(isGood ? "36" : "33", text + "─".repeat(Math.max(0, this.#columns - cells(text))));
   }
 
   #input(): { rows: string[]; row: number; column: number } {
     const { before, after } = this.#editor;
-    if (this.#isAsking) {
-      const count = (before + after).split("\n").length;
-      const question = fit(`Send these ${count} lines as one message? (y/n) `, this.#columns - 1, "beginning");
+    if (this.#question) {
+      const question = fit(this.#question.text, Math.max(1, this.#columns - 1), "beginning");
       return { rows: [question], row: 0, column: cells(question) };
     }
     const width = Math.max(4, this.#columns - PROMPT.length);
@@ -661,7 +705,7 @@ const LEAST_ROOM = 4;
 
 function emptyRoom(name: string): RoomPicture {
   return {
-    ...{ name, entries: [], byIndex: new Map(), topic: "", members: [], present: undefined },
+    ...{ name, editor: new LineEditor(), entries: [], byIndex: new Map(), topic: "", members: [], present: undefined },
     ...{ unread: 0, mentioned: false, highest: 0 },
     ...{ newFrom: Infinity, covered: 0, isRecorded: false, isConsented: false },
   };

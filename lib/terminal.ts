@@ -8,8 +8,8 @@
  *     for await (const bytes of chunks()) …
  *
  * Questions are written to stderr, so that stdout stays data. Raw mode is left however the program ends: by the block's
- * end, an error, a signal that is listened for, or `Deno.exit`; it takes Ctrl-C, Ctrl-D and Ctrl-Z from the system, so
- * whoever enters it reads them as keys. Standard input is read in one place alone: what was read beyond an answer is
+ * end, an error, a signal that is listened for, or `Deno.exit`, and while the program is suspended; it takes Ctrl-C,
+ * Ctrl-D and Ctrl-Z from the system, so whoever enters it reads them as keys. Standard input is read in one place alone: what was read beyond an answer is
  * kept for the next reader.
  *
  * @layer outside
@@ -19,7 +19,8 @@ import { setImmediate } from "node:timers";
 import { type Bytes, concat, encodeUtf8, parseUtf8 } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { listenForHangup } from "./hangup.ts";
-import { KeyReader, LineEditor } from "./line_editor.ts";
+import { Job, type JobHooks, suspend } from "./job.ts";
+import { type Key, keysOf, LineEditor } from "./line_editor.ts";
 import { LEAST_FOR_WRAPPING, wrap } from "./rows.ts";
 
 /** Whether a person can be asked. */
@@ -131,6 +132,15 @@ export async function* chunks(): AsyncGenerator<Bytes> {
   for (let chunk = await readChunk(); chunk; chunk = await readChunk()) yield chunk;
 }
 
+/** The keys of a terminal in raw mode, as they are pressed. */
+export function keys(): AsyncGenerator<Key> {
+  return keysOf(chunks(), sleep);
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
 /** More than any message: the rest of such a line is read and dropped, and the line is too long to be sent anyway. */
 const LONGEST_LINE = 65_536;
 
@@ -161,6 +171,7 @@ function withoutCr(line: Bytes): Bytes {
 /** Asks; the answer without its line end. Failure (4) where the input ends instead. */
 export async function askLine(prompt: string): Promise<string> {
   write(prompt, Deno.stderr);
+  using _job = new Job({ leave: () => {}, enter: () => write(prompt, Deno.stderr) });
   const line = await readLine();
   if (!line) throw noAnswer(prompt);
   return parseUtf8(line) ?? "";
@@ -174,9 +185,9 @@ export async function askHidden(prompt: string): Promise<string> {
       `"${prompt.trim()}" can be asked on a terminal alone; name a file that holds the answer`,
     );
   }
-  using raw = new RawMode();
-  write(prompt, Deno.stderr);
   using stop = new StopSignals();
+  using raw = new RawMode({ leave: () => write("\n", Deno.stderr), enter: () => write(prompt, Deno.stderr) });
+  write(prompt, Deno.stderr);
   try {
     // A signal has to end this too, and a read can't be called off: it is left behind.
     const answer = await Promise.race([hiddenLine(), stop.first]);
@@ -189,18 +200,24 @@ export async function askHidden(prompt: string): Promise<string> {
 }
 
 async function hiddenLine(): Promise<string | undefined> {
-  const keys = new KeyReader();
   const editor = new LineEditor();
-  for await (const chunk of chunks()) {
-    for (let i = 0; i < chunk.length; i++) {
-      for (const key of keys.read(chunk.subarray(i, i + 1))) {
-        const edit = editor.apply(key);
-        if (edit.type === "interrupt" || edit.type === "end-of-input") return undefined;
-        if (edit.type !== "line") continue;
-        unused = chunk.subarray(i + 1);
-        return edit.text;
+  let rest: Bytes = unused;
+  // One at a time, so that what was typed ahead is left to the next question.
+  async function* bytes(): AsyncGenerator<Bytes> {
+    for await (const chunk of chunks()) {
+      for (let at = 0; at < chunk.length; at++) {
+        rest = chunk.subarray(at + 1);
+        yield chunk.subarray(at, at + 1);
       }
     }
+  }
+  for await (const key of keysOf(bytes(), sleep)) {
+    const edit = editor.apply(key);
+    if (edit.type === "suspend") suspend();
+    if (edit.type === "interrupt" || edit.type === "end-of-input") return undefined;
+    if (edit.type !== "line") continue;
+    unused = rest;
+    return edit.text;
   }
   return undefined;
 }
@@ -209,13 +226,28 @@ function noAnswer(prompt: string): Failure {
   return new Failure(EXIT.refused, `"${prompt.trim()}" was not answered; nothing was done`);
 }
 
-/** Keys one by one and no echo, until {@link RawMode.leave} or the end of the block. */
+const NOTHING: JobHooks = { leave: () => {}, enter: () => {} };
+
+/** Keys one by one and no echo, until {@link RawMode.leave} or the end of the block, but while the program is suspended. */
 export class RawMode implements Disposable {
   #entered = true;
+  readonly #job: Job;
 
-  constructor() {
+  /** `hooks`: what has to be drawn on the way into a suspension, before the mode is left, and after it is entered again. */
+  constructor(hooks: JobHooks = NOTHING) {
     Deno.stdin.setRaw(true);
     addEventListener("unload", this.leave);
+    this.#job = new Job({
+      leave: () => {
+        hooks.leave();
+        setRaw(false);
+      },
+      enter: () => {
+        setRaw(false); // the runtime thinks that the mode is what it was
+        setRaw(true);
+        hooks.enter();
+      },
+    });
   }
 
   /** Back to what the terminal was. */
@@ -223,15 +255,20 @@ export class RawMode implements Disposable {
     if (!this.#entered) return;
     this.#entered = false;
     removeEventListener("unload", this.leave);
-    try {
-      Deno.stdin.setRaw(false);
-    } catch {
-      // The terminal has gone.
-    }
+    this.#job[Symbol.dispose]();
+    setRaw(false);
   };
 
   [Symbol.dispose](): void {
     this.leave();
+  }
+}
+
+function setRaw(isRaw: boolean): void {
+  try {
+    Deno.stdin.setRaw(isRaw);
+  } catch {
+    // The terminal has gone.
   }
 }
 

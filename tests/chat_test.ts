@@ -194,7 +194,7 @@ Deno.test({
 
 for (
   const [end, act] of [
-    ["Ctrl-C", (terminal: Terminal) => terminal.type("half a line\x03")],
+    ["Ctrl-C", (terminal: Terminal) => terminal.type("half a line\x03\x03")],
     ["Ctrl-D", (terminal: Terminal) => terminal.type("\x04")],
     ["SIGTERM", (terminal: Terminal) => terminal.kill("SIGTERM")],
     ["SIGHUP", (terminal: Terminal) => terminal.kill("SIGHUP")],
@@ -246,8 +246,7 @@ Deno.test({
     Deno.kill(world.server.child.pid, "SIGSTOP");
     terminal.type("one\r");
     await terminal.expect("→ one");
-    terminal.type("\x03");
-    terminal.type("\x03");
+    for (let times = 0; times < 3; times++) terminal.type("\x03");
     await terminal.expect("Ended at once");
     assert.deepEqual(await terminal.ended(), { status: 1, isRestored: true });
     assert.ok(kinds(world.files()).includes("client_receipt.json"));

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { encodeUtf8 } from "../lib/bytes.ts";
-import { type Edit, type Key, KeyReader, LineEditor } from "../lib/line_editor.ts";
+import { type Edit, type Key, KeyReader, keysOf, LineEditor, SecondPress } from "../lib/line_editor.ts";
 import { assert } from "./assert.ts";
 
 /** The keys that a terminal's text is read as. */
@@ -52,7 +52,10 @@ Deno.test("KeyReader.read() reads any bytes without an error, and gives no contr
 
 Deno.test("KeyReader.read() drops what it doesn't know", () => {
   assert.deepEqual(keys("\x1b[38;5;1m\x1b[?25h\x1bz\x00\x07\x9b"), []);
-  assert.deepEqual(keys(`\x1b[${"1".repeat(40)}`).at(-1)?.name, "text", "a sequence without an end is given up");
+  assert.deepEqual(keys("\x1b]11;rgb:0000/0000/0000\x07\x1bP1$r0m\x1b\\\x1b[[A\x1b[<0;1;1M\x1b\r\x1b\r\n\x1b\n"), []);
+  assert.deepEqual(keys("\x1b[12é"), [{ name: "text", text: "é" }], "what is no part of a sequence ends it");
+  assert.deepEqual(keys(`\x1b[${"1".repeat(5_000)}`).at(-1)?.name, undefined, "a sequence without an end is given up");
+  assert.deepEqual(keys("\x1b\x03"), [{ name: "escape" }, { name: "interrupt" }], "Escape swallows no key");
 });
 
 Deno.test("KeyReader.read() takes CR LF for one Enter", () => {
@@ -61,9 +64,71 @@ Deno.test("KeyReader.read() takes CR LF for one Enter", () => {
 
 Deno.test("KeyReader.read() makes the line ends of a paste part of the text and drops its escapes", () => {
   assert.deepEqual(keys("\x1b[200~one\r\ntwo\x1b[31m\x03three\n\x1b[201~\r"), [
-    { name: "text", text: "one\ntwo[31mthree\n" },
+    { name: "text", text: "one\ntwo[31mthree" },
     { name: "enter" },
   ]);
+});
+
+Deno.test("KeyReader.read() drops the line end at the end of a paste, however it is cut, and no other", () => {
+  for (
+    const [pasted, wanted] of [["a\r\n", "a"], ["a\n\n", "a\n"], ["\n", ""], ["\na", "\na"], ["a\rb", "a\nb"]] as const
+  ) {
+    const bytes = encodeUtf8(`\x1b[200~${pasted}\x1b[201~x`);
+    for (let size = 1; size < 12; size++) {
+      const reader = new KeyReader();
+      let text = "";
+      for (let at = 0; at < bytes.length; at += size) {
+        for (const key of reader.read(bytes.subarray(at, at + size))) if (key.name === "text") text += key.text;
+      }
+      assert.equal(text, `${wanted}x`);
+    }
+  }
+});
+
+/** Keys of chunks, some of which come only after a wait has ended. */
+async function timed(...parts: readonly (string | "wait")[]): Promise<string[]> {
+  const waits: { ms: number; resolve: () => void }[] = [];
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    for (const part of parts) {
+      if (part !== "wait") yield encodeUtf8(part);
+      else {
+        await Promise.resolve();
+        waits.shift()?.resolve();
+        for (let turn = 0; turn < 5; turn++) await Promise.resolve();
+      }
+    }
+  }
+  const wait = (ms: number) => new Promise<void>((resolve) => waits.push({ ms, resolve }));
+  const found: string[] = [];
+  for await (const key of keysOf(chunks(), wait)) found.push(key.name === "text" ? key.text : `<${key.name}>`);
+  return found;
+}
+
+Deno.test("keysOf() takes an escape that nothing follows for the key Escape, and swallows nothing after it", async () => {
+  assert.deepEqual(await timed("\x1b", "wait", "ok"), ["<escape>", "ok"]);
+  assert.deepEqual(await timed("\x1b", "wait", "\r"), ["<escape>", "<enter>"]);
+  assert.deepEqual(await timed("\x1b", "[A"), ["<up>"], "a sequence that is cut in two is one");
+  assert.deepEqual(await timed("\x1b[", "wait", "ok"), ["ok"], "Alt with a key inserts nothing and swallows nothing");
+  assert.deepEqual(await timed("\x1b[1;", "wait", "x"), ["x"]);
+  assert.deepEqual(await timed("a\x1b", "wait", "\x1b", "wait", "\x03"), ["a", "<escape>", "<escape>", "<interrupt>"]);
+});
+
+Deno.test("KeyReader.patience is 50 ms behind an escape, longer in a sequence, and none elsewhere", () => {
+  const reader = new KeyReader();
+  const after = (text: string) => (reader.read(encodeUtf8(text)), reader.patience);
+  assert.deepEqual([after("a"), after("\x1b"), after("[1"), after("A")], [undefined, 50, 500, undefined]);
+});
+
+Deno.test("SecondPress tells the second press within two seconds", () => {
+  let now = 0;
+  const press = new SecondPress(() => now);
+  const at = (ms: number) => (now = ms, press.press());
+  assert.deepEqual([0, 2_001, 4_000, 9_000].map(at), [false, false, true, true], "and what comes after it");
+});
+
+Deno.test("LineEditor.apply() keeps what Ctrl-C clears, in the history", () => {
+  assert.equal(type("a draft\x03").line, "|");
+  assert.equal(type("a draft\x03\x1b[A").line, "a draft|");
 });
 
 Deno.test("LineEditor.apply() inserts, moves and erases", () => {
@@ -114,6 +179,8 @@ Deno.test("LineEditor.apply() goes through the history and back to the draft", (
 
 Deno.test("LineEditor.apply() keeps a line within bounds", () => {
   const editor = new LineEditor();
-  for (let i = 0; i < 100; i++) editor.apply({ name: "text", text: "x".repeat(1_000) });
-  assert.ok(editor.before.length > 32_000 && editor.before.length < 34_000);
+  for (let i = 0; i < 31; i++) assert.equal(editor.apply({ name: "text", text: "x".repeat(1_000) }).type, "edited");
+  assert.deepEqual(editor.apply({ name: "text", text: "👍".repeat(1_000) }), { type: "full" }, "and says so");
+  assert.equal(editor.before.length, 32_000);
+  assert.ok(editor.before.isWellFormed());
 });

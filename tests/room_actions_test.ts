@@ -100,7 +100,9 @@ Deno.test("every command is done as it is typed and as JSON, in a room and over 
     await desk.ask("/topic off");
     await ada.until(() => ada.session.state("#ops")?.topic === "");
 
-    await desk.ask("/msg bob psst");
+    assert.match(JSON.stringify(await desk.ask("/msg bob psst")), /Said to bob alone: \/join @bob goes there\./);
+    assert.equal(desk.current, "#ops", "a message to one person leaves its writer where they look");
+    await desk.ask("/join @bob");
     assert.equal(desk.current, "@ada,@bob");
     await desk.ask({ command: "msg", username: "bob", text: "psst" });
     await bob.session.join("#ops");

@@ -24,6 +24,9 @@ function covered(size: number, ms: number): ShownEvent {
   return { event: "covered", room: "#ops", size, time: ms / 1000 };
 }
 
+/** What the clock of the screens says. */
+let clock = 0;
+
 function screenOf(
   { columns = 80, rows = 24, colour = false, unsent = 0 }: {
     columns?: number;
@@ -32,7 +35,7 @@ function screenOf(
     unsent?: number;
   } = {},
 ): RoomScreen {
-  return new RoomScreen({ columns, rows, colour, server: "chat.example", unsent: () => unsent });
+  return new RoomScreen({ columns, rows, colour, server: "chat.example", unsent: () => unsent, now: () => clock });
 }
 
 const MEMBERS = ["ada", "bob", "eve"].map((username) => ({ username, role: "member" }));
@@ -234,6 +237,62 @@ Deno.test("a terminal of one, two or three rows shows what is typed, then the st
   }
 });
 
+Deno.test("each room has its own draft, and no command moves whoever is typing", () => {
+  const screen = told(screenOf());
+  type(screen, "for ops alone\x1b[1;3B");
+  assert.equal(screen.current, "@ada,@bob");
+  assert.equal(rowsOf(screen).at(-1), ">");
+  type(screen, "for bob\x1b[1;3A");
+  assert.equal(rowsOf(screen).at(-1), "> for ops alone");
+  screen.arrive("#general");
+  assert.equal(screen.current, "#ops");
+  assert.match(rowsOf(screen).at(-2) ?? "", /#general is open: Alt-down/);
+  assert.deepEqual(type(screen, "\r"), [{ type: "enter", text: "for ops alone" }]);
+  screen.arrive("#general");
+  assert.equal(screen.current, "#general");
+  screen.enter("@ada,@bob");
+  assert.equal(rowsOf(screen).at(-1), "> for bob");
+});
+
+Deno.test("Ctrl-C keeps what was typed, and ends the program only the second time within two seconds", () => {
+  const screen = told(screenOf());
+  clock = 10_000;
+  assert.deepEqual(type(screen, "a long draft\x03").at(-1), { type: "draw" });
+  assert.match(rowsOf(screen).at(-2) ?? "", /Ctrl-C again ends the program; Up brings/);
+  assert.equal(rowsOf(screen).at(-1), ">");
+  type(screen, "\x1b[A");
+  assert.equal(rowsOf(screen).at(-1), "> a long draft");
+  clock = 12_001;
+  assert.deepEqual(type(screen, "\x03"), [{ type: "draw" }]);
+  clock = 14_000;
+  assert.deepEqual(type(screen, "\x03"), [{ type: "quit" }]);
+});
+
+Deno.test("/redact shows the words and asks, and nothing but y is a yes", () => {
+  for (const no of ["\r", "n", "x", "\x03"]) {
+    const screen = told(screenOf());
+    assert.deepEqual(type(screen, "/redact 3\r").at(-1), { type: "draw" });
+    assert.equal(rowsOf(screen).at(-1), "Erase the words of line 3 for good? (y/n): good morning");
+    assert.deepEqual(type(screen, no), [{ type: "draw" }]);
+    assert.equal(rowsOf(screen).at(-1), "> /redact 3");
+  }
+  const screen = told(screenOf());
+  assert.deepEqual(type(screen, "/redact 3\ry").at(-1), { type: "enter", text: "/redact 3" });
+});
+
+Deno.test("Escape, Escape with Enter and unknown keys insert nothing; Ctrl-Z suspends", () => {
+  const screen = told(screenOf());
+  type(screen, "one\x1b\rtwo\x1bz\x1b[99~\x1b]0;x\x07");
+  assert.equal(rowsOf(screen).at(-1), "> onetwo");
+  assert.deepEqual(type(screen, "\x1a"), [{ type: "suspend" }]);
+});
+
+Deno.test("a paste that is too long says so", () => {
+  const screen = told(screenOf());
+  type(screen, `\x1b[200~${"x".repeat(1_000_000)}\n\x1b[201~`);
+  assert.match(rowsOf(screen).find((row) => row.startsWith("─")) ?? "", /not all of it was taken/);
+});
+
 Deno.test("another log names the way on, and a room that is forgotten is shown anew, its old lines gone", () => {
   const screen = told(screenOf({ columns: 120 }));
   screen.take({ event: "lie", room: "#ops", lie: "other log", reason: "The server shows another log." });
@@ -327,16 +386,15 @@ Deno.test("a line that was long on its way has both times once a head covers it"
 Deno.test("Enter hands out the line; many lines are asked about first", () => {
   const screen = told(screenOf());
   assert.deepEqual(type(screen, "hello\r").at(-1), { type: "enter", text: "hello" });
-  type(screen, "one\x1b\rtwo");
+  type(screen, "one\x0ftwo");
   assert.deepEqual(rowsOf(screen).slice(-2), ["> one", "  two"]);
   assert.deepEqual(type(screen, "\r"), [{ type: "enter", text: "one\ntwo" }]);
   const pasted = "\x1b[200~a\nb\nc\nd\n\x1b[201~";
   assert.deepEqual(type(screen, `${pasted}\r`).map(({ type }) => type), ["draw", "draw"]);
-  assert.match(rowsOf(screen).at(-1) ?? "", /^Send these 5 lines as one message\? \(y\/n\)/);
+  assert.match(rowsOf(screen).at(-1) ?? "", /^Send these 4 lines as one message\? \(y\/n\)/);
   type(screen, "n");
-  assert.deepEqual(rowsOf(screen).slice(-5), ["> a", "  b", "  c", "  d", ""]);
-  assert.deepEqual(type(screen, "\ry").at(-1), { type: "enter", text: "a\nb\nc\nd\n" });
-  assert.deepEqual(type(screen, "\x1b[A\x03").at(-1), { type: "quit" });
+  assert.deepEqual(rowsOf(screen).slice(-4), ["> a", "  b", "  c", "  d"]);
+  assert.deepEqual(type(screen, "\ry").at(-1), { type: "enter", text: "a\nb\nc\nd" });
 });
 
 Deno.test("Tab completes commands, rooms and names, and shows which there are", () => {

@@ -15,15 +15,16 @@ import { type Config, parseCommand, PROGRAM } from "../lib/config.ts";
 import { type ExitStatus, Failure } from "../lib/errors.ts";
 import { shellWord } from "../lib/files.ts";
 import { type Identity, loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";
-import { type Edit, KeyReader, LineEditor } from "../lib/line_editor.ts";
+import { suspend } from "../lib/job.ts";
+import { type Edit, LineEditor, SecondPress } from "../lib/line_editor.ts";
 import { isUsername, normaliseEmail } from "../lib/names.ts";
 import { readable } from "../lib/readable.ts";
 import { type ChatEvent, eventJson, Screen, sentences } from "../lib/screen.ts";
 import {
   askLine,
   canDraw,
-  chunks,
   isTerminal,
+  keys,
   lines,
   onRows,
   RawMode,
@@ -253,12 +254,22 @@ async function* notEmpty(all: AsyncIterable<string | undefined>): AsyncGenerator
 const MARK_PASTE = "\x1b[?2004h";
 const DONT_MARK_PASTE = "\x1b[?2004l";
 
+const AGAIN: ChatEvent = {
+  event: "notice",
+  message: "Ctrl-C again ends the chat; Up brings back what you typed.",
+};
+const TOO_LONG: ChatEvent = {
+  event: "notice",
+  message: "That is too long for one message: not all of it was taken.",
+};
+
 /** Plain sentences up to the first line that is typed, then a picture. */
 function drawnFace(): Face {
   const screen = new Screen({ ...size(), colour: wantsColour() });
   let raw: RawMode | undefined;
   let unwatch = () => {};
   const editor = new LineEditor();
+  const interrupts = new SecondPress(() => performance.now());
 
   function draw(text: string): void {
     try {
@@ -268,9 +279,14 @@ function drawnFace(): Face {
     }
   }
 
+  const redraw = () => draw(screen.resize(size().columns, size().rows));
+
   function open(): void {
-    raw = new RawMode();
-    unwatch = watchSize(() => draw(screen.resize(size().columns, size().rows)));
+    raw = new RawMode({
+      leave: () => draw(screen.clear() + DONT_MARK_PASTE),
+      enter: () => draw(MARK_PASTE + screen.resize(size().columns, size().rows)),
+    });
+    unwatch = watchSize(redraw);
     draw(MARK_PASTE + screen.edit("", ""));
   }
 
@@ -287,18 +303,24 @@ function drawnFace(): Face {
   let more = Promise.withResolvers<void>();
 
   async function readKeys(): Promise<void> {
-    const keys = new KeyReader();
-    for await (const bytes of chunks()) for (const key of keys.read(bytes)) take(editor.apply(key));
+    for await (const key of keys()) take(editor.apply(key));
     enter("/quit");
   }
 
   function take(edit: Edit): void {
     if (!raw) return;
-    if (edit.type === "interrupt") face.interrupt();
+    if (edit.type === "interrupt") interrupt();
     if (edit.type === "end-of-input") enter("/quit");
-    if (edit.type === "redraw") draw(screen.resize(size().columns, size().rows));
-    if (edit.type === "edited" || edit.type === "line") draw(screen.edit(editor.before, editor.after));
+    if (edit.type === "redraw") redraw();
+    if (edit.type === "suspend") suspend();
+    if (edit.type === "full") draw(screen.show(TOO_LONG));
+    if (["edited", "full", "line"].includes(edit.type)) draw(screen.edit(editor.before, editor.after));
     if (edit.type === "line" && edit.text !== "") enter(edit.text);
+  }
+
+  function interrupt(): void {
+    if (interrupts.press()) return face.interrupt();
+    draw(screen.edit("", "") + screen.show(AGAIN));
   }
 
   function enter(line: string): void {

@@ -20,22 +20,23 @@ import { BotOutput } from "../lib/client_bot_output.ts";
 import { type Config, parseCommand } from "../lib/config.ts";
 import { useEngine } from "../lib/engine.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
-import { type Key, KeyReader, LineEditor } from "../lib/line_editor.ts";
+import { suspend } from "../lib/job.ts";
+import { type Key, LineEditor, SecondPress } from "../lib/line_editor.ts";
 import { clientPassphrase, type Identity, loadIdentity, loadTrust, replacedBy } from "../lib/identity.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
 import { openLibcrypto } from "../lib/libcrypto.ts";
 import { isRoomName, isUsername, normaliseEmail } from "../lib/names.ts";
 import { Renewal } from "../lib/renewal.ts";
 import { RoomActions } from "../lib/room_actions.ts";
-import { parseTyped, type RoomCommand } from "../lib/room_command.ts";
+import { indexToRedact, parseTyped, REDACT_QUESTION, type RoomCommand } from "../lib/room_command.ts";
 import { RoomRecords } from "../lib/room_records.ts";
 import { type Credentials, RoomSession, type Wire } from "../lib/room_session.ts";
 import { difference, type Outcome, RoomScreen } from "../lib/room_screen.ts";
 import { PlainText, plural, type ShownEvent } from "../lib/room_text.ts";
 import {
   canDraw,
-  chunks,
   isTerminal,
+  keys,
   lines,
   onRows,
   Output,
@@ -172,18 +173,32 @@ function jsonFace(leave: () => void): Face {
 function plainFace(leave: () => void): Face {
   const text = new PlainText();
   const output = new Output(leave);
+  const say = (rows: readonly string[]) => output.write(onRows(rows).map((line) => `${line}\n`).join(""));
   let current: string | undefined;
   async function* commands(): AsyncGenerator<Asked> {
+    let due: Asked | undefined; // a command about which somebody was asked
     for await (const line of lines()) {
-      if (line === undefined) yield { problem: "The line is not UTF-8 text." };
-      else if (line !== "") yield parseTyped(line, current, Date.now());
+      if (due) {
+        if (/^y(?:es)?$/i.test(line?.trim() ?? "")) yield due;
+        else say(["Nothing was erased."]);
+        due = undefined;
+      } else if (line === undefined) yield { problem: "The line is not UTF-8 text." };
+      else if (line !== "") {
+        const asked = parseTyped(line, current, Date.now());
+        const index = isTerminal() ? indexToRedact(line) : undefined;
+        if (index === undefined || "problem" in asked) yield asked;
+        else [due] = [asked, say([`${REDACT_QUESTION(index)} [y/N]`])];
+      }
     }
   }
   return {
     ...NOTHING,
-    show: (event) => output.write(onRows(text.lines(event)).map((line) => `${line}\n`).join("")),
+    show: (event) => say(text.lines(event)),
     commands,
-    enter: (room) => current = room,
+    enter: (room) => {
+      if (room !== current && room !== undefined && isTerminal()) say([`What you type goes to ${room}.`]);
+      current = room;
+    },
     close: () => output.end(),
     current: () => current,
   };
@@ -201,7 +216,8 @@ const DRAW_AFTER = 15;
 
 /** A picture, from the time that it is opened. `leave` is called when whoever types wants to end it. */
 function drawnFace(server: string, unsent: () => number, leave: () => void): Face {
-  const screen = new RoomScreen({ ...size(), colour: wantsColour(), server, unsent });
+  const now = () => performance.now();
+  const screen = new RoomScreen({ ...size(), colour: wantsColour(), server, unsent, now });
   let raw: RawMode | undefined;
   let unwatch = () => {};
   let shown: readonly string[] = [];
@@ -217,6 +233,7 @@ function drawnFace(server: string, unsent: () => number, leave: () => void): Fac
     const editor = new LineEditor();
     takeHidden = (key) => {
       const edit = editor.apply(key);
+      if (edit.type === "suspend") suspend();
       const isOver = edit.type === "line" || edit.type === "interrupt" || edit.type === "end-of-input";
       if (isOver) {
         takeHidden = undefined;
@@ -252,8 +269,16 @@ function drawnFace(server: string, unsent: () => number, leave: () => void): Fac
     isDue = true;
   }
 
+  function resize(): void {
+    const { columns, rows } = size();
+    screen.resize(columns, rows);
+    shown = [];
+    drawSoon();
+  }
+
   function take(outcome: Outcome): void {
     if (outcome.type === "quit") return leave();
+    if (outcome.type === "suspend") suspend();
     if (outcome.type === "redraw") shown = [];
     if (outcome.type === "enter") {
       typed.push(parseTyped(outcome.text, screen.current, Date.now()));
@@ -264,12 +289,7 @@ function drawnFace(server: string, unsent: () => number, leave: () => void): Fac
 
   // The keys are read whether or not anybody waits for a command: Ctrl-C must be heard at any time.
   async function readKeys(): Promise<void> {
-    const keys = new KeyReader();
-    for await (const bytes of chunks()) {
-      for (const key of keys.read(bytes)) {
-        if (!takeHidden?.(key)) take(screen.key(key));
-      }
-    }
+    for await (const key of keys()) if (!takeHidden?.(key)) take(screen.key(key));
     leave();
   }
 
@@ -288,19 +308,14 @@ function drawnFace(server: string, unsent: () => number, leave: () => void): Fac
     },
     commands,
     enter: (room) => {
-      screen.enter(room);
+      screen.arrive(room);
       drawSoon();
     },
     current: () => screen.current,
     ask,
     open: () => {
-      raw = new RawMode();
-      unwatch = watchSize(() => {
-        const { columns, rows } = size();
-        screen.resize(columns, rows);
-        shown = [];
-        drawSoon();
-      });
+      raw = new RawMode({ leave: () => print(CLOSE), enter: () => (print(OPEN), resize()) });
+      unwatch = watchSize(resize);
       print(OPEN);
       draw();
       void readKeys();
@@ -357,6 +372,7 @@ class Program {
   readonly #due: Set<string>;
   /** The first of them that it came into. */
   #first: string | undefined;
+  readonly #interrupts = new SecondPress(() => performance.now());
   #credentials: Credentials | undefined;
   /** Whether a session has stood: from then on a new account is an old one. */
   #wasIn = false;
@@ -412,7 +428,7 @@ class Program {
     const [session, face] = [this.#session, this.#face];
     let last: string | undefined;
     if (await this.#needsLogIn()) await this.#logIn(); // asked before the connection: a server waits for nobody
-    using _signals = new StopSignals(() => this.#stop()); // behind the questions, which a signal ends by itself
+    using _signals = new StopSignals((signal) => this.#hear(signal)); // behind the questions, which a signal ends by itself
     try {
       if (isTerminal()) write(`Connecting to ${config.SERVER_HOST} …\n`, Deno.stderr);
       await Promise.race([session.start(), this.#stopped.promise]);
@@ -432,6 +448,16 @@ class Program {
       if (last !== undefined) console.error(printable(last)); // where a picture was, it is gone with what it said
       await session.stop();
     }
+  }
+
+  #hear(signal: Deno.Signal): void {
+    // Where lines are read from the terminal itself, a Ctrl-C may be meant for the line that is being typed.
+    const isTyped = signal === "SIGINT" && isTerminal() && !this.#given.options.json;
+    if (isTyped && !this.#isStopping && !this.#interrupts.press()) {
+      return this.#face.show({ event: "notice", message: "Ctrl-C again ends the program." });
+    }
+    this.#stop();
+    if (signal === "SIGHUP") this.#stop(); // nobody is there to wait for
   }
 
   /** Twice: at once, whatever is on its way. */
@@ -508,12 +534,13 @@ class Program {
 
   #enter(room: string | undefined): void {
     this.#face.enter(room);
-    this.#note(room);
+    this.#note(this.#face.current() ?? room);
   }
 
-  /** The room that was looked at when the program ended last, else the one joined last. */
+  /** The room that was looked at when the program ended last, else the one joined last; a script names its own. */
   async #lastRoom(): Promise<string | undefined> {
     const { joined } = this.#session;
+    if (!Deno.stdin.isTerminal() && !this.#given.options.json) return undefined;
     const current = await this.#given.records.current();
     return current !== undefined && joined.includes(current) ? current : joined.at(-1);
   }

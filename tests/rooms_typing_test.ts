@@ -1,0 +1,83 @@
+import { assert } from "./assert.ts";
+import { cleanEnvironment, program, skipUnless } from "./environment.ts";
+import { openTerminal } from "./pty.ts";
+import { World } from "./room_program.ts";
+import { openTmux } from "./tmux.ts";
+
+const ENV = { SECURECHAT_PASSWORD_FILE: "password", PS1: "$ " };
+
+Deno.test("what comes through a pipe goes to no room that the command line doesn't name", async () => {
+  await using world = await World.create();
+  assert.equal((await world.run("ada", "/create ops\nhello\n", "--plain")).status, 0);
+  const { status, stdout } = await world.run("ada", "secret for another room\n/topic x\n", "--plain");
+  assert.equal(status, 4);
+  assert.equal(stdout.match(/You are in no room/g)?.length, 2, stdout);
+  const { stdout: shown } = await world.run("ada", "", "--plain", "#ops");
+  assert.doesNotMatch(shown, /secret for another room/);
+});
+
+Deno.test({
+  name: "rooms comes back to the room of last time, and suspends with its picture and without",
+  ...skipUnless("tmux"),
+  fn: async () => {
+    await using world = await World.create();
+    await world.run("ada", "/create ops\n/create dev\n", "--plain");
+    const words = async () => {
+      const { command, args } = program(...await world.args("ada"));
+      return [command, ...args].join(" ");
+    };
+    await using terminal = await openTmux(["bash", "--norc", "--noprofile"], {
+      ...{ cwd: world.path, columns: 80, rows: 24 },
+      env: cleanEnvironment(ENV),
+    });
+    await terminal.type("-l", await words());
+    await terminal.type("Enter");
+    await terminal.shows(/▸#dev/);
+    await terminal.type("M-Up");
+    await terminal.shows(/▸#ops/);
+    await terminal.type("half a line");
+    await terminal.shows("> half a line");
+    await terminal.type("C-z");
+    await terminal.shows(/Stopped/);
+    await terminal.type("echo echoed", "Enter");
+    await terminal.shows(/^echoed$/m);
+    await terminal.type("fg", "Enter");
+    await terminal.shows(/▸#ops[^]*─ ada @ localhost ─ online[^]*> half a line/);
+    await terminal.type("C-c");
+    await terminal.shows(/Ctrl-C again ends the program/);
+    await terminal.type("C-c");
+    await terminal.shows((picture) => !picture.includes("▸#ops") && /\$ *\n*$/.test(picture));
+    await terminal.type("-l", await words());
+    await terminal.type("Enter");
+    await terminal.shows(/▸#ops/);
+    await terminal.type("/quit", "Enter");
+    await terminal.shows((picture) => !picture.includes("▸#ops"));
+    await terminal.type("-l", `${await words()} --plain`);
+    await terminal.type("Enter");
+    await terminal.shows("What you type goes to #ops.");
+    await terminal.type("C-c");
+    await terminal.shows("Ctrl-C again ends the program.");
+    await terminal.type("C-c");
+    await terminal.shows(/\^C\$ *\n*$/);
+  },
+});
+
+Deno.test({
+  name: "on a terminal --plain says where lines go, and asks before words are erased",
+  ...skipUnless("pty"),
+  fn: async () => {
+    await using world = await World.create();
+    await world.run("ada", "/create ops\nmy password\n", "--plain");
+    const { command, args } = program(...await world.args("ada", "--plain", "#ops"));
+    await using terminal = openTerminal([command, ...args], { cwd: world.path, env: ENV });
+    await terminal.expect("What you type goes to #ops.");
+    terminal.type("/redact 1\n");
+    await terminal.expect("Erase the words of line 1 for good? [y/N]");
+    terminal.type("\n");
+    await terminal.expect("Nothing was erased.");
+    terminal.type("/redact 1\ny\n");
+    await terminal.expect(/words of line 1 are erased/);
+    terminal.type("/quit\n");
+    assert.equal((await terminal.ended()).status, 0);
+  },
+});
