@@ -51,7 +51,7 @@ Deno.test({
     await terminal.type("Enter");
     await terminal.shows(/▸#ops/);
     await terminal.type("/quit", "Enter");
-    await terminal.shows((picture) => !picture.includes("▸#ops"));
+    await terminal.shows((picture) => !picture.includes("▸#ops") && /\$ *\n*$/.test(picture));
     await terminal.type("-l", `${await words()} --plain`);
     await terminal.type("Enter");
     await terminal.shows("What you type goes to #ops.");
