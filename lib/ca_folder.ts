@@ -39,6 +39,7 @@ import {
 } from "./files.ts";
 import {
   loadAuthority,
+  loadChain,
   loadIssuer,
   loadKey,
   loadRevocationList,
@@ -275,7 +276,8 @@ export interface SignedList {
 /** The list that names what this CA of CERT_DIR has issued. */
 async function listOf(dir: string, { certificate }: Authority): Promise<CrlFile> {
   const issuing = pathIn(dir, "issuing_cert.pem");
-  const isIssuing = await exists(issuing) && (await readTextFile(issuing)).includes(certificate.pem.trim());
+  const [issuer] = await exists(issuing) ? await loadChain(issuing, "") : [];
+  const isIssuing = issuer?.fingerprint === certificate.fingerprint;
   return isIssuing ? "issuing_crl.pem" : "crl.pem";
 }
 

@@ -294,7 +294,7 @@ function keyProblem({ rsa, curve, keyKind }: Certificate, options: PathOptions):
 
 /** RFC 5280 sections 4.2.1.1 and 4.2.1.2: none at all, or all that belong together. */
 function identifierProblems(certificate: Certificate, issuer: Certificate | undefined): string[] {
-  const { subjectKeyIdentifier, authorityKeyIdentifier, subjectName, issuerName } = certificate;
+  const { subjectKeyIdentifier, authorityKeyIdentifier, authorityCertificate, subjectName, issuerName } = certificate;
   const problems: string[] = [];
   const isSelfIssued = subjectName === issuerName;
   if (subjectKeyIdentifier !== undefined && authorityKeyIdentifier === undefined && !isSelfIssued) {
@@ -306,6 +306,10 @@ function identifierProblems(certificate: Certificate, issuer: Certificate | unde
   if (known && authorityKeyIdentifier !== undefined && authorityKeyIdentifier !== named) {
     problems.push("names another key as its issuer's");
   }
+  const above = issuer ?? (isSelfIssued ? certificate : undefined);
+  const isOther = above !== undefined && authorityCertificate !== undefined &&
+    (authorityCertificate.issuerName !== above.issuerName || authorityCertificate.serial !== above.serial);
+  if (isOther) problems.push("names another certificate as its issuer's");
   return problems;
 }
 

@@ -30,8 +30,8 @@ import { type CrlFile, readRevoked } from "./revoked.ts";
 import {
   type Certificate,
   MAX_CERTIFICATES,
-  parseCertificates,
-  parseRevocationList,
+  parseCertificateFile,
+  parseRevocationListFile,
   type RevocationList,
 } from "./x509.ts";
 
@@ -215,7 +215,7 @@ export const MAX_LIST_FILE_BYTES = 6_291_456;
 /** The revocation list of a file. */
 export async function loadRevocationList(path: string): Promise<RevocationList> {
   const pem = await readTextFile(path, { max: MAX_LIST_FILE_BYTES });
-  return named(path, () => parseRevocationList(pem));
+  return named(path, () => parseRevocationListFile(pem));
 }
 
 /** A server's identity, and its key as PEM for a TLS listener. */
@@ -344,7 +344,7 @@ async function fileState(path: string): Promise<string | undefined> {
 }
 
 function parseFile(path: string, pem: string, max: number): Certificate[] {
-  return named(path, () => parseCertificates(pem, max));
+  return named(path, () => parseCertificateFile(pem, max));
 }
 
 /** What is wrong with a file's content, with the file's name. */

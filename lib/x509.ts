@@ -6,7 +6,7 @@
  *     -----END CERTIFICATE-----
  *
  * The wire's field holds the leaf first and at most three further certificates after it (protocol.md section 3, item
- * 1), nothing else between or around them. What is not DER, or not the structure that RFC 5280 gives it, is `bad-cert`
+ * 1), nothing else between or around them; in a file other text may stand around them. What is not DER, or not the structure that RFC 5280 gives it, is `bad-cert`
  * at once. What is well formed but has no place in a private chat's certificates (name constraints, policies, critical
  * extensions that are not understood, …) is kept as `faults`, one sentence's end each, for `certificate_path.ts` to
  * refuse and for `cert show` to tell. Whether a certificate is good is not asked here.
@@ -139,6 +139,8 @@ export interface Certificate extends Signed {
   /** The DER of SubjectPublicKeyInfo. */
   readonly publicKey: Bytes;
   readonly subjectKeyIdentifier: string | undefined;
+  /** The issuer's own certificate, as authorityKeyIdentifier names it beside the key: by DER of its issuer, hex, and serial. */
+  readonly authorityCertificate: { readonly issuerName: string; readonly serial: string } | undefined;
   readonly isAuthority: boolean;
   /** How many intermediates may stand below. */
   readonly pathLength: number | undefined;
@@ -188,6 +190,22 @@ export function parseCertificates(pem: string, max = MAX_CERTIFICATES): Certific
   );
 }
 
+/** {@link parseCertificates} of a file, in which text for people may stand around the certificates (RFC 7468 section 2). */
+export function parseCertificateFile(text: string, max = MAX_CERTIFICATES): Certificate[] {
+  return parseCertificates(blocksOf(text, "CERTIFICATE"), max);
+}
+
+/** {@link parseRevocationList} of a file, in which text for people may stand around the list. */
+export function parseRevocationListFile(text: string): RevocationList {
+  return parseRevocationList(blocksOf(text, "X509 CRL"));
+}
+
+/** The blocks of that label, and one that is cut short, so that it is told. */
+function blocksOf(text: string, label: string): string {
+  const block = new RegExp(`^-----BEGIN ${label}-----[^]*?(?:-----END ${label}-----|(?![^]))`, "gm");
+  return (text.match(block) ?? []).join("\n");
+}
+
 /** The revocation list of a PEM text. Throws `bad-cert` where it is anything else. */
 export function parseRevocationList(pem: string): RevocationList {
   const [der] = readPem(pem, "X509 CRL", 1, MAX_LIST_BYTES);
@@ -229,6 +247,8 @@ function readPem(pem: string, label: string, max: number, maxBytes: number): Byt
   });
 }
 
+const OLD_VERSION = "it is not of version 3, so it can't say what its key is for; issue it again with extensions";
+
 /** RFC 5280 section 4.1. */
 function certificate(der: Bytes): Certificate {
   const outer = new Fields(parseDer(der, "it"), "it");
@@ -236,8 +256,10 @@ function certificate(der: Bytes): Certificate {
   const { algorithm, signature } = signatureOf(outer);
 
   const fields = new Fields(tbs, "its signed part");
-  const version = new Fields(fields.next(contextTag(0)), "its version", contextTag(0));
-  if (readCount(version.next(TAG.integer), "its version") !== 2) throw new DerError("it is not of version 3");
+  const wrapper = fields.optional(contextTag(0));
+  if (wrapper === undefined) throw new DerError(OLD_VERSION); // version 1 is the default, and not written
+  const version = new Fields(wrapper, "its version", contextTag(0));
+  if (readCount(version.next(TAG.integer), "its version") !== 2) throw new DerError(OLD_VERSION);
   version.end();
   const serialBytes = readInteger(fields.next(TAG.integer), "its serial number");
   if (encodeHex(fields.next(TAG.sequence).whole) !== algorithm) {
@@ -268,10 +290,12 @@ function certificate(der: Bytes): Certificate {
   const criticalHosts = extensions.isCritical(OID.subjectAltName);
   if (subject.isEmpty && !criticalHosts) faults.push("has neither a subject nor a critical subjectAltName");
   if (!subject.isEmpty && criticalHosts) faults.push("has a critical subjectAltName beside a subject");
-  if (constraints?.isAuthority && !extensions.isCritical(OID.basicConstraints)) {
+  // Older tools write roots so. What is taken without the mark must be a CA's plainly, and nothing else's.
+  const isPlainRoot = subject.der === issuer.der && keyUsage?.has("keyCertSign") && hosts === undefined;
+  if (constraints?.isAuthority && !extensions.isCritical(OID.basicConstraints) && !isPlainRoot) {
     faults.push("is a CA's by a basicConstraints that is not critical");
   }
-  if (keyIdentifier?.isOdd) faults.push("names its issuer's key by more than an identifier");
+  if (keyIdentifier?.isOdd) faults.push("names its issuer's key without an identifier, or its certificate by halves");
   return {
     der,
     get pem() {
@@ -292,6 +316,7 @@ function certificate(der: Bytes): Certificate {
     ...key,
     subjectKeyIdentifier: extensions.read(OID.subjectKeyIdentifier, (value) => encodeHex(octets(value))),
     authorityKeyIdentifier: keyIdentifier?.identifier,
+    authorityCertificate: keyIdentifier?.certificate,
     isAuthority: constraints?.isAuthority ?? false,
     pathLength: constraints?.pathLength,
     keyUsage,
@@ -394,7 +419,8 @@ function name(element: Element, what: string) {
       parts.push(`${NAME_PARTS[type] ?? type}=${printable(value)}`);
     }
   }
-  return { der: encodeHex(element.whole), text: parts.join(", "), commonNames, isEmpty: parts.length === 0 };
+  const isEmpty = parts.length === 0;
+  return { der: encodeHex(element.whole), text: isEmpty ? "(no name)" : parts.join(", "), commonNames, isEmpty };
 }
 
 const RSA = "1.2.840.113549.1.1.1";
@@ -445,6 +471,9 @@ const NO_USE: Readonly<Record<string, string>> = {
   [OID.inhibitAnyPolicy]: "a policy constraint",
 };
 
+/** Passed over where they aren't critical: without a constraint above them policies limit nothing (RFC 5280 section 6.1). */
+const MAY_BE_PASSED_OVER: readonly string[] = [OID.certificatePolicies];
+
 /** The extensions of a certificate, a list, or an entry of one; each is read by whom it concerns. */
 class Extensions {
   readonly faults: string[] = [];
@@ -459,8 +488,9 @@ class Extensions {
     const isCritical = critical !== undefined && readBoolean(critical, "an extension");
     if (critical !== undefined && !isCritical) throw new DerError("an extension writes its default out");
     if (this.#found.has(id)) this.faults.push(`has the extension ${id} twice`);
-    else if (NO_USE[id] !== undefined) this.faults.push(`has ${NO_USE[id]}, which securechat doesn't take`);
-    else if (isCritical && !MAY_BE_CRITICAL.includes(id)) {
+    else if (NO_USE[id] !== undefined && (isCritical || !MAY_BE_PASSED_OVER.includes(id))) {
+      this.faults.push(`has ${NO_USE[id]}, which securechat doesn't take`);
+    } else if (isCritical && !MAY_BE_CRITICAL.includes(id)) {
       const known = Object.entries(OID).find(([, known]) => known === id)?.[0];
       this.faults.push(known ? `has a critical ${known}` : `has the critical extension ${id}, which is unknown`);
     }
@@ -526,18 +556,28 @@ function readPurposes(value: Element): string[] {
   return purposes;
 }
 
-/** Only an identifier of the key is followed; a name and serial number beside it (or alone) are odd. */
-function readAuthorityKeyIdentifier(value: Element): { identifier: string | undefined; isOdd: boolean } {
-  const fields = new Fields(value, "its authorityKeyIdentifier");
+/** The issuer's key by its identifier, and perhaps the issuer's own certificate by issuer and serial number. */
+function readAuthorityKeyIdentifier(value: Element) {
+  const what = "its authorityKeyIdentifier";
+  const fields = new Fields(value, what);
   const identifier = fields.optional(contextTag(0, false));
-  const others = [fields.optional(contextTag(1)), fields.optional(contextTag(2, false))];
+  const issuer = fields.optional(contextTag(1));
+  const serial = fields.optional(contextTag(2, false));
   fields.end();
+  const [name, ...others] = issuer === undefined ? [] : elements(issuer, what);
+  const isName = name?.tag === DIRECTORY_NAME && others.length === 0;
+  const certificate = isName && serial !== undefined
+    ? { issuerName: encodeHex(name.content), serial: serialText(readInteger(serial, what)) }
+    : undefined;
+  const isHalf = certificate === undefined && (issuer !== undefined || serial !== undefined);
   return {
     identifier: identifier && encodeHex(identifier.content),
-    isOdd: identifier === undefined || others.some((other) => other !== undefined),
+    certificate,
+    isOdd: identifier === undefined || isHalf,
   };
 }
 
+const DIRECTORY_NAME = contextTag(4);
 const EMAIL = contextTag(1, false);
 const DNS_NAME = contextTag(2, false);
 const IP_ADDRESS = contextTag(7, false);

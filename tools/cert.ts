@@ -35,7 +35,13 @@ import {
 import { encodeJson } from "../lib/json.ts";
 import { didYouMean } from "../lib/nearest.ts";
 import { printable } from "../lib/text.ts";
-import { type Certificate, OID, parseCertificates, parseRevocationList, type RevocationList } from "../lib/x509.ts";
+import {
+  type Certificate,
+  OID,
+  parseCertificateFile,
+  parseRevocationListFile,
+  type RevocationList,
+} from "../lib/x509.ts";
 import { authorityJson, chosenAuthorities, findAuthority, foundNote, parseFingerprint } from "./verify_files.ts";
 import { bitsOf, daysOf, hostOf, JSON_FLAG, jsonOfMade, MAKING, makingOf, nameOf, tellMade } from "./making.ts";
 
@@ -189,8 +195,8 @@ async function show(args: string[]): Promise<ExitStatus> {
   const { options, positionals: [path = ""] } = parseCommand(args, SHOW_SPEC);
   const pem = await readTextFile(path, { max: MAX_LIST_FILE_BYTES });
   const described = /-----BEGIN X509 CRL-----/.test(pem)
-    ? [describeList(reading(path, () => parseRevocationList(pem)))]
-    : reading(path, () => parseCertificates(pem)).map(describe);
+    ? [describeList(reading(path, () => parseRevocationListFile(pem)))]
+    : reading(path, () => parseCertificateFile(pem)).map(describe);
   console.log(
     options.json ? encodeJson(described.length === 1 ? described[0] : described) : described.map(tell).join("\n\n"),
   );
@@ -304,7 +310,7 @@ async function issuerOf(dir: string, { issuerName }: Certificate, options: Passp
 
 async function readLeaf(path: string): Promise<Certificate> {
   const pem = await readPemFile(path);
-  const [leaf] = reading(path, () => parseCertificates(pem));
+  const [leaf] = reading(path, () => parseCertificateFile(pem));
   if (leaf === undefined) throw new RangeError("a parsed file has a certificate");
   return leaf;
 }
@@ -458,16 +464,16 @@ async function check(args: string[]): Promise<ExitStatus> {
   let lists = options.crl.length;
   try {
     const chain = [
-      ...await readAll([path], (pem) => parseCertificates(pem)),
-      ...await readAll(options.intermediates, (pem) => parseCertificates(pem, MANY)),
+      ...await readAll([path], (pem) => parseCertificateFile(pem)),
+      ...await readAll(options.intermediates, (pem) => parseCertificateFile(pem, MANY)),
     ];
     const authorityFiles = options.ca.length > 0 ? options.ca : [found.path];
-    const there = await readAll(authorityFiles, (pem) => parseCertificates(pem, MANY));
+    const there = await readAll(authorityFiles, (pem) => parseCertificateFile(pem, MANY));
     const authorities = chosenAuthorities(there, authorityFiles.join(", "), sha256);
     const isOwn = options.ca.length === 0 && options.crl.length === 0;
     const revocations = isOwn
       ? await loadRevocationLists(dir)
-      : await readAll(options.crl, (pem) => [parseRevocationList(pem)]);
+      : await readAll(options.crl, (pem) => [parseRevocationListFile(pem)]);
     lists = revocations.length;
     const judged = await findPath(chain, { authorities, revocations }, question);
     problems = judged.problems(at, "current");

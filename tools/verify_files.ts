@@ -18,7 +18,7 @@ import { type Command, isSet, readConfig, type SettingFlags } from "../lib/confi
 import { EXIT, Failure, ProtocolError } from "../lib/errors.ts";
 import { exists, explain, MAX_PEM_BYTES, openRegularFile, readToEnd, textOf } from "../lib/files.ts";
 import { MAX_LIST_FILE_BYTES, pathIn } from "../lib/identity.ts";
-import { type Certificate, parseCertificates, parseRevocationList } from "../lib/x509.ts";
+import { type Certificate, parseCertificateFile, parseRevocationListFile } from "../lib/x509.ts";
 
 // ---- the CA
 
@@ -205,13 +205,13 @@ export function readTrust(
   const authorities = ca === undefined ? [] : readCertificates(ca, MAX_AUTHORITIES);
   return {
     authorities: chosenAuthorities(authorities, found?.path ?? "", sha256),
-    revocations: crl.map((file) => readPem(file, parseRevocationList, MAX_LIST_FILE_BYTES)),
+    revocations: crl.map((file) => readPem(file, parseRevocationListFile, MAX_LIST_FILE_BYTES)),
   };
 }
 
 /** The certificates of a file. */
 export function readCertificates(file: TrustFile, max?: number): Certificate[] {
-  return readPem(file, (pem) => parseCertificates(pem, max), MAX_PEM_BYTES);
+  return readPem(file, (pem) => parseCertificateFile(pem, max), MAX_PEM_BYTES);
 }
 
 function readPem<T>({ path, file }: TrustFile, parse: (pem: string) => T, max: number): T {
