@@ -264,6 +264,7 @@ export const BOT_COMMANDS: {
     fields: {
       ...{ room: ROOM, from: "optional: the first line", to: "optional: the last line" },
       open: 'optional: "all", "none", or a list of the indexes whose words are shown',
+      covered: "optional: `true` leaves out lines that no signed head covers, and doesn't wait for one",
     },
   },
   receipt: { does: "write transcript and receipt, without the words", fields: { room: ROOM } },

@@ -11,7 +11,7 @@
  */
 
 import { PROGRAM } from "./config.ts";
-import { Failure, ProtocolError } from "./errors.ts";
+import { EXIT, Failure, ProtocolError } from "./errors.ts";
 import { sha256 } from "./hash.ts";
 import { encodeHex, encodeUtf8 } from "./bytes.ts";
 import type { Json } from "./json.ts";
@@ -19,6 +19,7 @@ import { type Answer, type AnswerEvent, type Openings, ROOM_HELP, type RoomComma
 import type { RoomEvent } from "./room_event.ts";
 import { partners, usernameKey } from "./names.ts";
 import { notIn } from "./room_client.ts";
+import { leftOut, waitsFor } from "./room_export.ts";
 import { RequestRefused } from "./room_member.ts";
 import type { RoomSession } from "./room_session.ts";
 
@@ -191,6 +192,7 @@ export class RoomActions {
       case "export":
         return await this.#export(room, asked, show);
       case "prove": {
+        await this.#awaitHead(room, asked.index + 1, show);
         const { path, verify } = await session.prove(room, asked.index, this.#folder);
         return show({ event: "exported", files: [path], verify });
       }
@@ -225,10 +227,16 @@ export class RoomActions {
 
   async #export(
     room: string,
-    { from, to, open }: { readonly from?: number; readonly to?: number; readonly open: Openings },
+    { from, to, open, covered }: {
+      readonly from?: number;
+      readonly to?: number;
+      readonly open: Openings;
+      readonly covered?: boolean;
+    },
     show: Show,
   ): Promise<void> {
-    const { receipt, transcript, openings, verify } = await this.#session.exportRoom(room, {
+    if (!covered) await this.#awaitHead(room, to, show);
+    const { receipt, transcript, openings, verify, left_out } = await this.#session.exportRoom(room, {
       ...(from === undefined ? {} : { from }),
       ...(to === undefined ? {} : { to }),
       open: openingsOf(open),
@@ -236,6 +244,15 @@ export class RoomActions {
     });
     const files = [receipt, transcript, ...(openings === null ? [] : [openings])];
     show({ event: "exported", files, verify });
+    if (left_out > 0 && !covered) throw new Failure(EXIT.unavailable, leftOut(left_out));
+  }
+
+  /** Waits for the signed head that covers the lines, where it may come. */
+  async #awaitHead(room: string, to: number | undefined, show: Show): Promise<void> {
+    const count = this.#session.uncovered(room, to);
+    if (count === 0 || !this.#session.isOnline) return;
+    show({ event: "notice", message: waitsFor(count) });
+    await this.#session.covered(room, to);
   }
 
   async #prove(room: string, asked: number | undefined, show: Show): Promise<void> {

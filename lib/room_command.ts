@@ -55,6 +55,8 @@ export type RoomCommand =
     readonly from?: number;
     readonly to?: number;
     readonly open: Openings;
+    /** Whether to leave lines out that no signed head covers, without waiting for one. */
+    readonly covered?: boolean;
   }
   /** Without passwords whoever typed it is asked for them. */
   | { readonly command: "password"; readonly old?: string; readonly new?: string }
@@ -137,7 +139,7 @@ export const TYPED: Readonly<Record<string, readonly [args: string, help: string
   redact: ["INDEX", "erase the words of a line of your own; that it was said stays on record"],
   proof: ["[INDEX]", "how far a line is proved: sent, accepted, countersigned"],
   head: ["", "the newest signed head and a short code, to compare with others"],
-  export: ["[--from N] [--to N] [--closed|--only N,…]", "write transcript, receipt and openings"],
+  export: ["[--from N] [--to N] [--closed|--only N,…] [--covered]", "write transcript, receipt and openings"],
   receipt: ["", "write the room's receipt and transcript without words: /export --closed of all lines"],
   prove: ["INDEX", "write one line with all that proves it into one file"],
   password: ["", "change your password: the old one and the new one are asked for, and not shown"],
@@ -257,7 +259,8 @@ function exportOf(words: readonly string[]): JsonObject | undefined {
   if (words.filter((word) => ["--closed", "--open", "--only"].includes(word)).length > 1) return undefined;
   for (let at = 0; at < words.length; at++) {
     const flag = words[at];
-    if (flag === "--closed") fields = { ...fields, open: "none" };
+    if (flag === "--covered") fields = { ...fields, covered: true };
+    else if (flag === "--closed") fields = { ...fields, open: "none" };
     else if (flag === "--open") fields = { ...fields, open: "all" };
     else if (flag === "--from" || flag === "--to" || flag === "--only") {
       const value = words[++at] ?? "";
@@ -383,7 +386,12 @@ function read(object: JsonObject): RoomCommand {
       return { command, room: room(object), count: count(object, "count") ?? 20 };
     case "export": {
       const [from, to] = [count(object, "from"), count(object, "to")];
-      return { command, room: room(object), ...maybe("from", from), ...maybe("to", to), open: openings(object) };
+      const covered = member(object, "covered");
+      if (covered !== undefined && typeof covered !== "boolean") throw new Wrong('"covered" is true or false.');
+      return {
+        ...{ command, room: room(object), ...maybe("from", from), ...maybe("to", to), open: openings(object) },
+        ...(covered === undefined ? {} : { covered }),
+      };
     }
     case "rooms":
     case "password": {

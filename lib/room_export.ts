@@ -57,6 +57,50 @@ export interface RoomExport {
   readonly openings: string | null;
   /** What a shell has to be given to verify them. */
   readonly verify: string;
+  /** How many lines at the end are left out, since no signed head covers them yet. */
+  readonly left_out: number;
+}
+
+/** How long an export waits for the head that covers the last lines, in milliseconds: a server signs one in 5 s. */
+export const HEAD_WAIT = 10_000;
+/** How often it looks, in milliseconds. */
+const LOOK = 200;
+
+/** What people read where lines are left out of an export. */
+export function leftOut(count: number): string {
+  const what = count === 1 ? "1 line at the end is" : `${count} lines at the end are`;
+  return `${what} left out: no signed head covers ${
+    count === 1 ? "it" : "them"
+  } yet. Go online in the room and export ` +
+    "again, or ask for those that are covered alone, with --covered.";
+}
+
+/** What people read while an export waits. */
+export function waitsFor(count: number): string {
+  const what = count === 1 ? "the last line" : `the last ${count} lines`;
+  return `Waiting for a signed head that covers ${what} (${HEAD_WAIT / 1000} s at most) …`;
+}
+
+/**
+ * Waits until the lines before `to`, or all, have a signed head, as another program writes it; a few seconds at most.
+ * `waiting` is told once how many have none.
+ */
+export async function awaitHead(
+  records: RoomRecords,
+  room: string,
+  { to = Infinity, waiting }: { readonly to?: number; readonly waiting: (count: number) => void },
+): Promise<void> {
+  const record = await records.room(room);
+  if (record.pinned === undefined) return;
+  const { base, lines, lie } = await record.read();
+  const end = Math.min(to, (base?.size ?? 0) + lines.length);
+  const missing = async () => end - ((await record.checkpoints()).at(-1)?.size ?? 0);
+  const count = await missing();
+  if (count <= 0 || lie) return;
+  waiting(Math.min(count, lines.length));
+  for (let looks = HEAD_WAIT / LOOK; looks > 0 && await missing() > 0; looks--) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK));
+  }
 }
 
 /** Writes lines of a room, their receipt, and the words of those that are to be opened. */
@@ -74,7 +118,7 @@ export async function exportRoom(records: RoomRecords, room: string, options: Ex
     ...(openings === null ? [] : ["--openings", openings]),
     ...authorityFlag(options),
   );
-  return { receipt, transcript, openings, verify };
+  return { receipt, transcript, openings, verify, left_out: shown.leftOut };
 }
 
 /** Writes one line with all that proves it, its words too unless they are erased or `open` leaves them out. */
@@ -98,6 +142,7 @@ interface Shown {
   readonly lines: readonly string[];
   readonly openings: readonly Opening[];
   readonly receipt: JsonObject;
+  readonly leftOut: number;
 }
 
 async function show(records: RoomRecords, room: string, options: ExportOptions): Promise<Shown> {
@@ -134,6 +179,14 @@ async function show(records: RoomRecords, room: string, options: ExportOptions):
   }
   const part = lines.slice(from - first, to - first);
   const { identity, now } = options;
+  if (1_000 * head.time > now + MAX_SKEW) {
+    const [mine, theirs] = [formatTime(now), formatTime(1_000 * head.time)];
+    const what = `this computer's clock says ${mine}, and the signed head that covers the lines ${theirs}`;
+    throw new Failure(
+      EXIT.unavailable,
+      `${what}: one of both is wrong, and nobody would take the receipt; set the clock`,
+    );
+  }
   const pemOf = (fingerprint: string) => certificate(records, fingerprint, identity);
   const written = part.map(({ line }) => parseLine(line)?.signer ?? "");
   const authors = await pemsOf(written, pemOf);
@@ -154,7 +207,8 @@ async function show(records: RoomRecords, room: string, options: ExportOptions):
     pems: [...new Map([...authors, ...signers]).values()],
     createdAt: now,
   });
-  return { lines: part.map(({ line }) => line), openings: openingsOf(part, from, options.open), receipt };
+  const leftOut = options.to === undefined ? tree.size - to : 0;
+  return { lines: part.map(({ line }) => line), openings: openingsOf(part, from, options.open), receipt, leftOut };
 }
 
 /** Failure (2) where who shows it has a certificate that is not good now: nobody would take its receipt. */

@@ -34,7 +34,7 @@ import { Backoff, type BackoffOptions, Pause } from "./reconnect.ts";
 import { isDue, type Renewal } from "./renewal.ts";
 import { notIn, type OwnCertificate, RoomClient } from "./room_client.ts";
 import type { LineEvent, ListedRoom, Member, RoomEvent } from "./room_event.ts";
-import { type ExportOptions, exportRoom, proveLine, type RoomExport } from "./room_export.ts";
+import { type ExportOptions, exportRoom, HEAD_WAIT, proveLine, type RoomExport } from "./room_export.ts";
 import { RequestRefused, type RoomPolicy } from "./room_member.ts";
 import type { RoomRecords } from "./room_records.ts";
 import type { RoomView, Signatures } from "./room_view.ts";
@@ -183,6 +183,8 @@ export class RoomSession {
   readonly #pause = new Pause();
   readonly #pool = new SignaturePool();
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+  /** Whoever waits for a head is told that one came, or that none will. */
+  readonly #changed = new Set<() => void>();
   #wire: Wire | undefined;
   #connection: ClientConnection | undefined;
   #isStopped = false;
@@ -206,7 +208,11 @@ export class RoomSession {
     this.#times = { ...SESSION_TIMES, ...options.times };
     this.#rooms = new RoomClient({
       identity: { ...ownOf(identity), was },
-      ...{ trust, store: records, emit, now, random },
+      ...{ trust, store: records, now, random },
+      emit: (event) => {
+        emit(event);
+        if (event.event === "covered" || event.event === "lie") { for (const told of this.#changed) told(); }
+      },
       later: (ms, run) => this.#later(ms, run),
       steady: () => performance.now(),
       unanswered: (what) => this.#keptBack(what),
@@ -306,6 +312,7 @@ export class RoomSession {
       });
       wasKeptBack = isKeptBack;
       this.#rooms.offline();
+      for (const told of this.#changed) told();
       this.#wire = this.#connection = undefined;
       this.#takeUpRenewed();
       if (this.#isStopped) return;
@@ -788,6 +795,26 @@ export class RoomSession {
     if (line?.index !== index) return undefined;
     const state = index < view.covered ? "accepted" : "placed";
     return { state, by: line.by, countersigned: view.countersigners(index) };
+  }
+
+  /** How many of a room's lines, or of those before `to`, no signed head covers yet; 0 where the server was caught. */
+  uncovered(room: string, to = Infinity): number {
+    const view = this.#rooms.view(room);
+    return view && !view.lie ? Math.max(0, Math.min(view.size, to) - view.covered) : 0;
+  }
+
+  /** Resolves once all of them are covered; when the connection is gone, or after some seconds, in any case. */
+  async covered(room: string, to?: number): Promise<void> {
+    const late = performance.now() + HEAD_WAIT;
+    const end = Math.min(this.#rooms.view(room)?.size ?? 0, to ?? Infinity); // lines that come meanwhile don't count
+    while (this.uncovered(room, end) > 0 && this.isOnline && performance.now() < late) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#changed.add(resolve);
+      const timer = setTimeout(resolve, late - performance.now());
+      await promise;
+      clearTimeout(timer);
+      this.#changed.delete(resolve);
+    }
   }
 
   /** Writes lines of a room for others to verify. */

@@ -46,6 +46,8 @@ export class RoomBench {
   readonly clock: ReturnType<typeof handClock>;
   readonly later: (() => void)[] = [];
   readonly alarms: string[] = [];
+  /** What becomes of what the server does later: heads, and tries. */
+  hold: (run: () => void) => void = (run) => void this.later.push(run);
   readonly clients: BenchClient[] = [];
 
   private constructor(hub: (bench: RoomBench) => Hub, store: MemoryRoomStore, clock: ReturnType<typeof handClock>) {
@@ -70,7 +72,7 @@ export class RoomBench {
         serverName: "localhost",
         now: bench.clock.now,
         random,
-        later: (_, run) => bench.later.push(run),
+        later: (_, run) => bench.hold(run),
         turn: () => Promise.resolve(),
         serverKey: (one) => Promise.resolve(one === fingerprint ? serverKey : undefined),
         revoked: () => Promise.resolve([]),

@@ -4,7 +4,7 @@ import { checkpointInput } from "../lib/checkpoint.ts";
 import { EXIT, Failure, ProtocolError } from "../lib/errors.ts";
 import { exists } from "../lib/files.ts";
 import type { Identity } from "../lib/identity.ts";
-import { type ExportOptions, exportRoom, proveLine } from "../lib/room_export.ts";
+import { awaitHead, type ExportOptions, exportRoom, proveLine } from "../lib/room_export.ts";
 import type { ClientStore } from "../lib/room_client.ts";
 import { importSigningKey } from "../lib/pss.ts";
 import { RoomRecords } from "../lib/room_records.ts";
@@ -39,6 +39,8 @@ async function bobs(bench: RoomBench, username = "bob", trusts?: Trust) {
   const lines = async (path: string) => (await Deno.readTextFile(path)).split("\n").slice(0, -1);
   return {
     bob,
+    records,
+    options,
     async exported(range: { from?: number; to?: number } = {}, revocations = trust.revocations) {
       const { receipt, transcript, openings } = await exportRoom(records, "#ops", { ...options(), ...range });
       const text = await Deno.readTextFile(receipt);
@@ -148,6 +150,45 @@ Deno.test("of many heads those go with an export that its lines are judged by", 
   const hours: number[] = checkpoints.map(({ time }: { time: number }) => Math.floor(time / 3_600));
   assert.deepEqual([...new Set(hours)], hours, "one an hour, and the main one");
   assert.deepEqual([hours.length, verdict.result], [4, "valid"]);
+});
+
+Deno.test("lines that no head covers yet are waited for; those that are left out are counted, and an old clock shows nothing", async () => {
+  const bench = await RoomBench.create();
+  await using made = await bobs(bench);
+  const { bob, records, options } = made;
+  await bob.rooms.create("#ops", { history: "all", inviteOnly: false });
+  await bench.settle();
+  bench.clock.advance(1_200);
+  await bench.settle();
+  const covered = bob.rooms.view("#ops")?.covered;
+  const heads: (() => void)[] = [];
+  bench.hold = (run) => heads.push(run);
+  for (const words of ["one", "two"]) await bob.rooms.post("#ops", text(words));
+  await bench.settle();
+  assert.equal(bob.rooms.view("#ops")?.covered, covered);
+  const { left_out } = await exportRoom(records, "#ops", options());
+  assert.equal(left_out, 2);
+  const waited: number[] = [];
+  const waiting = awaitHead(records, "#ops", {
+    waiting: (count) => {
+      waited.push(count);
+      bench.clock.advance(2_000);
+      for (const run of heads.splice(0)) run();
+      void bench.settle();
+    },
+  });
+  await waiting;
+  assert.deepEqual(waited, [2]);
+  assert.equal((await exportRoom(records, "#ops", options())).left_out, 0);
+  await awaitHead(records, "#ops", { waiting: () => assert.fail("all is covered") });
+
+  const behind = { ...options(), now: bench.clock.now() - 10 * 60_000 };
+  await assert.rejects(
+    exportRoom(records, "#ops", behind),
+    (error) =>
+      error instanceof Failure && error.status === EXIT.unavailable &&
+      /this computer's clock says .* one of both is wrong/.test(error.message),
+  );
 });
 
 Deno.test("every part of a room can be shown, under the first head that covers it", async () => {

@@ -240,6 +240,33 @@ Deno.test("a server that goes on talking and keeps a certificate back is left, w
   });
 });
 
+Deno.test("whoever waits for a signed head is told when it covers the lines, and when the connection is gone", async () => {
+  await withServer({}, async (server, dir) => {
+    using front = await LyingFront.open({ port: server.port, certs: await certificates() });
+    const authorities = [(await authority()).certificate.pem];
+    const link = { timeout: 5_000, maxQueued: 1 << 22, authorities };
+    const ada = await Person.create("ada", { dir, dial: () => connectTls("localhost", Number(front.port), link) });
+    await ada.session.start();
+    front.lieIn("#ops", (frame) => frame.type === "checkpoint" ? [] : [frame]);
+    await ada.session.create("#ops");
+    await ada.session.say("#ops", "hello");
+    await ada.until(() => ada.texts("#ops").length === 1);
+    assert.equal(ada.session.uncovered("#ops"), 2);
+    const waiting = ada.session.covered("#ops");
+    front.reform();
+    await ada.session.say("#ops", "again");
+    await waiting;
+    assert.equal(ada.session.uncovered("#ops", 2), 0);
+    front.lieIn("#ops", (frame) => frame.type === "checkpoint" ? [] : [frame]);
+    await ada.session.say("#ops", "not covered");
+    await ada.until(() => ada.session.uncovered("#ops") > 0);
+    const inVain = ada.session.covered("#ops");
+    ada.session.disconnect();
+    await inVain;
+    await ada.session.stop();
+  });
+});
+
 Deno.test("that nothing comes from the server is told, and that something does again; /reconnect waits for neither", async () => {
   await withServer({}, async (server, dir) => {
     let isDeaf = false;

@@ -14,7 +14,7 @@ import { loadIdentity } from "../lib/identity.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
 import { directRoom, isRoomName, isUsername } from "../lib/names.ts";
 import { openingsOf } from "../lib/room_actions.ts";
-import { type ExportOptions, exportRoom } from "../lib/room_export.ts";
+import { awaitHead, type ExportOptions, exportRoom, leftOut, waitsFor } from "../lib/room_export.ts";
 import type { RoomRecords } from "../lib/room_records.ts";
 import { write } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";
@@ -27,7 +27,8 @@ const SPEC = {
   usage: `securechat export [FLAGS] [PROFILE] [ROOM]
 
 The lines come from this client's files, while "rooms" is running or not, so nothing is asked of the server. Without
---from and --to these are all lines that a signed head covers. Without --closed or --only all words are shown; closed,
+--from and --to these are all lines. The last may have no signed head yet: it waits 10 s for one, and what has none then
+is left out, which it says. Without --closed or --only all words are shown; closed,
 the files say who spoke when, and no word. ROOM is #NAME, or @bob for the conversation with bob; without it, the room
 that was looked at last.
 
@@ -37,8 +38,8 @@ Examples:
   securechat export '#ops' --from 40 --to 57 --closed
   securechat export work '#ops' --only 41,42
 
-Exit status: 0 written; 2 usage, or no such line is here; 5 no signed head covers the lines yet, or a file can't be
-written.`,
+Exit status: 0 written; 2 usage, or no such line is here; 5 no signed head covers the lines yet, or some of them (the
+others are written), this computer's clock is behind the head, or a file can't be written.`,
   settings: "export",
   positionals: { min: 0, max: 2, names: "ROOM ('#ops', in quotes)" },
   options: {
@@ -46,6 +47,7 @@ written.`,
     to: { type: "string", value: "INDEX", describe: "the line after the last" },
     open: { type: "boolean", describe: "show all words, as is done without this" },
     closed: { type: "boolean", describe: "show no word" },
+    covered: { type: "boolean", describe: "only the lines that a signed head covers, without waiting for others" },
     only: { type: "string", value: "INDEX,…", describe: "show the words of these lines alone" },
     out: { type: "string", value: "DIR", describe: "where the files go, made if need be; the current one without it" },
     json: { type: "boolean", describe: "name the files as JSON" },
@@ -55,7 +57,7 @@ written.`,
 /** The command. */
 export async function run(args: string[]): Promise<ExitStatus> {
   const { options, positionals, flags } = parseCommand(args, SPEC);
-  const { from, to, only, closed, open, out = ".", json } = options;
+  const { from, to, only, closed, open, covered, out = ".", json } = options;
   if ([closed, open, only !== undefined].filter(Boolean).length > 1) {
     throw usage("export", "--open, --closed and --only exclude each other");
   }
@@ -64,19 +66,31 @@ export async function run(args: string[]): Promise<ExitStatus> {
     "export",
     flags,
     positionals,
-    ({ records, room, ca, identity }) =>
-      exportRoom(records, room, {
+    async ({ records, room, ca, identity }) => {
+      const range = {
         ...(from === undefined ? {} : { from: indexOf("export", "--from", from) }),
         ...(to === undefined ? {} : { to: indexOf("export", "--to", to) }),
+      };
+      if (!covered) await awaitHead(records, room, { ...range, waiting: tellWaiting });
+      return await exportRoom(records, room, {
+        ...range,
         ...{ ca, identity, open: opened, now: Date.now(), folder: out },
-      }),
+      });
+    },
   );
   if (json) write(`${encodeAsciiJson(written)}\n`);
   else {
     const { receipt, transcript, openings, verify } = written;
     tellFiles([transcript, receipt, ...(openings === null ? [] : [openings])], verify);
   }
-  return EXIT.done;
+  if (written.left_out === 0 || covered) return EXIT.done;
+  write(`${leftOut(written.left_out)}\n`, Deno.stderr);
+  return EXIT.unavailable;
+}
+
+/** Says that something is waited for. */
+export function tellWaiting(count: number): void {
+  write(`${waitsFor(count)}\n`, Deno.stderr);
 }
 
 /** Says what was written, and what a shell has to be given to verify it. */

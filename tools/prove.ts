@@ -10,9 +10,9 @@
 import { parseCommand } from "../lib/config.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
-import { proveLine } from "../lib/room_export.ts";
+import { awaitHead, proveLine } from "../lib/room_export.ts";
 import { write } from "../lib/terminal.ts";
-import { fromRecords, indexOf, tellFiles } from "./export.ts";
+import { fromRecords, indexOf, tellFiles, tellWaiting } from "./export.ts";
 
 const SPEC = {
   name: "prove",
@@ -46,8 +46,12 @@ export async function run(args: string[]): Promise<ExitStatus> {
     "prove",
     flags,
     positionals.slice(0, -1),
-    ({ records, room, ca, identity }) =>
-      proveLine(records, room, at, { ca, identity, open: closed ? "none" : "all", now: Date.now(), folder: out }),
+    async ({ records, room, ca, identity }) => {
+      await awaitHead(records, room, { to: at + 1, waiting: tellWaiting });
+      return await proveLine(records, room, at, {
+        ...{ ca, identity, open: closed ? "none" : "all", now: Date.now(), folder: out },
+      });
+    },
   );
   if (json) write(`${encodeAsciiJson(written)}\n`);
   else tellFiles([written.path], written.verify);

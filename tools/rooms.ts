@@ -352,6 +352,8 @@ const NOWHERE =
 
 /** How often it is looked whether all lines are accepted, and how long nothing may happen, in milliseconds. */
 const [LOOK, QUIET] = [20, 5_000];
+/** How long the end waits for a signed head of the last lines, in milliseconds. */
+const LAST_HEAD = 2_000;
 
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
@@ -484,6 +486,9 @@ class Program {
       const message = `${plural(count, "line")} of yours could not be sent: kept, and sent when you come back.`;
       return { status: EXIT.unavailable, message };
     }
+    // With the head that covers them, which comes a second later, the last lines can be shown to others.
+    const heads = Promise.all(session.joined.map((room) => session.covered(room)));
+    await Promise.race([heads, this.#hurried.promise, sleep(LAST_HEAD)]);
     const isScript = !Deno.stdin.isTerminal() && !this.#given.options.json;
     if (this.#due.size > 0) {
       return { status: EXIT.refused, message: `You did not come into ${[...this.#due].join(", ")}.` };
