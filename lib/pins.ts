@@ -11,7 +11,7 @@
  * the moment in which that one is vouched for. So rooms that are read in another order, or again, come to the same.
  * Names and vouches are handed out to be kept ({@link Pin}), and taken back at the next start.
  *
- * @layer format
+ * @layer chat
  */
 
 import { usernameKey } from "./names.ts";

@@ -17,7 +17,7 @@
 
 import type { Envelope } from "./envelope.ts";
 import { isLastingKind, type LinesBefore, rightProblem } from "./log_rules.ts";
-import { Pins } from "./pins.ts";
+import { usernameKey } from "./names.ts";
 import { RoomState } from "./room_state.ts";
 import type { RoomFindings } from "./verify_findings.ts";
 
@@ -52,9 +52,8 @@ export function judgeRights(room: string, lines: readonly JudgedLine[], findings
     lines.filter(({ index }) => findings.bad.faultsOf(index)?.some(({ check }) => check === "certs")).length;
   if (unknown > 0) return `of ${unknown} ${unknown === 1 ? "line" : "lines"} the author's certificate is not at hand`;
   const state = new RoomState(room, false);
-  const pins = new Pins();
   const usernames = new Map<string, string>();
-  const joins = new Map<string, { readonly index: number; readonly username: string }>();
+  const devices = new Devices();
   const closed = new Set(lines.filter(({ envelope }) => !envelope).map(({ index }) => index));
   const faults: { index: number; reason: string }[] = [];
   const before: LinesBefore = {
@@ -76,18 +75,55 @@ export function judgeRights(room: string, lines: readonly JudgedLine[], findings
     const statement = counts ? act.statement : undefined;
     if (statement?.kind === "join") {
       usernames.set(author, statement.username);
-      if (isGood && pins.see(author, statement.username) !== "known") {
-        joins.set(author, { index, username: statement.username });
-      }
+      if (isGood) devices.join(author, { index, username: statement.username });
     }
     if (statement?.kind === "redact") closed.delete(statement.index);
-    if (statement?.kind === "device" && isGood) pins.vouch(author, statement.fingerprint);
+    if (statement?.kind === "device" && isGood) devices.vouch(author, statement.fingerprint);
     state.apply({ author, username: usernames.get(author) ?? "", statement });
   }
   const [first] = closed;
   if (first !== undefined) {
     return closed.size === 1 ? `line ${first} is not opened` : `${closed.size} lines are not opened`;
   }
-  const unvouched = [...joins].filter(([author]) => pins.standing(author) === "new").map(([, joined]) => joined);
-  return { faults, unvouched, erased: closedCount };
+  return { faults, unvouched: devices.unvouched(), erased: closedCount };
+}
+
+/** A certificate's first join line. */
+interface Join {
+  readonly index: number;
+  readonly username: string;
+}
+
+/**
+ * Which certificates are somebody's by the lines: the first of a name, and whatever one of these vouched for. It is the
+ * rule of `pins.ts`, asked once, at the end: what costs a client little with each line would cost a verifier much with
+ * evidence made for it.
+ */
+class Devices {
+  readonly #joins = new Map<string, Join>();
+  readonly #vouched = new Map<string, string[]>();
+
+  join(author: string, join: Join): void {
+    if (!this.#joins.has(author)) this.#joins.set(author, join);
+  }
+
+  vouch(by: string, fingerprint: string): void {
+    const known = this.#vouched.get(by);
+    if (known) known.push(fingerprint);
+    else this.#vouched.set(by, [fingerprint]);
+  }
+
+  /** Joins of certificates that are not the first of their name, and that no way of vouches leads to from the first. */
+  unvouched(): Join[] {
+    const nameOf = (device: string) => usernameKey(this.#joins.get(device)?.username ?? "");
+    const firsts = new Map<string, string>();
+    for (const device of this.#joins.keys()) if (!firsts.has(nameOf(device))) firsts.set(nameOf(device), device);
+    const trusted = new Set(firsts.values());
+    for (const device of trusted) { // grows as it is walked
+      for (const other of this.#vouched.get(device) ?? []) {
+        if (this.#joins.has(other) && nameOf(other) === nameOf(device)) trusted.add(other);
+      }
+    }
+    return [...this.#joins].filter(([device]) => !trusted.has(device)).map(([, join]) => join);
+  }
 }

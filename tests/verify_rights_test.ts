@@ -176,6 +176,14 @@ Deno.test("a join under a name that another certificate had is told until an ear
   assert.match((await said([[eve, join("Ada")]])).notes.join("\n"), told);
   const vouched = await said([[eve, join("Ada")], [ada, { kind: "device", fingerprint: fingerprintOf(eve) }]]);
   assert.doesNotMatch(vouched.notes.join("\n"), /never vouched/);
+  const cem = await person("cem");
+  const overTwo = await said([
+    [eve, join("Ada")],
+    [cem, join("ADA")],
+    [eve, { kind: "device", fingerprint: fingerprintOf(cem) }],
+    [ada, { kind: "device", fingerprint: fingerprintOf(eve) }],
+  ]);
+  assert.doesNotMatch(overTwo.notes.join("\n"), /never vouched/);
   const byItself = await said([[eve, join("Ada")], [eve, { kind: "device", fingerprint: fingerprintOf(eve) }]]);
   assert.match(byItself.notes.join("\n"), told);
 });

@@ -1,7 +1,9 @@
 import { assert } from "./assert.ts";
 import type { VerifyRoomOptions } from "../lib/verify_room.ts";
 import { verifyRoom } from "../lib/verify_room.ts";
-import { identities, NOW } from "./fixtures.ts";
+import { issueRevocationList } from "../lib/ca.ts";
+import { parseRevocationList } from "../lib/x509.ts";
+import { authority, identities, NOW } from "./fixtures.ts";
 import { person, type RoomLog, show, type Shown, talk } from "./room_evidence.ts";
 
 const { server, client: ada, trust } = await identities();
@@ -89,6 +91,20 @@ Deno.test("a signer whose certificate had ended before what it confirms is named
   const { result, reasons } = await timesOf(await show(log, { by: eve, role: "client", createdAt }));
   assert.equal(result, "invalid");
   assert.match(reasons?.join("\n") ?? "", /"CN=CLIENT: eve" expired 2020-01-31T00:00:00Z.* of 2026-06-01T12:00:03Z/);
+});
+
+Deno.test("a signer who was revoked before what the receipt confirms is named, with both times", async () => {
+  const log = await talk(3);
+  const date = NOW - 60 * MINUTES;
+  const revoked = [{ serial: ada.chain[0]?.serial ?? "", date }];
+  const list = parseRevocationList(
+    await issueRevocationList(await authority(), revoked, { now: NOW, nextUpdate: NOW + 1000, number: 1n }),
+  );
+  const shown = await show(log, { by: ada, role: "client", createdAt: date - MINUTES });
+  const { result, checks } = await verifyRoom(shown, { ...trust, revocations: [list] });
+  assert.equal(result, "invalid");
+  const reasons = checks.find(({ name }) => name === "times")?.reasons ?? [];
+  assert.match(reasons.join("\n"), /was revoked 2026-06-01T11:00:00Z, and the checkpoint .* of 2026-06-01T12:00:03Z/);
 });
 
 Deno.test("a time that the verifier's clock has not reached is noted, with both times, and changes nothing", async () => {
