@@ -20,7 +20,7 @@
 
 import { encodeHex } from "./bytes.ts";
 import { isKnownAlgorithm, verifySignature } from "./certificate_signature.ts";
-import { printable } from "./text.ts";
+import { quoted, shortName } from "./text.ts";
 import { canonicalAddress, type Certificate, OID, type RevocationList, type Signed } from "./x509.ts";
 
 /** What a side believes in: its CAs, and their revocation lists where it has any. */
@@ -243,14 +243,14 @@ class Search {
     const name = nameOf(tip, depth, this.#options.purpose);
     for (const issuer of issuers) {
       const problem = keyProblem(issuer, this.#options);
-      if (problem !== undefined) return `the certificate of the issuer "${short(issuer.subject)}" ${problem}`;
+      if (problem !== undefined) return `the certificate of the issuer "${shortName(issuer.subject)}" ${problem}`;
     }
     if (!isKnownAlgorithm(tip)) {
       return `${name} is signed by an algorithm that isn't taken: SHA-256 or stronger is needed`;
     }
-    if (issuers.length > 0) return `${name} is not signed with the key of its issuer "${short(tip.issuer)}"`;
+    if (issuers.length > 0) return `${name} is not signed with the key of its issuer "${shortName(tip.issuer)}"`;
     if (tip.issuerName === tip.subjectName) return `${name} is self-signed, and not by a CA that is trusted here`;
-    return `${name} was issued by "${short(tip.issuer)}", which is not a CA that is trusted here`;
+    return `${name} was issued by "${shortName(tip.issuer)}", which is not a CA that is trusted here`;
   }
 }
 
@@ -360,7 +360,7 @@ function leafProblems(leaf: Certificate, options: PathOptions): string[] {
     }
     problems.push(...nameProblems(leaf));
   }
-  if (host !== undefined && !matchesHost(leaf, host)) problems.push(`is not for "${short(host)}": ${hostsOf(leaf)}`);
+  if (host !== undefined && !matchesHost(leaf, host)) problems.push(`is not for ${quoted(host)}: ${hostsOf(leaf)}`);
   if (own !== undefined && leaf.fingerprint === own) problems.push("is our own certificate");
   return problems;
 }
@@ -370,7 +370,7 @@ function nameProblems({ commonNames, hostNames }: Certificate): string[] {
   if (hostNames === undefined) return [];
   const known = [...hostNames.dnsNames, ...hostNames.addresses];
   return commonNames.filter((name) => /^(?:\d\S*|\S*[.:]\S*)$/.test(name) && !known.includes(name))
-    .map((name) => `has the name "${short(name)}", which is not in its subjectAltName`);
+    .map((name) => `has the name ${quoted(name)}, which is not in its subjectAltName`);
 }
 
 /** RFC 9525 section 6, whole names alone. */
@@ -394,7 +394,9 @@ function hostsOf({ commonNames, hostNames }: Certificate): string {
   const names = hostNames === undefined
     ? commonNames.filter((name) => name.startsWith(PREFIXES.server)).map((name) => name.slice(PREFIXES.server.length))
     : [...hostNames.dnsNames, ...hostNames.addresses];
-  return names.length === 0 ? "it names no host" : `it names ${short(names.join(", "))}`;
+  return names.length === 0
+    ? "it names no host"
+    : `it names ${names.slice(0, 5).map(quoted).join(", ")}${names.length > 5 ? ` and ${names.length - 5} more` : ""}`;
 }
 
 /** Item 3. */
@@ -463,18 +465,12 @@ function revocationProblems(applied: AppliedList, at: number, mode: RevocationMo
 }
 
 function listName(list: RevocationList): string {
-  return `the revocation list of "${short(list.issuer)}"`;
+  return `the revocation list of "${shortName(list.issuer)}"`;
 }
 
 function nameOf(certificate: Certificate, depth: number, purpose: Purpose): string {
   const kind = depth > 0 ? "CA certificate" : purpose === "either" ? "certificate" : `${purpose} certificate`;
-  return `the ${kind} "${short(certificate.subject)}"`;
-}
-
-/** Names come from the other side, and a reason goes on one line. */
-function short(text: string): string {
-  const safe = printable(text);
-  return safe.length > 80 ? `${safe.slice(0, 79)}…` : safe;
+  return `the ${kind} "${shortName(certificate.subject)}"`;
 }
 
 /** No date lies beyond 8.64e15 ms, but a transcript's line may say so. */

@@ -4,7 +4,8 @@
  *
  *     printable("ada\u001b[2J\n") → "ada\\u{1b}[2J\\u{a}"
  *
- * It doesn't judge letters that look alike, and doesn't measure width.
+ * Three degrees: {@link printable} for what people see while they chat, {@link visible} for evidence, {@link quoted} for
+ * names within our own sentences, where no name may look like another, or like the sentence. None measures width.
  *
  * @layer ground
  */
@@ -23,9 +24,64 @@ export function printable(text: string): string {
   return text.replace(UNPRINTABLE, byNumber);
 }
 
-/** {@link printable}, and what can't be seen is written so, too: for evidence, where a hidden difference counts. */
+/**
+ * {@link printable}, and what can't be seen is written so, too: for evidence, where a hidden difference counts. A text
+ * that holds such an escape itself has its backslash written by number, so that each escape stands for a character.
+ */
 export function visible(text: string): string {
-  return printable(text).replace(INVISIBLE, byNumber);
+  return printable(text.replace(/\\(?=u\{)/g, byNumber)).replace(INVISIBLE, byNumber);
+}
+
+/** A JSON text in which everything that {@link visible} would write by its number is written as JSON's own escape. */
+export function visibleJson(json: string): string {
+  return json.replace(UNPRINTABLE, byUnits).replace(INVISIBLE, byUnits);
+}
+
+// ---- names
+
+/** What ends a name in quotes, what looks as if it did, and what marks an escape. */
+const QUOTES = /["\\]|[\u02ba\u02dd\u02ee\u05f4\u1cd3\u201c-\u201f\u2033\u2036\u3003\u301d-\u301f\uff02]/gu;
+/** Blanks other than single ones between characters: they could fill a row, or look like nothing. */
+const BLANKS = /(?! )\p{Zs}|^ | $|(?<= ) /gu;
+/** Letters of other scripts that look like Latin ones. */
+const LOOKALIKES =
+  /[\p{Script=Cyrillic}\p{Script=Greek}\p{Script=Armenian}\p{Script=Cherokee}\p{Script=Coptic}\p{Script=Lisu}]/gu;
+
+/**
+ * A name that somebody else chose, as it may stand between double quotes in a sentence of ours. Beside what
+ * {@link visible} writes by its number are: blanks that could fill a row; quotes of other kinds; characters that
+ * Unicode calls variants of others (full-width letters, ligatures); marks that could be part of the letter before them;
+ * letters that look like Latin ones, in a word with Latin ones. `"` and `\` get a backslash before them.
+ *
+ *     nameText('ada", by "bob') → 'ada\\", by \\"bob'
+ */
+export function nameText(text: string): string {
+  const isComposed = text.normalize("NFC") === text;
+  return Array.from(text.matchAll(/[\p{L}\p{M}\p{N}]+|[^\p{L}\p{M}\p{N}]+/gu), ([word]) => {
+    let shown = word.replace(QUOTES, (c) => c === '"' || c === "\\" ? `\\${c}` : byNumber(c));
+    shown = shown.replace(UNPRINTABLE, byNumber).replace(INVISIBLE, byNumber);
+    if (!isComposed) shown = shown.replace(/\p{M}/gu, byNumber);
+    if (/\p{Script=Latin}/u.test(word)) shown = shown.replace(LOOKALIKES, byNumber);
+    return shown.replace(/[^ -~]/gu, (c) => c.normalize("NFKC") === c ? c : byNumber(c));
+  }).join("").replace(BLANKS, byNumber);
+}
+
+/** So many characters of a name are shown. */
+const MAX_NAME = 80;
+
+/** A name of {@link nameText}, or what was made of such, no longer than a row; what was left out is counted. */
+export function shortName(name: string): string {
+  const all = [...name];
+  return all.length <= MAX_NAME ? name : `${all.slice(0, MAX_NAME).join("")}… (${all.length} characters)`;
+}
+
+/** A name that somebody else chose, in quotes, however long it is. */
+export function quoted(name: string): string {
+  return `"${shortName(nameText(name))}"`;
+}
+
+function byUnits(character: string): string {
+  return Array.from(character.split(""), (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join("");
 }
 
 function byNumber(character: string): string {

@@ -19,6 +19,7 @@ import { EXIT, Failure, ProtocolError } from "./errors.ts";
 import { isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson, repeatedName } from "./json.ts";
 import type { SignatureChecker, SignedLine } from "./line_signature.ts";
 import { formatTime } from "./receipt.ts";
+import { shortName } from "./text.ts";
 import { type Certificate, parseCertificates, type RevocationList } from "./x509.ts";
 
 /** What became of one check. */
@@ -36,8 +37,35 @@ export interface Check<Name extends string = string> {
 /** Who signed lines, and how many of them. */
 export interface LineSigner {
   readonly subject: string;
+  readonly issuer: string;
   readonly fingerprint: string;
   readonly lines: number;
+}
+
+/** The signer of so many lines, by his certificate. */
+export function lineSigner({ subject, issuer, fingerprint }: Certificate, lines: number): LineSigner {
+  return { subject, issuer, fingerprint, lines };
+}
+
+/** What tells signers apart in a sentence; more are counted. */
+const MAX_NAMED = 3;
+
+/**
+ * Signers within a sentence, each in quotes; where two have the same subject, with their issuer and the beginning of
+ * their certificate's fingerprint.
+ */
+export function signersText(signers: readonly LineSigner[]): string {
+  if (signers.length > MAX_NAMED) return `${signers.length} authors`;
+  return signers.map((signer) => signerText(signer, signers)).join(" and ");
+}
+
+/** One of these signers. */
+export function signerText(signer: LineSigner, all: readonly LineSigner[]): string {
+  const name = `"${shortName(signer.subject)}"`;
+  if (all.every(({ subject, fingerprint }) => subject !== signer.subject || fingerprint === signer.fingerprint)) {
+    return name;
+  }
+  return `${name} (issued by "${shortName(signer.issuer)}", SHA-256 ${signer.fingerprint.slice(0, 16)}…)`;
 }
 
 /** What the receipt says and what the transcript gives. */
@@ -208,15 +236,17 @@ export function revocationNotes({ authorities, revocations }: Trust, found: List
   if (authorities.length === 0) return [`${nobody}: no CA is given that issued them.`];
   const notes = revocations.map((list) =>
     found.passedOver.has(list)
-      ? `The revocation list of ${list.issuer} of ${formatTime(list.thisUpdate)} is of another key than that of some ` +
+      ? `The revocation list of "${shortName(list.issuer)}" of ${
+        formatTime(list.thisUpdate)
+      } is of another key than that of some ` +
         "certificates here with that issuer, and was passed over for these."
-      : `The revocation list of ${list.issuer} is of ${
+      : `The revocation list of "${shortName(list.issuer)}" is of ${
         formatTime(list.thisUpdate)
       }: of what was revoked later it says ` +
         "nothing."
   );
   for (const issuer of found.issuersWithoutList) {
-    notes.push(`${nobody} that ${issuer} issued: no list of that CA's key is given.`);
+    notes.push(`${nobody} that "${shortName(issuer)}" issued: no list of that CA's key is given.`);
   }
   return notes;
 }

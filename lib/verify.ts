@@ -22,7 +22,7 @@ import { isSignedBy, ONE_BY_ONE, type SignatureChecker } from "./line_signature.
 import { VerifyingKey } from "./pss.ts";
 import { formatTime, MAX_RECEIPT_BYTES, parseTime, type Role, statementInput } from "./receipt.ts";
 import { ROOM_LINE_SIZE } from "./room_line.ts";
-import { printable } from "./text.ts";
+import { quoted, shortName } from "./text.ts";
 import { MAX_LINE_BYTES, parseLine, type TranscriptLine, TranscriptSummary } from "./transcript.ts";
 import {
   asLatin1,
@@ -31,6 +31,7 @@ import {
   CheckList,
   Fields,
   type LineSigner,
+  lineSigner,
   onText,
   parseChain,
   parseCount,
@@ -39,6 +40,8 @@ import {
   readJsonFile,
   revocationNotes,
   SignatureBatches,
+  signersText,
+  signerText,
 } from "./verdict.ts";
 import { foreignAuthority } from "./verify_authority.ts";
 import { BadLines, type LineVerdicts, namesOf } from "./verify_bad_lines.ts";
@@ -161,7 +164,7 @@ export async function verify(evidence: Evidence, trust: Trust, options: VerifyOp
 function readReceipt(receipt: Evidence["receipt"], checks: Checks): JsonObject {
   if (typeof receipt === "object" && !(receipt instanceof Uint8Array)) return receipt;
   const { object, repeated } = readJsonFile(receipt, MAX_RECEIPT_BYTES);
-  if (repeated !== undefined) checks.fail("receipt form", `the name "${printable(repeated)}" comes twice`);
+  if (repeated !== undefined) checks.fail("receipt form", `the name ${quoted(repeated)} comes twice`);
   // A receipt has no `data`: what has one and no hash is the frame that a receipt comes in.
   const inner = member(object, "data");
   return isJsonObject(inner) && !Object.hasOwn(object, "transcript_hash") ? inner : object;
@@ -316,7 +319,9 @@ async function checkLines(
     bad.fail(line, number, "line signatures", () => {
       const signer = people.findSigner(line);
       return signer
-        ? `it names another certificate: its signature is that of ${signer.subject} (${signer.fingerprint})`
+        ? `it names another certificate: its signature is that of "${
+          shortName(signer.subject)
+        }" (${signer.fingerprint})`
         : "it is not signed by the certificate that it names";
     });
   });
@@ -343,11 +348,7 @@ async function checkLines(
   }
   await signatures.end();
   if (!people.hasAuthorities) checks.skip("line certificates", NO_AUTHORITY);
-  const signers = people.named.map(({ leaf, lines, bad }) => ({
-    subject: leaf.subject,
-    fingerprint: leaf.fingerprint,
-    lines: lines - bad,
-  }));
+  const signers = people.named.map(({ leaf, lines, bad }) => lineSigner(leaf, lines - bad));
   return { summary, signers: signers.filter(({ lines }) => lines > 0), roomLike, bad, isCut };
 }
 
@@ -477,7 +478,7 @@ function checkSignatures(
     }
     return checks.skip(
       "statement signature",
-      `a version-1 receipt has none: nobody signed ${receipt.unsigned.map(printable).join(", ")}`,
+      `a version-1 receipt has none: nobody signed ${unsignedText(receipt.unsigned)}`,
     );
   }
   if (version2Only && receipt.session === undefined) {
@@ -560,7 +561,7 @@ function conclude(
   }
   if (unsigned.length > 0) {
     notes.push(
-      `A version-1 receipt: nobody signed ${unsigned.map(printable).join(", ")}; anybody could have written them.`,
+      `A version-1 receipt: nobody signed ${unsignedText(unsigned)}; anybody could have written them.`,
     );
   }
   return {
@@ -585,13 +586,33 @@ function originNotes(receipt: ReceiptFields, signers: readonly LineSigner[], roo
   }
   const client = receipt.role === "client" ? receipt.fingerprint : receipt.other;
   const others = client === undefined ? [] : signers.filter(({ fingerprint }) => fingerprint !== client);
-  for (const { subject } of others) {
-    notes.push(`Not the client of this session, and yet with lines in it: ${subject}. These may be from elsewhere.`);
+  for (const other of others.slice(0, MAX_STRANGERS)) {
+    const name = signerText(other, signers);
+    notes.push(`Not the client of this session, and yet with lines in it: ${name}. These may be from elsewhere.`);
+  }
+  if (others.length > MAX_STRANGERS) {
+    notes.push(`So have ${others.length - MAX_STRANGERS} more that are not the client.`);
   }
   if (roomLike > 0 && notes.length > 0) {
     notes.push(`Lines that may be a room's, which have this form and ${ROOM_LINE_SIZE} bytes in it: ${roomLike}.`);
   }
   return notes;
+}
+
+/** Fields that version 1 doesn't sign and that this program knows; whatever else there is, somebody has named. */
+const KNOWN_UNSIGNED = ["certs", "created_at", "other_fingerprint", "peer"];
+/** So many names of unknown fields, and so many strangers, are listed; more are counted. */
+const [MAX_UNKNOWN, MAX_STRANGERS] = [3, 10];
+
+/** Fields' names in a sentence: known ones as they are, others in quotes and as what they are. */
+function unsignedText(names: readonly string[]): string {
+  const known = names.filter((name) => KNOWN_UNSIGNED.includes(name));
+  const unknown = names.filter((name) => !KNOWN_UNSIGNED.includes(name));
+  if (unknown.length === 0) return known.join(", ");
+  const shown = unknown.slice(0, MAX_UNKNOWN).map(quoted).join(", ");
+  const more = unknown.length > MAX_UNKNOWN ? ` and ${unknown.length - MAX_UNKNOWN} more` : "";
+  const fields = `${unknown.length} unknown ${unknown.length === 1 ? "field" : "fields"} (${shown}${more})`;
+  return [...known, fields].join(", ");
 }
 
 function sentence(
@@ -614,14 +635,14 @@ function sentence(
     if (foreign !== undefined) return `Undecided: ${foreign}.`;
     return "Undecided: what could be checked holds, but without a CA nobody knows whose signatures these are.";
   }
-  const subject = receipt.signer?.leaf.subject ?? "";
+  const subject = shortName(receipt.signer?.leaf.subject ?? "");
   const [messages, were] = receipt.count === 1 ? ["1 message", "was"] : [`${receipt.count} messages`, "were"];
-  const by = signers.length === 0 ? "" : `, signed by ${signers.map((signer) => signer.subject).join(" and ")}`;
+  const by = signers.length === 0 ? "" : `, signed by ${signersText(signers)}`;
   const says = receipt.role === "client"
     ? `lists ${messages} as sent in this order`
     : `confirms that ${messages} ${were} accepted in this order`;
-  if (result === "valid") return `Valid: ${subject} ${says}${by}; the words are not shown.`;
-  return `Partly valid: ${subject} ${says}, of which ${lines.good} hold${by}; the words are not shown. ` +
+  if (result === "valid") return `Valid: "${subject}" ${says}${by}; the words are not shown.`;
+  return `Partly valid: "${subject}" ${says}, of which ${lines.good} hold${by}; the words are not shown. ` +
     `Not good: ${namesOf(lines)}.`;
 }
 

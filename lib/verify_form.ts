@@ -14,7 +14,7 @@ import { isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson
 import { isRoomName } from "./names.ts";
 import { parseTime, type Role } from "./receipt.ts";
 import { MAX_ROOM_RECEIPT_BYTES } from "./room_receipt.ts";
-import { printable } from "./text.ts";
+import { quoted } from "./text.ts";
 import {
   type Chain,
   Fields,
@@ -77,7 +77,7 @@ export function readEvidence(file: string | Uint8Array | JsonObject, findings: R
   const text = typeof file === "string" ? file : file.length > MAX_ROOM_RECEIPT_BYTES ? undefined : parseUtf8(file);
   if (text !== undefined) refuseOverfull(text);
   const { object, repeated } = readJsonFile(file, MAX_ROOM_RECEIPT_BYTES);
-  if (repeated !== undefined) findings.frame("form", `the name "${printable(repeated)}" comes twice`);
+  if (repeated !== undefined) findings.frame("form", `the name ${quoted(repeated)} comes twice`);
   return object;
 }
 

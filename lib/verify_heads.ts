@@ -9,6 +9,7 @@ import { type Bytes, encodeHex } from "./bytes.ts";
 import { type Checkpoint, isCheckpointSigned } from "./checkpoint.ts";
 import { VerifyingKey } from "./pss.ts";
 import { Frontier, peakPlaces } from "./room_log.ts";
+import { shortName } from "./text.ts";
 import type { Chain } from "./verdict.ts";
 import { type RoomCheckName, type RoomFindings } from "./verify_findings.ts";
 import type { RoomReceipt } from "./verify_form.ts";
@@ -129,7 +130,10 @@ export class Heads {
     }
     const names = hostNames?.dnsNames.map((dnsName) => dnsName.toLowerCase()) ?? [];
     if (server === undefined || !names.includes(server.toLowerCase())) {
-      fail("checkpoint server", `is signed by ${subject}, which is not for the server that the origin names`);
+      fail(
+        "checkpoint server",
+        `is signed by "${shortName(subject)}", which is not for the server that the origin names`,
+      );
     }
     const { problems, revoked, isMade } = await this.#judge.at(chain, "server", checkpoint.time * 1000);
     if (!isMade) this.#findings.skip("checkpoint server", NO_AUTHORITY);

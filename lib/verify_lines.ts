@@ -16,7 +16,7 @@ import { EMPTY_ROOT, leafHash } from "./room_log.ts";
 import type { Opening } from "./room_receipt.ts";
 import { printable } from "./text.ts";
 import type { TranscriptLine } from "./transcript.ts";
-import { asLatin1, type Chain, type LineSigner, SignatureBatches } from "./verdict.ts";
+import { asLatin1, type Chain, type LineSigner, lineSigner, SignatureBatches } from "./verdict.ts";
 import type { RoomFindings } from "./verify_findings.ts";
 import type { RoomReceipt } from "./verify_form.ts";
 import { type Heads, NO_AUTHORITY, type ShownTree } from "./verify_heads.ts";
@@ -117,8 +117,8 @@ export class ShownLines {
       if (!this.#context.findings.bad.faultsOf(index)) counts.set(author, (counts.get(author) ?? 0) + 1);
     }
     return [...counts].flatMap(([fingerprint, lines]) => {
-      const subject = this.#authors.get(fingerprint)?.chain.leaf.subject;
-      return subject === undefined ? [] : [{ subject, fingerprint, lines }];
+      const leaf = this.#authors.get(fingerprint)?.chain.leaf;
+      return leaf === undefined ? [] : [lineSigner(leaf, lines)];
     });
   }
 

@@ -6,8 +6,8 @@
  */
 
 import type { Trust } from "./certificate_path.ts";
-import { visible } from "./text.ts";
-import { type Check, type LineSigner, revocationNotes } from "./verdict.ts";
+import { quoted, shortName } from "./text.ts";
+import { type Check, type LineSigner, revocationNotes, signersText } from "./verdict.ts";
 import { type BadLine, type LineVerdicts, namesOf, someOf } from "./verify_bad_lines.ts";
 import type { RoomCheckName, RoomFindings } from "./verify_findings.ts";
 import type { RoomReceipt } from "./verify_form.ts";
@@ -110,9 +110,9 @@ function sentenceOf(
   const { count, good } = lines;
   const { from, origin, signer } = receipt;
   const which = count === 1 ? `line ${from}` : `lines ${from} to ${shown.end - 1}`;
-  const by = signers.length > 3 ? `${signers.length} authors` : signers.map(({ subject }) => subject).join(" and ");
+  const by = signersText(signers);
   const words = opened === 0 ? "the words are not shown" : `${opened} of ${count} opened`;
-  const said = `signed by ${by}, shown by ${signer.leaf.subject}; ${words}.`;
+  const said = `signed by ${by}, shown by "${shortName(signer.leaf.subject)}"; ${words}.`;
   if (good === count) return `Valid: ${which} of ${origin}, ${said}`;
   return `Partly valid: of ${which} of ${origin} ${good} hold, ${said} Not good: ${namesOf(lines)}.`;
 }
@@ -155,7 +155,7 @@ function rightsNotes(rights: Rights | string): string[] {
     `that a certificate is bound to.${erased}`,
   ];
   if (rights.unvouched.length === 0) return notes;
-  const joins = rights.unvouched.map(({ index, username }) => `line ${index} ("${username}")`);
+  const joins = rights.unvouched.map(({ index, username }) => `line ${index} (${quoted(username)})`);
   const whose = "so that only the server says that it is the same person";
   return [
     ...notes,
@@ -163,14 +163,17 @@ function rightsNotes(rights: Rights | string): string[] {
   ];
 }
 
+/** More names than {@link someOf} lists. */
+const MAX_QUOTED = 20;
+
 /** What was signed and isn't printed. */
 function furtherNotes({ receipt, shown }: Outcome): string[] {
-  const quoted = (names: readonly string[]) => someOf(names.map((name) => visible(JSON.stringify(name.slice(0, 64)))));
-  const ofLines = shown.opened.flatMap(({ index, further }) => further ? [`line ${index} (${quoted(further)})`] : []);
+  const listed = (names: readonly string[]) => someOf(names.slice(0, MAX_QUOTED).map(quoted), names.length);
+  const ofLines = shown.opened.flatMap(({ index, further }) => further ? [`line ${index} (${listed(further)})`] : []);
   const notes: string[] = [];
   if (ofLines.length > 0) notes.push(`Signed beside the words and not shown here, names in: ${someOf(ofLines)}.`);
   if (receipt.further.length > 0) {
-    notes.push(`Signed with the receipt, and not judged here, the names: ${quoted(receipt.further)}.`);
+    notes.push(`Signed with the receipt, and not judged here, the names: ${listed(receipt.further)}.`);
   }
   return notes;
 }

@@ -39,7 +39,7 @@ import {
 } from "./der.ts";
 import { ProtocolError } from "./errors.ts";
 import { sha256 } from "./hash.ts";
-import { printable } from "./text.ts";
+import { nameText } from "./text.ts";
 
 /** The leaf and three intermediates: what the wire allows. */
 export const MAX_CERTIFICATES = 4;
@@ -104,7 +104,7 @@ export interface Signed {
   readonly signature: Bytes;
   /** The DER of the issuer's name, hex: names are compared by it, byte for byte. */
   readonly issuerName: string;
-  /** The issuer's name for people, with what a terminal must not see escaped. */
+  /** The issuer's name for people, as {@link Certificate.subject}. */
   readonly issuer: string;
   /** The key that is said to have signed, hex. */
   readonly authorityKeyIdentifier: string | undefined;
@@ -119,7 +119,7 @@ export interface Certificate extends Signed {
   readonly pem: string;
   /** SHA-256 of the DER, lower-case hex. */
   readonly fingerprint: string;
-  /** The subject for people: `CN=SERVER: localhost`, with what a terminal must not see escaped. */
+  /** The subject for people: `CN=SERVER: localhost`; as `nameText` of `text.ts` writes it, to stand in quotes. */
   readonly subject: string;
   /** The DER of the subject, hex. */
   readonly subjectName: string;
@@ -416,7 +416,8 @@ function name(element: Element, what: string) {
       );
       fields.end();
       if (type === OID.commonName) commonNames.push(value);
-      parts.push(`${NAME_PARTS[type] ?? type}=${printable(value)}`);
+      // A comma in a value is marked: what follows it is no further part of the name.
+      parts.push(`${NAME_PARTS[type] ?? type}=${nameText(value).replaceAll(",", "\\,")}`);
     }
   }
   const isEmpty = parts.length === 0;

@@ -305,7 +305,7 @@ Deno.test("self-signed: a certificate that nobody trusted has signed is refused"
 
 Deno.test("bad CN: a certificate of another host is refused, and so is a person's for a server's", async () => {
   assert.deepEqual(await problems([await serverFor("other.example")], { host: "localhost" }), [
-    'the server certificate "CN=SERVER: other.example" is not for "localhost": it names other.example',
+    'the server certificate "CN=SERVER: other.example" is not for "localhost": it names "other.example"',
   ]);
   const { client, trust } = await identities();
   const found = await problems(client.chain, { host: "localhost" });

@@ -365,10 +365,10 @@ Deno.test("verifyRoom() has asked about revocation where every issuer's list is 
   };
   const ofRoot = await judged(await listOf(root));
   assert.deepEqual([ofRoot.result, ofRoot.outcome], ["valid", "not checked"]);
-  assert.deepEqual(ofRoot.reasons, ["no list of CN=Issuing CA is given"]);
+  assert.deepEqual(ofRoot.reasons, ['no list of "CN=Issuing CA" is given']);
   assert.match(
     ofRoot.notes,
-    /^The revocation list of CN=Test CA is of 2026-06-01T12:00:00Z: .*\nNobody asked .* that CN=Issuing CA issued/,
+    /^The revocation list of "CN=Test CA" is of 2026-06-01T12:00:00Z: .*\nNobody asked .* that "CN=Issuing CA" issued/,
   );
   const both = await judged(await listOf(root), await listOf(issuer));
   assert.deepEqual([both.result, both.outcome], ["valid", "passed"]);

@@ -6,7 +6,7 @@ import { encodeJson, isJsonObject, type JsonObject, parseJson, repeatedName } fr
 import { makeReceipt, MAX_RECEIPT_BYTES } from "../lib/receipt.ts";
 import type { SignatureChecker } from "../lib/line_signature.ts";
 import { MAX_LINE_BYTES, parseLine, TranscriptSummary } from "../lib/transcript.ts";
-import type { Check } from "../lib/verdict.ts";
+import { type Check, signersText } from "../lib/verdict.ts";
 import { type CheckName, TranscriptFormError, transcriptLines, verify, type VerifyOptions } from "../lib/verify.ts";
 import { parseCertificates, parseRevocationList } from "../lib/x509.ts";
 import { identities } from "./fixtures.ts";
@@ -214,7 +214,7 @@ Deno.test("a verdict says of what time a revocation list is, and whose certifica
   const listed = await verdictOf(evidenceCase("revoked_later"));
   assert.match(
     listed?.notes.join("\n") ?? "",
-    /^The revocation list of CN=Example Chat CA is of 20[0-9T:-]+Z: of what/m,
+    /^The revocation list of "CN=Example Chat CA" is of 20[0-9T:-]+Z: of what/m,
   );
   assert.doesNotMatch(listed?.notes.join("\n") ?? "", /Nobody asked/);
 
@@ -223,7 +223,7 @@ Deno.test("a verdict says of what time a revocation list is, and whose certifica
   const revocations = [parseRevocationList(evidenceCase("revoked_later").crl ?? "")];
   const { notes } = await verify({ receipt: evidence.receipt, lines: linesOf(evidence) }, { authorities, revocations });
   assert.deepEqual(notes.filter((note) => note.startsWith("Nobody asked")), [
-    "Nobody asked whether a certificate was revoked that CN=Example Chat Intermediate issued: no list of that CA's key is given.",
+    'Nobody asked whether a certificate was revoked that "CN=Example Chat Intermediate" issued: no list of that CA\'s key is given.',
   ]);
 });
 
@@ -245,14 +245,44 @@ Deno.test("nothing in a verdict holds a control character, whatever the receipt 
   );
 });
 
+Deno.test("names of unknown fields are quoted, cut and counted: none stands in a verdict as a sentence of its own", async () => {
+  const object = receiptOf(versionOne);
+  const claim = "Every field is signed: made 2026-06-15T12:05:00Z, of session";
+  const few = await verify({ receipt: { ...object, [claim]: 1 }, lines: linesOf(versionOne) }, trustOf(versionOne));
+  assert.equal(few.result, "valid");
+  assert(few.notes.includes(
+    `A version-1 receipt: nobody signed certs, created_at, peer, 1 unknown field ("${claim}"); ` +
+      "anybody could have written them.",
+  ));
+  const names = Array.from({ length: 500 }, (_, i) => [`${"x".repeat(300)}${String(i).padStart(3, "0")}"`, i]);
+  const many = { ...object, ...Object.fromEntries(names) };
+  const { notes, unsigned } = await verify({ receipt: many, lines: linesOf(versionOne) }, trustOf(versionOne));
+  assert.equal(unsigned.length, 503);
+  assert.match(notes.join("\n"), /500 unknown fields \(("x{80}… \(305 characters\)"(, )?){3} and 497 more\)/);
+  assert(notes.every((note) => note.length < 600));
+});
+
+Deno.test("two signers of the same name are told apart by their issuers and certificates", () => {
+  const ada = { subject: "CN=CLIENT: ada", issuer: "CN=One CA", fingerprint: "aa".repeat(32), lines: 1 };
+  const other = { ...ada, issuer: "CN=Other CA", fingerprint: "bb".repeat(32) };
+  const bob = { ...ada, subject: "CN=CLIENT: bob", fingerprint: "cc".repeat(32) };
+  assert.equal(signersText([ada, bob]), '"CN=CLIENT: ada" and "CN=CLIENT: bob"');
+  assert.equal(
+    signersText([ada, bob, other]),
+    '"CN=CLIENT: ada" (issued by "CN=One CA", SHA-256 aaaaaaaaaaaaaaaa…) and "CN=CLIENT: bob" and ' +
+      '"CN=CLIENT: ada" (issued by "CN=Other CA", SHA-256 bbbbbbbbbbbbbbbb…)',
+  );
+  assert.equal(signersText([ada, bob, other, ada]), "4 authors");
+});
+
 Deno.test("a client's own receipt lists what it says was sent, and its verdict says that the server signed nothing", async () => {
   const own = await verifyCase(evidenceCase("session_client_receipt"));
-  assert.match(own.sentence, /^Valid: CN=CLIENT: ada lists \d messages as sent in this order, signed by/);
+  assert.match(own.sentence, /^Valid: "CN=CLIENT: ada" lists \d messages as sent in this order, signed by/);
   assert.match(own.notes.join("\n"), /^The server has signed nothing of this:/m);
   const { sentence, notes } = await verifyCase(session);
   assert.match(
     sentence,
-    /^Valid: CN=SERVER: localhost confirms that 3 messages were accepted in this order, signed by/,
+    /^Valid: "CN=SERVER: localhost" confirms that 3 messages were accepted in this order, signed by/,
   );
   assert.doesNotMatch(notes.join("\n"), /signed nothing|Not the client|may be a room's/);
 });
@@ -261,7 +291,7 @@ Deno.test("a verdict names who signed lines without being the session's client, 
   const both = await verifyCase(evidenceCase("two_signers"));
   const strangers = (notes: readonly string[]) => notes.filter((note) => note.startsWith("Not the client"));
   assert.deepEqual([both.result, strangers(both.notes).length], ["valid", 1]);
-  assert.match(strangers(both.notes)[0] ?? "", /CN=CLIENT: bob\./);
+  assert.match(strangers(both.notes)[0] ?? "", /"CN=CLIENT: bob"\./);
 
   // Bob shows two of ada's lines of a room as what he has sent to the server.
   const { server, client: ada, trust } = await identities();
@@ -276,9 +306,9 @@ Deno.test("a verdict names who signed lines without being the session's client, 
     ...{ summary, createdAt: log.now, identity: { otherFingerprint: fingerprintOf(server), session: "ab".repeat(32) } },
   });
   const { sentence, notes } = await verify({ receipt, lines: shown }, trust);
-  assert.match(sentence, /CN=CLIENT: bob lists 2 messages as sent in this order, signed by CN=CLIENT: ada;/);
+  assert.match(sentence, /"CN=CLIENT: bob" lists 2 messages as sent in this order, signed by "CN=CLIENT: ada";/);
   assert.deepEqual(strangers(notes), [
-    "Not the client of this session, and yet with lines in it: CN=CLIENT: ada. These may be from elsewhere.",
+    'Not the client of this session, and yet with lines in it: "CN=CLIENT: ada". These may be from elsewhere.',
   ]);
   assert(notes.includes("Lines that may be a room's, which have this form and 96 bytes in it: 2."));
 });

@@ -37,6 +37,19 @@ Deno.test("parseCertificates() reads what was issued", async () => {
   assert.deepEqual(read.faults, []);
 });
 
+Deno.test("no name of a certificate looks like another name, like two, or like the sentence that it stands in", async () => {
+  const names: readonly (readonly [string, string])[] = [
+    ["ada, O=Bank", "CN=CLIENT: ada\\, O=Bank"],
+    ["ad\u0430", "CN=CLIENT: ad\\u{430}"],
+    ["a\u200dda", "CN=CLIENT: a\\u{200d}da"],
+  ];
+  for (const [name, subject] of names) {
+    const made = await certificate("client", { role: "client", name });
+    assert.equal(made.subject, subject);
+    assert.deepEqual(made.commonNames, [`CLIENT: ${name}`]);
+  }
+});
+
 Deno.test("a certificate's PEM is written one way: 64 characters a line, LF after the last", async () => {
   const { server: { pem, chain: [leaf] } } = await identities();
   assert.match(
