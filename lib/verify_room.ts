@@ -30,6 +30,7 @@ import { VerifyingKey } from "./pss.ts";
 import { statementInput } from "./receipt.ts";
 import { parseOrigin } from "./room_line.ts";
 import { encodeOpening, parseLineProof } from "./room_receipt.ts";
+import { shortName } from "./text.ts";
 import { TranscriptFormError } from "./verify.ts";
 import { OPENING_CHECKS, RoomFindings } from "./verify_findings.ts";
 import { parseRoomReceipt, readEvidence, type RoomReceipt } from "./verify_form.ts";
@@ -132,7 +133,9 @@ async function judgeRoom(receipt: RoomReceipt, findings: RoomFindings, given: Gi
   tree.checkProof();
   heads.checkOrder(tree, shown.end);
   const rights = checkRights(receipt, findings, shown, openings !== undefined);
-  for (const issuer of judge.issuersWithoutList) findings.skip("revocation", `no list of ${issuer} is given`);
+  for (const issuer of judge.issuersWithoutList) {
+    findings.skip("revocation", `no list of "${shortName(issuer)}" is given`);
+  }
   return conclude({ receipt, findings, shown, trust, foreign, judge, rights, now: options.now });
 }
 
