@@ -108,6 +108,13 @@ export async function setDefaultProfile(home: Home, { folder }: StoredProfile): 
   await writeAtomically(`${home.config}/default`, `${encodeJson(folder)}\n`, { mode: 0o600, replace: true });
 }
 
+/** Where records are of profiles that were removed. */
+export async function leftRecords(home: Home): Promise<string[]> {
+  const own = (await profilesOf(home)).map(({ folder }) => folder);
+  const left = (await foldersIn(home.data)).filter((folder) => !own.includes(folder));
+  return left.map((folder) => placesOf(home, folder).transcripts);
+}
+
 /** The places of a profile that is to be made. */
 export function placesOf(home: Home, folder: string): Pick<StoredProfile, "folder" | "certs" | "transcripts"> {
   const within = (path: string, name: string) => `${path}/${folder}/${name}`;

@@ -96,6 +96,12 @@ function plainHost(host: string): string {
   return canonicalAddress(name.replace(/^\[(.*)\]$/, "$1")) ?? name;
 }
 
+/** The records that were reached at that address, whoever's server it is. */
+export async function recordsOf({ folder, address }: RecordChoice): Promise<string[]> {
+  const found = (await recordFolders(folder)).filter(({ server }) => server?.addresses.includes(addressKey(address)));
+  return found.map(({ name }) => `${folder}/${name}`);
+}
+
 /** The record of that address, by what is known before a connection; `undefined` where that doesn't say which. */
 export async function knownRecord(
   { folder, address, isOne = false, moved = false }: RecordChoice,

@@ -220,6 +220,13 @@ Deno.test("two servers on one host are two profiles, with rooms of one name, and
         /^Removed lab \(ada on localhost\) with its certificate and key\. Its records stay in /,
       );
       assert.equal(JSON.parse(done(await ada.run(["profiles", "--json"]))).profiles.length, 1);
+      const device = done(await bob.run(["invite", "--device", "other"]));
+      const again = await ada.enter(["join", device, "--email", "bob@example.org"]);
+      assert.match(
+        again.stderr,
+        /^The records of an earlier profile of this address, in .*localhost-2\/.*, stay as they/,
+      );
+      assert.match(again.stderr, /Next: .* rooms localhost-3\n$/);
     });
   });
 });

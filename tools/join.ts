@@ -19,12 +19,13 @@ import {
   type Home,
   homeOf,
   isProfileName,
+  leftRecords,
   placesOf,
   type Profile,
   profilesOf,
   saveProfile,
 } from "../lib/client_home.ts";
-import type { RecordChoice, ShownServer } from "../lib/client_servers.ts";
+import { type RecordChoice, recordsOf, type ShownServer } from "../lib/client_servers.ts";
 import {
   type CommandSpec,
   type Config,
@@ -234,6 +235,14 @@ async function profileTarget(
     certs,
     records: (port) => ({ folder: `${transcripts}/rooms`, address: { host, port }, isOne: true }),
     remember: async (server) => {
+      for (const left of await leftRecords(home)) {
+        const address = { host, port: server.tlsPort };
+        for (const record of left === transcripts ? [] : await recordsOf({ folder: `${left}/rooms`, address })) {
+          console.error(
+            `The records of an earlier profile of this address, in ${record}, stay as they are; this profile begins with none.`,
+          );
+        }
+      }
       await createPrivateFolder(transcripts); // a profile without it has lost its records
       await saveProfile(home, folder, { name: own, ...server });
     },
