@@ -265,6 +265,12 @@ async function writeServer(dir: string, server: NonNullable<RecordFolder["server
 
 // ---- folders of version 0.1.0
 
+/** The folder that version 0.1.0 made for what was typed, until a server has taken it over. */
+export async function oldRecord({ folder, address }: RecordChoice): Promise<string | undefined> {
+  const [found] = oldestNamesFirst(await recordFolders(folder), address.host);
+  return found && !found.server && found.name === folderName(address.host) ? `${folder}/${found.name}` : undefined;
+}
+
 /** The folder that has the typed name before the others. */
 function oldestNamesFirst(all: readonly RecordFolder[], host: string): RecordFolder[] {
   const isNamed = ({ name }: RecordFolder) => Number(name === folderName(host));

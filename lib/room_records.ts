@@ -42,6 +42,7 @@ import {
   folderName,
   knownRecord,
   noteServer,
+  oldRecord,
   type RecordChoice,
   type ShownServer,
 } from "./client_servers.ts";
@@ -257,7 +258,7 @@ export class RoomRecords implements ClientStore {
 
   /** The records of the server at an address, to see who somebody is there, while another program may be using them. */
   static async toLookAt(choice: RecordChoice, authorities: readonly Certificate[]): Promise<RoomRecords> {
-    return new RoomRecords(await knownRecord(choice, authorities));
+    return new RoomRecords(await knownRecord(choice, authorities) ?? await oldRecord(choice));
   }
 
   /** Failure (2) where these are somebody else's records. */
@@ -301,6 +302,13 @@ export class RoomRecords implements ClientStore {
   async token(): Promise<Bytes | undefined> {
     const found = await this.#readJson("token");
     return typeof found === "string" ? parseBase64(found) : undefined;
+  }
+
+  /** Whether there is a token, or will be when the server has shown who it is. */
+  async mayHaveToken(): Promise<boolean> {
+    if (this.#dir !== undefined) return await this.token() !== undefined;
+    const old = this.#choice && await oldRecord(this.#choice);
+    return old !== undefined && await exists(`${old}/token`);
   }
 
   /** Keeps a token, or forgets it. */

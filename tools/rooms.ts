@@ -561,7 +561,7 @@ class Program {
 
   async #needsLogIn(): Promise<boolean> {
     const { options, records } = this.#given;
-    return options.register || await records.token() === undefined;
+    return options.register || !await records.mayHaveToken();
   }
 
   /** Asked once; a new account is an old one from then on. */
