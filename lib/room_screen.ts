@@ -27,7 +27,7 @@ import type { LineEvent, Presence } from "./room_event.ts";
 import { PRESENCE_MEMBERS } from "./room_message.ts";
 import {
   authorOf,
-  dayOf,
+  dayAndZone,
   explain,
   fateOf,
   hourOf,
@@ -139,7 +139,12 @@ export class RoomScreen {
   readonly #lobby = emptyRoom("");
   #current: string | undefined;
   #username = "";
-  #connection = "connecting";
+  #connection: "connecting" | "online" | "offline" = "connecting";
+  /** When the next try is, and why the last one failed. */
+  #retryAt: number | undefined;
+  #cause = "";
+  /** Since when the server has said nothing, though it was asked. */
+  #silentSince: number | undefined;
   #isAway = false;
   /** Rows between the end of the conversation and the last that is shown. */
   #scroll = 0;
@@ -200,17 +205,25 @@ export class RoomScreen {
         return false;
       case "online":
         this.#username = event.username;
-        if (this.#connection.startsWith("offline")) this.#note(this.#here, ["You are online again."]);
+        if (this.#connection === "offline") this.#note(this.#here, ["You are online again."]);
         this.#connection = "online";
+        this.#silentSince = undefined;
         return false;
       case "offline":
         // That the next try failed as well, the status tells.
-        if (!this.#connection.startsWith("offline")) this.#note(this.#here, explain(event, this.#username));
-        this.#connection = event.retry_in === null
-          ? "offline"
-          : `offline, next try in ${Math.ceil(event.retry_in / 1000)} s`;
+        if (this.#connection !== "offline") this.#note(this.#here, explain(event, this.#username));
+        this.#connection = "offline";
+        this.#cause = event.reason;
+        this.#retryAt = event.retry_in === null ? undefined : this.#options.now() + event.retry_in;
+        this.#silentSince = undefined;
         for (const room of this.#rooms.values()) room.present = undefined;
         return false;
+      case "silent": {
+        const { silent_for: time } = event;
+        if (time === 0 || this.#silentSince === undefined) this.#note(this.#here, explain(event, this.#username));
+        this.#silentSince = time === 0 ? undefined : this.#options.now() - time;
+        return false;
+      }
       case "sending": {
         const { kind, text } = event;
         if (kind !== "join") this.#add(this.#room(event.room), { key: event.key, text: text || `(${kind})` });
@@ -581,18 +594,35 @@ export class RoomScreen {
     });
   }
 
+  /** Whether the picture changes with time alone. */
+  get isTicking(): boolean {
+    return this.#silentSince !== undefined || (this.#connection === "offline" && this.#retryAt !== undefined);
+  }
+
+  /** How the connection is. */
+  get #state(): string {
+    const now = this.#options.now();
+    if (this.#connection === "offline") {
+      const rest = Math.ceil(((this.#retryAt ?? now) - now) / 1000);
+      const next = this.#retryAt === undefined ? "" : rest > 0 ? `, next try in ${rest} s` : ", trying now";
+      return `offline${next}: ${this.#cause}`;
+    }
+    if (this.#silentSince !== undefined) return `no answer for ${Math.floor((now - this.#silentSince) / 1000)} s`;
+    return this.#isAway && this.#connection === "online" ? "away" : this.#connection;
+  }
+
   #status(): string {
     const unsent = this.#options.unsent();
     const parts = [
       `${this.#username === "" ? "nobody yet" : this.#username} @ ${this.#options.server}`,
-      this.#isAway && this.#connection === "online" ? "away" : this.#connection,
+      this.#state,
       ...(this.#here.isRecorded ? ["recorded"] : []),
       ...(unsent > 0 ? [`${unsent} unsent`] : []),
       ...(this.#scroll > 0 ? ["further down: Page Down"] : []),
     ];
     const said = this.#hint === "" ? parts.join(" ─ ") : this.#hint;
     const text = fit(`─ ${said} `, this.#columns, "beginning");
-    const isGood = this.#connection === "online";
+    const isGood = this.#connection === "online" && this.#silentSince === undefined;
     return this.#paint(isGood ? "36" : "33", text + "─".repeat(Math.max(0, this.#columns - cells(text))));
   }
 
@@ -635,8 +665,8 @@ export class RoomScreen {
     const line = entries[at]?.line;
     if (!line) return [];
     const before = entries.slice(0, at).findLast((entry) => entry.line)?.line;
-    if (before && dayOf(before.ts) === dayOf(line.ts)) return [];
-    return [this.#paint("2", fit(`── ${dayOf(line.ts)} ──`, this.#mainWidth, "beginning"))];
+    if (before && dayAndZone(before.ts) === dayAndZone(line.ts)) return [];
+    return [this.#paint("2", fit(`── ${dayAndZone(line.ts)} ──`, this.#mainWidth, "beginning"))];
   }
 
   #entryRows(room: RoomPicture, entry: Entry): string[] {

@@ -22,6 +22,7 @@ import { ANSWER_WITHIN } from "./client_requests.ts";
 import { PROGRAM } from "./config.ts";
 import type { RoomRole } from "./envelope.ts";
 import { EXIT, Failure, ProtocolError } from "./errors.ts";
+import { folded } from "./fold.ts";
 import type { ShownServer } from "./client_servers.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "./handshake_client.ts";
 import type { SigningIdentity } from "./handshake_server.ts";
@@ -781,10 +782,10 @@ export class RoomSession {
     return lines.slice(start, start + count).flatMap((line, at) => view.describe(first + start + at, line) ?? []);
   }
 
-  /** Lines in which something is said, letters' case aside. */
+  /** Lines in which something is said; case, width and composition make no difference. */
   async search(room: string, words: string): Promise<LineEvent[]> {
-    const wanted = words.toLowerCase();
-    return (await this.history(room, 0, Infinity)).filter(({ text }) => text?.toLowerCase().includes(wanted));
+    const wanted = folded(words);
+    return (await this.history(room, 0, Infinity)).filter(({ text }) => text !== null && folded(text).includes(wanted));
   }
 
   /** How far a line is proved; `undefined` for one that isn't there. */

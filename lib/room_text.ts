@@ -19,6 +19,7 @@ import { partners, usernameKey } from "./names.ts";
 import type { Standing } from "./pins.ts";
 import { readable } from "./readable.ts";
 import { visible } from "./text.ts";
+import { zoneOf } from "./time_zone.ts";
 
 /** Everything that is shown. */
 export type ShownEvent = RoomEvent | AnswerEvent;
@@ -107,7 +108,12 @@ function saying(statement: Statement): Said {
 }
 
 function momentOf(unixSeconds: number): string {
-  return `${dayOf(unixSeconds * 1000)}, ${hourOf(unixSeconds * 1000)}`;
+  return `${dayOf(unixSeconds * 1000)}, ${hourOf(unixSeconds * 1000)} ${zoneOf(unixSeconds * 1000)}`;
+}
+
+/** The day, and the zone in which it and the hours of its lines are told. */
+export function dayAndZone(unixMs: number): string {
+  return `${dayOf(unixMs)}, ${zoneOf(unixMs)}`;
 }
 
 /** Whether a line's own time, in milliseconds, and that of its acceptance, in seconds, are too far apart to show one. */
@@ -195,7 +201,7 @@ export class PlainText {
     if (event.mine && event.kind !== "part") this.#consented.add(event.room);
     else if (event.mine) this.#consented.delete(event.room);
     if (event.by === null) this.#uncoveredOf(event.room).push(event);
-    const day = dayOf(event.ts);
+    const day = dayAndZone(event.ts);
     const days = day === this.#day ? [] : [`--- ${day} ---`];
     this.#day = day;
     const head = `[${titleOf(event.room, this.#username)} ${event.index}]`;
@@ -400,7 +406,7 @@ export function explain(event: Remark, own: string): string[] {
     case "found":
       return event.lines.length === 0 ? ["No such line is here."] : event.lines.map((line) => {
         const { type, text } = saidBy(line);
-        const when = `${dayOf(line.ts)}, ${hourOf(line.ts)}`;
+        const when = momentOf(line.ts / 1000);
         return `${line.index}, ${when}: ${authorOf(line)}${remarksOn(line)}${type === "words" ? ":" : ""} ${text}`;
       });
     case "proof":

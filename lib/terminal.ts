@@ -22,6 +22,8 @@ import { listenForHangup } from "./hangup.ts";
 import { Job, type JobHooks, suspend } from "./job.ts";
 import { type Key, keysOf, LineEditor } from "./line_editor.ts";
 import { LEAST_FOR_WRAPPING, wrap } from "./rows.ts";
+import { printable } from "./text.ts";
+import { readTimeZone } from "./time_zone.ts";
 
 /** Whether a person can be asked. */
 export function isTerminal(): boolean {
@@ -37,6 +39,20 @@ export function canDraw(): boolean {
 /** Whether colours are wanted (no-color.org). */
 export function wantsColour(): boolean {
   return (Deno.env.get("NO_COLOR") ?? "") === "";
+}
+
+/** Has local times be those of TZ, also where that is written as POSIX does. Failure (2) where it can't be told. */
+export function useTimeZone(): void {
+  const tz = Deno.env.get("TZ") ?? "";
+  if (tz === "" || /^:?\/etc\/localtime$/.test(tz)) return;
+  const zone = readTimeZone(tz);
+  if (zone === undefined) {
+    throw new Failure(
+      EXIT.usage,
+      `TZ is "${printable(tz)}", which is no zone known here: set it to a name such as Europe/Berlin`,
+    );
+  }
+  if (zone !== tz) Deno.env.set("TZ", zone);
 }
 
 /** The terminal's size in cells; that of a VT100 where it doesn't tell. */

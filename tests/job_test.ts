@@ -29,15 +29,14 @@ Deno.test({
       await using terminal = await shell();
       await start(terminal, `console.log("pid", Deno.pid, ".");${ASK}`);
       const pid = Number(/pid ([0-9]+) \./.exec(await terminal.shows(/\nPassword:$/m))?.[1]);
-      await terminal.type("-l", "my ");
-      if (how === "Ctrl-Z") await terminal.type("C-z");
+      if (how === "Ctrl-Z") await terminal.type("m", "y", "Space", "C-z");
       else Deno.kill(pid, how);
       await terminal.shows(/Stopped/);
       await terminal.type("echo seen", "Enter");
       await terminal.shows(/^seen$/m);
       await terminal.type("fg", "Enter");
       await terminal.shows(/Password:[^]*Password:$/m);
-      await terminal.type("-l", "secret");
+      await terminal.type("-l", how === "Ctrl-Z" ? "secret" : "my secret");
       await terminal.type("Enter");
       const picture = await terminal.shows('{"answer":"my secret"}');
       assert.equal(picture.split("secret").length, 2, picture);

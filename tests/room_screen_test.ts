@@ -2,6 +2,7 @@ import { KeyReader } from "../lib/line_editor.ts";
 import type { LineEvent } from "../lib/room_event.ts";
 import { difference, type Outcome, RoomScreen } from "../lib/room_screen.ts";
 import type { ShownEvent } from "../lib/room_text.ts";
+import { zoneOf } from "../lib/time_zone.ts";
 import { cells } from "../lib/cell_width.ts";
 import { assert } from "./assert.ts";
 
@@ -82,6 +83,9 @@ function type(screen: RoomScreen, text: string): Outcome[] {
   return new KeyReader().read(new TextEncoder().encode(text)).map((key) => screen.key(key));
 }
 
+/** The zone of whoever runs this. */
+const ZONE = zoneOf(at(22, 23, 58));
+
 /** 80×24. */
 const AT_80 = `
 ▸#ops           │#ops · deploys on Friday                      3 members, 2 here
@@ -89,12 +93,12 @@ const AT_80 = `
  #general 1     │        those too who join later, and so can whoever runs the
                 │        server; each of them can show it to others with proof.
                 │        The line with which you join is your consent.
-                │── Sunday 22 November 2026 ──
+                │── Sunday 22 November 2026, ${ZONE} ──
                 │ 0 23:58   * bob joins, and consents to the record
                 │ 1 23:59   bob: The new build is on the staging machines;
                 │      | please look at the numbers before it goes anywhere
                 │      | else, the ones for the index above all.
-                │── Monday 23 November 2026 ──
+                │── Monday 23 November 2026, ${ZONE} ──
                 │ 2 00:01 ✓ * ada joins, and consents to the record
                 │ 3 09:00 ✓ ada: good morning
                 │ 4 09:01   eve: two
@@ -116,11 +120,11 @@ const AT_120 = `
  @bob 1!                │This room is recorded and signed: its members can read it, those too who join later, and so can
  #general 1             │        whoever runs the server; each of them can show it to others with proof. The line with
                         │        which you join is your consent.
-                        │── Sunday 22 November 2026 ──
+                        │── Sunday 22 November 2026, ${ZONE} ──
                         │ 0 23:58   * bob joins, and consents to the record
                         │ 1 23:59   bob: The new build is on the staging machines; please look at the numbers before it
                         │      | goes anywhere else, the ones for the index above all.
-                        │── Monday 23 November 2026 ──
+                        │── Monday 23 November 2026, ${ZONE} ──
                         │ 2 00:01 ✓ * ada joins, and consents to the record
                         │ 3 09:00 ✓ ada: good morning
                         │ 4 09:01   eve: two
@@ -136,7 +140,7 @@ const AT_120 = `
 const AT_44 = `
 #ops · deploys on Friday   3 members, 2 here
       | all.
-── Monday 23 November 2026 ──
+── Monday 23 November 2026, ${ZONE} ──
  2 00:01 ✓ * ada joins, and consents to the
       | record
  3 09:00 ✓ ada: good morning
@@ -293,6 +297,30 @@ Deno.test("a paste that is too long says so", () => {
   assert.match(rowsOf(screen).find((row) => row.startsWith("─")) ?? "", /not all of it was taken/);
 });
 
+Deno.test("the status counts down to the next try with the cause of the last, and up while a server says nothing", () => {
+  const screen = told(screenOf({ columns: 120 }));
+  const status = () => rowsOf(screen).at(-2);
+  assert.equal(screen.isTicking, false);
+  clock = 50_000;
+  screen.take({ event: "offline", reason: "Nobody listens there.", retry_in: 8_000 });
+  assert.match(status() ?? "", /─ offline, next try in 8 s: Nobody listens there\. ─/);
+  clock = 55_500;
+  assert.match(status() ?? "", /─ offline, next try in 3 s: Nobody/);
+  assert.equal(screen.isTicking, true);
+  screen.take({ event: "offline", reason: "The name is unknown.", retry_in: 16_000 });
+  assert.match(status() ?? "", /next try in 16 s: The name is unknown/);
+  clock = 80_000;
+  assert.match(status() ?? "", /offline, trying now: The name/);
+  screen.take({ event: "online", username: "ada", server_fingerprint: "5e".repeat(32) });
+  screen.take({ event: "silent", silent_for: 20_000 });
+  assert.match(status() ?? "", /─ no answer for 20 s ─/);
+  clock = 85_000;
+  assert.match(status() ?? "", /─ no answer for 25 s ─/);
+  screen.take({ event: "silent", silent_for: 0 });
+  assert.match(status() ?? "", /─ online ─/);
+  assert.equal(screen.isTicking, false);
+});
+
 Deno.test("another log names the way on, and a room that is forgotten is shown anew, its old lines gone", () => {
   const screen = told(screenOf({ columns: 120 }));
   screen.take({ event: "lie", room: "#ops", lie: "other log", reason: "The server shows another log." });
@@ -377,7 +405,7 @@ Deno.test("a line that was long on its way has both times once a head covers it"
   screen.take(covered(9, at(24, 9, 0)));
   const rows = rowsOf(screen).map((row) => row.split("│")[1]);
   assert.ok(
-    rows.includes(" 7 10:00   bob (accepted by Monday 23 November 2026, 12:01): written at ten"),
+    rows.includes(` 7 10:00   bob (accepted by Monday 23 November 2026, 12:01 ${ZONE}): written at ten`),
     rows.join("\n"),
   );
   assert.ok(rows.includes(" 8 12:00   eve: written at noon"), rows.join("\n"));
@@ -476,7 +504,7 @@ Deno.test("the status row says that one is away, while there is a connection", (
   screen.take({ event: "away", away: true });
   assert.match(status(), /^─ ada @ chat\.example ─ away ─/);
   screen.take({ event: "offline", reason: "gone", retry_in: 500 });
-  assert.match(status(), /─ offline, next try in 1 s ─/);
+  assert.match(status(), /─ offline, next try in 1 s: gone ─/);
   screen.take({ event: "online", username: "ada", server_fingerprint: "5e" });
   screen.take({ event: "away", away: false });
   assert.match(status(), /─ online ─/);
@@ -523,7 +551,7 @@ Deno.test("a connection that stays away is told of once, and when it is back", (
     screen.take({ event: "offline", reason: "The connection is gone.", retry_in: tries * 1000 });
   }
   const away = screen.picture().rows.join("\n");
-  assert.equal(away.match(/The connection is gone/g)?.length, 1);
+  assert.equal(away.match(/You are offline: The connection is gone/g)?.length, 1);
   assert.match(away, /offline, next try in 4 s/);
   screen.take({ event: "online", username: "ada", server_fingerprint: "5e".repeat(32) });
   assert.match(screen.picture().rows.join("\n"), /You are online again\./);

@@ -1,5 +1,6 @@
 import type { LineEvent, Presence } from "../lib/room_event.ts";
 import { PlainText, type ShownEvent } from "../lib/room_text.ts";
+import { zoneOf } from "../lib/time_zone.ts";
 import { assert } from "./assert.ts";
 
 const [PHONE, LAPTOP] = ["9f".repeat(32), "c0".repeat(32)];
@@ -14,6 +15,9 @@ function read(...events: readonly ShownEvent[]): string[] {
 function member(username: string, state: Presence, role = "member") {
   return { username, role, online: state !== "offline", state };
 }
+
+/** The zone of whoever runs this. */
+const ZONE = zoneOf(new Date(2026, 10, 23, 12).getTime());
 
 Deno.test("plain text says who is here once, then who comes, goes and is away, and nothing of oneself", () => {
   const members = [member("Ada", "online", "owner"), member("bob", "away"), member("eve", "offline")];
@@ -95,9 +99,9 @@ Deno.test("lines that were long on their way are told with the time of their acc
   ];
   const told = read(...lines, covered(7, 120), covered(7, 500), covered(8, 7), covered(8, 130, "#dev"));
   assert.deepEqual(told.slice(-3), [
-    "[#ops] The lines 3 to 4 were accepted by Monday 23 November 2026, 12:00.",
-    "[#ops] Line 6 was accepted by Monday 23 November 2026, 12:00.",
-    "[#dev] Line 7 was accepted by Monday 23 November 2026, 12:10.",
+    `[#ops] The lines 3 to 4 were accepted by Monday 23 November 2026, 12:00 ${ZONE}.`,
+    `[#ops] Line 6 was accepted by Monday 23 November 2026, 12:00 ${ZONE}.`,
+    `[#dev] Line 7 was accepted by Monday 23 November 2026, 12:10 ${ZONE}.`,
   ]);
 });
 

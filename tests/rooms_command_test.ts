@@ -318,7 +318,8 @@ Deno.test("rooms refuses with one sentence what makes no sense", async () => {
 
 /** A picture without what is another one each time. */
 function masked(picture: string): string {
-  return picture.replaceAll(/\b\d\d:\d\d\b/g, "HH:MM").replaceAll(/── \w+day \d+ \w+ \d+ ──/g, "── DAY ──").trimEnd();
+  return picture.replaceAll(/\b\d\d:\d\d\b/g, "HH:MM").replaceAll(/── \w+day \d+ \w+ \d+, UTC\S* ──/g, "── DAY ──")
+    .trimEnd();
 }
 
 const AT_80 = String.raw`▸#ops           │#ops · deploys on Friday                      2 members, 2 here

@@ -30,12 +30,14 @@ import {
   RawMode,
   size,
   StopSignals,
+  useTimeZone,
   wantsColour,
   watchSize,
   write,
 } from "../lib/terminal.ts";
 import { askFor, canAskAgain, passwordFor, usage } from "./asking.ts";
 import { type Place, placeOf } from "./place.ts";
+import { zoneOf } from "../lib/time_zone.ts";
 import { tlsDialler } from "./tls.ts";
 
 const SPEC = {
@@ -78,6 +80,7 @@ type Options = ReturnType<typeof parseCommand<typeof SPEC.options>>["options"];
 
 /** The command. */
 export async function run(args: string[]): Promise<ExitStatus> {
+  useTimeZone();
   const { options, positionals: [profile], flags } = parseCommand(args, SPEC);
   const place = await placeOf("chat", flags, { profile, isNew: options.register });
   const { config } = place;
@@ -242,7 +245,8 @@ function plainFace(): Face {
 }
 
 function plainText(event: ChatEvent): string {
-  return onRows(sentences(event).map(readable)).map((line) => `${line}\n`).join("");
+  const zone = event.event === "session" ? [`Times are in ${zoneOf(Date.now())}.`] : [];
+  return onRows([...sentences(event).map(readable), ...zone]).map((line) => `${line}\n`).join("");
 }
 
 /** On a terminal an empty line is no message, it is Enter pressed once more. */

@@ -43,6 +43,7 @@ import {
   RawMode,
   size,
   StopSignals,
+  useTimeZone,
   wantsColour,
   watchSize,
   write,
@@ -96,6 +97,7 @@ const MAX_QUEUED = 8 * 1024 * 1024;
 
 /** The command. */
 export async function run(args: string[]): Promise<ExitStatus> {
+  useTimeZone();
   useEngine(openLibcrypto());
   const { options, positionals, flags } = parseCommand(args, SPEC);
   const [profile, given] = splitProfile(positionals);
@@ -220,6 +222,8 @@ function drawnFace(server: string, unsent: () => number, leave: () => void): Fac
   const screen = new RoomScreen({ ...size(), colour: wantsColour(), server, unsent, now });
   let raw: RawMode | undefined;
   let unwatch = () => {};
+  /** Counts down, while there is something to count. */
+  let clock: ReturnType<typeof setInterval> | undefined;
   let shown: readonly string[] = [];
   let title = "";
   let isDue = false;
@@ -316,12 +320,14 @@ function drawnFace(server: string, unsent: () => number, leave: () => void): Fac
     open: () => {
       raw = new RawMode({ leave: () => print(CLOSE), enter: () => (print(OPEN), resize()) });
       unwatch = watchSize(resize);
+      clock = setInterval(() => screen.isTicking && drawSoon(), 1_000);
       print(OPEN);
       draw();
       void readKeys();
     },
     close: () => {
       if (!raw) return;
+      clearInterval(clock);
       unwatch();
       print(CLOSE);
       raw.leave();
