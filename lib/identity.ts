@@ -139,7 +139,7 @@ export async function loadKey(path: string, options: PassphraseOptions = {}, abs
   const pem = await readPrivateFile(path, absent);
   const passphrase = isProtected(pem) ? await passphraseFor(path, options) : undefined;
   try {
-    return decodePrivateKey(pem, passphrase);
+    return await decodePrivateKey(pem, passphrase);
   } catch (error) {
     if (error instanceof Failure) throw new Failure(error.status, `${path} cannot be used: ${error.message}`);
     throw error;

@@ -6,16 +6,18 @@
  *     -----END ENCRYPTED PRIVATE KEY-----
  *
  * The protected form is written by hand: on Deno 2.6.10 `KeyObject.export` with a passphrase writes the key unencrypted
- * and says nothing. Reading works there too, so node:crypto reads, OpenSSL's older forms included.
+ * and says nothing. Reading works there too, so node:crypto reads what it can; what it can't is
+ * opened in `private_key_pbes2.ts`.
  *
  * @layer crypto
  */
 
 import { Buffer } from "node:buffer";
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
-import { type Bytes, encodeUtf8, type Random } from "./bytes.ts";
+import { type Bytes, encodeUtf8, parseBase64, type Random } from "./bytes.ts";
 import { encodeCount, encodeDer, encodeOid, encodePem, TAG } from "./der.ts";
 import { EXIT, Failure } from "./errors.ts";
+import { protectionOf } from "./private_key_pbes2.ts";
 
 /** What OWASP advises for PBKDF2 with SHA-256 (2023): half a second for us, and for each guess. */
 const ITERATIONS = 600_000;
@@ -52,18 +54,63 @@ export function isProtected(pem: string): boolean {
 }
 
 /** The RSA key of a PEM text as PKCS #8 DER. Throws a {@link Failure} that says what is wrong, without a file's name. */
-export function decodePrivateKey(pem: string, passphrase?: string): Bytes {
+export async function decodePrivateKey(pem: string, passphrase?: string): Promise<Bytes> {
   if (isProtected(pem) && passphrase === undefined) throw new Failure(EXIT.usage, "it is protected by a passphrase");
-  const key = readKey(pem, passphrase);
-  if (key.asymmetricKeyType !== "rsa") throw new Failure(EXIT.usage, "it holds no RSA key");
+  const kind = UNSUPPORTED.find(({ label }) => pem.includes(`-----BEGIN ${label}-----`));
+  if (kind) throw new Failure(EXIT.usage, kind.sentence);
+  const key = readKey(pem, passphrase) ?? await openProtected(pem, passphrase);
+  if (key.asymmetricKeyType !== "rsa") {
+    throw new Failure(EXIT.usage, `it holds no RSA key but one of the kind ${key.asymmetricKeyType}: ${NEW_KEY}`);
+  }
   return new Uint8Array(key.export({ format: "der", type: "pkcs8" }));
 }
 
-function readKey(pem: string, passphrase: string | undefined): KeyObject {
+const NEW_KEY = "securechat takes RSA keys only; make a new pair with: securechat cert";
+/** What OpenSSL makes of any key that it can read. */
+const CONVERT = "convert it with: openssl pkcs8 -topk8 -v2 aes-256-cbc -in OLD_KEY -out NEW_KEY";
+
+/** Kinds of keys that are told by their first line. */
+const UNSUPPORTED: readonly { readonly label: string; readonly sentence: string }[] = [
+  { label: "EC PRIVATE KEY", sentence: `it holds an EC key: ${NEW_KEY}` },
+  { label: "DSA PRIVATE KEY", sentence: `it holds a DSA key: ${NEW_KEY}` },
+  {
+    label: "OPENSSH PRIVATE KEY",
+    sentence: "it holds a key in OpenSSH's form; convert a copy of it with: ssh-keygen -p -m PKCS8 -f COPY",
+  },
+];
+
+function readKey(pem: string, passphrase: string | undefined): KeyObject | undefined {
   try {
     return createPrivateKey(passphrase === undefined ? pem : { key: pem, passphrase });
   } catch {
-    throw new Failure(EXIT.usage, isProtected(pem) ? "the passphrase does not open it" : "it holds no PEM private key");
+    return undefined;
+  }
+}
+
+/** What the runtime didn't open: by hand, or with a sentence that says why not. */
+async function openProtected(pem: string, passphrase: string | undefined): Promise<KeyObject> {
+  const body = /-----BEGIN ENCRYPTED PRIVATE KEY-----([^]*?)-----END/.exec(pem)?.[1];
+  const der = body === undefined ? undefined : parseBase64(body.replace(/\s+/g, ""));
+  const protection = der && protectionOf(der);
+  if (protection && "unsupported" in protection) {
+    throw new Failure(EXIT.usage, `it is protected with ${protection.unsupported}, which isn't taken; ${CONVERT}`);
+  }
+  const opened = passphrase === undefined ? undefined : await protection?.open(passphrase);
+  const key = opened && readDer(opened);
+  if (key) return key;
+  if (!isProtected(pem) || (body !== undefined && !protection)) {
+    throw new Failure(EXIT.usage, "it holds no PEM private key");
+  }
+  const reason = "the passphrase does not open it";
+  if (body !== undefined) throw new Failure(EXIT.usage, reason);
+  throw new Failure(EXIT.usage, `${reason}, or its old form isn't taken here; ${CONVERT}`);
+}
+
+function readDer(der: Bytes): KeyObject | undefined {
+  try {
+    return createPrivateKey({ key: Buffer.from(der), format: "der", type: "pkcs8" });
+  } catch {
+    return undefined;
   }
 }
 

@@ -69,7 +69,7 @@ export class FlowServer implements AsyncDisposable {
   /** A server of tests/flows, before the first byte. */
   static async open(): Promise<FlowServer> {
     const read = (name: string) => Deno.readTextFileSync(`${FLOWS}/${name}`);
-    const key = await importSigningKey(decodePrivateKey(read("server_key.pem")));
+    const key = await importSigningKey(await decodePrivateKey(read("server_key.pem")));
     const pem = read("server.pem");
     const trust = { authorities: parseCertificates(read("ca.pem")), revocations: [] };
     return new FlowServer({ chain: parseCertificates(pem), pem, key }, trust);

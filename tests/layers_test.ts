@@ -20,6 +20,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   "reflect-metadata": ["lib/ca.ts"],
   "@logtape/logtape": ["lib/log.ts"],
   "@logtape/file": ["lib/log.ts"],
+  "des.js": ["lib/private_key_pbes2.ts"],
   "esbuild": ["tools/compile.ts"],
   "leven": ["lib/nearest.ts"],
   "fast-check": [],

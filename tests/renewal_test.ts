@@ -107,7 +107,7 @@ Deno.test("the new key is protected by the passphrase of the old one", async () 
   await made.renewal.request();
   const text = await Deno.readTextFile(`${made.dir}/client.next_private_key.pem`);
   assert(isProtected(text));
-  assert.notDeepEqual(publicKeyOf(decodePrivateKey(text, "open sesame")), publicKeyOf(await generateKey()));
+  assert.notDeepEqual(publicKeyOf(await decodePrivateKey(text, "open sesame")), publicKeyOf(await generateKey()));
 });
 
 Deno.test("rooms renews a certificate that ends soon, goes on without a password, and the others know it as the same person's", async () => {
