@@ -19,7 +19,7 @@
  * @layer chat
  */
 
-import { type Bytes, type Clock, encodeUtf8 } from "./bytes.ts";
+import { type Bytes, type Clock, encodeUtf8, equalBytes } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
 import { hmacSha256 } from "./hash.ts";
 import { type Attempt, LoginLimits, type LoginLimitSettings, type Origin, partyOf } from "./login_limits.ts";
@@ -113,6 +113,8 @@ export interface Account {
   readonly userId: number;
   readonly email: string;
   readonly username: string;
+  /** The salt of the password that was given; missing where none was. */
+  readonly salt?: Bytes;
 }
 
 /** The accounts of a server. */
@@ -184,6 +186,16 @@ export class Accounts {
     await this.#audit("password_changed", request);
   }
 
+  /**
+   * Whether the password that somebody came in with is still the account's: one who waits between the login and the
+   * session would otherwise get a token after it was changed. Every change draws another salt.
+   */
+  async isCurrent({ email, salt }: Account): Promise<boolean> {
+    if (!salt) return true;
+    const user = await this.#options.store.findUser(email);
+    return user !== undefined && equalBytes(user.salt, salt);
+  }
+
   /** Sets another password with a code. Throws `auth-failed` where the code is used by now. */
   async resetPassword({ salt, pwd, codeHash: code, ...request }: Reset): Promise<Account> {
     const user = await this.#options.store.findUser(request.email).catch((error) => {
@@ -192,7 +204,7 @@ export class Accounts {
     if (!user) return await this.#fail(request, "there is no such account", wrongWords());
     await this.#setPassword(user, { request, salt, pwd, code });
     await this.#audit("password_reset", request);
-    return accountOf(user);
+    return accountOf({ ...user, salt });
   }
 
   async #setPassword(
@@ -337,7 +349,7 @@ export class Accounts {
   async #givenUp(event: AuditEvent, request: Request & { readonly email: string }, error: unknown): Promise<unknown> {
     const thrown = withoutStore(error);
     if (thrown !== error) await this.#audit(event, request, "the database cannot be reached");
-    else if (thrown instanceof ProtocolError && !request.signal?.aborted && await this.countRefusal(request)) {
+    else if (thrown instanceof ProtocolError && await this.countRefusal(request)) {
       await this.#audit(event, request, "too many password checks are waiting");
     }
     return thrown;
@@ -359,8 +371,8 @@ export class Accounts {
   }
 }
 
-function accountOf({ id: userId, email, username }: User): Account {
-  return { userId, email, username };
+function accountOf({ id: userId, email, username, salt }: User): Account {
+  return { userId, email, username, salt };
 }
 
 function isOwners(user: User | undefined, owner: string): boolean {

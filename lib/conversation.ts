@@ -32,6 +32,7 @@ import { type CreateJournalFile, Journal, removeEmptyJournal } from "./journal.t
 import { encodeJson, type Json, type JsonObject } from "./json.ts";
 import type { SummedLog } from "./log_summary.ts";
 import { type Credentials, parsePasswordChange } from "./message.ts";
+import { Abandoned } from "./password.ts";
 import type { Attendee } from "./room.ts";
 import type { RoomRequest } from "./room_message.ts";
 import type { RoomStore } from "./room_store.ts";
@@ -341,7 +342,11 @@ export class Conversation {
     if (credentials.type !== "resume" && !this.#shared.hasRoomForStrangers()) throw full();
     const clientFingerprint = this.#connection.clientFingerprint ?? "";
     const account = await this.#incoming.whileThere((signal) => this.#authenticate(credentials, signal))
+      .catch((error) => {
+        if (!(error instanceof Abandoned)) throw error;
+      })
       .finally(() => "pwd" in credentials && credentials.pwd.fill(0));
+    if (!account) return void (this.#over = true); // the client is gone, and nobody reads an answer
     this.#account = account;
     this.#share.leave();
     this.#share = this.#shared.turns.share(this.#accountName);
@@ -405,10 +410,11 @@ export class Conversation {
   async #resume(shown: ShownCertificate, token: Bytes, origin: Origin): Promise<Account> {
     const { accounts, devices } = this.#shared;
     accounts.checkResume(origin);
-    return await devices.resume(shown, token).catch((error: unknown) => {
+    const device = await devices.resume(shown, token).catch((error: unknown) => {
       if (error instanceof ProtocolError) accounts.countResume(origin);
       throw withoutStore(error);
     });
+    return { ...device, salt: await accounts.salt(device.email) };
   }
 
   #origin(): Origin {
@@ -438,8 +444,11 @@ export class Conversation {
     this.#deadline.set(this.#silence());
     const { account, shown } = this.#device();
     if (!this.#connection.hasRooms || !account) return;
-    const { devices, hub } = this.#shared;
+    const { accounts, devices, hub } = this.#shared;
     try {
+      if (!await accounts.isCurrent(account)) {
+        throw new ProtocolError("auth-failed", "The password was changed meanwhile; log in again.");
+      }
       const token = await devices.makeToken(shown, account);
       this.#connection.welcome({ username: account.username, token, limits: { ping_seconds: PING_SECONDS } });
       this.#attendee = this.#attend(account);
@@ -493,7 +502,9 @@ export class Conversation {
     const change = plaintext && parsePasswordChange(plaintext);
     if (!change) throw new ProtocolError("bad-frame", "The payload can't be read, or a field in it is missing.");
     const { email } = account;
-    await this.#deadline.pauseFor(accounts.changePassword({ ...this.#origin(), email, isOwn: true, ...change }));
+    await this.#deadline.pauseFor(
+      accounts.changePassword({ ...this.#origin(), email, isOwn: true, owner: account.username, ...change }),
+    );
     const token = encodeBase64(await devices.makeToken(shown, account));
     const answer = this.#connection.seal({ username: account.username, session_token: token });
     this.#connection.answer({ type: "password_changed", payload: encodeBase64(answer) }, id);

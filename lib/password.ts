@@ -139,6 +139,9 @@ export interface PasswordClaim {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Thrown for work that nobody waits for any more. */
+export class Abandoned extends Error {}
+
 /** Somebody in line. */
 interface Waiting {
   readonly claim: PasswordClaim;
@@ -207,7 +210,7 @@ export class PasswordQueue {
       const at = this.#line.indexOf(waiting);
       if (at < 0) return;
       this.#line.splice(at, 1);
-      reject(new ProtocolError("timeout", "The client is gone."));
+      reject(new Abandoned());
     };
     const waiting: Waiting = {
       claim,

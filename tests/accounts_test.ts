@@ -97,8 +97,8 @@ Deno.test("who has registered logs in with the digest or, as the seed's client d
   const { accounts, store, rows, events } = bench();
   const account = { userId: 1, email: ADA.email, username: "Ada" };
   assert.deepEqual(await accounts.register({ ...ADA, ...origin }), account);
-  assert.deepEqual(await accounts.login(good), account);
-  assert.deepEqual(await accounts.login({ ...origin, email: ADA.email, password: "good" }), account);
+  assert.deepEqual(await accounts.login(good), { ...account, salt });
+  assert.deepEqual(await accounts.login({ ...origin, email: ADA.email, password: "good" }), { ...account, salt });
   assert.match(await refusal(accounts.login({ ...origin, email: ADA.email, password: "bad" })), /^auth-failed: /);
   assert.deepEqual(events(), ["registration", "login_success", "login_success", "login_failure"]);
   assert.deepEqual(rows[0], {
@@ -379,4 +379,26 @@ Deno.test("the salt of an unknown address looks like any other, and stays the sa
   assert.notDeepEqual(await accounts.salt("eva@example.org"), made);
   store.secrets.clear();
   assert.notDeepEqual(await start().salt("eve@example.org"), made, "it is keyed by the stored secret");
+});
+
+Deno.test("who came in with a password that was changed meanwhile is no longer let on", async () => {
+  const { accounts, store } = bench();
+  const made = await accounts.register({ ...ADA, ...origin });
+  const before = await accounts.login(good);
+  assert.equal(await accounts.isCurrent(before), true);
+  const [user] = store.users;
+  assert(user);
+  store.users[0] = { ...user, salt: new Uint8Array(16).fill(8) };
+  assert.equal(await accounts.isCurrent(before), false);
+  assert.equal(await accounts.isCurrent(made), true, "nobody has given an old password");
+});
+
+Deno.test("10^5 tries with one certificate, whoever they are for, stay bounded in work, rows and memory", async () => {
+  const { accounts, rows, slept } = bench({ loginFailuresPerCertificate: 5 });
+  for (let at = 0; at < 100_000; at++) {
+    const email = `${at % 7 === 0 ? "ada" : at}@example.org`;
+    assert.match(await refusal(accounts.login({ ...wrong, email })), /^(?:auth-failed|rate-limited): /);
+  }
+  assert.equal(slept.length, 5, "five passwords were looked at");
+  assert.equal(rows.length, 5 + 1 + 300 + 1);
 });

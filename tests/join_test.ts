@@ -209,6 +209,18 @@ Deno.test("a code for an e-mail address registers with that one, unasked, and wi
   });
 });
 
+Deno.test("nobody takes the name or the address of somebody who is invited, not without rooms either", async () => {
+  await withPlace(async (place) => {
+    const code = await place.code("carol", "--email", "carol@example.org");
+    const taken = /address or username is taken/;
+    const register = (name: string, email: string) => place.chat("--register", "--username", name, "--email", email);
+    assertSentence(await register("Carol", "mallory@example.org"), 4, taken);
+    assertSentence(await register("mallory", "carol@example.org"), 4, taken);
+    assertDone(await place.join("carol", code));
+    assertDone(await register("mallory", "mallory@example.org"));
+  });
+});
+
 Deno.test("a password is changed with the old one, made anew, and reset with an operator's code and a certificate", async () => {
   await withPlace(async (place) => {
     assertDone(await place.join("alice", await place.code("alice")));
