@@ -170,7 +170,8 @@ export class Requests {
     for (const [id, { isOpen }] of this.#asked) if (!isOpen()) this.#settle(id);
     // Nothing at all for as long is a server that is gone, and no answer that is kept back.
     const isThere = this.#heardAt > now - within / 2;
-    const late = [...this.#asked.values()].find(({ since }) => now - since > within);
+    // A ping asks for nothing else: where the line is slow, it waits behind what comes.
+    const late = [...this.#asked.values()].find(({ frame, since }) => frame.type !== "ping" && now - since > within);
     if (!late || !isThere) return;
     late.since = now; // told
     unanswered(wordsOf(late.frame));

@@ -32,6 +32,8 @@ import { parseCertificates } from "./x509.ts";
 
 /** How long it takes until a room is come into again that the server could not open, in milliseconds. */
 const RETRY_AFTER = 2_000;
+/** So many pages are read of a list, which a server could go on with for ever. */
+const MAX_PAGES = 2_000;
 /** Refusals of coming in, or of the join line, after which it is tried again. */
 const NOT_NOW: ReadonlySet<string> = new Set(["server-error", "stale", "old-epoch", "replay"]);
 
@@ -471,7 +473,7 @@ export class RoomClient {
   /** Who is in a room, and who is there now. */
   async members(room: string): Promise<readonly Member[]> {
     const all: Member[] = [];
-    for (let from: number | undefined = 0; from !== undefined;) {
+    for (let [from, pages]: [number | undefined, number] = [0, 0]; from !== undefined && pages < MAX_PAGES; pages++) {
       const page: RoomFrame = await this.request({ type: "members", room, from });
       if (page.type !== "members") break;
       all.push(...page.members);
@@ -483,7 +485,7 @@ export class RoomClient {
   /** The rooms that one may know of. */
   async list(): Promise<readonly ListedRoom[]> {
     const all: ListedRoom[] = [];
-    for (let from: string | undefined = ""; from !== undefined;) {
+    for (let [from, pages]: [string | undefined, number] = ["", 0]; from !== undefined && pages < MAX_PAGES; pages++) {
       const page: RoomFrame = await this.request({ type: "rooms", from });
       if (page.type !== "rooms") break;
       all.push(...page.rooms);

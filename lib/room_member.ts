@@ -39,6 +39,8 @@ import { encodeLine } from "./transcript.ts";
 const WINDOW = 64;
 /** How long a line waits after the server could not take it, in milliseconds. */
 const RETRY_AFTER = 2_000;
+/** How long nothing may be shown though there is more, before that is told, in milliseconds. */
+const STUCK_AFTER = 30_000;
 /** Lines of the disk that are told again when a room is opened. */
 const SHOWN_AGAIN = 500;
 
@@ -182,6 +184,8 @@ export class RoomMember {
   #isFillingGap = false;
   /** Whether a head was here at the last look, and not its lines. */
   #wasLate = false;
+  /** How far the room was shown when it was last looked at, since when, and whether that was told. */
+  #stuckAt: { readonly shown: number; readonly since: number; isTold: boolean } | undefined;
 
   constructor(options: RoomMemberOptions) {
     this.#options = options;
@@ -494,6 +498,23 @@ export class RoomMember {
     const isLate = view !== undefined && !view.lie && view.promised > view.size;
     if (this.#isLive && isLate && this.#wasLate) this.#fillGap();
     this.#wasLate = isLate;
+    this.#tellBehind(view);
+  }
+
+  /** A server may refuse again and again what lines are checked with, or lines: that nothing moves is told, once. */
+  #tellBehind(view: RoomView | undefined): void {
+    const { now, emit, room } = this.#options;
+    const isBehind = view !== undefined && view.isBehind && !view.lie && this.#isLive;
+    if (!isBehind || view.shown !== this.#stuckAt?.shown) {
+      this.#stuckAt = isBehind ? { shown: view.shown, since: now(), isTold: false } : undefined;
+    } else if (!this.#stuckAt.isTold && now() - this.#stuckAt.since > STUCK_AFTER) {
+      this.#stuckAt.isTold = true;
+      const what = view.shown === 0
+        ? `Nothing of ${room} is shown`
+        : `${room} is shown up to line ${view.shown - 1} alone`;
+      const message = `${what}: the server doesn't give what comes next.`;
+      emit({ event: "warning", message });
+    }
   }
 
   // Posting.

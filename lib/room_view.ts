@@ -246,6 +246,8 @@ export class RoomView {
   #isClockWrong = false;
   /** When {@link tick} was called last. */
   #tickedAt: number | undefined;
+  /** Whether the computer was asleep before that. */
+  #wasAsleep = false;
   /** Earlier heads that were asked for, to be compared with the lines once these are here. */
   readonly #claims: Checkpoint[] = [];
   /** Certificates that have ended, and for which a head of their time was asked. */
@@ -294,7 +296,8 @@ export class RoomView {
     for (const head of checkpoints) {
       if (this.#tree?.rootAt(head.size) === head.root) {
         const end = head.size - (base?.size ?? 0);
-        if (isBefore(head, this.#uncovered.slice(at, end))) continue;
+        this.#isClockWrong = isBefore(head, this.#uncovered.slice(at, end));
+        if (this.#isClockWrong) continue;
         this.#coverings.push(head);
         at = end;
       } else if (head.size > this.size) this.#unproved.push(head); // its lines were on their way
@@ -327,7 +330,7 @@ export class RoomView {
 
   /** The newest head that was compared with lines which were shown, all of them checked. */
   get compared(): Head {
-    const shown = this.size - this.#queue.length;
+    const { shown } = this;
     const found = this.#coverings.findLast(({ size }) => size <= shown);
     return found ? { size: found.size, root: found.root } : EMPTY_HEAD;
   }
@@ -451,6 +454,16 @@ export class RoomView {
   /** How many lines the log has by a signed head that can't be compared before they are here; 0 where there is none. */
   get promised(): number {
     return this.#unproved.at(-1)?.size ?? 0;
+  }
+
+  /** How many lines are shown, or lie before the first that is. */
+  get shown(): number {
+    return this.size - this.#queue.length;
+  }
+
+  /** Whether there are lines that can't be shown yet: they aren't here, or not what they are checked with. */
+  get isBehind(): boolean {
+    return this.#queue.length > 0 || this.#ahead.size > 0 || this.promised > this.size;
   }
 
   /** Whether lines before one that is here are not. */
@@ -855,7 +868,8 @@ export class RoomView {
     const { size, root, time } = checkpoint;
     const known = this.#newest;
     this.#unjudged = undefined;
-    if (this.#lie || (known?.size === size && known.root === root && known.time === time)) return;
+    const isKnown = known?.size === size && known.root === root; // a size has one head, of one time, if that was right
+    if (this.#lie || (isKnown && (known.time === time || !this.#isClockWrong))) return;
     this.#unjudged = checkpoint;
     const isWrongTime = this.#isOfWrongTime(checkpoint); // a certificate can't be judged at a time that is wrong
     const problem = await this.#signerProblem(checkpoint, isWrongTime);
@@ -899,6 +913,10 @@ export class RoomView {
 
   /** Whether what comes now was sent now. */
   get #isAwake(): boolean {
+    return this.#isTicking && !this.#wasAsleep;
+  }
+
+  get #isTicking(): boolean {
     return this.#tickedAt === undefined || this.#options.now() - this.#tickedAt < ASLEEP_AFTER;
   }
 
@@ -1023,6 +1041,7 @@ export class RoomView {
 
   /** To be called every few seconds: asks again, and marks what waits too long for a checkpoint, or for a redaction. */
   tick(): void {
+    this.#wasAsleep = !this.#isTicking;
     this.#tickedAt = this.#options.now();
     this.wake();
     if (this.#lie) return;
