@@ -256,7 +256,10 @@ export const SETTINGS = {
     describe: "CAs of the database's certificate, as PEM, in place of the system's; with it DB_TLS is on",
   }),
   LOG_LEVEL: fixed(logLevel, "info", { commands: SERVE, describe: "least level that is logged" }),
-  LOG_FILE: fixed(path("FILE"), "logs/server.log", { commands: SERVE, describe: "log file, beside stderr" }),
+  LOG_FILE: fixed(path("FILE"), "logs/server.log", {
+    commands: SERVE,
+    describe: "log file, beside stderr; a device isn't rotated, `-` for none",
+  }),
   LOG_MAX_BYTES: fixed(integer(4096, 2 ** 40, "BYTES"), "10485760", {
     commands: SERVE,
     describe: "size at which the log file is rotated",

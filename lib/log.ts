@@ -18,6 +18,7 @@
 import { getRotatingFileSink } from "@logtape/file";
 import { configure, dispose, getLogger, type LogRecord } from "@logtape/logtape";
 import { EXIT, Failure } from "./errors.ts";
+import { existsSync } from "./files.ts";
 import { LineOutput } from "./log_output.ts";
 import { printable } from "./text.ts";
 
@@ -35,7 +36,7 @@ export type LogFields = Readonly<Record<string, string | number>>;
 /** How a log is kept. */
 export interface LogOptions {
   readonly level: "debug" | "info" | "warn" | "error";
-  /** Its folder is made where it is missing. */
+  /** Its folder is made where it is missing. A device or a FIFO is written to and not rotated; `-` is stderr alone. */
   readonly file: string;
   /** Size at which the file is rotated. */
   readonly maxBytes: number;
@@ -57,9 +58,11 @@ const CATEGORY = "securechat";
 export async function openLog(given: LogOptions): Promise<OpenLog> {
   const output = new LineOutput((bytes) => Deno.stderr.write(bytes));
   const options = { stderr: (line: string) => output.write(line), ...given };
+  let device: LineOutput | undefined;
   try {
-    createPrivately(options.file);
-    await configureLogTape(options);
+    device = openDevice(options.file, (error) => options.stderr?.(failedText(options.file, error)));
+    if (!device) createPrivately(options.file);
+    await configureLogTape({ ...options, device });
   } catch (error) {
     throw new Failure(
       EXIT.usage,
@@ -69,13 +72,13 @@ export async function openLog(given: LogOptions): Promise<OpenLog> {
   const logger = getLogger(CATEGORY);
   let held: (() => void)[] | undefined;
   const reopen = async () => {
-    if (held) return;
+    if (held || device) return;
     held = []; // what is said meanwhile is written behind it
     try {
       createPrivately(options.file);
-      await configureLogTape(options);
+      await configureLogTape({ ...options, device });
     } catch (error) {
-      await configureLogTape({ ...options, file: undefined });
+      await configureLogTape({ ...options, file: undefined, device });
       logger.error("{text}", { text: "the log file can't be opened anew", fields: { reason: reasonOf(error) } });
     }
     const lines = held;
@@ -90,6 +93,7 @@ export async function openLog(given: LogOptions): Promise<OpenLog> {
   };
   const close = async () => {
     await dispose();
+    await device?.close();
     await output.close();
   };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error"), reopen, close };
@@ -104,8 +108,9 @@ export interface OpenLog extends Log {
 }
 
 async function configureLogTape(
-  { level, file, maxBytes, maxFiles, stderr }: Omit<LogOptions, "file"> & {
+  { level, file, device, maxBytes, maxFiles, stderr }: Omit<LogOptions, "file"> & {
     readonly file: string | undefined;
+    readonly device: LineOutput | undefined;
   },
 ): Promise<void> {
   const toStderr = stderr ?? (() => {});
@@ -121,10 +126,13 @@ async function configureLogTape(
   await configure({
     reset: true,
     sinks: {
-      file: file === undefined ? () => {} : getRotatingFileSink(file, how),
+      file: device
+        ? (record: LogRecord) => device.write(formatLine(record))
+        : file === undefined
+        ? () => {}
+        : getRotatingFileSink(file, how),
       stderr: (record: LogRecord) => toStderr(formatLine(record)),
-      trouble: ({ properties: { error } }: LogRecord) =>
-        toStderr(`securechat: the log file ${printable(file ?? "")} cannot be written (${reasonOf(error)})\n`),
+      trouble: ({ properties: { error } }: LogRecord) => toStderr(failedText(file ?? "", error)),
     },
     loggers: [
       {
@@ -145,6 +153,28 @@ function formatLine({ timestamp, level, properties: { text, fields } }: LogRecor
     words.push(`${name}=${/^[^\s"=]+$/.test(spelled) ? spelled : JSON.stringify(spelled)}`);
   }
   return `${printable(words.join(" "))}\n`;
+}
+
+/** Names of what the process has open: a file behind one is rotated by whoever opened it. */
+const OPEN_ALREADY = /^\/(?:dev\/(?:stdin|stdout|stderr|fd\/\d+)|proc\/.+)$/;
+
+/** What can't be rotated, a device or a FIFO; `undefined` for a file, and where none is yet. `-` is stderr alone. */
+function openDevice(path: string, failed: (error: unknown) => void): LineOutput | undefined {
+  if (path === "-" || path === "/dev/stderr") return new LineOutput((bytes) => Promise.resolve(bytes.length));
+  const { isFile = true, isDirectory = false, isFifo = false } = existsSync(path) ? Deno.statSync(path) : {};
+  if ((isFile || isDirectory) && !OPEN_ALREADY.test(path)) return undefined;
+  // Opened for reading, too, a FIFO waits for no reader.
+  const device = Deno.openSync(path, { write: true, read: isFifo === true });
+  return new LineOutput((bytes) =>
+    device.write(bytes).catch((error) => {
+      failed(error);
+      return bytes.length;
+    })
+  );
+}
+
+function failedText(file: string, error: unknown): string {
+  return `securechat: the log file ${printable(file)} cannot be written (${reasonOf(error)})\n`;
 }
 
 /** Makes the folder and the file, both for the owner alone, where they are missing: LogTape would make them readable by all. */

@@ -1,5 +1,5 @@
 import { assert } from "./assert.ts";
-import { skipUnless, temporaryFolder } from "./environment.ts";
+import { runCommand, skipUnless, temporaryFolder } from "./environment.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
 import { type LogOptions, openLog } from "../lib/log.ts";
 
@@ -152,4 +152,31 @@ Deno.test("a log whose file can't be opened anew goes on at stderr", async () =>
   log.info("after");
   await log.close();
   assert.match(said.join(""), /ERROR the log file can't be opened anew [^]*INFO after/);
+});
+
+Deno.test({
+  name: "a log may go to a FIFO or a device, which isn't rotated, and with - to stderr alone",
+  ...skipUnless("unix"),
+  async fn() {
+    using folder = temporaryFolder();
+    const fifo = `${folder.path}/fifo`;
+    await runCommand("mkfifo", [fifo]);
+    const stderr: string[] = [];
+    for (const file of [fifo, "/dev/null", "-", "/dev/stderr"]) {
+      stderr.length = 0;
+      const log = await openLog(options(file, { maxBytes: 4096, stderr: (line) => stderr.push(line) }));
+      using reader = file === fifo ? Deno.openSync(fifo, { read: true, write: true }) : undefined;
+      log.info("one", { long: "x".repeat(5000) });
+      log.info("two");
+      await log.reopen();
+      await log.close();
+      assert.equal(stderr.length, 2, file);
+      const buffer = new Uint8Array(8192);
+      if (reader) {
+        assert.match(new TextDecoder().decode(buffer.subarray(0, reader.readSync(buffer) ?? 0)), / INFO two\n$/);
+      }
+    }
+    assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["fifo"]);
+    await assert.rejects(openLog(options(folder.path)), /cannot be written/);
+  },
 });
