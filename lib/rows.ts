@@ -10,7 +10,7 @@
  * @layer ground
  */
 
-import { cells, cellsOf, graphemes } from "./cell_width.ts";
+import { cells, cellsOf, clustersOf } from "./cell_width.ts";
 import { readable } from "./readable.ts";
 
 /** In fewer cells a prefix costs more than it shows. */
@@ -20,7 +20,7 @@ export const LEAST_FOR_WRAPPING = 20;
 export function fit(text: string, width: number, keep: "beginning" | "end"): string {
   // A cluster may be several units long, but no honest one has hundreds: no need to look at a whole pasted book.
   const shown = keep === "beginning" ? readable(text.slice(0, 64 * width)) : readable(text.slice(-64 * width));
-  const clusters = [...graphemes.segment(shown)].map((part) => part.segment);
+  const clusters = [...clustersOf(shown)];
   const isWhole = clusters.reduce((sum, cluster) => sum + cellsOf(cluster), 0) <= width && text.length <= 64 * width;
   if (isWhole) return shown;
   if (keep === "end") clusters.reverse();
@@ -42,7 +42,7 @@ export function clip(row: string, width: number): string {
   const parts = row.split(/(\x1b\[[0-9;]*m)/).map((part, at) => {
     if (at % 2 === 1) return part;
     let kept = "";
-    for (const { segment } of graphemes.segment(part)) {
+    for (const segment of clustersOf(part)) {
       room -= cellsOf(segment);
       if (room < 0) break;
       kept += segment;
@@ -68,10 +68,10 @@ export function wrap(text: string, width: number, prefix: string, used = 0): str
   };
   for (const [at, line] of text.split("\n").entries()) {
     if (at > 0) next();
-    for (const word of readable(line).split(/(?<= )/)) {
+    for (const word of readable(line).split(/(?<= )(?! )/)) {
       const size = cells(word.trimEnd());
       if (size > room && size <= whole) next();
-      for (const { segment } of graphemes.segment(word)) {
+      for (const segment of clustersOf(word)) {
         const size = cellsOf(segment);
         if (size > room && segment === " ") continue;
         if (size > room) next();
@@ -90,7 +90,7 @@ export function hardWrap(text: string, width: number): string[] {
   for (const line of text.split("\n")) {
     let row = "";
     let used = 0;
-    for (const { segment } of graphemes.segment(readable(line))) {
+    for (const segment of clustersOf(readable(line))) {
       const size = cellsOf(segment);
       if (used + size > width) {
         rows.push(row);

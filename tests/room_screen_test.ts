@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { KeyReader } from "../lib/line_editor.ts";
 import type { LineEvent } from "../lib/room_event.ts";
 import { difference, type Outcome, RoomScreen } from "../lib/room_screen.ts";
@@ -319,6 +320,42 @@ Deno.test("the status counts down to the next try with the cause of the last, an
   screen.take({ event: "silent", silent_for: 0 });
   assert.match(status() ?? "", /─ online ─/);
   assert.equal(screen.isTicking, false);
+});
+
+/** Texts of any characters, and some that are hard on whoever draws them. */
+const anyText = fc.oneof(
+  fc.string({ unit: "binary", maxLength: 80 }),
+  fc.constantFrom("\u0301".repeat(200), "🇩".repeat(33), "1\u20e3".repeat(20), "👍🏽".repeat(40), "\u0600".repeat(50)),
+  fc.constantFrom(
+    "שלום עולם ".repeat(20),
+    "\u{1f3f4}\u{e0067}\u{e007f}",
+    "ᄀᅠ".repeat(50),
+    "กำ".repeat(50),
+    "\t".repeat(15_000),
+  ),
+);
+
+Deno.test("whatever others write in lines, topics and reasons, a picture stays within its cells and acts on nothing", () => {
+  const sizes = fc.tuple(fc.integer({ min: 1, max: 120 }), fc.integer({ min: 1, max: 30 }));
+  fc.assert(
+    fc.property(anyText, anyText, sizes, (one, other, [columns, rows]) => {
+      const screen = told(screenOf({ columns, rows }));
+      screen.take(line(8, at(23, 9, 4), "bob", one, { bad: other }));
+      screen.take(line(9, at(23, 9, 4), "bob", "", { statement: { kind: "topic", text: other } }));
+      screen.take({ event: "state", room: "#ops", topic: one, members: MEMBERS });
+      screen.take({ event: "offline", reason: other, retry_in: 3_000 });
+      screen.take({ event: "sending", room: "#ops", key: 10, kind: "text", text: one });
+      screen.take({ event: "found", room: "#ops", lines: [line(8, at(23, 9, 4), "bob", one)] });
+      type(screen, other);
+      const drawn = screen.picture();
+      assert.ok(drawn.rows.length <= rows && drawn.cursor.row < rows && drawn.cursor.column < columns);
+      for (const row of drawn.rows) {
+        assert.ok(cells(row) <= columns, JSON.stringify(row));
+        assert.doesNotMatch(row, /[\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069]/u);
+      }
+    }),
+    { numRuns: 150 },
+  );
 });
 
 Deno.test("another log names the way on, and a room that is forgotten is shown anew, its old lines gone", () => {
