@@ -62,10 +62,11 @@ export interface ServeOptions {
 
 /** A server that runs. */
 export interface RunningServer {
+  /** The address of the port without TLS. */
   readonly host: string;
-  /** The port that it really listens on. */
+  /** The port without TLS that it really listens on; 0 where that is off. */
   readonly port: number;
-  /** The same for TLS, where it is on. */
+  /** The same for TLS, where it is on: it listens on SERVER_HOST. */
   readonly tlsPort: number | undefined;
   /** No new connections; the open sessions get their receipts; then everything is closed. */
   stop(): Promise<void>;
@@ -152,8 +153,11 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   const hub = await openHub({ config, log, identity, trust, store, timers, signing, note, clock });
   await hub.countMade().catch((error) => log.warn("rooms made today aren't counted", { reason: messageOf(error) }));
   const deadlines = new Deadlines();
-  const listener = listen(config.SERVER_HOST, config.SERVER_PORT);
+  const plain = openPlain(config);
   const tls = openTls(config, watched.current());
+  if (!plain && !tls) {
+    throw new Failure(EXIT.usage, "PLAIN_HOST and TLS_PORT are both off: there is no port to listen on");
+  }
   const turns = new Turns({ now: monotonic, sleep });
   const limits = new MemberLimits({
     linesPerSecond: config.LINES_PER_SECOND,
@@ -177,7 +181,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     clock,
     createJournalFile,
   };
-  return new Server(shared, { plain: listener, tls, watched, timers, signing, issuing, note });
+  return new Server(shared, { plain, tls, watched, timers, signing, issuing, note });
 }
 
 /** Failures of people who log in or register, where an operator looks first. */
@@ -193,6 +197,11 @@ const WARNED: Readonly<Partial<Record<AuditEvent, string>>> = {
   account_locked: "an account is locked for protocol version 1",
   address_limited: "somebody is limited",
 };
+
+/** The listener without TLS, unless it is off. */
+function openPlain({ PLAIN_HOST, SERVER_HOST, SERVER_PORT }: Config): Deno.TcpListener | undefined {
+  return PLAIN_HOST === "off" ? undefined : listen(PLAIN_HOST ?? SERVER_HOST, SERVER_PORT);
+}
 
 /** The listener for TLS, unless it is off. */
 function openTls(
@@ -215,7 +224,7 @@ export function tlsPort({ TLS_PORT, SERVER_PORT }: Config): number | "off" {
 
 /** Where a server listens, and what its certificates are read from. */
 interface Doors {
-  readonly plain: Deno.TcpListener;
+  readonly plain: Deno.TcpListener | undefined;
   readonly tls: Deno.TlsListener | undefined;
   readonly watched: WatchedIdentity;
   readonly timers: Timers;
@@ -380,7 +389,7 @@ class Server implements RunningServer {
   readonly port: number;
   readonly tlsPort: number | undefined;
   readonly #shared: Shared;
-  readonly #listener: Deno.TcpListener;
+  readonly #listener: Deno.TcpListener | undefined;
   #tls: Deno.TlsListener | undefined;
   readonly #watched: WatchedIdentity;
   readonly #timers: Timers;
@@ -417,8 +426,8 @@ class Server implements RunningServer {
     this.#signing = signing;
     this.#issuing = issuing;
     this.#note = note;
-    this.host = plain.addr.hostname;
-    this.port = plain.addr.port;
+    this.host = plain?.addr.hostname ?? shared.config.SERVER_HOST;
+    this.port = plain?.addr.port ?? 0;
     this.#drainTimer = setInterval(() => {
       void this.#drain();
       void this.#sweep();
@@ -431,7 +440,7 @@ class Server implements RunningServer {
       this.#dropping ??= this.#drop().finally(() => this.#dropping = undefined);
     }, DRAIN_INTERVAL);
     this.tlsPort = tls && portOf(tls);
-    this.#accepting = this.#entrance.accept(plain);
+    this.#accepting = plain ? this.#entrance.accept(plain) : Promise.resolve();
     this.#acceptingTls = tls ? this.#entrance.accept(tls) : Promise.resolve();
   }
 
@@ -590,7 +599,7 @@ class Server implements RunningServer {
   async #stop(): Promise<void> {
     const { spool, store, hub, deadlines, log } = this.#shared;
     this.#entrance.stop();
-    this.#listener.close();
+    this.#listener?.close();
     this.#tls?.close();
     clearInterval(this.#drainTimer);
     await Promise.all([...this.#conversations].map((conversation) => conversation.shutDown()));
@@ -608,7 +617,7 @@ class Server implements RunningServer {
   abort(): void {
     this.#stopping ??= Promise.resolve();
     this.#entrance.stop();
-    this.#listener.close();
+    this.#listener?.close();
     this.#tls?.close();
     clearInterval(this.#drainTimer);
     this.#shared.deadlines.stop();

@@ -1,92 +1,88 @@
 /**
- * An invitation as a person sees it: one line that says where to go, whom to trust there, and the secret (rooms.md
- * section 1).
+ * A code as a person sees it: one word that says where to go, whom to trust there, and the secret (PROTOCOL.md, "Before
+ * the session").
  *
- *     securechat-1.<base64url of: CA's fingerprint (32 bytes), secret (16), port (2), kind (1), host (ASCII), checksum (4)>
+ *     sc2.q6urq6urq6urq6urq6urqwcHBwcHBwcHBwcHBwcHBwcAGXsB@chat.example.org
+ *     sc2.…@chat.example.org:6001     where the TLS port isn't 5001
+ *     sc2.…@[2001:db8::1]             an IPv6 address
  *
- * The kind is 0 for an invitation, which registers a name, 1 for a further device of an account, which enrols, and 2 for
- * another password. One for a certain e-mail address has it behind the host, in UTF-8 after a zero byte, which no host has.
- * The checksum, the first bytes of SHA-256 over the rest, tells a code that was cut or mistyped from one that is wrong.
- * Whoever holds the line before it was used is whom it invites: it is sent as a password is.
+ * Behind the first dot is base64url of 36 bytes: the first 16 of SHA-256 of the CA's certificate, the secret (16), the
+ * kind (1), and a checksum (3), the first bytes of SHA-256 over all the rest and the text from the @ on. So a code that
+ * was cut or mistyped is told from one that is wrong. 16 bytes of the fingerprint suffice: nobody finds another CA whose
+ * fingerprint begins with the same. Whoever holds the code before it was used is whom it invites: it is sent as a
+ * password is.
  *
  * @layer format
  */
 
 import { Buffer } from "node:buffer";
-import { type Bytes, concat, encodeHex, encodeUtf8, equalBytes, parseHex, parseUtf8 } from "./bytes.ts";
+import { type Bytes, concat, encodeHex, encodeUtf8, equalBytes, parseHex } from "./bytes.ts";
 import { sha256 } from "./hash.ts";
 import { CODE_SIZE } from "./message.ts";
-import { normaliseEmail } from "./names.ts";
 
-const PREFIX = "securechat-1.";
-const FINGERPRINT_SIZE = 32;
-const CHECKSUM_SIZE = 4;
-const PORT_AT = FINGERPRINT_SIZE + CODE_SIZE;
-const FIXED_SIZE = PORT_AT + 3;
-/** What two bytes can say. */
-const MAX_PORT = 65_535;
+const PREFIX = "sc2.";
+const FINGERPRINT_SIZE = 16;
+const CHECKSUM_SIZE = 3;
+const FIXED_SIZE = FINGERPRINT_SIZE + CODE_SIZE + 1;
+/** The port for TLS that isn't told: that of a server on its defaults. */
+export const USUAL_TLS_PORT = 5001;
+/** What a code may be for: the byte that says so is the place in this list. */
 const KINDS = ["invitation", "device", "reset"] as const;
 
-/** What the line says. */
+/** What a code says. */
 export interface CodeToken {
+  /** A host name, or an address. */
   readonly host: string;
   /** The port for TLS. */
   readonly port: number;
   readonly kind: typeof KINDS[number];
-  /** SHA-256 of the CA's certificate, hex. */
+  /** The first 32 hex digits of SHA-256 of the CA's certificate: {@link authorityMark}. */
   readonly authority: string;
   /** 16 bytes. */
   readonly secret: Bytes;
-  /** The one e-mail address that an invitation may register with, as it is compared. */
-  readonly email?: string;
 }
 
-/** The line. RangeError where a part of it can't be. */
+/** So much of a CA's fingerprint as a code holds. */
+export function authorityMark(fingerprint: string): string {
+  return fingerprint.slice(0, 2 * FINGERPRINT_SIZE);
+}
+
+/** The code. RangeError where a part of it can't be. */
 export function encodeCodeToken(token: CodeToken): string {
-  const { host, port, kind, authority, secret, email } = token;
+  const { host, port, kind, authority, secret } = token;
   if (!isSound(token)) throw new RangeError("a code has a host, a port, a fingerprint and a secret");
-  const body = concat(
-    parseHex(authority) ?? new Uint8Array(),
-    secret,
-    Uint8Array.of(port >> 8, port & 0xff, KINDS.indexOf(kind)),
-    encodeUtf8(email === undefined ? host : `${host}\0${email}`),
-  );
-  return PREFIX + Buffer.from(concat(body, checksum(body))).toString("base64url");
+  const body = concat(parseHex(authority) ?? new Uint8Array(), secret, Uint8Array.of(KINDS.indexOf(kind)));
+  const where = `@${host.includes(":") ? `[${host}]` : host}${port === USUAL_TLS_PORT ? "" : `:${port}`}`;
+  return PREFIX + Buffer.from(concat(body, checksum(body, where))).toString("base64url") + where;
 }
 
-/** What a line says; `undefined` for one that was cut or mistyped. */
+const CODE = /^sc2\.([A-Za-z0-9_-]{48})(@(?:\[([0-9A-Fa-f:.%]{2,})\]|([^@:[\]]+))(?::([1-9][0-9]{0,4}))?)$/;
+
+/** What a code says; `undefined` for one that was cut or mistyped. */
 export function parseCodeToken(line: string): CodeToken | undefined {
   const text = line.trim();
-  const coded = text.slice(PREFIX.length);
-  // Deno 2.6 throws where others decode what they can.
-  if (!text.startsWith(PREFIX) || !/^[A-Za-z0-9_-]+$/.test(coded) || coded.length % 4 === 1) return undefined;
+  const [, coded, where = "", address, name = "", port = USUAL_TLS_PORT] = CODE.exec(text) ?? [];
+  if (coded === undefined) return undefined;
   const bytes = new Uint8Array(Buffer.from(coded, "base64url"));
-  const body = bytes.slice(0, -CHECKSUM_SIZE);
-  if (body.length <= FIXED_SIZE || !equalBytes(bytes.subarray(body.length), checksum(body))) return undefined;
-  const [host = "", ...others] = (parseUtf8(body.subarray(FIXED_SIZE)) ?? "").split("\0");
-  const [high = 0, low = 0, kindAt = 0] = body.subarray(PORT_AT, FIXED_SIZE);
-  const kind = KINDS[kindAt];
-  if (!kind) return undefined;
+  const [body, sum] = [bytes.subarray(0, FIXED_SIZE), bytes.subarray(FIXED_SIZE)];
+  const kind = KINDS[body[FIXED_SIZE - 1] ?? KINDS.length];
+  if (!kind || !equalBytes(sum, checksum(body, where))) return undefined;
   const token = {
-    host,
-    port: high << 8 | low,
-    kind,
+    ...{ host: address ?? name, port: Number(port), kind },
     authority: encodeHex(body.subarray(0, FINGERPRINT_SIZE)),
     secret: body.slice(FINGERPRINT_SIZE, FINGERPRINT_SIZE + CODE_SIZE),
-    ...(others.length === 0 ? {} : { email: others.join("\0") }),
   };
   // One spelling: what is written again is what was read.
   return isSound(token) && encodeCodeToken(token) === text ? token : undefined;
 }
 
-/** Whether a line can say all of it. */
-function isSound({ host, port, kind, authority, secret, email }: CodeToken): boolean {
-  return Number.isInteger(port) && port > 0 && port <= MAX_PORT && parseHex(authority)?.length === FINGERPRINT_SIZE &&
-    secret.length === CODE_SIZE &&
-    /^[\x21-\x7e]{1,253}$/.test(host) &&
-    (email === undefined || (kind !== "device" && normaliseEmail(email) === email));
+/** Whether a code can say all of it. */
+function isSound({ host, port, authority, secret }: CodeToken): boolean {
+  return Number.isInteger(port) && port > 0 && port <= 65_535 &&
+    parseHex(authority)?.length === FINGERPRINT_SIZE && secret.length === CODE_SIZE &&
+    /^(?:[0-9A-Fa-f:.%]*:[0-9A-Fa-f:.%]*|[!-9;-?A-Z\\^-~]{1,253})$/.test(host);
 }
 
-function checksum(body: Bytes): Bytes {
-  return sha256(body).slice(0, CHECKSUM_SIZE);
+function checksum(body: Bytes, where: string): Bytes {
+  return sha256(concat(body, encodeUtf8(where))).slice(0, CHECKSUM_SIZE);
 }

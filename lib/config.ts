@@ -81,6 +81,12 @@ function text(placeholder: string, expected: string, pattern = /^\P{Cc}+$/u): Ki
 const path = (placeholder: "DIR" | "FILE") => text(placeholder, "a path");
 const host = text("HOST", "a host name or an address", /^[A-Za-z0-9._:%-]+$/);
 
+const hostOrOff: Kind<string> = {
+  placeholder: "ADDRESS|off",
+  expected: "an address, or off",
+  parse: (text) => text.toLowerCase() === "off" ? "off" : host.parse(text),
+};
+
 /** What DB_URL says; parts that it leaves out are undefined. */
 interface DatabaseUrl {
   readonly host: string;
@@ -186,6 +192,10 @@ export const SETTINGS = {
       export: "the server's TCP port without TLS",
       prove: "the server's TCP port without TLS",
     },
+  }),
+  PLAIN_HOST: open(hostOrOff, {
+    commands: SERVE,
+    describe: "address for the port without TLS, where it is another than SERVER_HOST; `off` for no such port",
   }),
   TLS_PORT: open(tlsPort, {
     commands: ["serve", "chat", "invite", "rooms", "export", "prove", "password"],

@@ -430,11 +430,11 @@ export class Conversation {
     const origin = { address: this.#link.address, clientFingerprint: "", isProven: false };
     await accounts.checkAttempt(origin);
     this.#mustKnowTheTime();
-    const pem = await devices.certify(code, csr).catch((error: unknown) => {
+    const issued = await devices.certify(code, csr).catch((error: unknown) => {
       if (error instanceof ProtocolError) return accounts.refuse(origin, error);
       throw withoutStore(error);
     });
-    this.#connection.answerCertificate(pem);
+    this.#connection.answerCertificate(issued);
     log.info("a certificate was issued", { address: origin.address });
     this.#over = true;
   }
@@ -534,7 +534,7 @@ export class Conversation {
         case "ping":
           return this.#connection.answer({ type: "pong" }, id);
         case "code": {
-          const what = { username: account.username, kind: "device", email: undefined } as const;
+          const what = { username: account.username, kind: "device", email: account.email } as const;
           const { code, expires } = await devices.makeCode(what, DEVICE_CODE_LIFE);
           await this.#audit("code_made", `for a further device of ${account.username}`);
           return this.#connection.answer({ type: "code", code: encodeBase64(code), expires }, id);

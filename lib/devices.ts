@@ -45,6 +45,12 @@ const MAX_RENEWALS = 5;
 /** Signs a certificate request for a username; undefined where the request isn't one that may be signed. */
 export type Issue = (csr: string, username: string) => Promise<{ pem: string; fingerprint: string } | undefined>;
 
+/** A certificate for whoever has a code, and the one address that the code is for. */
+export interface IssuedWithCode {
+  readonly pem: string;
+  readonly email: string | undefined;
+}
+
 /** What {@link Devices} works with. */
 export interface DevicesOptions {
   readonly store: RoomStore;
@@ -136,17 +142,18 @@ export class Devices {
    * A certificate for who has a code and has none yet; the same one again for the same key, since its answer may have
    * been lost. Throws `auth-failed` or `bad-cert`.
    */
-  async certify(code: Bytes, csr: string): Promise<string> {
+  async certify(code: Bytes, csr: string): Promise<IssuedWithCode> {
     const { store, issue, now } = this.#options;
     const found = await store.findCode(hashOf(code), now());
     if (!found || found.kind === "reset") throw badCode();
-    if (found.issuedTo !== undefined) return await this.#issuedBefore(found, csr);
+    const { email } = found;
+    if (found.issuedTo !== undefined) return { pem: await this.#issuedBefore(found, csr), email };
     const issued = await issue(csr, found.username);
     if (!issued) throw badRequest();
     // Two at once with one code: one certificate counts, the other is bound to nothing.
     if (!await store.issueWithCode(found.hash, issued)) throw badCode();
     this.#tell("certificate_issued", found.username, issued.fingerprint);
-    return issued.pem;
+    return { pem: issued.pem, email };
   }
 
   async #issuedBefore({ issuedPem }: Code, csr: string): Promise<string> {

@@ -26,6 +26,7 @@ import {
   type DhServer,
   NONCE_SIZE,
   parseDhServer,
+  parseEmail,
   parseErrorFrame,
   parseMsgAck,
   parsePayload,
@@ -103,7 +104,8 @@ export type ClientEvent =
   /** The CA's certificates, and the server's with its intermediates or "", all of it unchecked. */
   | { readonly type: "authority"; readonly pem: string; readonly chain: string }
   /** The certificate that was asked for with a code. */
-  | { readonly type: "certificate"; readonly pem: string }
+  /** `email`: the one address that the code is for. */
+  | { readonly type: "certificate"; readonly pem: string; readonly email?: string }
   | { readonly type: "acknowledged"; readonly message: SentMessage; readonly receivedAt: number }
   /** `now` is the server's time in unix milliseconds. */
   | {
@@ -250,7 +252,8 @@ export class ClientConnection extends Connection<ClientEvent> {
       default:
         if (this.state === "certificate") {
           this.move(next);
-          return { type: "certificate", pem: parsePem(frame.fields, "pem") };
+          const email = member(frame.fields, "email") === undefined ? {} : { email: parseEmail(frame.fields) };
+          return { type: "certificate", pem: parsePem(frame.fields, "pem"), ...email };
         }
         if (frame.type !== "receipt") return { type: "frame", ...parseRoomFrame(frame) };
         return this.#receiveReceipt(frame, next);

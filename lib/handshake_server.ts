@@ -222,9 +222,9 @@ export class ServerConnection extends Connection<ServerEvent> {
     return { type: "authority" };
   }
 
-  /** Answers a certificate request with the certificate and its intermediates. */
-  answerCertificate(pem: string): void {
-    this.send({ type: "certificate", pem });
+  /** Answers a certificate request with the certificate and its intermediates, and the code's e-mail address if it has one. */
+  answerCertificate({ pem, email }: { readonly pem: string; readonly email?: string | undefined }): void {
+    this.send({ type: "certificate", pem, ...(email === undefined ? {} : { email }) });
   }
 
   // Section 3.

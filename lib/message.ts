@@ -219,6 +219,13 @@ export function parsePem(fields: JsonObject, name: "ca_cert" | "server_cert" | "
   return text(fields, name);
 }
 
+/** The e-mail address in the answer to `request_certificate`, as it is compared. */
+export function parseEmail(fields: JsonObject): string {
+  const email = text(fields, "email");
+  if (normaliseEmail(email) !== email) throw badField("email", "an e-mail address, trimmed and in lower case");
+  return email;
+}
+
 function uniqueObject(plaintext: Uint8Array): JsonObject | undefined {
   const json = parseUtf8(plaintext);
   const inner = json === undefined ? undefined : parseJson(json);

@@ -6,7 +6,7 @@ Deno.test("the demo shows people who come in by code, a cut network, evidence an
   const { status, stdout, stderr } = await run(["demo"]);
   assert.equal(status, 0, stderr);
   assert.match(stdout, /TLS on 127\.0\.0\.1:[1-9]\d*/);
-  assert.match(stdout, /join localhost securechat-1\.\S{1,8}… --email alice@example\.org/, "no whole code is shown");
+  assert.match(stdout, /join sc2\.\S{1,8}…@localhost --email alice@example\.org/, "no whole code is shown");
   const said = [...stdout.matchAll(/^ +\[(\d+)\] (\w+): (.+)$/gm)].map(([, ...parts]) => parts.join(" "));
   assert.deepEqual(said.slice(0, 2), ["2 alice Is the key in its place?", "3 bob It is. Grüße, 你好 👋"]);
   assert.deepEqual(said.slice(2).map((line) => line.slice(2)).sort(), [

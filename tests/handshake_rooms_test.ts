@@ -108,9 +108,11 @@ Deno.test("somebody without a certificate gets the CA's on any port, and one of 
     assert.equal(await refusal(() => pair.run()), channel === "tls" ? "nothing was refused" : "unexpected", channel);
     if (channel !== "tls") continue;
     assert.ok(pair.serverEvents[0]?.type === "certificate_request" && pair.serverEvents[0].csr === "a request");
-    pair.server.answerCertificate("a certificate");
+    pair.server.answerCertificate({ pem: "a certificate", email: "ada@example.org" });
     await pair.run();
-    assert.deepEqual(pair.clientEvents, [{ type: "certificate", pem: "a certificate" }]);
+    assert.deepEqual(pair.clientEvents, [
+      { type: "certificate", pem: "a certificate", email: "ada@example.org" },
+    ]);
   }
 });
 

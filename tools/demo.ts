@@ -190,8 +190,8 @@ async function bringIn(folder: string, port: number): Promise<void> {
   await Promise.all(PEOPLE.map(({ name }, which) => {
     const code = codes[which]?.trim() ?? "";
     const login = ["--email", `${name}@example.org`];
-    return command(folder, ["join", "localhost", code, ...login, "--no-chat", ...filesOf(name)], {
-      told: `join localhost ${code.slice(0, 16)}… ${login.join(" ")}`,
+    return command(folder, ["join", code, ...login, "--no-chat", ...filesOf(name)], {
+      told: `join ${code.slice(0, 12)}…@localhost ${login.join(" ")}`,
       env: { SECURECHAT_PASSWORD_FILE: `${name}_password` },
     });
   }));

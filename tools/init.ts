@@ -36,8 +36,8 @@ Examples:
   positionals: { min: 0, max: 100, names: "HOST" },
 } as const satisfies CommandSpec<typeof OPTIONS>;
 
-/** Runs the command. `tellsNext`: says how to go on, unless the caller does so by itself. */
-export async function run(args: string[], { tellsNext = true } = {}): Promise<ExitStatus> {
+/** Runs the command. `tellsNext`: says how to go on; `tells`: says anything at all. */
+export async function run(args: string[], { tells = true, tellsNext = true } = {}): Promise<ExitStatus> {
   const { options, positionals, flags } = parseCommand(args, SPEC);
   const config = readConfig("init", flags);
   const dir = config.CERT_DIR;
@@ -56,7 +56,7 @@ export async function run(args: string[], { tellsNext = true } = {}): Promise<Ex
     await makePair(dir, authority, { role: "client", name: client }, making),
   ];
   const next = `${PROGRAM} serve${dir === "certs" ? "" : ` --certs ${shellWord(dir)}`}`;
-  console.log(options.json ? jsonOfMade(made, { next }) : tellMade(made));
-  if (tellsNext) console.error(`Next: ${next}`);
+  if (tells) console.log(options.json ? jsonOfMade(made, { next }) : tellMade(made));
+  if (tells && tellsNext) console.error(`Next: ${next}`);
   return EXIT.done;
 }

@@ -13,7 +13,7 @@ import { encodeHex, equalBytes } from "../lib/bytes.ts";
 import { createRequest, generateKey } from "../lib/ca.ts";
 import { instant, pairIn } from "../lib/ca_folder.ts";
 import { findPath } from "../lib/certificate_path.ts";
-import { type CodeToken, parseCodeToken } from "../lib/code_token.ts";
+import { authorityMark, type CodeToken, parseCodeToken } from "../lib/code_token.ts";
 import {
   folderFor,
   type Home,
@@ -48,7 +48,7 @@ import { RoomRecords } from "../lib/room_records.ts";
 import { isTerminal } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";
 import { type Certificate, parseCertificates } from "../lib/x509.ts";
-import { askFor, canAskAgain, generatedPassword, passwordFor, usage } from "./asking.ts";
+import { canAskAgain, generatedPassword, passwordFor, usage } from "./asking.ts";
 import { askAuthorities, Call, type Caller, failureOf, type Place } from "./call.ts";
 import { hostOf } from "./making.ts";
 
@@ -61,19 +61,22 @@ const OPTIONS = {
 
 const SPEC = {
   name: "join",
-  summary: "come in with a code: make a key, get its certificate, register",
+  summary: "accept an invitation: make a key, get its certificate, register",
   usage: `securechat join [HOST] CODE [--profile NAME] [--email ADDRESS] [--no-chat] [--certs DIR]
 
-Checks that the server is the one that the code is of, makes a key on this machine, which it never leaves, has its
+Checks that the server is the one that the code names, makes a key on this machine, which it never leaves, has its
 certificate issued, and registers the name that the code was made for; or, with a code of "invite --device", adds this
-device to the account. HOST is needed only where the server has another name here than in the code. What was cut off goes
-on when the same command is run again. The program remembers the server in a profile, so that "securechat rooms" goes
-there from any folder; --certs names a folder of your own instead. The e-mail address is that of the code, where it was made for one. The password
-comes from the file that SECURECHAT_PASSWORD_FILE names, or is asked for.
+device to the account. It asks for a password, or takes it from the file that SECURECHAT_PASSWORD_FILE names. Then it
+goes on into the rooms: into #general, if the server has a room of that name.
+
+HOST is needed only if you reach the server under another name than the code's. If something goes wrong, run the same
+command again: it goes on where it was cut off. The program remembers the server in a profile, so that "securechat rooms"
+goes there from any folder; --certs names a folder of your own instead. The account's e-mail address is the one that the
+code is for, or that of --email, or NAME@HOST.
 
 Examples:
-  securechat join chat.example.org securechat-1.q6urq…
-  SECURECHAT_PASSWORD_FILE=password.txt securechat join securechat-1.q6urq… --email ada@example.org --no-chat
+  securechat join sc2.q6urq…@chat.example.org
+  SECURECHAT_PASSWORD_FILE=password.txt securechat join sc2.q6urq…@chat.example.org --email ada@example.org --no-chat
 
 Exit status: 0 joined; 2 usage, a code that was mistyped, or a folder that holds another identity; 4 refused: the code
 was used or has ended, or the server isn't the code's; 5 the server can't be reached.`,
@@ -93,46 +96,43 @@ export async function run(args: string[]): Promise<ExitStatus> {
       EXIT.usage,
       isFirst
         ? "the code comes last: securechat join HOST CODE"
-        : "this code is incomplete or mistyped; copy all of it again: it begins with securechat-1.",
+        : "this code is incomplete or mistyped; copy all of it again: it looks like sc2.…@chat.example.org",
     );
   }
   if (code.kind === "reset") {
     throw new Failure(EXIT.usage, `this code sets another password; run: ${PROGRAM} password CODE`);
   }
-  const isOther = options.email !== undefined && normaliseEmail(options.email) !== code.email;
-  if (code.email !== undefined && isOther) {
-    throw new Failure(EXIT.usage, `the code is for ${code.email}, not for ${options.email}; leave --email out`);
-  }
+  const given = options.email === undefined ? undefined : emailOf(options.email);
   const host = positionals[1] === undefined ? code.host : hostOf(positionals[0] ?? "");
   const target = await targetOf(config, flags, { code, host, name: options.profile });
   const joining = await Joining.open(config, code, { host, dir: target.certs });
   try {
     await joining.checkAuthority();
-    const email = await askFor("join", {
-      prompt: "E-mail: ",
-      flag: "--email",
-      given: code.email ?? options.email,
-      parse: normaliseEmail,
-    });
-    if (code.email !== undefined && isTerminal()) {
-      console.error(`The code is for the e-mail address ${printable(email)}.`);
-    }
     const file = config.SECURECHAT_PASSWORD_FILE;
     const isNew = code.kind === "invitation";
     const password = isNew && options.generate
       ? generatedPassword()
-      : await passwordFor("join", file, isNew && file === undefined, [email]);
-    const leaf = await joining.certify();
-    const { welcome, server } = await enter(joining, { email, password }, code.kind === "device" ? file : "new");
+      : await passwordFor("join", file, isNew && file === undefined, given === undefined ? [] : [given]);
+    const { leaf, email: wanted } = await joining.certify();
+    if (wanted !== undefined && given !== undefined && wanted !== given) {
+      throw new Failure(EXIT.usage, `the code is for ${wanted}, not for ${given}; leave --email out`);
+    }
+    const email = wanted ?? given ?? addressOf(leaf, host);
+    const { welcome, server, hasGeneral } = await enter(
+      joining,
+      { email, password },
+      code.kind === "device" ? file : "new",
+    );
     const { username } = welcome;
     await target.remember({ host, tlsPort: code.port, username, email });
     await joining.end();
     console.error(
-      `You are ${username} on ${host}. Your certificate in ${target.certs} is valid until ` +
-        `${instant(leaf.notAfter).slice(0, 10)}; its key exists only on this machine.`,
+      `You are ${username} on ${host}, with the address ${printable(email)}. Your certificate in ${target.certs} is ` +
+        `valid until ${instant(leaf.notAfter).slice(0, 10)}; its key exists only on this machine.`,
     );
     const isKept = await keepSession(target.records(code.port), { server, welcome, email });
     const next = await target.roomsArguments({ host, port: code.port, email });
+    if (hasGeneral) next.push(GENERAL);
     if (isKept && !options["no-chat"] && isTerminal()) return await (await import("./rooms.ts")).run(next);
     console.error(`Next: ${[PROGRAM, "rooms", ...next.map(shellWord)].join(" ")}`);
     return EXIT.done;
@@ -226,7 +226,7 @@ async function profileTarget(
   }
   // That of the same code goes on; one that got no certificate serves for another code.
   const folder = await folderFor(home, name ?? host, async (certs) => {
-    const mark = await exists(markIn(certs)) ? await readTextFile(markIn(certs)) : undefined;
+    const mark = await exists(markIn(certs)) ? parseMark(await readTextFile(markIn(certs))).code : undefined;
     return mark === nameOf(code) || (mark !== undefined && !await exists(pairIn(certs, "client").certificate));
   });
   const { certs, transcripts } = placesOf(home, folder);
@@ -250,6 +250,17 @@ async function profileTarget(
   };
 }
 
+/** Who somebody is now, and where. */
+interface Entered {
+  readonly welcome: Welcome;
+  readonly server: ShownServer;
+  /** Whether there is the room that everybody meets in. */
+  readonly hasGeneral: boolean;
+}
+
+/** The room that `start` makes. */
+const GENERAL = "#general";
+
 /** Who is to be let in. */
 interface Login {
   readonly email: string;
@@ -265,13 +276,15 @@ class Joining {
   readonly #passphrase: PassphraseOptions;
   /** Whether the certificate is there from an earlier run with this code. */
   readonly #goesOn: boolean;
+  /** The one address that the code is for, as an earlier run was told. */
+  readonly #email: string | undefined;
   #authority: Certificate | undefined;
   #intermediates: readonly Certificate[] = [];
 
   private constructor(
     config: Config,
     code: CodeToken,
-    { host, dir, goesOn }: { host: string; dir: string; goesOn: boolean },
+    { host, dir, goesOn, email }: { host: string; dir: string; goesOn: boolean; email: string | undefined },
   ) {
     this.#dir = dir;
     this.#code = code;
@@ -282,6 +295,7 @@ class Joining {
     };
     this.#passphrase = { passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE };
     this.#goesOn = goesOn;
+    this.#email = email;
   }
 
   /** Failure (2) where the folder is somebody's already. Nothing is written yet. */
@@ -296,42 +310,47 @@ class Joining {
         `${path} is there already: ${dir} holds an identity, and nothing is overwritten; choose another folder with --certs`,
       );
     }
-    const goesOn = isOwn && await readTextFile(mark) === nameOf(code) && await exists(certificate);
-    return new Joining(config, code, { host, dir, goesOn });
+    const begun = isOwn ? parseMark(await readTextFile(mark)) : undefined;
+    const goesOn = begun?.code === nameOf(code) && await exists(certificate);
+    return new Joining(config, code, { host, dir, goesOn, email: begun?.email });
   }
 
   /** Asks for the CA's certificate, over a connection that proves nothing, and compares it with the code. */
   async checkAuthority(): Promise<void> {
     const { host, port } = this.#place;
     const { authorities: shown, chain } = await askAuthorities(this.#place, this.#caller);
-    this.#authority = shown.find(({ fingerprint }) => fingerprint === this.#code.authority);
+    this.#authority = shown.find(({ fingerprint }) => this.#isNamed(fingerprint));
     this.#intermediates = chain;
     if (!this.#authority) {
       throw new Failure(
         EXIT.refused,
-        `DANGER: ${host}:${port} is not the server that the code is of (its CA is ${
-          shown[0]?.fingerprint
-        }, the code's ` +
-          `${this.#code.authority}), or somebody sits in between; nothing was sent; ask who sent you the code`,
+        `DANGER: ${host}:${port} is not the server that the code names (its CA's SHA-256 is ` +
+          `${authorityMark(shown[0]?.fingerprint ?? "none")}…, the code's ${this.#code.authority}…), or somebody is ` +
+          `in between; nothing was sent; ask whoever sent you the code`,
       );
     }
     if (!await exists(pathIn(this.#dir, "ca_cert.pem"))) return;
     const { authorities } = await loadTrust(this.#dir);
-    if (authorities.some(({ fingerprint }) => fingerprint === this.#code.authority)) return;
+    if (authorities.some(({ fingerprint }) => this.#isNamed(fingerprint))) return;
     throw new Failure(
       EXIT.usage,
       `${pathIn(this.#dir, "ca_cert.pem")} is another server's CA; choose another folder with --certs`,
     );
   }
 
-  /** The certificate: that of an earlier run, or one that is issued now for the key of this folder. */
-  async certify(): Promise<Certificate> {
+  /** Whether the code names this CA. */
+  #isNamed(fingerprint: string): boolean {
+    return authorityMark(fingerprint) === this.#code.authority;
+  }
+
+  /** The certificate, of an earlier run or issued now for the key of this folder, and the code's e-mail address. */
+  async certify(): Promise<{ readonly leaf: Certificate; readonly email: string | undefined }> {
     const files = pairIn(this.#dir, "client");
-    if (this.#goesOn) return leafOf(await readTextFile(files.certificate));
+    if (this.#goesOn) return { leaf: leafOf(await readTextFile(files.certificate)), email: this.#email };
     const key = await this.#key(files.key);
     using call = await Call.open(this.#trusted(), this.#caller);
     call.connection.askCertificate({ code: this.#code.secret, csr: await createRequest(key) });
-    const { pem } = await call.expect("certificate").catch((error) => {
+    const { pem, email } = await call.expect("certificate").catch((error) => {
       if (!(error instanceof PeerError) || error.frame.errorType !== "bad-cert") throw error;
       throw new Failure(
         EXIT.refused,
@@ -347,8 +366,14 @@ class Joining {
       throw new Failure(EXIT.refused, "the server issued a certificate that isn't for this key; tell whoever runs it");
     }
     await this.#keepAuthority();
+    await this.#mark(email);
     await writeAtomically(files.certificate, chain.map(({ pem }) => pem).join(""), { replace: true });
-    return leaf;
+    return { leaf, email };
+  }
+
+  async #mark(email?: string): Promise<void> {
+    const text = `${nameOf(this.#code)}\n${email === undefined ? "" : `${email}\n`}`;
+    await writeAtomically(markIn(this.#dir), text, { mode: 0o600, replace: true });
   }
 
   /** The folder's key, made and written before it is used. */
@@ -356,7 +381,7 @@ class Joining {
     const { passphraseFile } = this.#passphrase;
     await createPrivateFolder(this.#dir);
     // The mark first: a key without it is somebody else's.
-    await writeAtomically(markIn(this.#dir), nameOf(this.#code), { mode: 0o600, replace: true });
+    await this.#mark();
     if (!await exists(path)) {
       const passphrase = passphraseFile === undefined ? undefined : await readPassphrase(passphraseFile);
       const random = (size: number) => crypto.getRandomValues(new Uint8Array(size));
@@ -371,7 +396,7 @@ class Joining {
   }
 
   /** Registers, or enrols; who one is now. */
-  async enter(login: Login): Promise<{ readonly welcome: Welcome; readonly server: ShownServer }> {
+  async enter(login: Login): Promise<Entered> {
     const identity = await loadIdentity(this.#dir, "client", this.#passphrase);
     const username = usernameOf(leafOf(identity.pem));
     const caller = { ...this.#caller, identity };
@@ -387,10 +412,11 @@ class Joining {
         await (how === "enrol" ? call.connection.enrol(known) : call.connection.login(known));
       }
       const welcome = await call.expect("welcome");
+      const hasGeneral = await findRoom(call, GENERAL);
       await call.quit();
       const { server } = call;
       if (!server) throw new RangeError("a session has a server");
-      return { welcome, server };
+      return { welcome, server, hasGeneral };
     };
     try {
       return await attempt(how);
@@ -437,7 +463,32 @@ function markIn(dir: string): string {
 
 /** A code as the mark names it: by a hash, which opens nothing. */
 function nameOf({ secret }: CodeToken): string {
-  return `${encodeHex(sha256(secret))}\n`;
+  return encodeHex(sha256(secret));
+}
+
+/** What a mark says: which code, and the one e-mail address that it is for, once the server has told it. */
+function parseMark(text: string): { readonly code: string; readonly email: string | undefined } {
+  const [code = "", email = ""] = text.split("\n");
+  return { code, email: email === "" ? undefined : email };
+}
+
+/** The address of an account that has no other: it is a name to log in with, and nothing is sent there. */
+function addressOf(leaf: Certificate, host: string): string {
+  return normaliseEmail(`${usernameOf(leaf)}@${host}`) ?? `${usernameOf(leaf)}@localhost`;
+}
+
+function emailOf(text: string): string {
+  const email = normaliseEmail(text);
+  if (email !== undefined) return email;
+  throw usage("join", `--email "${printable(text)}" isn't a valid e-mail address`);
+}
+
+/** Whether the server has a room of that name that anybody may join. */
+async function findRoom(call: Call, name: string): Promise<boolean> {
+  call.connection.request({ type: "rooms", id: 0, from: name.slice(0, -1) }); // just before it
+  let { frame, id } = await call.expect("frame");
+  while (id !== 0) ({ frame, id } = await call.expect("frame")); // an invitation that waited, and the like
+  return frame.type === "rooms" && frame.rooms.some(({ room, inviteOnly }) => room === name && !inviteOnly);
 }
 
 function leafOf(pem: string): Certificate {

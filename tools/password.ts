@@ -3,7 +3,7 @@
  * which takes the place of the old one, sets another.
  */
 
-import { parseCodeToken } from "../lib/code_token.ts";
+import { authorityMark, parseCodeToken } from "../lib/code_token.ts";
 import { type CommandSpec, parseCommand } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { loadIdentity, loadTrust } from "../lib/identity.ts";
@@ -65,11 +65,11 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const host = code?.host ?? config.SERVER_HOST;
   try {
     const { place, caller, email: known } = await calleeOf(own, { host, port: code?.port ?? own.tlsPort });
-    if (code && place.authority?.fingerprint !== code.authority) {
+    if (code && authorityMark(place.authority?.fingerprint ?? "") !== code.authority) {
       throw new Failure(EXIT.refused, `DANGER: ${host} is not the server that the code is of; nothing was sent`);
     }
     const email = await askFor("password", {
-      ...{ prompt: "E-mail: ", flag: "--email", given: code?.email ?? options.email ?? known, parse: normaliseEmail },
+      ...{ prompt: "E-mail: ", flag: "--email", given: options.email ?? known, parse: normaliseEmail },
     });
     if (code) await reset({ place, caller, email, password: await newPassword(options), code: code.secret });
     else {

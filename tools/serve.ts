@@ -2,13 +2,14 @@
  * `securechat serve`: the server as a program. Prints on stdout where it listens once it does, logs on stderr and in a file, stops gracefully on SIGINT or SIGTERM and at once on a second one.
  */
 
-import { type CommandSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import { type CommandSpec, type Config, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { useEngine } from "../lib/engine.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { listenForHangup } from "../lib/hangup.ts";
 import { openLibcrypto } from "../lib/libcrypto.ts";
 import { openLog } from "../lib/log.ts";
 import { returnLargeBlocks } from "../lib/libc.ts";
+import { forgetListening, noteListening } from "../lib/server_listening.ts";
 import { serve } from "../server.ts";
 
 const SPEC = {
@@ -28,8 +29,8 @@ SIGHUP stops nothing: the log file is opened anew under its name, and certificat
   settings: "serve",
 } as const satisfies CommandSpec<Record<never, never>>;
 
-/** Runs a server until it is told to stop. */
-export async function run(args: string[]): Promise<ExitStatus> {
+/** Runs a server until it is told to stop. `listening` is called once it listens. */
+export async function run(args: string[], listening?: (config: Config) => Promise<void>): Promise<ExitStatus> {
   const { flags } = parseCommand(args, SPEC);
   const config = readConfig("serve", flags);
   await offerCertificates(config.CERT_DIR);
@@ -59,24 +60,32 @@ export async function run(args: string[]): Promise<ExitStatus> {
         log.reopen().then(() => server.reload()).catch((error) => log.error(String(error)));
       });
     });
-    const at = (port: number) => `${bracketed(server.host)}:${port}`;
-    // The seed's line is the first, as it was: programs wait for it.
-    console.log(`[*] Secure Chat Server listening on ${at(server.port)}`);
-    log.info("listening", { address: at(server.port) });
-    if (server.tlsPort !== undefined) {
-      console.log(`[*] TLS on ${at(server.tlsPort)}`);
-      log.info("listening for TLS", { address: at(server.tlsPort) });
+    if (server.port !== 0) {
+      const address = addressOf(server.host, server.port);
+      // The seed's line is the first, as it was: programs wait for it.
+      console.log(`[*] Secure Chat Server listening on ${address}`);
+      log.info("listening", { address });
     }
+    if (server.tlsPort !== undefined) {
+      const address = addressOf(config.SERVER_HOST, server.tlsPort);
+      console.log(`[*] TLS on ${address}`);
+      log.info("listening for TLS", { address });
+      await noteListening(config.DATA_DIR, { host: config.SERVER_HOST, tlsPort: server.tlsPort });
+    }
+    if (server.port !== 0 && !/^(?:127\.|localhost$|::1$)/.test(server.host)) {
+      console.error("The first port takes clients without TLS; turn it off with --plain-host off (PLAIN_HOST=off).");
+    }
+    await listening?.(config);
     await stopped;
+    await forgetListening(config.DATA_DIR);
     return EXIT.done;
   } finally {
     await log.close();
   }
 }
 
-/** An IPv6 address as it stands before a port. */
-function bracketed(host: string): string {
-  return host.includes(":") ? `[${host}]` : host;
+function addressOf(host: string, port: number): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 /** Windows has SIGINT and SIGBREAK alone. */

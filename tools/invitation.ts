@@ -1,0 +1,183 @@
+/**
+ * How an operator's invitation is made: by `invite`, and by `start` for everybody that it names.
+ */
+
+import { instant } from "../lib/ca_folder.ts";
+import { findPath, type Trust } from "../lib/certificate_path.ts";
+import { authorityMark, type CodeToken } from "../lib/code_token.ts";
+import { type Config, PROGRAM } from "../lib/config.ts";
+import { INVITATION_LIFE, makeCode } from "../lib/devices.ts";
+import { EXIT, Failure } from "../lib/errors.ts";
+import { exists, shellWord } from "../lib/files.ts";
+import { loadChain, loadTrust, pathIn } from "../lib/identity.ts";
+import { isUsername, normaliseEmail, usernameKey } from "../lib/names.ts";
+import { findListening } from "../lib/server_listening.ts";
+import { printable } from "../lib/text.ts";
+import type { Certificate } from "../lib/x509.ts";
+import { openServersStore, type OpenStore, tlsPort } from "../server.ts";
+import { usage } from "./asking.ts";
+import { hostOf } from "./making.ts";
+
+/** A code, and for whom. */
+export interface Invitation {
+  readonly username: string;
+  /** The one address that it may register with. */
+  readonly email: string | undefined;
+  readonly token: CodeToken;
+  /** Unix milliseconds. */
+  readonly expires: number;
+}
+
+/** What may be said of an invitation on the command line. */
+export interface InvitationOptions {
+  readonly email?: string | undefined;
+  /** How long it serves: `24h`. */
+  readonly ttl?: string | undefined;
+  /** Where people reach the server. */
+  readonly host?: string | undefined;
+  readonly port?: string | undefined;
+  /** For another password of an account that is there. */
+  readonly reset?: boolean;
+}
+
+function emailOf(text: string): string {
+  const email = normaliseEmail(text);
+  if (email !== undefined) return email;
+  throw usage("invite", `--email "${printable(text)}" isn't a valid e-mail address`);
+}
+
+/** `CLIENT: ` and the name have 64 characters in a certificate (RFC 5280 appendix A.1). */
+const MAX_NAME = 56;
+
+/** Failure (2) for a name that no certificate can have. */
+export function mustBeInvitable(command: string, username: string): void {
+  if (isUsername(username) && username.length <= MAX_NAME) return;
+  const rule = `a username has 1 to ${MAX_NAME} ASCII letters, digits, dots, underscores or hyphens`;
+  throw usage(command, `"${printable(username)}" can't be a username: ${rule}`);
+}
+
+/** Makes a code for a name, with the server's own store, whether the server runs or not. */
+export async function makeInvitation(
+  username: string,
+  options: InvitationOptions,
+  config: Config,
+): Promise<Invitation> {
+  mustBeInvitable("invite", username);
+  const email = options.email === undefined ? undefined : emailOf(options.email);
+  const life = lifeOf(options.ttl);
+  const where = await whereToJoin(options, config);
+  if (options.reset && email === undefined) throw usage("invite", "--reset needs --email, the address of the account");
+  if (!options.reset) await mustIssue(config);
+  const store = await openServersStore(config);
+  const kind = options.reset ? "reset" : "invitation";
+  try {
+    if (options.reset) await mustBeTheirs(store, email ?? "", username);
+    else if (email !== undefined) await mustBeFree(store, email, username);
+    const { code, expires } = await makeCode({ username, kind, email }, life, {
+      store: store.rooms,
+      now: Date.now,
+      random: (size) => crypto.getRandomValues(new Uint8Array(size)),
+    });
+    const what = options.reset ? "a password reset" : "an invitation";
+    const reason = `${what} for ${username}, until ${instant(expires)}`;
+    const row = { event: "code_made", reason, occurredAt: Date.now() } as const;
+    await store.addAudit([email === undefined ? row : { ...row, email }]);
+    return { username, email, token: { ...where, kind, secret: code }, expires };
+  } finally {
+    await store.close();
+  }
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+/** A code that lies about is a danger: a month. */
+const MAX_LIFE = 30 * 86_400_000;
+
+function lifeOf(text: string | undefined): number {
+  if (text === undefined) return INVITATION_LIFE;
+  const [, count = "", unit = ""] = /^(\d{1,7})([smhd])$/.exec(text) ?? [];
+  const life = Number(count) * (UNITS[unit] ?? 0);
+  if (life < 1 || life > MAX_LIFE) {
+    throw usage("invite", `--ttl ${printable(text)} is not a time as 30m, 24h or 7d, of 30 days at most`);
+  }
+  return life;
+}
+
+/** Where the server is reached, and its CA: what the code says beside its secret. */
+async function whereToJoin(
+  options: InvitationOptions,
+  config: Config,
+): Promise<Pick<CodeToken, "host" | "port" | "authority">> {
+  const { chain, trust } = await serverIn(config.CERT_DIR);
+  const names = chain[0]?.hostNames?.dnsNames ?? [];
+  const host = options.host === undefined
+    ? names.find((name) => name !== "localhost") ?? "localhost"
+    : hostOf(options.host);
+  const authority = await authorityOf(chain, trust);
+  if (!authority) {
+    throw new Failure(
+      EXIT.usage,
+      `${pathIn(config.CERT_DIR, "ca_cert.pem")} does not hold the CA of server_cert.pem beside it`,
+    );
+  }
+  return { host, port: await portOf(options, config), authority: authorityMark(authority.fingerprint) };
+}
+
+async function serverIn(dir: string): Promise<{ chain: readonly Certificate[]; trust: Trust }> {
+  const path = pathIn(dir, "server_cert.pem");
+  const chain = await loadChain(
+    path,
+    `there is no ${path}: invitations are made on the server's machine; name its folder with --certs`,
+  );
+  return { chain, trust: await loadTrust(dir) };
+}
+
+/** The CA to which the signatures of a chain lead. */
+export async function authorityOf(chain: readonly Certificate[], trust: Trust): Promise<Certificate | undefined> {
+  const path = await findPath(chain, trust, { purpose: "server" });
+  const end = path.certificates(Date.now(), "current").at(-1);
+  return trust.authorities.find(({ fingerprint }) => fingerprint === end?.fingerprint);
+}
+
+/** The port for TLS: the one that is given, that of the server which runs on this data folder, or that of the settings. */
+export async function portOf({ port }: { readonly port?: string | undefined }, config: Config): Promise<number> {
+  if (port !== undefined) {
+    const given = /^\d{1,5}$/.test(port) ? Number(port) : NaN;
+    if (given >= 1 && given <= 65_535) return given;
+    throw usage("invite", `--port ${printable(port)} is not a port from 1 to 65535`);
+  }
+  const running = await findListening(config.DATA_DIR);
+  const found = running?.tlsPort ?? tlsPort(config);
+  if (found === "off") {
+    throw usage(
+      "invite",
+      "the server has no port for TLS (TLS_PORT is off), and nobody joins without; name one with --port",
+    );
+  }
+  if (found > 0) return found;
+  throw usage("invite", "the system chooses the server's port: start the server first, or name the port with --port");
+}
+
+/** Without an issuing CA the server signs no requests. */
+async function mustIssue({ CERT_DIR }: Config): Promise<void> {
+  const path = pathIn(CERT_DIR, "issuing_cert.pem");
+  if (await exists(path)) return;
+  throw new Failure(
+    EXIT.usage,
+    `there is no ${path}, with which the server signs the certificates of who is invited; make one with: ` +
+      `${PROGRAM} ca issuing${CERT_DIR === "certs" ? "" : ` --certs ${shellWord(CERT_DIR)}`}`,
+  );
+}
+
+/** A code for an account that isn't there would set nobody's password. */
+async function mustBeTheirs(store: OpenStore, email: string, username: string): Promise<void> {
+  const user = await store.findUser(email);
+  if (user && usernameKey(user.username) === usernameKey(username)) return;
+  throw new Failure(EXIT.usage, `there is no account ${username} with the address ${email} here`);
+}
+
+/** An address that is somebody else's would register nobody. */
+async function mustBeFree(store: OpenStore, email: string, username: string): Promise<void> {
+  const user = await store.findUser(email);
+  if (!user || usernameKey(user.username) === usernameKey(username)) return;
+  throw new Failure(EXIT.usage, `${email} is the address of another account here, ${user.username}; name another`);
+}
