@@ -47,6 +47,11 @@ export function authorityMark(fingerprint: string): string {
   return fingerprint.slice(0, 2 * FINGERPRINT_SIZE);
 }
 
+/** Whether a word is meant as a code, whole or not. */
+export function looksLikeCode(word: string): boolean {
+  return word.startsWith(PREFIX);
+}
+
 /** The code. RangeError where a part of it can't be. */
 export function encodeCodeToken(token: CodeToken): string {
   const { host, port, kind, authority, secret } = token;

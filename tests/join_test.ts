@@ -159,7 +159,7 @@ Deno.test("an invitation brings somebody in with nothing but its code, once", as
     const code = invited.stdout.trim();
     assert.deepEqual(invited.stdout, `${code}\n`);
     assert.ok(invited.stderr.includes(`securechat join ${code}\n`), invited.stderr);
-    assert.match(invited.stderr, /as secret as a password/);
+    assert.match(invited.stderr, /as secretly as a password/);
     assert.equal(parseCodeToken(code)?.port, place.server.tlsPort);
 
     const joined = await place.join("alice", code);

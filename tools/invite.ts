@@ -91,7 +91,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
   console.error(
     kind === "device"
       ? `On the other device:\n  ${command}\nValid for one use until ${until}.`
-      : `Send this to ${username}:\n  ${command}\n` +
+      : `Send this to ${username}, as secretly as a password:\n  ${command}\n` +
         `Valid for one use until ${until}. Whoever uses it first becomes ${username}` +
         (email === undefined ? "." : `, with the address ${printable(email)} and no other.`),
   );

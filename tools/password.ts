@@ -3,7 +3,7 @@
  * which takes the place of the old one, sets another.
  */
 
-import { authorityMark, parseCodeToken } from "../lib/code_token.ts";
+import { authorityMark, looksLikeCode, parseCodeToken } from "../lib/code_token.ts";
 import { type CommandSpec, parseCommand } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { loadIdentity, loadTrust } from "../lib/identity.ts";
@@ -35,7 +35,7 @@ for it at their next login.
 Examples:
   securechat password --host chat.example.org --email ada@example.org
   securechat password --generate
-  securechat password securechat-1.q6urq…`,
+  securechat password sc2.q6urq…@chat.example.org`,
   options: OPTIONS,
   settings: "password",
   positionals: { min: 0, max: 2, names: "PROFILE and CODE" },
@@ -47,7 +47,7 @@ type Options = ReturnType<typeof parseCommand<typeof OPTIONS>>["options"];
 export async function run(args: string[]): Promise<ExitStatus> {
   const { options, positionals, flags } = parseCommand(args, SPEC);
   const last = positionals.at(-1);
-  const word = last?.startsWith("securechat-1.") ? last : undefined;
+  const word = last !== undefined && looksLikeCode(last) ? last : undefined;
   const [profile, ...others] = word === undefined ? positionals : positionals.slice(0, -1);
   if (others.length > 0) throw usage("password", "the code comes last, behind the name of a profile");
   if (options.generate && options["new-password-file"] !== undefined) {
