@@ -99,7 +99,7 @@ Deno.test({
     his.type("It is.\r");
     await hers.expect("It is.");
     hers.type("Send it on Monday.\r");
-    await his.expect(/✓(?:(?!\[\d+;1H)[^]){0,200}Send it on Monday\./); // a signed head covers it
+    await his.expect("Send it on Monday.");
     for (const terminal of [hers, his]) {
       terminal.type("/quit\r");
       assert.deepEqual(await terminal.ended(), { status: 0, isRestored: true });
