@@ -13,7 +13,7 @@
  */
 
 import { dirname } from "node:path";
-import { type Bytes, encodeUtf8 } from "./bytes.ts";
+import type { Bytes } from "./bytes.ts";
 import {
   type Authority,
   createAuthority,
@@ -29,6 +29,7 @@ import {
 import { verifySignature } from "./certificate_signature.ts";
 import { EXIT, Failure } from "./errors.ts";
 import {
+  appendLines,
   createPrivateFolder,
   exists,
   keepOld,
@@ -247,11 +248,8 @@ export interface Issued {
 
 async function remember(dir: string, { role, certificate }: Pick<Made, "role" | "certificate">): Promise<void> {
   const { serial, fingerprint, subject, notAfter } = certificate;
-  const line = `${serial} ${role} ${instant(notAfter)} ${fingerprint} ${subject}\n`;
-  // Appended in one write, so that two commands at once leave two lines.
-  using file = await Deno.open(`${dir}/issued.txt`, { append: true, create: true, mode: 0o600 });
-  await file.write(encodeUtf8(line));
-  await file.sync();
+  const line = `${serial} ${role} ${instant(notAfter)} ${fingerprint} ${subject}`;
+  await appendLines(`${dir}/issued.txt`, [line], 0o600);
 }
 
 /** What `issued.txt` says of a serial number. */

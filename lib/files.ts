@@ -89,6 +89,18 @@ export async function keepOld(path: string, mode: number): Promise<void> {
   });
 }
 
+/** Adds lines to a list in one write, so that two commands at once leave all their lines, and flushes them to the disk. */
+export async function appendLines(path: string, lines: readonly string[], mode: number): Promise<void> {
+  try {
+    if (existsSync(path)) openRegularFile(path).close();
+    using file = await Deno.open(path, { append: true, create: true, mode });
+    await writeAll(file, encodeUtf8(lines.map((line) => `${line}\n`).join("")));
+    await file.sync();
+  } catch (error) {
+    throw explain(error, path, "written");
+  }
+}
+
 /** Whether there is something of that name. */
 export async function exists(path: string): Promise<boolean> {
   return await Deno.lstat(path).then(() => true, () => false);
@@ -142,7 +154,12 @@ export interface ReadOptions {
   readonly missing?: string | undefined;
   /** The most bytes that the file may have. */
   readonly max?: number;
+  /** Takes what a shell puts in a file's place, too: `/dev/stdin`, or `<(command)`, which is `/dev/fd/63`. */
+  readonly takesDescriptor?: boolean;
 }
+
+/** No link in somebody's folder has such a name: whoever runs the command has typed it. */
+const DESCRIPTOR = /^\/(?:dev\/(?:stdin|fd\/\d+)|proc\/self\/fd\/\d+)$/;
 
 /** The text of a regular file, without the byte order mark that some editors put before it. */
 export function readTextFile(path: string, options: ReadOptions = {}): Promise<string> {
@@ -150,10 +167,11 @@ export function readTextFile(path: string, options: ReadOptions = {}): Promise<s
 }
 
 /** {@link readTextFile} at once, for what is read before the program begins its work. */
-export function readTextFileSync(path: string, { missing, max = MAX_TEXT_BYTES }: ReadOptions = {}): string {
+export function readTextFileSync(path: string, options: ReadOptions = {}): string {
+  const { missing, max = MAX_TEXT_BYTES, takesDescriptor = false } = options;
   let bytes: Uint8Array;
   try {
-    using file = openRegularFile(path);
+    using file = takesDescriptor && DESCRIPTOR.test(path) ? Deno.openSync(path) : openRegularFile(path);
     bytes = readToEnd(file, path, max);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound && missing !== undefined) throw new Failure(EXIT.usage, missing);
@@ -204,7 +222,7 @@ export function readToEnd(file: Deno.FsFile, path: string, max: number): Uint8Ar
 
 /** The text of a private key's file, refused where others than its owner can read it. */
 export async function readPrivateFile(path: string, missing?: string): Promise<string> {
-  const text = await readPemFile(path, missing);
+  const text = await readTextFile(path, { missing, max: MAX_PEM_BYTES, takesDescriptor: true });
   const { mode } = await Deno.stat(path);
   if (Deno.build.os !== "windows" && mode !== null && (mode & 0o077) !== 0) {
     throw new Failure(EXIT.usage, `others than its owner can read ${path}; run: chmod 600 ${shellWord(path)}`);

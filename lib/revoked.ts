@@ -10,9 +10,8 @@
  * @layer outside
  */
 
-import { encodeUtf8 } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { exists, readTextFile } from "./files.ts";
+import { appendLines, exists, readTextFile } from "./files.ts";
 
 /** The revocation list of the CA, and that of the issuing CA below it. */
 export type CrlFile = "crl.pem" | "issuing_crl.pem";
@@ -44,10 +43,7 @@ export async function readRevoked(dir: string): Promise<readonly Revoked[]> {
 export async function recordRevoked(dir: string, revoked: readonly Revoked[]): Promise<void> {
   if (revoked.length === 0) return;
   const lines = revoked.map(({ serial, date, file }) =>
-    `${serial} ${new Date(date).toISOString().replace(/\.\d+Z$/, "Z")} ${file}\n`
+    `${serial} ${new Date(date).toISOString().replace(/\.\d+Z$/, "Z")} ${file}`
   );
-  // In one write, so that two commands at once leave all their lines.
-  using file = await Deno.open(`${dir}/revoked.txt`, { append: true, create: true });
-  await file.write(encodeUtf8(lines.join("")));
-  await file.sync();
+  await appendLines(`${dir}/revoked.txt`, lines, 0o644);
 }

@@ -560,3 +560,37 @@ Deno.test({
     await expect(0, folder.path, "cert", "check", "certs/client_cert.pem");
   },
 });
+
+Deno.test({
+  name: "files of a folder of certificates that are no files are refused in a sentence, and nothing waits for them",
+  ...skipUnless("unix"),
+  async fn() {
+    using folder = temporaryFolder();
+    await expect(0, folder.path, "init");
+    const commands: Record<string, string[]> = {
+      "crl.pem": ["ca", "crl"],
+      "issued.txt": ["cert", "client", "ada", "--out", "a/client_cert.pem"],
+      "revoked.txt": ["cert", "revoke", "abc", "--yes"],
+      "ca_private_key.pem": ["cert", "client", "eve", "--out", "e/client_cert.pem"],
+    };
+    for (const [name, args] of Object.entries(commands)) {
+      const path = `${folder.path}/certs/${name}`;
+      await Deno.remove(path).catch(() => {});
+      await runCommand("mkfifo", [path]);
+      assert.match((await expect(2, folder.path, ...args)).stderr, new RegExp(`certs/${name} is a FIFO, not a file`));
+      Deno.removeSync(path);
+    }
+  },
+});
+
+Deno.test({
+  name: "a passphrase may come from the standard input, as from any program that keeps passphrases",
+  ...skipUnless("unix"),
+  async fn() {
+    using folder = temporaryFolder();
+    const args = ["ca", "--passphrase-file", "/dev/stdin"];
+    const { status, stderr } = await run(args, { cwd: folder.path, stdin: "correct horse\n" });
+    assert.equal(status, 0, stderr);
+    assert.match(read(`${folder.path}/certs/ca_private_key.pem`), /BEGIN ENCRYPTED/);
+  },
+});
