@@ -21,7 +21,7 @@ import { isJsonObject, type JsonObject, member } from "./json.ts";
 import { isSignedBy, ONE_BY_ONE, type SignatureChecker } from "./line_signature.ts";
 import { VerifyingKey } from "./pss.ts";
 import { formatTime, MAX_RECEIPT_BYTES, parseTime, type Role, statementInput } from "./receipt.ts";
-import { ROOM_LINE_SIZE } from "./room_line.ts";
+import { logHash, ROOM_LINE_SIZE } from "./room_line.ts";
 import { quoted, shortName } from "./text.ts";
 import { MAX_LINE_BYTES, parseLine, type TranscriptLine, TranscriptSummary } from "./transcript.ts";
 import {
@@ -45,6 +45,8 @@ import {
 } from "./verdict.ts";
 import { foreignAuthority } from "./verify_authority.ts";
 import { BadLines, type LineVerdicts, namesOf } from "./verify_bad_lines.ts";
+import { checkOptions } from "./verify_options.ts";
+import { SessionLog } from "./verify_session.ts";
 import type { Certificate, RevocationList } from "./x509.ts";
 
 /** What is to be verified. */
@@ -55,6 +57,8 @@ export interface Evidence {
   readonly lines: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>;
   /** Certificates that lines may name, beside those in the receipt; each with its intermediates after it. */
   readonly certificates?: readonly (readonly Certificate[])[];
+  /** The names (origins) of rooms' logs: a line of one of these is no session's. */
+  readonly logs?: readonly string[];
 }
 
 /** What the verifier demands beside good evidence. */
@@ -82,9 +86,13 @@ export interface VerifyOptions {
   readonly policy?: Policy;
   /** Unix milliseconds at which every certificate is judged, in place of `created_at` and each line's `ts`. */
   readonly at?: number;
+  /** The verifier's clock, unix milliseconds: a later time in the evidence is noted. */
+  readonly now?: number;
   /** Who checks signatures; without it they are checked here, one after the other. */
   readonly signatures?: SignatureChecker;
 }
+
+const VERIFY_OPTIONS = ["policy", "at", "now", "signatures"];
 
 /** The checks, in the order in which a verdict lists them. */
 export const CHECKS = [
@@ -101,6 +109,8 @@ export const CHECKS = [
   "line certificates",
   "line signatures",
   "line order",
+  "room lines",
+  "times",
 ] as const;
 
 /** One of {@link CHECKS}. */
@@ -137,6 +147,8 @@ const MAX_RECEIPT_AGE = 300_000;
  * 1 MiB, not UTF-8, not JSON.
  */
 export async function verify(evidence: Evidence, trust: Trust, options: VerifyOptions = {}): Promise<Verdict> {
+  checkOptions("verify()", options, VERIFY_OPTIONS);
+  if (options.policy) checkOptions("the policy of verify()", options.policy, ["version2Only", "session"]);
   const checks = new CheckList(options.policy?.session ? CHECKS : CHECKS.filter((name) => name !== "session"));
   const data = readReceipt(evidence.receipt, checks);
   const receipt = new ReceiptFields(data, checks);
@@ -146,15 +158,20 @@ export async function verify(evidence: Evidence, trust: Trust, options: VerifyOp
   const people = new Certificates(foreign === undefined ? trust : { ...trust, authorities: [] }, options.at);
   for (const chain of chains) people.add(chain);
 
-  const lines = await checkLines(evidence.lines, people, checks, options.signatures ?? ONE_BY_ONE);
-  const { summary, signers, roomLike, bad, isCut } = lines;
+  const log = new SessionLog(evidence.logs?.map(logHash));
+  const lines = await checkLines(evidence.lines, log, people, checks, options.signatures ?? ONE_BY_ONE);
+  const { summary, signers, bad, isCut } = lines;
   if (isCut) { for (const name of OF_WHOLE) checks.skip(name, "the transcript was not read to its end"); }
   else compareSummary(receipt, summary, checks);
-  await checkSigner(receipt, people, checks, options);
+  const signerPath = await checkSigner(receipt, people, checks, options);
+  for (const problem of log.roomProblems) checks.fail("room lines", problem);
+  const times = log.times(receipt.createdAt, receipt.isVersion2, options.at === undefined ? signerPath : undefined);
+  for (const failure of times.failures) checks.fail("times", failure);
   checkSignatures(receipt, isCut ? undefined : summary, checks, options.policy?.version2Only ?? false);
   if (options.policy?.session) compareSession(receipt, options.policy.session, checks);
   return conclude(checks.list(), {
-    ...{ receipt, signers, roomLike, foreign, lines: bad.verdicts(summary.count) },
+    ...{ receipt, signers, roomLike: log.roomLike, foreign, lines: bad.verdicts(summary.count) },
+    times: [...times.notes, ...log.clockNotes(receipt.createdAt, options.now)],
     revocation: revocationNotes(people.trust, people),
   });
 }
@@ -306,13 +323,13 @@ interface LineCertificate {
 
 async function checkLines(
   lines: Evidence["lines"],
+  log: SessionLog,
   people: Certificates,
   checks: Checks,
   checker: SignatureChecker,
-): Promise<{ summary: TranscriptSummary; signers: LineSigner[]; roomLike: number; bad: SessionLines; isCut: boolean }> {
+): Promise<{ summary: TranscriptSummary; signers: LineSigner[]; bad: SessionLines; isCut: boolean }> {
   const summary = new TranscriptSummary();
   const bad = new SessionLines(people, checks);
-  let roomLike = 0;
   let unreadable = 0;
   let isCut = false;
   const signatures = new SignatureBatches(checker, ({ line, number }) => {
@@ -338,7 +355,7 @@ async function checkLines(
         isCut = true;
         break;
       }
-      if (line.body.length === ROOM_LINE_SIZE) roomLike += 1;
+      log.add(number, line);
       const modulus = await judgeLine(line, number, people, checks, bad);
       if (modulus !== undefined) await signatures.add({ line, modulus, number });
     }
@@ -349,7 +366,7 @@ async function checkLines(
   await signatures.end();
   if (!people.hasAuthorities) checks.skip("line certificates", NO_AUTHORITY);
   const signers = people.named.map(({ leaf, lines, bad }) => lineSigner(leaf, lines - bad));
-  return { summary, signers: signers.filter(({ lines }) => lines > 0), roomLike, bad, isCut };
+  return { summary, signers: signers.filter(({ lines }) => lines > 0), bad, isCut };
 }
 
 const NO_AUTHORITY = "no CA is given that issued it";
@@ -441,20 +458,22 @@ async function checkSigner(
   people: Certificates,
   checks: Checks,
   { at }: VerifyOptions,
-): Promise<void> {
+): Promise<CertificatePath | undefined> {
   const { signer, fingerprint, role } = receipt;
-  if (!signer) return checks.skip("signer certificate", "signer_cert can't be read");
+  const skip = (reason: string) => void checks.skip("signer certificate", reason);
+  if (!signer) return skip("signer_cert can't be read");
   if (fingerprint !== undefined && fingerprint !== signer.leaf.fingerprint) {
     const values = { expected: fingerprint, found: signer.leaf.fingerprint };
     checks.fail("signer certificate", "peer_cert_fingerprint is not that of signer_cert", values);
   }
   const time = at ?? receipt.createdAt;
-  if (!people.hasAuthorities) return checks.skip("signer certificate", NO_AUTHORITY);
+  if (!people.hasAuthorities) return skip(NO_AUTHORITY);
   if (role === undefined || time === undefined) {
-    return checks.skip("signer certificate", "the receipt doesn't say the signer's role, or the time");
+    return skip("the receipt doesn't say the signer's role, or the time");
   }
   const path = await people.findPath(signer.certificates, role);
   for (const problem of path.problems(time, "offline")) checks.fail("signer certificate", problem);
+  return path;
 }
 
 function checkSignatures(
@@ -520,6 +539,8 @@ interface Findings {
   readonly lines: LineVerdicts;
   /** Lines that could be a room's. */
   readonly roomLike: number;
+  /** What is to be said of times. */
+  readonly times: readonly string[];
   /** Where the certificates are of another CA than those given: which. */
   readonly foreign: string | undefined;
   /** What is to be said of it. */
@@ -539,7 +560,7 @@ function resultOf(checks: readonly Check<CheckName>[], { count, good }: LineVerd
 
 function conclude(
   checks: readonly Check<CheckName>[],
-  { receipt, signers, lines, roomLike, foreign, revocation }: Findings,
+  { receipt, signers, lines, roomLike, times, foreign, revocation }: Findings,
 ): Verdict {
   const failed = checks.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);
   const result = resultOf(checks, lines);
@@ -547,6 +568,7 @@ function conclude(
   const notes = [
     "The words themselves are not shown: a session's transcript holds ciphertext.",
     "Each line's time is the claim of whoever signed it.",
+    ...times,
     ...originNotes(receipt, signers, roomLike),
     ...revocation,
   ];
@@ -593,7 +615,7 @@ function originNotes(receipt: ReceiptFields, signers: readonly LineSigner[], roo
   if (others.length > MAX_STRANGERS) {
     notes.push(`So have ${others.length - MAX_STRANGERS} more that are not the client.`);
   }
-  if (roomLike > 0 && notes.length > 0) {
+  if (roomLike > 0) {
     notes.push(`Lines that may be a room's, which have this form and ${ROOM_LINE_SIZE} bytes in it: ${roomLike}.`);
   }
   return notes;

@@ -37,6 +37,7 @@ import { parseRoomReceipt, readEvidence, type RoomReceipt } from "./verify_form.
 import { foreignAuthority } from "./verify_authority.ts";
 import { Heads, NO_AUTHORITY, ShownTree } from "./verify_heads.ts";
 import { CertificateJudge } from "./verify_judge.ts";
+import { checkOptions } from "./verify_options.ts";
 import { ShownLines } from "./verify_lines.ts";
 import { Openings, type Rows } from "./verify_openings.ts";
 import { judgeRights, type Rights } from "./verify_rights.ts";
@@ -79,6 +80,7 @@ export async function verifyRoom(
   trust: Trust,
   options: VerifyRoomOptions = {},
 ): Promise<RoomVerdict> {
+  checkOptions("the verification of a room", options, ["at", "now", "signatures"]);
   const findings = new RoomFindings();
   const receipt = parseRoomReceipt(readEvidence(evidence.receipt, findings), findings);
   return receipt ? await judgeRoom(receipt, findings, { ...evidence, trust, options }) : unreadable(findings);
@@ -90,6 +92,7 @@ export async function verifyLineProof(
   trust: Trust,
   options: VerifyRoomOptions = {},
 ): Promise<RoomVerdict> {
+  checkOptions("the verification of a room", options, ["at", "now", "signatures"]);
   const findings = new RoomFindings();
   const proof = parseLineProof(readEvidence(file, findings));
   if (typeof proof === "string") findings.frame("form", proof);

@@ -237,7 +237,10 @@ print(json.dumps(answers))
 const PEER_ACCEPTS = new Set([
   "expired_at_fail",
   "pem_respelled_fail",
+  "session_of_room_lines_fail",
   "stripped_to_version_1_fail",
+  "times_fall_fail",
+  "times_line_after_receipt_fail",
   "version_1_refused_fail",
 ]);
 

@@ -299,18 +299,40 @@ Deno.test("a verdict names who signed lines without being the session's client, 
   const log = new RoomLog(server);
   for (const words of ["I will not pay", "not a cent", "or maybe: yes"]) await log.say(ada, words);
   const shown = [0, 2].map((at) => log.lines()[at] ?? "");
-  const summary = new TranscriptSummary();
-  for (const line of shown) summary.add(line, parseLine(line)?.seqno ?? NaN);
-  const receipt = await makeReceipt({
-    ...{ role: "client", key: bob.key, pem: bob.pem, fingerprint: fingerprintOf(bob), linePems: [ada.pem] },
-    ...{ summary, createdAt: log.now, identity: { otherFingerprint: fingerprintOf(server), session: "ab".repeat(32) } },
-  });
-  const { sentence, notes } = await verify({ receipt, lines: shown }, trust);
-  assert.match(sentence, /"CN=CLIENT: bob" lists 2 messages as sent in this order, signed by "CN=CLIENT: ada";/);
+  const receiptOver = (lines: readonly string[]) => {
+    const summary = new TranscriptSummary();
+    for (const line of lines) summary.add(line, parseLine(line)?.seqno ?? NaN);
+    return makeReceipt({
+      ...{ role: "client", key: bob.key, pem: bob.pem, fingerprint: fingerprintOf(bob), linePems: [ada.pem], summary },
+      ...{ createdAt: log.now, identity: { otherFingerprint: fingerprintOf(server), session: "ab".repeat(32) } },
+    });
+  };
+  const refused = await verify({ receipt: await receiptOver(shown), lines: shown }, trust);
+  assert.match(check(refused.checks, "room lines").reasons.join(), /^lines 1 and 2 begin with the same 32 bytes/);
+  const one = { receipt: await receiptOver(shown.slice(0, 1)), lines: shown.slice(0, 1) };
+  const named = await verify({ ...one, logs: [log.origin] }, trust);
+  assert.deepEqual(check(named.checks, "room lines").reasons, ["line 1 was written in the room that is named (R)"]);
+  const { sentence, notes } = await verify(one, trust);
+  assert.match(sentence, /"CN=CLIENT: bob" lists 1 message as sent in this order, signed by "CN=CLIENT: ada";/);
   assert.deepEqual(strangers(notes), [
     'Not the client of this session, and yet with lines in it: "CN=CLIENT: ada". These may be from elsewhere.',
   ]);
-  assert(notes.includes("Lines that may be a room's, which have this form and 96 bytes in it: 2."));
+  assert(notes.includes("Lines that may be a room's, which have this form and 96 bytes in it: 1."));
+});
+
+Deno.test("a time in the evidence that the verifier's clock has not reached is noted, and changes no verdict", async () => {
+  const created = Date.parse(String(receiptOf(session).created_at));
+  const early = await verifyCase(session, { now: created - 86_400_000 });
+  assert.equal(early.result, "valid");
+  assert.match(early.notes.join("\n"), /^The receipt is of .*, and this computer's clock says .*: one is wrong\.$/m);
+  assert.doesNotMatch((await verifyCase(session, { now: created })).notes.join("\n"), /clock says/);
+});
+
+Deno.test("verify() throws for an option that it doesn't know, and for a time that is no integer", async () => {
+  const wrong = [{ At: 1 }, { at: 1.5 }, { now: NaN }, { now: "2026" }, { policy: { requireV2: true } }];
+  for (const options of wrong) {
+    await assert.rejects(verifyCase(session, options as unknown as VerifyOptions), TypeError, JSON.stringify(options));
+  }
 });
 
 // ---- what is demanded

@@ -122,7 +122,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
     ? verifyLineProof(receipt, trusted, { ...how, ...clock })
     : type === "room_receipt"
     ? verifyRoom({ receipt, lines, ...openings }, trusted, { ...how, ...clock })
-    : verify({ receipt, lines, certificates }, trusted, { ...how, policy });
+    : verify({ receipt, lines, certificates }, trusted, { ...how, ...clock, policy });
   const judged = await judging.catch((error: unknown) => {
     throw error instanceof UnreadableReceipt ? new Failure(error.status, `${receiptPath}: ${error.message}`) : error;
   });

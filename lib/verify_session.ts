@@ -1,0 +1,111 @@
+/**
+ * What a session's evidence contradicts by itself (PROTOCOL.md, "Receipts"): times that can't all be true, and lines that
+ * were written in a room.
+ *
+ *     each line's own time                  ≤ created_at + 5 minutes
+ *     times of lines, in their order        never fall by more than 10 minutes
+ *     the end of the signer's certificate   ≥ the last line's time - 5 minutes
+ *
+ * A server takes no message whose time is more than 5 minutes from its clock, so two that it took one after the other
+ * lie at most 10 minutes the wrong way round. A version-1 receipt has a created_at that nobody signed: that contradiction
+ * is a note.
+ *
+ * A session's line begins with an IV that no other line of the session has, and a room's with R, the hash of its log's
+ * name, which all lines of the room have.
+ *
+ * @layer protocol
+ */
+
+import type { CertificatePath } from "./certificate_path.ts";
+import { encodeHex } from "./bytes.ts";
+import { formatTime } from "./receipt.ts";
+import { ROOM_LINE_SIZE } from "./room_line.ts";
+import type { TranscriptLine } from "./transcript.ts";
+
+/** How far a clock may be from the server's: 5 minutes, in milliseconds. */
+const MAX_APART = 300_000;
+/** A receipt's created_at is in whole seconds. */
+const SECOND = 1_000;
+
+interface Moment {
+  readonly number: number;
+  readonly ts: number;
+}
+
+/** Takes a session's lines in their order. */
+export class SessionLog {
+  /** Lines of the size of a room's. */
+  roomLike = 0;
+  #latest: Moment | undefined;
+  #fall: string | undefined;
+  /** Of lines of a room's size, the first 32 bytes of each, and the line that had them first. */
+  readonly #beginnings = new Map<string, number>();
+  #repeated: string | undefined;
+  readonly #rooms: ReadonlySet<string>;
+  #shown: string | undefined;
+
+  /** `logs`: the hashes R of rooms' logs whose lines are no session's. */
+  constructor(logs: readonly Uint8Array[] = []) {
+    this.#rooms = new Set(logs.map(encodeHex));
+  }
+
+  /** The next line. */
+  add(number: number, { ts, body }: TranscriptLine): void {
+    const latest = this.#latest;
+    if (latest && latest.ts - ts > 2 * MAX_APART) {
+      this.#fall ??=
+        `line ${number} is of ${formatTime(ts)} by its author's own time, and line ${latest.number}, which ` +
+        `was accepted before it, of ${formatTime(latest.ts)}`;
+    }
+    if (!latest || ts > latest.ts) this.#latest = { number, ts };
+    if (body.length !== ROOM_LINE_SIZE) return;
+    this.roomLike += 1;
+    const beginning = encodeHex(body.subarray(0, 32));
+    if (this.#rooms.has(beginning)) this.#shown ??= `line ${number} was written in the room that is named (R)`;
+    const first = this.#beginnings.get(beginning);
+    if (first === undefined) {
+      if (this.#beginnings.size < MAX_BEGINNINGS) this.#beginnings.set(beginning, number);
+    } else {
+      this.#repeated ??=
+        `lines ${first} and ${number} begin with the same 32 bytes, as the lines of a room do (R) and ` +
+        "no two of a session: they were written in a room";
+    }
+  }
+
+  /** Why lines are no session's. */
+  get roomProblems(): string[] {
+    return [this.#shown, this.#repeated].filter((problem) => problem !== undefined);
+  }
+
+  /** Times that contradict each other: what refutes the evidence, and what is only a note. */
+  times(createdAt: number | undefined, isSigned: boolean, signer: CertificatePath | undefined) {
+    const failures = this.#fall === undefined ? [] : [this.#fall];
+    const notes: string[] = [];
+    const last = this.#latest;
+    if (last && createdAt !== undefined && last.ts > createdAt + MAX_APART + SECOND) {
+      const made =
+        `line ${last.number} is of ${formatTime(last.ts)} by its author's own time, and the receipt over it ` +
+        `was made ${formatTime(createdAt)}, by its created_at`;
+      if (isSigned) failures.push(made);
+      else notes.push(`${made.charAt(0).toUpperCase()}${made.slice(1)}, which nobody signed: one of them is wrong.`);
+      const then = signer?.problems(createdAt, "offline") ?? [];
+      const later = then.length > 0 ? [] : signer?.problems(last.ts - MAX_APART, "offline") ?? [];
+      failures.push(...later.map((problem) => `the signer confirms line ${last.number}, but ${problem}`));
+    }
+    return { failures, notes };
+  }
+
+  /** Times that the verifier's own clock has not reached. */
+  clockNotes(createdAt: number | undefined, now: number | undefined): string[] {
+    if (now === undefined) return [];
+    const late = [["receipt", createdAt], [`line ${this.#latest?.number}`, this.#latest?.ts]] as const;
+    return late.flatMap(([what, at]) =>
+      at !== undefined && at > now + MAX_APART
+        ? [`The ${what} is of ${formatTime(at)}, and this computer's clock says ${formatTime(now)}: one is wrong.`]
+        : []
+    );
+  }
+}
+
+/** So many lines are compared: a room's lines repeat from the second on. */
+const MAX_BEGINNINGS = 100_000;
