@@ -184,7 +184,9 @@ export class Devices {
     { device, code, owner, hasRooms }: Standing & { readonly hasRooms: boolean },
   ): Promise<Registrant> {
     const { store, now, registrations } = this.#options;
-    if (device && (hasRooms || owner !== undefined)) throw notYours();
+    if (device && (hasRooms || owner !== undefined)) {
+      throw new ProtocolError("auth-failed", "This certificate is an account's already; log in to that.");
+    }
     if (owner !== undefined && usernameKey(owner) !== usernameKey(who.username)) throw notYours();
     if (code && code.expiresAt <= now()) throw badCode();
     if (code && !isForAddress(code, who)) {

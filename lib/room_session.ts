@@ -191,8 +191,9 @@ export class RoomSession {
   #isStopped = false;
   /** Whether a session has stood since the program began. */
   #wasOnline = false;
-  /** What the server said when the name to register was taken. */
+  /** What the server said when the name or the certificate to register was taken. */
   #taken: string | undefined;
+  #isRegistering = false;
   #heardAt: Moment = { wall: 0, steady: 0 };
   /** Whether it was told that nothing comes from the server. */
   #isMute = false;
@@ -388,7 +389,8 @@ export class RoomSession {
   async #logIn(connection: ClientConnection): Promise<string> {
     const credentials = await this.#options.credentials();
     if (!credentials) throw new Failure(EXIT.refused, "the session has ended and there is no password to log in with");
-    if (credentials.type === "register" && this.#taken === undefined) {
+    this.#isRegistering = credentials.type === "register" && this.#taken === undefined;
+    if (credentials.type === "register" && this.#isRegistering) {
       await this.#options.records.mustServe(credentials.username);
       await connection.register(credentials);
     } else {
@@ -509,7 +511,8 @@ export class RoomSession {
       const mend = `${reason}; for another certificate run: ${PROGRAM} join HOST CODE`;
       return { reason: mend, failure: new Failure(EXIT.refused, mend) };
     }
-    if (errorType === "user-exists" && this.#taken === undefined) {
+    if (this.#isRegistering && ["user-exists", "auth-failed"].includes(errorType)) {
+      this.#isRegistering = false;
       this.#taken = reason; // perhaps by this very account, whose answer was lost: then its password opens it
       return { reason, isImmediate: true };
     }

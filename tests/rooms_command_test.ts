@@ -433,3 +433,23 @@ Deno.test("rooms takes no certificate of a CA that the machine trusts and CERT_D
   await accepted;
   listener.close();
 });
+
+Deno.test("rooms --register comes in where the account is there already with that password, and says so where it isn't", async () => {
+  await using world = await World.create();
+  const args = await world.args("ada", "--plain");
+  const register = async (password: string) => {
+    await Deno.writeTextFile(`${world.path}/password`, `${password}\n`, { mode: 0o600 });
+    await Deno.remove(`${world.path}/ada/kept`, { recursive: true }).catch(() => {});
+    return await run(args, { cwd: world.path, env: { SECURECHAT_PASSWORD_FILE: "password", TERM: "dumb" }, stdin: "" });
+  };
+  for (let time = 0; time < 2; time++) { // the answer to the first may have been lost
+    const { status, stderr } = await register("correct horse battery");
+    assert.equal(status, 0, stderr);
+  }
+  const other = await register("another horse");
+  assert.equal(other.status, 4, other.stderr);
+  assert.match(other.stderr, /This certificate is an account's already; log in to that/);
+  const short = await register("short");
+  assert.equal(short.status, 2, short.stderr);
+  assert.match(short.stderr, /A new password has at least 8 characters/);
+});
