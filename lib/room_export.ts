@@ -68,11 +68,9 @@ const LOOK = 200;
 
 /** What people read where lines are left out of an export. */
 export function leftOut(count: number): string {
-  const what = count === 1 ? "1 line at the end is" : `${count} lines at the end are`;
-  return `${what} left out: no signed head covers ${
-    count === 1 ? "it" : "them"
-  } yet. Go online in the room and export ` +
-    "again, or ask for those that are covered alone, with --covered.";
+  const [what, them] = count === 1 ? ["1 line at the end is", "it"] : [`${count} lines at the end are`, "them"];
+  return `${what} left out: no signed head covers ${them}. Unless the server was caught here, one comes while you are ` +
+    "online in the room; --covered asks for the covered lines alone.";
 }
 
 /** What people read while an export waits. */

@@ -299,6 +299,8 @@ Deno.test("a server that lies on the wire is caught by the name of its lie, in t
     assert.equal(result, "valid", `${room}: ${sentence}`);
     assert.deepEqual(opened.flatMap(({ kind, body }) => kind === "text" ? [body] : []), exported, room);
   }
+  const left = ofType(bob, "error").flatMap(({ command, reason }) => command === "export" ? [reason] : []);
+  assert.ok(left.some((reason) => /^2 lines at the end are left out: no signed head covers them/.test(reason)));
   const [more] = await ask(bob, [{ command: "export", room: "#swapped", to: at + 2 }]);
   assert.match(more ?? "", /no signed head covers line 5 of #swapped/);
   await crew.covered(rooms, at + 4);
