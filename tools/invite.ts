@@ -6,7 +6,7 @@
 import type { Bytes } from "../lib/bytes.ts";
 import { authorityMark, encodeCodeToken } from "../lib/code_token.ts";
 import { instant } from "../lib/ca_folder.ts";
-import { type CommandSpec, type Config, parseCommand, readConfig, type SettingFlags } from "../lib/config.ts";
+import { type CommandSpec, type Config, parseCommand, PROGRAM, readConfig, type SettingFlags } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { shellWord } from "../lib/files.ts";
 import { PeerError } from "../lib/handshake_client.ts";
@@ -82,12 +82,12 @@ export async function run(args: string[]): Promise<ExitStatus> {
   console.log(options.json ? encodeJson(told) : code);
   if (kind === "reset") {
     console.error(
-      `Send this to ${username}:\n  securechat password ${shellWord(code)}\nValid for one use until ${until}, ` +
+      `Send this to ${username}:\n  ${PROGRAM} password ${shellWord(code)}\nValid for one use until ${until}, ` +
         `together with a certificate of ${username}'s. It is as secret as a password.`,
     );
     return EXIT.done;
   }
-  const command = `securechat join ${shellWord(code)}`;
+  const command = `${PROGRAM} join ${shellWord(code)}`;
   console.error(
     kind === "device"
       ? `On the other device:\n  ${command}\nValid for one use until ${until}.`

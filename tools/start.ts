@@ -9,7 +9,7 @@
  */
 
 import { encodeHex } from "../lib/bytes.ts";
-import { type Config, parseCommand, readConfig } from "../lib/config.ts";
+import { type Config, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { encodeCodeToken } from "../lib/code_token.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
 import { exists, shellWord } from "../lib/files.ts";
@@ -86,13 +86,13 @@ async function invite(names: readonly string[], host: string | undefined, config
   const width = Math.max(...names.map((name) => name.length));
   for (const name of new Set(names)) {
     const row = await isHere(name, config)
-      ? "has joined already: securechat rooms"
-      : `securechat join ${shellWord(encodeCodeToken((await makeInvitation(name, { host }, config)).token))}`;
+      ? `has joined already: ${PROGRAM} rooms`
+      : `${PROGRAM} join ${shellWord(encodeCodeToken((await makeInvitation(name, { host }, config)).token))}`;
     rows.push(`  ${name.padEnd(width)}  ${row}`);
   }
   if (rows.length > 0) {
     console.log(`Send each person their line. Whoever uses it first becomes that person.\n${rows.join("\n")}`);
-  } else console.log("To invite somebody: securechat invite NAME");
+  } else console.log(`To invite somebody: ${PROGRAM} invite NAME`);
   console.log(`Everybody meets in ${GENERAL}. Ctrl-C stops the server.`);
 }
 
