@@ -81,3 +81,36 @@ Deno.test({
     assert.equal((await terminal.ended()).status, 0);
   },
 });
+
+Deno.test({
+  name:
+    "rooms holds out against sizes and pastes, and ends at once when its terminal is closed, whatever is on its way",
+  ...skipUnless("tmux"),
+  fn: async () => {
+    await using world = await World.create();
+    await world.run("ada", "/create ops\n", "--plain");
+    const { command, args } = program(...await world.args("ada"));
+    const shell = ["sh", "-c", `trap : HUP; "$@"; echo $? >status`, "sh", command, ...args];
+    {
+      const size = { columns: 80, rows: 24 };
+      await using terminal = await openTmux(shell, { cwd: world.path, env: cleanEnvironment(ENV), ...size });
+      await terminal.shows(/▸#ops/);
+      for (const [columns, rows] of [[20, 3], [200, 60], [2, 2], [61, 5], [80, 24]] as const) {
+        await terminal.resize(columns, rows);
+      }
+      await Deno.writeTextFile(`${world.path}/paste`, "サーバー👩‍💻\t".repeat(60_000));
+      await terminal.run("load-buffer", "paste");
+      await terminal.run("paste-buffer", "-p");
+      await terminal.shows("too long for one message");
+      await terminal.type("C-u");
+      await terminal.shows(/─ ada @ localhost ─ online ─ recorded ─+\n>\n/);
+      Deno.kill(world.server.child.pid, "SIGSTOP");
+      await terminal.type("on its way", "Enter");
+      await terminal.shows("1 unsent");
+    }
+    const status = () => Deno.readTextFile(`${world.path}/status`).catch(() => "");
+    while (await status() === "") await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.match(await status(), /^(?:5|141)\n$/, "unsent lines are left, or nobody reads that they are");
+    Deno.kill(world.server.child.pid, "SIGCONT");
+  },
+});
