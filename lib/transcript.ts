@@ -49,6 +49,18 @@ export function parseLine(text: string): TranscriptLine | undefined {
   return { seqno, ts, body, signature, signer: match[5] ?? "" };
 }
 
+/** What is wrong with a text that is no line (its bytes, one character each), and what to do where a tool changed it. */
+export function lineProblem(text: string, form: string): string {
+  const anew = "get the file anew, or turn it back";
+  if (/^(?:\xff\xfe|\xfe\xff)|^\0|^.\0/.test(text)) return `is in UTF-16, as some editors write it: ${anew} into ASCII`;
+  if (text.startsWith("\xef\xbb\xbf")) {
+    return `begins with a byte order mark, which an editor put there: ${anew} without it`;
+  }
+  if (text.endsWith("\r")) return `ends with CR LF, to which a tool has converted its line ends: ${anew} to LF`;
+  if (text === "") return "is empty";
+  return `is not ${form}`;
+}
+
 /** What the signature of a message or a line is over: seqno and ts as 8 bytes big-endian, then the body (section 6). */
 export function messageInput(seqno: number, ts: number, body: Uint8Array): Bytes {
   const input = freshBytes(16 + body.length);

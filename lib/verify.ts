@@ -23,7 +23,7 @@ import { VerifyingKey } from "./pss.ts";
 import { formatTime, MAX_RECEIPT_BYTES, parseTime, type Role, statementInput } from "./receipt.ts";
 import { logHash, ROOM_LINE_SIZE } from "./room_line.ts";
 import { quoted, shortName } from "./text.ts";
-import { MAX_LINE_BYTES, parseLine, type TranscriptLine, TranscriptSummary } from "./transcript.ts";
+import { lineProblem, MAX_LINE_BYTES, parseLine, type TranscriptLine, TranscriptSummary } from "./transcript.ts";
 import {
   asLatin1,
   type Chain,
@@ -350,7 +350,10 @@ async function checkLines(
       summary.add(raw, line?.seqno ?? NaN);
       const number = summary.count;
       if (!line) {
-        checks.fail("transcript form", `line ${number} is not seqno|ts|ciphertext|signature|fingerprint`);
+        checks.fail(
+          "transcript form",
+          `line ${number} ${lineProblem(text, "seqno|ts|ciphertext|signature|fingerprint")}`,
+        );
         if (++unreadable < MAX_UNREADABLE) continue;
         isCut = true;
         break;

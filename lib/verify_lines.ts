@@ -15,7 +15,7 @@ import { isOfLog, isOpenedBy, logHash, parseRoomLine } from "./room_line.ts";
 import { EMPTY_ROOT, leafHash } from "./room_log.ts";
 import type { Opening } from "./room_receipt.ts";
 import { printable } from "./text.ts";
-import type { TranscriptLine } from "./transcript.ts";
+import { lineProblem, type TranscriptLine } from "./transcript.ts";
 import { asLatin1, type Chain, type LineSigner, lineSigner, SignatureBatches } from "./verdict.ts";
 import type { RoomFindings } from "./verify_findings.ts";
 import type { RoomReceipt } from "./verify_form.ts";
@@ -129,7 +129,10 @@ export class ShownLines {
     const line = parseRoomLine(typeof raw === "string" ? raw : asLatin1(bytes));
     if (line) await this.#takeLine(index, line, opening);
     else {
-      findings.frame("transcript", `line ${index} is not seqno|ts|three hashes|signature|fingerprint`);
+      findings.frame(
+        "transcript",
+        `line ${index} ${lineProblem(asLatin1(bytes), "seqno|ts|three hashes|signature|fingerprint")}`,
+      );
       if (opening) findings.skip("opening hash", "an opened line can't be read");
     }
     tree.append(leafHash(bytes), line !== undefined);

@@ -4,6 +4,7 @@ import { encodeHex, encodeUtf8 } from "../lib/bytes.ts";
 import { sha256 } from "../lib/hash.ts";
 import {
   encodeLine,
+  lineProblem,
   MAX_LINE_BYTES,
   messageInput,
   parseLine,
@@ -139,4 +140,13 @@ Deno.test("TranscriptSummary tells a first seqno of 0 from none", () => {
   summary.add("a", 0);
   summary.add("b", 1);
   assert.deepEqual([summary.first, summary.last], [0, 1]);
+});
+
+Deno.test("a line that an editor or a transfer has changed is told as that", () => {
+  const problem = (text: string) => lineProblem(text, "a line");
+  assert.match(problem("0|1|AAAA\r"), /CR LF/);
+  assert.match(problem("\xef\xbb\xbf0|1"), /byte order mark/);
+  for (const text of ["\xff\xfe0\0", "\xfe\xff\x000", "\x000\0", "0\0|\0"]) assert.match(problem(text), /UTF-16/);
+  assert.equal(problem(""), "is empty");
+  assert.equal(problem("0|1"), "is not a line");
 });
