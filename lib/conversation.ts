@@ -502,8 +502,12 @@ export class Conversation {
     const change = plaintext && parsePasswordChange(plaintext);
     if (!change) throw new ProtocolError("bad-frame", "The payload can't be read, or a field in it is missing.");
     const { email } = account;
-    await this.#deadline.pauseFor(
-      accounts.changePassword({ ...this.#origin(), email, isOwn: true, owner: account.username, ...change }),
+    const changing = accounts.changePassword({
+      ...{ ...this.#origin(), email, isOwn: true, owner: account.username },
+      ...change,
+    });
+    await this.#deadline.pauseFor(changing).finally(() =>
+      [plaintext, change.old, change.pwd].forEach((b) => b.fill(0))
     );
     const token = encodeBase64(await devices.makeToken(shown, account));
     const answer = this.#connection.seal({ username: account.username, session_token: token });

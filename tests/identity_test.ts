@@ -135,6 +135,26 @@ Deno.test("watchTrust() takes up a revocation list that comes or changes, within
   assert.equal(log.lines.filter((line) => line === "info the revocation list was read again").length, 2);
 });
 
+Deno.test("watchTrust() takes up a CA that comes, and keeps the old ones where the file can't be read", async () => {
+  using folder = temporaryFolder();
+  await fill(folder.path);
+  const path = `${folder.path}/ca_cert.pem`;
+  const one = await Deno.readTextFile(path);
+  const log = new Lines();
+  const clock = handClock();
+  const trust = await watchTrust(folder.path, log, clock.now);
+  const count = async () => {
+    clock.advance(1000);
+    return (await trust()).authorities.length;
+  };
+  await Deno.writeTextFile(path, one + one);
+  assert.equal(await count(), 2);
+  await Deno.writeTextFile(path, "no PEM");
+  assert.equal(await count(), 2);
+  await Deno.writeTextFile(path, one);
+  assert.equal(await count(), 1);
+});
+
 Deno.test("watchTrust() lets nobody in while the revocation list is broken or gone, says so once, and recovers", async () => {
   using folder = temporaryFolder();
   await fill(folder.path);

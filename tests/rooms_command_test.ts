@@ -453,3 +453,27 @@ Deno.test("rooms --register comes in where the account is there already with tha
   assert.equal(short.status, 2, short.stderr);
   assert.match(short.stderr, /A new password has at least 8 characters/);
 });
+
+Deno.test({
+  name: "/password asks for both passwords in the picture, and shows neither",
+  ...skipUnless("tmux"),
+  async fn() {
+    await using world = await World.create();
+    const env = { SECURECHAT_PASSWORD_FILE: "password" };
+    const made = await world.run("ada", "/create #ops\n", "--plain");
+    assert.equal(made.status, 0, made.stderr);
+    const { command, args } = program(...await world.args("ada", "#ops"));
+    await using ada = await openTmux([command, ...args], { cwd: world.path, env, columns: 80, rows: 24 });
+    await ada.shows(/✓ \* ada joins/);
+    await ada.type("/password", "Enter");
+    await ada.shows("Type your password and Enter; nothing is shown");
+    await ada.type("correct horse battery", "Enter");
+    await ada.shows("Type the new password and Enter");
+    await ada.type("garage-otter", "Enter");
+    await ada.shows("Type the new password again");
+    await ada.type("garage-otter", "Enter");
+    const picture = await ada.shows("Your password is changed");
+    assert.ok(!picture.includes("otter") && !picture.includes("battery"), picture);
+    await ada.type("/quit", "Enter");
+  },
+});
