@@ -125,8 +125,8 @@ export class Conversation {
   /** The place that this connection has, and the part of the server that its frames work out of. */
   readonly #place: () => Place;
   #share: Share;
-  /** Resolves when the conversation is over: nothing waits any longer. */
-  readonly #ending = Promise.withResolvers<void>();
+  /** Ends what is waited for now: the conversation is over. */
+  #stopWaiting: (() => void) | undefined;
   /** What the next start needs for a receipt, should this server be gone before it makes one. */
   #noting: Promise<void> | undefined;
   /** Audit rows that were left out, by event. */
@@ -191,7 +191,7 @@ export class Conversation {
   /** Closes at once. */
   abort(): void {
     this.#over = true;
-    this.#ending.resolve();
+    this.#stopWaiting?.();
     this.#link.close();
   }
 
@@ -226,22 +226,38 @@ export class Conversation {
 
   /** Takes the next event, when it is this person's turn; whether there was one. */
   async #takeNext(): Promise<boolean> {
-    const turn = this.#share.turn();
+    const share = this.#share;
+    const turn = share.turn();
     if (turn) await this.#wait(turn);
-    if (this.#over) return false;
-    const began = performance.now();
-    const event = await this.#connection.next();
-    const parsed = performance.now() - began;
-    this.#share.spend(Math.min(parsed, MAX_WORK));
+    if (this.#over) {
+      if (turn) void turn.then(() => share.spend(0)); // the next in the queue goes on
+      return false;
+    }
+    const event = await this.#parse(share);
     this.#place().standing = STANDINGS[this.#connection.state] ?? "proven";
     // An event that has come is always taken: the transcript's summary has counted its line.
     if (event) await this.#take(event);
     return event !== undefined;
   }
 
+  /** The next event; what finding it has cost, a frame that is none too, comes out of the share. */
+  async #parse(share: Share): Promise<ServerEvent | undefined> {
+    const began = performance.now();
+    try {
+      return await this.#connection.next();
+    } finally {
+      share.spend(Math.min(performance.now() - began, MAX_WORK));
+    }
+  }
+
   /** Waits, unless the conversation ends meanwhile. The client isn't charged for it. */
   async #wait(what: Promise<void>): Promise<void> {
-    await this.#deadline.pauseFor(Promise.race([what, this.#ending.promise]));
+    // No race with a promise of the conversation: each of many thousand waits would stay with it.
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#stopWaiting = resolve;
+    void what.then(resolve);
+    await this.#deadline.pauseFor(promise);
+    this.#stopWaiting = undefined;
   }
 
   /** How long a session may be silent: with rooms both sides ping. */
@@ -629,7 +645,7 @@ export class Conversation {
   async #fail(error: unknown): Promise<void> {
     if (this.#over) return;
     this.#over = true;
-    this.#ending.resolve();
+    this.#stopWaiting?.();
     const answer = this.#answerTo(error);
     await this.#replying;
     const event = AUDITED[answer.code];

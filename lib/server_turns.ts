@@ -90,6 +90,8 @@ export class Share {
   #resting: Promise<void> | undefined;
   /** Who goes on next when the rest is over. */
   #queue: Promise<void> = Promise.resolve();
+  /** The turn of somebody who had waited, until the work is counted: the next one goes on only then. */
+  #turn: PromiseWithResolvers<void> | undefined;
 
   constructor(options: ShareOptions) {
     this.#options = options;
@@ -106,18 +108,22 @@ export class Share {
     if (this.#users === 0) this.#options.left();
   }
 
-  /** Resolves when the next frame may be taken; `undefined` where that is at once. */
+  /** Resolves when the next frame may be taken; `undefined` where that is at once. {@link spend} is to follow in any case. */
   turn(): Promise<void> | undefined {
     this.#options.used(this);
-    return this.#resting && (this.#queue = this.#queue.then(() => this.#rested()));
+    if (this.#resting === undefined && this.#turn === undefined) return undefined;
+    return this.#queue = this.#queue.then(() => this.#rested());
   }
 
   async #rested(): Promise<void> {
-    while (this.#resting !== undefined) await this.#resting;
+    while (this.#resting !== undefined || this.#turn !== undefined) await (this.#turn?.promise ?? this.#resting);
+    this.#turn = Promise.withResolvers<void>();
   }
 
-  /** Counts work that was done. */
+  /** Counts work that was done; nothing is work as well. */
   spend(milliseconds: number): void {
+    this.#turn?.resolve();
+    this.#turn = undefined;
     this.#worked += milliseconds;
     const rest = this.#resting === undefined ? this.#options.rest(this.#worked) : undefined;
     if (!rest) return;

@@ -42,9 +42,10 @@ Deno.test("ten connections of one account have one share: they rest together and
   mine[0]?.spend(5);
   const order: number[] = [];
   for (const [at, share] of mine.entries()) {
-    void share.turn()?.then(() => {
+    void share.turn()?.then(async () => {
       order.push(at);
-      share.spend(5); // a frame's work: the others rest again
+      for (let step = 0; step < 5; step++) await Promise.resolve(); // as until a frame is parsed
+      share.spend(5); // its work: the others rest again
     });
   }
   for (let taken = 1; taken <= 3; taken++) {

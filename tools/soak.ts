@@ -9,28 +9,34 @@
  * cut, doubled, dropped or moved. Beside them an honest client has a session every second, and every one of them must
  * succeed, unless the server says that it is busy. At the end: whether the server still ran, ended well and met no error
  * of its own, and its memory before and after. Exit status 1 where any of it is wrong. Outside CI, since it takes its
- * time.
+ * time. `--attacks` does something else: what somebody can do who wants to stall the server (`soak_attacks.ts`).
  */
 
 import { type Bytes, concat, encodeUtf8 } from "../lib/bytes.ts";
 import { HelpAsked, parseCommand } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "../lib/handshake_client.ts";
-import { type Identity, loadIdentity, loadTrust } from "../lib/identity.ts";
+import { type Identity, loadAuthority, loadIdentity, loadKey, loadTrust } from "../lib/identity.ts";
+import { issueCertificate } from "../lib/ca.ts";
+import { publicKeyOf } from "../lib/private_key.ts";
 import type { Trust } from "../lib/certificate_path.ts";
 import { connect } from "../lib/transport.ts";
+import { runAttacks } from "./soak_attacks.ts";
 
 const SPEC = {
   program: "deno task",
   name: "soak",
   summary: "random bytes and mutated frames against a server, for minutes",
   usage: `deno task soak [--minutes N] [--visitors N]
+       deno task soak --attacks [--minutes N]
 
 Examples:
   deno task soak
-  deno task soak --minutes 1 --visitors 4`,
+  deno task soak --minutes 1 --visitors 4
+  deno task soak --attacks --minutes 2`,
   options: {
     minutes: { type: "string", value: "N", describe: "how long (10)" },
+    attacks: { type: "boolean", describe: "attack the server, on its default limits, and tell what members felt" },
     visitors: { type: "string", value: "N", describe: "bad visitors at the same time (24)" },
   },
 } as const;
@@ -46,6 +52,10 @@ const SETTINGS = {
   LOGIN_DELAY_MS: "0",
   LINES_PER_SECOND: "1000000",
 };
+/** With these the server is attacked: its own limits are what is tried. */
+const ATTACKED = { LOG_LEVEL: "warn" };
+/** How many there are, that share the minutes. */
+const ATTACKS = 13;
 /** Memory is compared from here on: by then everything that is loaded once has been loaded. */
 const WARM_UP = 30;
 
@@ -68,7 +78,8 @@ async function soak(args: readonly string[]): Promise<ExitStatus> {
   const visitors = numberOf("--visitors", options.visitors ?? "24");
   const folder = await Deno.makeTempDir({ prefix: "securechat_soak_" });
   try {
-    const server = await startServer(folder);
+    if (options.attacks) return await beAttacked(folder, seconds / ATTACKS);
+    const server = await startServer(folder, SETTINGS);
     const door = {
       port: server.port,
       identity: await loadIdentity(`${folder}/certs`, "client"),
@@ -126,6 +137,25 @@ async function soak(args: readonly string[]): Promise<ExitStatus> {
   }
 }
 
+/** Attacks a server; whether it held. */
+async function beAttacked(folder: string, seconds: number): Promise<ExitStatus> {
+  const server = await startServer(folder, ATTACKED);
+  const certs = `${folder}/certs`;
+  const { key } = await loadIdentity(certs, "client");
+  const [authority, trust] = [await loadAuthority(certs), await loadTrust(certs)];
+  const publicKey = publicKeyOf(await loadKey(`${certs}/client_private_key.pem`));
+  const issue = async (name: string) => {
+    const request = { role: "client", name, publicKey } as const;
+    const leaf = await issueCertificate(authority, request, { now: Date.now(), random, days: 1 });
+    return { chain: [leaf], pem: leaf.pem, key };
+  };
+  const isWell = await runAttacks({ ...server, trust, issue }, seconds);
+  console.log(`memory at the end ${server.memory()} MB`);
+  const { status, problems } = await server.stop();
+  for (const problem of problems.slice(0, 20)) console.log(`its own error: ${problem}`);
+  return isWell && status === 0 && problems.length === 0 ? EXIT.done : EXIT.no;
+}
+
 function numberOf(flag: string, text: string): number {
   const value = /^[0-9]+(?:\.[0-9]+)?$/.test(text) ? Number(text) : 0;
   if (value <= 0) throw new Failure(EXIT.usage, `${flag} takes a number above 0`);
@@ -142,18 +172,19 @@ function surprise(error: unknown): void {
 
 interface Server {
   readonly port: number;
+  readonly tlsPort: number;
   hasEnded(): boolean;
   /** Resident memory in MB; NaN where the system doesn't say. */
   memory(): number;
   stop(): Promise<{ status: number; problems: string[] }>;
 }
 
-async function startServer(folder: string): Promise<Server> {
+async function startServer(folder: string, settings: Readonly<Record<string, string>>): Promise<Server> {
   const program = (args: string[], stdout: "piped" | "null") =>
     new Deno.Command(Deno.execPath(), {
       args: ["run", "--quiet", "--no-prompt", "-A", new URL("../mod.ts", import.meta.url).href, ...args],
       cwd: folder,
-      env: SETTINGS,
+      env: settings,
       stdin: "null",
       stdout,
       stderr: "piped",
@@ -173,13 +204,14 @@ async function startServer(folder: string): Promise<Server> {
   })();
   const stdout = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   let listening = "";
-  while (!listening.includes("\n")) {
+  while (!/TLS on .*\n/.test(listening)) {
     const { value, done } = await stdout.read();
     if (done) throw new Failure(EXIT.unavailable, `the server did not start: ${said.trim()}`);
     listening += value;
   }
   return {
     port: Number(/:([0-9]+)\n/.exec(listening)?.[1]),
+    tlsPort: Number(/TLS on .*:([0-9]+)\n/.exec(listening)?.[1]),
     hasEnded: () => ended,
     memory() {
       try {
