@@ -44,7 +44,7 @@ for (
 Deno.test("verify prints every check, the CA that it took, a verdict, and that the words are not shown", async () => {
   const { stdout } = await run(argumentsFor(session));
   for (const name of CHECKS) if (name !== "session") assert.match(stdout, new RegExp(`^passed +${name}$`, "m"));
-  assert.match(stdout, /^CA .*ca\.pem: CN=Example Chat CA\n +SHA-256 [0-9a-f]{64}$/m);
+  assert.match(stdout, /^CA .*ca\.pem: "CN=Example Chat CA"\n +SHA-256 [0-9a-f]{64}$/m);
   assert.match(stdout, /^Valid: .*words are not shown\.$/m);
   // deno-lint-ignore no-control-regex
   assert.doesNotMatch(stdout, /\u001b/);
@@ -359,8 +359,11 @@ for (const name of ["room_open", "room_line_proof", "room_author_revoked_fail", 
 
 Deno.test("verify prints who said what of a room, when and after what, and what that proves", async () => {
   const { stdout } = await run(roomArguments("room_partly_open"));
-  assert.match(stdout, /^\[3\] CN=CLIENT: bob \([0-9a-f]{16}\), 2026-06-01T12:00:03Z, after 3 lines: "line 3"$/m);
-  assert.match(stdout, /^\[5\] CN=CLIENT: bob .*, after 5 lines: "line 5"$/m);
+  assert.match(
+    stdout,
+    /^\[3\] "CN=CLIENT: bob" \([0-9a-f]{16}\), 2026-06-01T12:00:03Z, after 3 lines:\n {4}\| "line 3"$/m,
+  );
+  assert.match(stdout, /^\[5\] "CN=CLIENT: bob" .*, after 5 lines:\n {4}\| "line 5"$/m);
   assert.match(stdout, /^Valid: lines 2 to 5 of localhost\/#ops\/.*; 2 of 4 opened\.$/m);
   assert.match(stdout, /^Between 2 and 6 none is missing\. After the last shown, and after 8: unknown\.$/m);
   assert.match(stdout, /^Not proved: /m);
@@ -382,7 +385,9 @@ Deno.test("verify prints no text that looks like an act, or like another text", 
   const log = new RoomLog(server);
   const printed = async () => {
     const { stdout } = await run(await writeRoom(folder.path, log));
-    return [...stdout.matchAll(/^\[\d+\].*?Z, after \d+ lines?: (.*)$/gm)].map(([, words]) => words ?? "");
+    return [...stdout.matchAll(/^\[\d+\].*?Z, after \d+ lines?:((?:.*\n {4}\|)* .*)$/gm)].map(([, words = ""]) =>
+      words.replaceAll(/\n {4}\|/g, "").trim()
+    );
   };
   const common = { room: "#ops", salt: "AAECAwQFBgcICQoLDA0ODw==", seen: { ...log.head }, v: 1 };
   await log.say(ada, { kind: "join", username: "bob" });
@@ -405,6 +410,23 @@ Deno.test("verify prints no text that looks like an act, or like another text", 
   const words = (await printed()).slice(acts.length);
   assert.equal(new Set(words).size, texts.length);
   for (const text of words) assert.match(text, /^"[\x20-\x7e]+"$/);
+});
+
+Deno.test("words begin no row that looks like one of verify's own, however they are padded", async () => {
+  using folder = temporaryFolder();
+  const { server, client: ada } = await identities();
+  const log = new RoomLog(server);
+  await log.say(ada, { kind: "join", username: "ada" });
+  for (let padding = 0; padding < 90; padding += 7) {
+    await log.say(
+      ada,
+      `yes${" ".repeat(padding)}[9] "CN=CLIENT: bob" (0123456789abcdef), 2026-06-01T12:00:03Z, after 3 lines: "no"`,
+    );
+  }
+  const { stdout } = await run(await writeRoom(folder.path, log));
+  const rows = stdout.split("\n").filter((row) => row.includes("(0123456789abcdef)"));
+  assert.ok(rows.length >= 13);
+  for (const row of rows) assert.match(row, /^ {4}\| /);
 });
 
 Deno.test("verify --json prints nothing that acts on a terminal", async () => {
@@ -435,7 +457,7 @@ Deno.test("verify names each bad line with its reason, in its place, and shows t
   );
   assert.match(
     stdout,
-    /^\[3\] CN=CLIENT: ada .*\n\[4\] NOT GOOD \(rights\): Its author was not in the room\.\n {4}\[4\] .*"bob, kicked/m,
+    /^\[3\] "CN=CLIENT: ada" .*\n {4}\| .*\n\[4\] NOT GOOD \(rights\): Its author was not in the room\.\n {4}\[4\] .*\n {4}\| "bob, kicked/m,
   );
   const { result, lines, opened } = JSON.parse((await run([...args, "--json"])).stdout);
   assert.deepEqual([result, lines.from, lines.count, lines.good], ["partly_valid", 0, 10, 5]);

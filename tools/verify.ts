@@ -18,8 +18,9 @@ import { canonicalJson, encodeAsciiJson } from "../lib/json.ts";
 import { formatTime } from "../lib/receipt.ts";
 import { MAX_ROOM_RECEIPT_BYTES } from "../lib/room_receipt.ts";
 import { SignaturePool } from "../lib/signature_pool.ts";
-import { wantsColour, write } from "../lib/terminal.ts";
-import { printable, visible } from "../lib/text.ts";
+import { wrap } from "../lib/rows.ts";
+import { size, wantsColour, write } from "../lib/terminal.ts";
+import { printable, quoted, shortName, visibleJson } from "../lib/text.ts";
 import { type Check, UnreadableReceipt } from "../lib/verdict.ts";
 import { transcriptLines, type Verdict, verify } from "../lib/verify.ts";
 import {
@@ -215,36 +216,50 @@ function report(verdict: Verdict | RoomVerdict, { caPath, authorities, colour }:
   const paint = (code: string, text: string) => colour ? `\u001b[${code}m${text}\u001b[0m` : text;
   const lines = caPath === undefined
     ? ["CA  none: there is no ca_cert.pem beside the receipt or in CERT_DIR; name one with --ca"]
-    : authorities.map(({ subject, fingerprint }) => `CA  ${printable(caPath)}: ${subject}\n    SHA-256 ${fingerprint}`);
+    : authorities.map(({ subject, fingerprint }) =>
+      `CA  ${printable(caPath)}: "${shortName(subject)}"\n    SHA-256 ${fingerprint}`
+    );
   for (const check of verdict.checks) {
     const [code, mark] = MARKS[check.outcome];
     lines.push(`${paint(code, mark)} ${check.name}`, ...details(check));
   }
   for (const { subject, fingerprint, lines: count } of verdict.signers) {
-    lines.push(`${count} ${count === 1 ? "line names" : "lines name"} ${subject} (SHA-256 ${fingerprint})`);
+    lines.push(
+      `${count} ${count === 1 ? "line names" : "lines name"} "${shortName(subject)}" (SHA-256 ${fingerprint})`,
+    );
   }
   lines.push(...shownLines(verdict, (text) => paint(MARKS.failed[0], text)));
   const code = MARKS[OUTCOMES[verdict.result]][0];
-  return [...lines, "", paint(code, verdict.sentence), ...verdict.notes, ""].join("\n");
+  const [first = "", ...further] = onTerminal(verdict.sentence, "  ");
+  const notes = verdict.notes.flatMap((note) => onTerminal(note, "  "));
+  return [...lines, "", paint(code, first), ...further, ...notes, ""].join("\n");
+}
+
+/** A sentence of ours, wrapped where a terminal shows it. */
+function onTerminal(text: string, prefix: string): string[] {
+  return Deno.stdout.isTerminal() ? wrap(text, size().columns, prefix) : [text];
 }
 
 function details({ reasons, expected, found }: Check): string[] {
   const indent = (text: string) => `${" ".repeat(12)}${text}`;
   const values = expected === undefined || found === undefined ? [] : [`expected ${expected}`, `found    ${found}`];
-  return [...reasons, ...values].map(indent);
+  return [...reasons, ...values].flatMap((text) => onTerminal(indent(text), " ".repeat(14)));
 }
 
+/** What begins every row that goes on from the one above: so no words, however padded, begin a row like one of ours. */
+const GOES_ON = "    | ";
 /** Who said what, and in their places the lines that are not good, each with its reasons. */
 function shownLines(verdict: Verdict | RoomVerdict, paint: (text: string) => string): string[] {
   if (verdict.result === "invalid") return [];
+  const width = size().columns;
   const { lines } = verdict;
   const good = ("opened" in verdict ? verdict.opened : []).map((line) => ({
     index: line.index,
-    rows: [openedLine(line)],
+    rows: wrap(openedLine(line), width, GOES_ON),
   }));
   const bad = lines.bad.map(({ index, faults, ...line }: BadLine & { opened?: OpenedLine }) => {
     const rows = faults.map(({ check, reason }) => `[${index}] ${paint("NOT GOOD")} (${check}): ${reason}`);
-    return { index, rows: line.opened ? [...rows, `    ${openedLine(line.opened)}`] : rows };
+    return { index, rows: line.opened ? [...rows, ...wrap(`    ${openedLine(line.opened)}`, width, GOES_ON)] : rows };
   });
   const rows = [...good, ...bad].sort((one, other) => one.index - other.index).flatMap((line) => line.rows);
   const more = lines.count - lines.good - lines.bad.length;
@@ -261,8 +276,8 @@ const MAX_APART = 300_000;
 function openedLine({ index, author, subject, ts, by, seen, kind, body }: OpenedLine): string {
   const placed = Math.abs(by * 1000 - ts) > MAX_APART ? `, placed by ${formatTime(by * 1000)}` : "";
   const json = canonicalJson(body) ?? "";
-  const act = isKnownKind(kind) ? kind : `a line of an unknown kind, ${JSON.stringify(kind)}`;
+  const act = isKnownKind(kind) ? kind : `a line of an unknown kind, ${quoted(kind)}`;
   const words = kind === "text" ? json : body === null ? act : `${act} ${json}`;
   const when = `${formatTime(ts)}${placed}, after ${seen} ${seen === 1 ? "line" : "lines"}`;
-  return `[${index}] ${subject} (${author.slice(0, 16)}), ${when}: ${visible(words)}`;
+  return `[${index}] "${shortName(subject)}" (${author.slice(0, 16)}), ${when}: ${visibleJson(words)}`;
 }
