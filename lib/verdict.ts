@@ -231,9 +231,9 @@ export interface ListFindings {
 
 /** What a verdict says of revocation: which lists were asked, of what time, and whose certificates none was asked about. */
 export function revocationNotes({ authorities, revocations }: Trust, found: ListFindings): string[] {
-  const nobody = "Nobody asked whether a certificate was revoked";
-  if (revocations.length === 0) return [`${nobody}: no revocation list is given.`];
-  if (authorities.length === 0) return [`${nobody}: no CA is given that issued them.`];
+  const unchecked = "Revocation was not checked";
+  if (revocations.length === 0) return [`${unchecked}: no revocation list is given.`];
+  if (authorities.length === 0) return [`${unchecked}: no CA is given that issued them.`];
   const notes = revocations.map((list) =>
     found.passedOver.has(list)
       ? `The revocation list of "${shortName(list.issuer)}" of ${
@@ -246,7 +246,7 @@ export function revocationNotes({ authorities, revocations }: Trust, found: List
         "nothing."
   );
   for (const issuer of found.issuersWithoutList) {
-    notes.push(`${nobody} that "${shortName(issuer)}" issued: no list of that CA's key is given.`);
+    notes.push(`${unchecked} for certificates that "${shortName(issuer)}" issued: no list of that CA's key is given.`);
   }
   return notes;
 }
