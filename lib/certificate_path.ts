@@ -149,6 +149,11 @@ export class CertificatePath {
     return Math.min(this.ends(at, revocation), ...dates);
   }
 
+  /** The trusted CAs to which these paths lead. */
+  get authorities(): Certificate[] {
+    return this.#candidates.flatMap(({ certificates }) => certificates.length > 1 ? certificates.slice(-1) : []);
+  }
+
   /** Who issued certificates of these paths and has no list here: whether one of those was revoked, nobody asked. */
   get issuersWithoutList(): string[] {
     const issuers = this.#candidates.flatMap(({ certificates, lists }) =>

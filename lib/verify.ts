@@ -132,6 +132,8 @@ export interface Verdict {
   /** Who signed the lines that are good. */
   readonly signers: readonly LineSigner[];
   readonly lines: LineVerdicts;
+  /** The SHA-256 of each CA that certificates of the evidence lead to: of those given, the ones that judged. */
+  readonly judges: readonly string[];
 }
 
 /** What a version-1 `signature` vouches for: by the transcript's hash, or by the certificate that it verifies with. */
@@ -171,6 +173,7 @@ export async function verify(evidence: Evidence, trust: Trust, options: VerifyOp
   if (options.policy?.session) compareSession(receipt, options.policy.session, checks);
   return conclude(checks.list(), {
     ...{ receipt, signers, roomLike: log.roomLike, foreign, lines: bad.verdicts(summary.count) },
+    judges: [...people.authorities],
     times: [...times.notes, ...log.clockNotes(receipt.createdAt, options.now)],
     revocation: revocationNotes(people.trust, people),
   });
@@ -250,7 +253,9 @@ class ReceiptFields {
 class Certificates {
   readonly #chains = new Map<string, readonly Certificate[]>();
   readonly #paths = new Map<string, LineCertificate>();
-  /** Of all paths that were found. */
+  /** Of all paths that were found: the SHA-256 of each CA that they lead to. */
+  readonly authorities = new Set<string>();
+  /** Whose certificates no list was asked about. */
   readonly issuersWithoutList = new Set<string>();
   /** Lists of other keys of these issuers. */
   readonly passedOver = new Set<RevocationList>();
@@ -288,6 +293,7 @@ class Certificates {
   /** The certificate's path to a CA. */
   async findPath(chain: readonly Certificate[], purpose: Purpose): Promise<CertificatePath> {
     const path = await findPath(chain, this.trust, { purpose });
+    for (const { fingerprint } of path.authorities) this.authorities.add(fingerprint);
     for (const issuer of path.issuersWithoutList) this.issuersWithoutList.add(issuer);
     for (const list of path.passedOver) this.passedOver.add(list);
     return path;
@@ -540,6 +546,7 @@ interface Findings {
   readonly receipt: ReceiptFields;
   readonly signers: readonly LineSigner[];
   readonly lines: LineVerdicts;
+  readonly judges: readonly string[];
   /** Lines that could be a room's. */
   readonly roomLike: number;
   /** What is to be said of times. */
@@ -563,7 +570,7 @@ function resultOf(checks: readonly Check<CheckName>[], { count, good }: LineVerd
 
 function conclude(
   checks: readonly Check<CheckName>[],
-  { receipt, signers, lines, roomLike, times, foreign, revocation }: Findings,
+  { receipt, signers, lines, judges, roomLike, times, foreign, revocation }: Findings,
 ): Verdict {
   const failed = checks.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);
   const result = resultOf(checks, lines);
@@ -597,6 +604,7 @@ function conclude(
     unsigned,
     signers,
     lines,
+    judges,
   };
 }
 

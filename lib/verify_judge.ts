@@ -32,6 +32,8 @@ export class CertificateJudge {
   readonly #trust: Trust;
   readonly #at: number | undefined;
   readonly #paths = new Map<string, Promise<Paths>>();
+  /** The SHA-256 of each CA that certificates of the evidence lead to. */
+  readonly authorities = new Set<string>();
   /** Whose certificates no list was asked about. */
   readonly issuersWithoutList = new Set<string>();
   /** Lists of other keys of these issuers. */
@@ -73,6 +75,7 @@ export class CertificateJudge {
 
   async #findPaths({ certificates }: Chain, purpose: Purpose): Promise<Paths> {
     const plain = await findPath(certificates, { ...this.#trust, revocations: [] }, { purpose });
+    for (const { fingerprint } of plain.authorities) this.authorities.add(fingerprint);
     const hasLists = this.#trust.revocations.length > 0;
     return { plain, revocable: hasLists ? await findPath(certificates, this.#trust, { purpose }) : plain };
   }

@@ -6,6 +6,7 @@
  */
 
 import { type Opening, parseOpening } from "./room_receipt.ts";
+import { lineProblem } from "./transcript.ts";
 import { asLatin1 } from "./verdict.ts";
 import { TranscriptFormError } from "./verify.ts";
 import { OPENING_CHECKS, type RoomFindings } from "./verify_findings.ts";
@@ -63,8 +64,9 @@ async function* readOpenings(rows: Rows, findings: RoomFindings): AsyncGenerator
   try {
     for await (const row of rows) {
       number += 1;
-      const opening = parseOpening(typeof row === "string" ? row : asLatin1(row));
-      if (!opening) return stop(`row ${number} of the openings is not index<TAB>base64`);
+      const text = typeof row === "string" ? row : asLatin1(row);
+      const opening = parseOpening(text);
+      if (!opening) return stop(`row ${number} of the openings ${rowProblem(text)}`);
       if (opening.index <= last) {
         return stop(`row ${number} of the openings, of line ${opening.index}, doesn't go upwards`);
       }
@@ -75,4 +77,11 @@ async function* readOpenings(rows: Rows, findings: RoomFindings): AsyncGenerator
     if (!(error instanceof TranscriptFormError)) throw error;
     stop(`the openings: ${error.message}`);
   }
+}
+
+function rowProblem(text: string): string {
+  if (/^\d+ +[A-Za-z0-9+/]+=*$/.test(text)) {
+    return "has blanks in place of its tab, which an editor put there: get the file anew, or turn it back";
+  }
+  return lineProblem(text, "index<TAB>base64");
 }

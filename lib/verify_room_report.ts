@@ -33,6 +33,8 @@ export interface RoomVerdict {
   readonly notes: readonly string[];
   readonly signers: readonly LineSigner[];
   readonly lines: LineVerdicts<BadRoomLine>;
+  /** The SHA-256 of each CA that certificates of the evidence lead to: of those given, the ones that judged. */
+  readonly judges: readonly string[];
   /** Who said what in lines that are good, in order; nothing where the verdict is "invalid". */
   readonly opened: readonly OpenedLine[];
 }
@@ -57,12 +59,20 @@ export function unreadable(findings: RoomFindings): RoomVerdict {
   for (const { name } of findings.list()) if (name !== "form") findings.skip(name, "the receipt's form is wrong");
   return {
     ...{ result: "invalid", sentence: "Invalid: this is no room's receipt or line proof (form)." },
-    ...{ checks: findings.list(), notes: [], signers: [], opened: [], lines: { from: 0, count: 0, good: 0, bad: [] } },
+    ...{
+      checks: findings.list(),
+      notes: [],
+      signers: [],
+      opened: [],
+      lines: { from: 0, count: 0, good: 0, bad: [] },
+      judges: [],
+    },
   };
 }
 
 /** The verdict. */
 export function conclude(outcome: Outcome): RoomVerdict {
+  const judges = [...outcome.judge.authorities];
   const { receipt: { from }, findings, shown } = outcome;
   const checks = findings.list();
   const signers = shown.signers;
@@ -76,7 +86,7 @@ export function conclude(outcome: Outcome): RoomVerdict {
     const sentence = findings.isFalse()
       ? `Invalid: what is shown of this room does not hold (${failed}).`
       : `Invalid: no line that is shown of this room is good (${failed}).`;
-    return { result: "invalid", sentence, checks, notes: [], signers, lines, opened: [] };
+    return { result: "invalid", sentence, checks, notes: [], signers, lines, judges, opened: [] };
   }
   const opened = shown.opened.filter(({ index }) => !findings.bad.faultsOf(index));
   const notes = notesOn(outcome, opened.length);
@@ -86,11 +96,11 @@ export function conclude(outcome: Outcome): RoomVerdict {
       : "what could be checked holds";
     const why = outcome.foreign ?? "without a CA nobody knows whose signatures these are";
     const sentence = `Undecided: ${outcome.foreign === undefined ? `${holds}, but ` : ""}${why}.`;
-    return { result: "undecided", sentence, checks, notes, signers, lines, opened };
+    return { result: "undecided", sentence, checks, notes, signers, lines, judges, opened };
   }
   const result = good < count ? "partly_valid" : "valid";
   const sentence = sentenceOf(outcome, signers, lines, opened.length);
-  return { result, sentence, checks, notes, signers, lines, opened };
+  return { result, sentence, checks, notes, signers, lines, judges, opened };
 }
 
 function withWords(bad: readonly BadLine<RoomCheckName>[], shown: ShownLines): BadRoomLine[] {

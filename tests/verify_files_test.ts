@@ -109,6 +109,23 @@ Deno.test("--ca-sha256 says which CA counts: of several in a file only that one,
   assert.deepEqual([malformed.status, /64 hex digits/.test(malformed.stderr)], [2, true]);
 });
 
+Deno.test("of several CAs in a file the one that the evidence leads to is told as its judge, and the others as not concerned", async () => {
+  using folder = evidenceFolder();
+  const { path } = folder;
+  const [right, wrong] = [
+    await fingerprintOf(`${session.folder}/ca.pem`),
+    await fingerprintOf(`${other.folder}/ca.pem`),
+  ];
+  // Whoever puts their own CA into the file behind a known one must not be judged in the known one's name.
+  const both = [other.folder, session.folder].map((from) => Deno.readTextFileSync(`${from}/ca.pem`)).join("");
+  Deno.writeTextFileSync(`${path}/ca_cert.pem`, both);
+  const { status, stdout } = await run([...ARGS, "--json"], { cwd: path });
+  assert.deepEqual([status, JSON.parse(stdout).authority.sha256], [0, right]);
+  const told = (await run(ARGS, { cwd: path })).stdout;
+  assert.ok(told.includes(`SHA-256 ${right}\n`), told);
+  assert.ok(told.includes(`SHA-256 ${wrong} (no certificate here leads to it)\n`), told);
+});
+
 Deno.test({
   name: "a ca_cert.pem that is no small regular file is refused in a sentence, never waited for or read without end",
   ...skipUnless("unix"),

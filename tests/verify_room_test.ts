@@ -410,6 +410,25 @@ Deno.test("verifyRoom() refuses openings of lines that are not shown, downwards,
   assert.deepEqual(failedOf(await verifyRoom(cut, trust)), ["opening form"]);
 });
 
+Deno.test("openings that an editor or a transfer has changed are told as that", async () => {
+  const text = `${rowsOf(ten.openings([4])).join("\n")}\n`;
+  const changed: [string, RegExp][] = [
+    [text.replaceAll("\n", "\r\n"), /row 1 of the openings ends with CR LF/],
+    [`\ufeff${text}`, /row 1 of the openings begins with a byte order mark/],
+    [text.replace("\t", "    "), /row 1 of the openings has blanks in place of its tab/],
+    [`${text}\n`, /row 2 of the openings is empty/],
+    [text.trimEnd(), /the last line has no LF/],
+  ];
+  for (const [openings, reason] of changed) {
+    const { result, checks } = await verifyRoom({ ...part, openings: transcriptLines(openings) }, trust);
+    assert.equal(result, "invalid");
+    assert.match(checks.find(({ name }) => name === "opening form")?.reasons.join() ?? "", reason);
+  }
+  const wide = new Uint8Array(new Uint16Array([...`\ufeff${text}`].map((c) => c.charCodeAt(0))).buffer);
+  const { checks } = await verifyRoom({ ...part, openings: transcriptLines(wide) }, trust);
+  assert.match(checks.find(({ name }) => name === "opening form")?.reasons.join() ?? "", /UTF-16/);
+});
+
 Deno.test("verifyRoom() refuses an envelope of another room, and what is no envelope", async () => {
   const spoken = async (envelope: Uint8Array) => {
     const log = await talk(4);

@@ -136,8 +136,8 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const verdict = { ...judged, notes };
   const { authorities } = trusted;
   if (options.json) {
-    const [judge] = authorities;
-    const authority = found && judge ? authorityJson(judge, found) : null;
+    const [judge, ...more] = judgesOf(verdict, authorities);
+    const authority = found && judge && more.length === 0 ? authorityJson(judge, found) : null;
     const trust = {
       ca: found?.path ?? null,
       authorities: authorities.map(({ subject, fingerprint }) => ({ subject, fingerprint })),
@@ -146,6 +146,11 @@ export async function run(args: string[]): Promise<ExitStatus> {
     write(`${encodeAsciiJson({ ...verdict, authority, trust })}\n`);
   } else write(report(verdict, { authorities, caPath: found?.path, colour }));
   return STATUS[verdict.result];
+}
+
+/** The CAs that certificates of the evidence lead to; where none does, all that are given. */
+function judgesOf({ judges }: Verdict | RoomVerdict, authorities: readonly Certificate[]): readonly Certificate[] {
+  return judges.length === 0 ? authorities : authorities.filter(({ fingerprint }) => judges.includes(fingerprint));
 }
 
 /** The exit status of each result. */
@@ -216,9 +221,11 @@ function report(verdict: Verdict | RoomVerdict, { caPath, authorities, colour }:
   const paint = (code: string, text: string) => colour ? `\u001b[${code}m${text}\u001b[0m` : text;
   const lines = caPath === undefined
     ? ["CA  none: there is no ca_cert.pem beside the receipt or in CERT_DIR; name one with --ca"]
-    : authorities.map(({ subject, fingerprint }) =>
-      `CA  ${printable(caPath)}: "${shortName(subject)}"\n    SHA-256 ${fingerprint}`
-    );
+    : authorities.map((authority) => {
+      const { subject, fingerprint } = authority;
+      const idle = judgesOf(verdict, authorities).includes(authority) ? "" : " (no certificate here leads to it)";
+      return `CA  ${printable(caPath)}: "${shortName(subject)}"\n    SHA-256 ${fingerprint}${idle}`;
+    });
   for (const check of verdict.checks) {
     const [code, mark] = MARKS[check.outcome];
     lines.push(`${paint(code, mark)} ${check.name}`, ...details(check));
