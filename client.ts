@@ -49,7 +49,7 @@ export interface ChatOptions {
   readonly identity: SigningIdentity;
   readonly trust: () => Promise<Trust>;
   readonly account: Account;
-  /** Takes a server that proves nothing (protocol.md section 10). */
+  /** Takes a server that proves nothing (docs/PROTOCOL.md, "Version 2"). */
   readonly allowV1: boolean;
   /** How long the server may take to show who it is. */
   readonly handshakeTimeout: number;
@@ -283,7 +283,9 @@ class Conversation {
     show({ event: "sent", seqno: message.seqno, ts: message.ts, text });
   }
 
-  /** The server may end the session while a line is signed: then there is nothing to send it on, and no fault in that. */
+  /**
+   * The server may end the session while a line is signed: then there is nothing to send it on, and no fault in that.
+   */
   async #unlessOver<T>(send: () => Promise<T>): Promise<T | undefined> {
     try {
       return await send();

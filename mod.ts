@@ -2,8 +2,9 @@
  * securechat: the program, and the library.
  *
  * As a program this runs one of the commands of `tools/commands.ts`. A command gets its arguments and answers with an
- * exit status; the only `Deno.exit` stands here. Statuses: 0 done, 1 the answer is no, 2 usage or unreadable input, 3 undecided, 4 not logged
- * in or refused, 5 network, database or port, 70 a fault of the program itself, 141 nobody reads its output any more.
+ * exit status; the only `Deno.exit` stands here. Statuses: 0 done, 1 the answer is no, 2 usage or unreadable input, 3
+ * undecided, 4 not logged in or refused, 5 network, database or port, 70 a fault of the program itself, 141 nobody
+ * reads its output any more.
  *
  *     securechat serve --port 0
  *     securechat help serve

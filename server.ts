@@ -73,8 +73,8 @@ export interface RunningServer {
   /** Closes at once, without receipts; the next start closes the sessions. */
   abort(): void;
   /**
-   * Reads certificates, keys and revocation lists anew, whether or not their files look changed; a clock that has jumped
-   * is believed.
+   * Reads certificates, keys and revocation lists anew, whether or not their files look changed; a clock that has
+   * jumped is believed.
    */
   reload(): Promise<void>;
 }
@@ -289,7 +289,10 @@ class Timers {
   }
 }
 
-/** What signs the requests of people who have a code, and knows what it signed: nothing, where CERT_DIR has no issuing CA. */
+/**
+ * What signs the requests of people who have a code, and knows what it signed: nothing, where CERT_DIR has no issuing
+ * CA.
+ */
 interface Issuing {
   readonly issue: Issue;
   readonly issuedFor: (pem: string) => string | undefined;

@@ -1,5 +1,6 @@
 /**
- * Who may register and log in (PROTOCOL.md, "Credentials"), and how often: the server's policy over a {@link Store}.
+ * Who may register and log in (docs/PROTOCOL.md, "Credentials"), and how often: the server's policy over a
+ * {@link Store}.
  *
  * A failed login tells nobody whether the address has an account: an unknown address and a wrong password get the same
  * words after the same work and the same delay. The delay grows with the failures that the certificate has had for the
@@ -9,10 +10,10 @@
  *     the answer waits        0.25 s  0.5 s   1 s    …  5 s         and the certificate is locked for LOCK_SECONDS
  *
  * Against whom a failure counts is `login_limits.ts`. Who is locked is told `rate-limited` and costs no more work. A
- * certificate that this server issued for one account can log in to no other, so nothing is compared for it there. Every
- * decision leaves an audit row with the reason that the answer keeps to itself; with the database away the answer is
- * `server-error`, and nothing counts as a failure. Whoever goes on all the same, or shows bad certificates without end,
- * leaves one row that says so, and no more.
+ * certificate that this server issued for one account can log in to no other, so nothing is compared for it there.
+ * Every decision leaves an audit row with the reason that the answer keeps to itself; with the database away the answer
+ * is `server-error`, and nothing counts as a failure. Whoever goes on all the same, or shows bad certificates without
+ * end, leaves one row that says so, and no more.
  *
  * What a payload's fields must be is `message.ts`; how records are made is `password.ts`; sessions are the server's.
  *
@@ -41,7 +42,10 @@ const MAX_DELAY = 5000;
 const HOUR = 3_600_000;
 /** Refusals of a party that leave audit rows, in the time of a lock: even many people behind one address have fewer. */
 const MAX_REFUSALS = 300;
-/** Tokens that don't resume a session, of one certificate in the time of a lock: nobody guesses one, and each is a query. */
+/**
+ * Tokens that don't resume a session, of one certificate in the time of a lock: nobody guesses one, and each is a
+ * query.
+ */
 const MAX_RESUMES = 60;
 /** Places in the password queue for a certificate that is one account's. */
 const OWN_PLACES = 4;
@@ -177,8 +181,8 @@ export class Accounts {
   }
 
   /**
-   * Sets another password where the old one is right, and ends every token of the account. A wrong one counts as a failed
-   * login does. Throws as {@link login} does.
+   * Sets another password where the old one is right, and ends every token of the account. A wrong one counts as a
+   * failed login does. Throws as {@link login} does.
    */
   async changePassword({ old, salt, pwd, ...request }: Change): Promise<void> {
     const { user, record } = await this.#authenticate({ ...request, pwd: old });
@@ -232,8 +236,8 @@ export class Accounts {
     const { user, matches, unreadable, replacement } = await this.#compare(request).catch(async (error) => {
       throw await this.#givenUp("login_failure", request, error);
     });
-    // Many tries may have been under way at once. From here to the count there is no await, so that no more of them than
-    // the limit are answered by what was compared.
+    // Many tries may have been under way at once. From here to the count there is no await, so that no more of them
+    // than the limit are answered by what was compared.
     const held = this.#failures.holds(request);
     if (held !== undefined) throw await this.#held(request, held);
     if (user && matches) {
@@ -264,7 +268,9 @@ export class Accounts {
     await this.#mustBeFree(request);
   }
 
-  /** Throws `rate-limited` where a certificate has shown too many tokens that resume nothing: none is a failed login. */
+  /**
+   * Throws `rate-limited` where a certificate has shown too many tokens that resume nothing: none is a failed login.
+   */
   checkResume(request: Origin): void {
     if (!this.#resumes.holds(partyOf(request))) return;
     throw new ProtocolError("rate-limited", "Too many sessions could not be resumed; try again later, or log in.");

@@ -1,6 +1,6 @@
 /**
- * AES-128-CBC with PKCS #7 padding, on the wire `iv || ciphertext` (protocol.md section 2; NIST SP 800-38A; RFC 5652
- * section 6.3).
+ * AES-128-CBC with PKCS #7 padding, on the wire `iv || ciphertext` (docs/PROTOCOL.md, "Primitives"; NIST SP 800-38A;
+ * RFC 5652 section 6.3).
  *
  *     K 16 bytes, iv 16 bytes, "hello" → iv || one block of 16 bytes
  *

@@ -22,7 +22,9 @@ const scratch = new Uint8Array(8_192);
 const utf8Decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Short bytes are cut from slabs: a buffer of its own costs each of them ten times as much, outside the runtime's heap. */
+/**
+ * Short bytes are cut from slabs: a buffer of its own costs each of them ten times as much, outside the runtime's heap.
+ */
 const SLAB_SIZE = 16_384;
 const MAX_CUT = 2_048;
 let slab: Bytes = new Uint8Array(SLAB_SIZE);

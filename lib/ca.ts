@@ -87,7 +87,10 @@ export async function createAuthority(name: string, key: Bytes, issuing: Issuing
   return await createCa({ subject: encodeName(name), keyIdentifier: keyIdentifierOf(key) }, key, issuing);
 }
 
-/** The same self-signed CA, good for longer. Its subject and its key's identifier stay, byte for byte: what it issued names them. */
+/**
+ * The same self-signed CA, good for longer. Its subject and its key's identifier stay, byte for byte: what it issued
+ * names them.
+ */
 export async function renewAuthority({ certificate, key }: Authority, issuing: Issuing): Promise<Authority> {
   const keyIdentifier = certificate.subjectKeyIdentifier;
   return await createCa({ subject: subjectOf(certificate), keyIdentifier }, key, issuing);
@@ -99,8 +102,8 @@ export async function createIssuer(root: Authority, name: string, key: Bytes, is
 }
 
 /**
- * A name of one CN in DER (RFC 5280 section 4.1.2.4). It is built here because the library takes a text for an expression
- * in which quotes, backslashes and `#` have a meaning: `Robert "Bob" Smith` would become `Bob`.
+ * A name of one CN in DER (RFC 5280 section 4.1.2.4). It is built here because the library takes a text for an
+ * expression in which quotes, backslashes and `#` have a meaning: `Robert "Bob" Smith` would become `Bob`.
  */
 function encodeName(commonName: string): Bytes {
   const value = encodeDer(TAG.utf8String, encodeUtf8(commonName));

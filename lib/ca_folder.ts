@@ -4,10 +4,10 @@
  *
  *     5f1c0b9e4a7d22d08c3a6b51e0f4978d client 2027-11-23T02:05:32Z 9f86d081884c7d65… CN=CLIENT: ada
  *
- * (serial number, role, last second, fingerprint, subject). That list is for people; what is revoked stands in `crl.pem`
- * and `issuing_crl.pem`, and in `revoked.txt`, should one of them be lost. A certificate is never written over, except by
- * its own renewal, which keeps the old one: `server_cert.pem` becomes `server.old_cert.pem`, and its key, where that
- * changes too, `server.old_private_key.pem`.
+ * (serial number, role, last second, fingerprint, subject). That list is for people; what is revoked stands in
+ * `crl.pem` and `issuing_crl.pem`, and in `revoked.txt`, should one of them be lost. A certificate is never written
+ * over, except by its own renewal, which keeps the old one: `server_cert.pem` becomes `server.old_cert.pem`, and its
+ * key, where that changes too, `server.old_private_key.pem`.
  *
  * @layer outside
  */
@@ -124,7 +124,9 @@ export async function makeIssuer(dir: string, root: Authority, name: string, mak
   return made;
 }
 
-/** A certificate for who made a request and will be known by that name; `undefined` for a request that can't be signed. */
+/**
+ * A certificate for who made a request and will be known by that name; `undefined` for a request that can't be signed.
+ */
 export async function certifyRequest(
   dir: string,
   issuer: Authority,
@@ -279,7 +281,9 @@ async function listOf(dir: string, { certificate }: Authority): Promise<CrlFile>
   return isIssuing ? "issuing_crl.pem" : "crl.pem";
 }
 
-/** The CAs of CERT_DIR whose keys are here: the root's may have been taken away, an issuing CA may never have been made. */
+/**
+ * The CAs of CERT_DIR whose keys are here: the root's may have been taken away, an issuing CA may never have been made.
+ */
 export async function revokers(dir: string, options: PassphraseOptions): Promise<readonly Authority[]> {
   const hasIssuer = await exists(pathIn(dir, "issuing_cert.pem"));
   const hasRoot = !hasIssuer || await exists(pathIn(dir, "ca_private_key.pem"));

@@ -1,5 +1,6 @@
 /**
- * Whether a certificate is good: the path from it to a trusted CA, by the rules of protocol.md section 3, items 1 to 7.
+ * Whether a certificate is good: the path from it to a trusted CA, by the rules of docs/PROTOCOL.md, "Hello and
+ * certificates".
  *
  *     const path = await findPath(parseCertificates(hello.client_cert), trust, { purpose: "client" });
  *     path.problems(now(), "current") → ['the client certificate "CN=CLIENT: ada" expired 2026-01-02T00:00:00Z']
@@ -11,8 +12,8 @@
  * wildcard, since without a list of public suffixes `*.co.uk` would pass (RFC 9525 section 6.3 leaves that choice); a
  * CN that could pass for a host has to be one of subjectAltName; every intermediate counts for pathLen.
  *
- * Signatures are checked once, in {@link findPath}; time and revocation are asked for with {@link
- * CertificatePath.problems}, as often as a transcript has lines. Key identifiers are not required (the seed's CA writes
+ * Signatures are checked once, in {@link findPath}; time and revocation are asked for with
+ * {@link CertificatePath.problems}, as often as a transcript has lines. Key identifiers are not required (the seed's CA writes
  * none), but where they are there they have to fit. There is no OCSP and no fetching of anything.
  *
  * @layer crypto
@@ -413,8 +414,8 @@ function dateProblem(certificate: Certificate, at: number): string | undefined {
 }
 
 /**
- * Item 5: the lists of the path's issuers. A CA that got another key keeps its name, and then has a list for each key: a
- * list applies to the certificates of the key that signed it.
+ * Item 5: the lists of the path's issuers. A CA that got another key keeps its name, and then has a list for each key:
+ * a list applies to the certificates of the key that signed it.
  */
 function appliedLists(certificates: readonly Certificate[], trust: Trust): Promise<AppliedList[]> {
   const applied = certificates.slice(0, -1).flatMap((certificate, depth) => {
@@ -436,7 +437,9 @@ function appliedLists(certificates: readonly Certificate[], trust: Trust): Promi
   }));
 }
 
-/** Whether there is a list for the key that signed the certificate there: without one nobody is let in by others' lists. */
+/**
+ * Whether there is a list for the key that signed the certificate there: without one nobody is let in by others' lists.
+ */
 function hasOwnList(lists: readonly AppliedList[], depth: number): boolean {
   return lists.some((list) => list.depth === depth && !list.isPassedOver);
 }

@@ -1,7 +1,7 @@
 /**
- * The signatures over certificates and revocation lists (protocol.md section 3, item 4): SHA-256 or stronger, with RSA
- * by PKCS #1 v1.5 (RFC 8017 section 8.2) or PSS with a salt as long as the hash, and ECDSA for `cert check --any-key`.
- * WebCrypto verifies. (The signatures of the protocol itself are another matter: `pss.ts`.)
+ * The signatures over certificates and revocation lists (docs/PROTOCOL.md, "Hello and certificates"): SHA-256 or
+ * stronger, with RSA by PKCS #1 v1.5 (RFC 8017 section 8.2) or PSS with a salt as long as the hash, and ECDSA for `cert
+ * check --any-key`. WebCrypto verifies. (The signatures of the protocol itself are another matter: `pss.ts`.)
  *
  *     300d06092a864886f70d01010b0500        sha256WithRSAEncryption, as it stands in a certificate
  *

@@ -10,9 +10,9 @@
  *       transcripts/     as every TRANSCRIPT_DIR
  *
  * Settings and keys are in $XDG_CONFIG_HOME/securechat, records in $XDG_DATA_HOME/securechat; both are in
- * ~/Library/Application Support/securechat on macOS, in %APPDATA%\securechat on Windows, and in the folder that --home or
- * SECURECHAT_HOME names. A profile keeps its folder when it is renamed: nothing is moved that could be lost on the way.
- * Everything is readable by its owner alone, and written whole.
+ * ~/Library/Application Support/securechat on macOS, in %APPDATA%\securechat on Windows, and in the folder that --home
+ * or SECURECHAT_HOME names. A profile keeps its folder when it is renamed: nothing is moved that could be lost on the
+ * way. Everything is readable by its owner alone, and written whole.
  *
  * @layer outside
  */
@@ -122,8 +122,8 @@ export function placesOf(home: Home, folder: string): Pick<StoredProfile, "folde
 }
 
 /**
- * The folder for a profile that is being made: one in which `isOurs` finds the same beginning, else a free one named after
- * `wanted`.
+ * The folder for a profile that is being made: one in which `isOurs` finds the same beginning, else a free one named
+ * after `wanted`.
  */
 export async function folderFor(
   home: Home,

@@ -7,9 +7,9 @@
  *     requests.tick();                 a request that stays without its answer is named: "the lines of #ops from 41 on"
  *
  * A server that answers, and keeps one answer back, must not hold anybody up without a word. The time of a request runs
- * from when it could be answered, which is when those before it were: over a slow connection many wait in a line. It stops
- * while nothing comes at all: then the server is gone, and that is the session's matter. Only an answer of the kind that
- * was asked for, for the same room, is one.
+ * from when it could be answered, which is when those before it were: over a slow connection many wait in a line. It
+ * stops while nothing comes at all: then the server is gone, and that is the session's matter. Only an answer of the
+ * kind that was asked for, for the same room, is one.
  *
  * @layer chat
  */

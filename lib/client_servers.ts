@@ -9,12 +9,14 @@
  * server behind the same address never writes into it. Before the first connection to an address nothing is known: then
  * the record is found when the server has shown who it is ({@link findRecord}).
  *
- * One CA may have issued two servers the same name: a development machine with two servers has that. They are told apart
- * by the port. What is on another port is taken for another server, and the person is told so, since a server that has
- * moved, and hopes that its old log is forgotten, looks the same; {@link RecordChoice.moved} says that it has moved.
+ * One CA may have issued two servers the same name: a development machine with two servers has that. They are told
+ * apart by the port. What is on another port is taken for another server, and the person is told so, since a server
+ * that has moved, and hopes that its old log is forgotten, looks the same; {@link RecordChoice.moved} says that it has
+ * moved.
  *
- * A folder without `server` was written by version 0.1.0, which named it by the text that was typed. It is taken over by
- * the first server that it can be of: where its logs have that server's name, and a server certificate in it that CA.
+ * A folder without `server` was written by version 0.1.0, which named it by the text that was typed. It is taken over
+ * by the first server that it can be of: where its logs have that server's name, and a server certificate in it that
+ * CA.
  *
  * @layer outside
  */
@@ -163,8 +165,9 @@ async function takeAlong(
 }
 
 /**
- * Notes in a record whose it is and where that was reached. Failure (4) if another server has shown itself: in a profile
- * for good; elsewhere the address isn't this record's any more, and who runs the command again goes to the other server.
+ * Notes in a record whose it is and where that was reached. Failure (4) if another server has shown itself: in a
+ * profile for good; elsewhere the address isn't this record's any more, and who runs the command again goes to the
+ * other server.
  */
 export async function noteServer(dir: string, shown: ShownServer, choice?: RecordChoice): Promise<void> {
   const known = await readServer(dir);

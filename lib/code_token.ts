@@ -1,6 +1,6 @@
 /**
- * A code as a person sees it: one word that says where to go, whom to trust there, and the secret (PROTOCOL.md, "Before
- * the session").
+ * A code as a person sees it: one word that says where to go, whom to trust there, and the secret (docs/PROTOCOL.md,
+ * "Before the session").
  *
  *     sc2.q6urq6urq6urq6urq6urqwcHBwcHBwcHBwcHBwcHBwcAGXsB@chat.example.org
  *     sc2.…@chat.example.org:6001     where the TLS port isn't 5001
@@ -8,8 +8,8 @@
  *
  * Behind the first dot is base64url of 36 bytes: the first 16 of SHA-256 of the CA's certificate, the secret (16), the
  * kind (1), and a checksum (3), the first bytes of SHA-256 over all the rest and the text from the @ on. So a code that
- * was cut or mistyped is told from one that is wrong. 16 bytes of the fingerprint suffice: nobody finds another CA whose
- * fingerprint begins with the same. Whoever holds the code before it was used is whom it invites: it is sent as a
+ * was cut or mistyped is told from one that is wrong. 16 bytes of the fingerprint suffice: nobody finds another CA
+ * whose fingerprint begins with the same. Whoever holds the code before it was used is whom it invites: it is sent as a
  * password is.
  *
  * @layer format

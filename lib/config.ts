@@ -3,8 +3,9 @@
  *
  * `parseCommand` reads a command's flags by its specification, and answers `--help` from the same specification.
  * `readConfig` gives every setting of a command: flags over environment over `.env` (in the working directory; not for
- * commands that judge evidence) over defaults. {@link SETTINGS} is the one table of names, defaults, ranges and meanings; help, `.env.example` and the
- * README follow it. A value that makes no sense ends the command with one sentence that names it and its source:
+ * commands that judge evidence) over defaults. {@link SETTINGS} is the one table of names, defaults, ranges and
+ * meanings; help, `.env.example` and the README follow it. A value that makes no sense ends the command with one
+ * sentence that names it and its source:
  *
  *     SERVER_PORT=70000 from .env is not a port: a number from 0 to 65535 is wanted
  *
@@ -399,7 +400,10 @@ export interface Sources {
 /** The flags of settings that stood on a command line: {@link parseCommand} gives them. */
 export type SettingFlags = Readonly<Record<string, string>>;
 
-/** The settings, for a command. Those that it doesn't use have their values too, but are not checked: no default is wrong. */
+/**
+ * The settings, for a command. Those that it doesn't use have their values too, but are not checked: no default is
+ * wrong.
+ */
 export function readConfig(
   command: Command,
   flags: SettingFlags = {},
@@ -634,7 +638,9 @@ export class HelpAsked extends Error {
   }
 }
 
-/** Reads a command line; throws {@link HelpAsked} for `--help`, and {@link Failure} for what isn't in the specification. */
+/**
+ * Reads a command line; throws {@link HelpAsked} for `--help`, and {@link Failure} for what isn't in the specification.
+ */
 export function parseCommand<const Options extends Readonly<Record<string, OptionSpec>>>(
   args: readonly string[],
   spec: CommandSpec<Options>,

@@ -1,7 +1,7 @@
 /**
  * One side of a conversation, without its socket: bytes go in by `receive`, events come out of `next`, bytes to send go
  * to a function. What server and client share stands here: cutting frames, their legality, and T, the running hash of
- * every handshake frame that a version-2 side signs (protocol.md section 10).
+ * every handshake frame that a version-2 side signs (docs/PROTOCOL.md, "Version 2").
  *
  *     connection.receive(chunk);
  *     for (let event; (event = await connection.next());) …
@@ -90,7 +90,9 @@ export abstract class Connection<Event> {
     return type.includes(" ") ? undefined : type;
   }
 
-  /** Checks and answers a legal frame; moves to `next` by {@link move} once all is checked. `before` is SHA-256 of T. */
+  /**
+   * Checks and answers a legal frame; moves to `next` by {@link move} once all is checked. `before` is SHA-256 of T.
+   */
   protected abstract take(frame: Frame, next: State, before: Bytes): Promise<Event | undefined>;
 
   /** An `error` frame, which is never answered. */
@@ -139,7 +141,7 @@ export abstract class Connection<Event> {
 
 const NO_RECORD: Bytes = new Uint8Array(0);
 
-/** What a proof of possession is over: `label || 0x00 || SHA-256(T) || value` (section 10). */
+/** What a proof of possession is over: `label || 0x00 || SHA-256(T) || value` (docs/PROTOCOL.md, "Version 2"). */
 export function proofInput(label: ProofLabel, record: Bytes, value: string): Bytes {
   return concat(encodeUtf8(`securechat/2 ${label}\0`), record, encodeUtf8(value));
 }

@@ -6,11 +6,11 @@
  *     quit      → every reply that is due → receipt → close
  *
  * One loop reads and handles the events one after the other; it never waits for the disk. What must be answered after a
- * flush goes onto the queue of replies, which has a bound: past it the loop reads on only when the disk has caught up. A
- * line whose flush fails is never acknowledged, and its session ends.
+ * flush goes onto the queue of replies, which has a bound: past it the loop reads on only when the disk has caught up.
+ * A line whose flush fails is never acknowledged, and its session ends.
  *
- * A session that was quit, or had messages, leaves its journal and the server's receipt over it; one whose client sent a
- * good receipt, that as well; any other leaves no file.
+ * A session that was quit, or had messages, leaves its journal and the server's receipt over it; one whose client sent
+ * a good receipt, that as well; any other leaves no file.
  *
  * @layer outside
  */
@@ -52,9 +52,12 @@ import { parseCertificates } from "./x509.ts";
 const MAX_REPLIES_DUE = 256;
 /** A request counts as no more work than this, in milliseconds: some wait for the disk, or for a slow reader. */
 const MAX_WORK = 20;
-/** A peer in rooms that is silent for so long is gone (rooms.md section 5), in milliseconds. */
+/** A peer in rooms that is silent for so long is gone (docs/PROTOCOL.md, "Requests"), in milliseconds. */
 const ROOM_SILENCE = 90_000;
-/** So long before its end a certificate's last line in a room may be posted, in milliseconds: a head is to cover it first. */
+/**
+ * So long before its end a certificate's last line in a room may be posted, in milliseconds: a head is to cover it
+ * first.
+ */
 const HEAD_TIME = 5_000;
 /** How often a client in rooms is asked to ping. */
 const PING_SECONDS = 30;
@@ -339,7 +342,9 @@ export class Conversation {
     throw new ProtocolError("server-error", "The server's clock has just jumped; try again in some minutes.");
   }
 
-  /** A row of what somebody can do over and over: beyond some in a minute they are counted, and summed up at the end. */
+  /**
+   * A row of what somebody can do over and over: beyond some in a minute they are counted, and summed up at the end.
+   */
   async #auditSome(event: AuditEvent, reason: string): Promise<void> {
     if (this.#shared.limits.mayLeaveRow(this.#accountName)) return await this.#audit(event, reason);
     this.#unwritten.set(event, (this.#unwritten.get(event) ?? 0) + 1);
@@ -350,7 +355,7 @@ export class Conversation {
     return this.#account ? `account ${this.#account.userId}` : `address ${sourceOf(this.#link.address)}`;
   }
 
-  // Section 4.
+  // Credentials.
 
   async #answerCredentials(credentials: Credentials): Promise<void> {
     const { accounts, store, journals, createJournalFile, log } = this.#shared;
@@ -383,7 +388,9 @@ export class Conversation {
     this.#connection.accept();
   }
 
-  /** Who somebody is, and whether the certificate may enter that account (PROTOCOL.md, "Credentials" and "Rooms"). */
+  /**
+   * Who somebody is, and whether the certificate may enter that account (docs/PROTOCOL.md, "Credentials" and "Rooms").
+   */
   async #authenticate(credentials: Exclude<Credentials, { type: "salt" }>, signal: AbortSignal): Promise<Account> {
     const { accounts, devices } = this.#shared;
     const { hasRooms, clientPem: pem = "" } = this.#connection;
@@ -582,7 +589,7 @@ export class Conversation {
     }
   }
 
-  // Sections 6 to 8.
+  // Messages, and the end.
 
   /** Gives a reply after all earlier ones; waits where too many are due. */
   async #reply(reply: Reply): Promise<void> {
@@ -711,7 +718,9 @@ const AUDITED: Readonly<Partial<Record<ErrorType, AuditEvent>>> = {
   "decrypt-fail": "decrypt_fail",
 };
 
-/** What a place is worth, by the state of its conversation; whatever stands in between has shown its certificate's key. */
+/**
+ * What a place is worth, by the state of its conversation; whatever stands in between has shown its certificate's key.
+ */
 const STANDINGS: Readonly<Record<string, Standing>> = { hello: "silent", key_agreement: "silent", session: "session" };
 
 function sleep(ms: number): Promise<void> {

@@ -1,8 +1,8 @@
 /**
- * Which certificate is whose, the codes that bring somebody in, and the tokens that let a session go on (PROTOCOL.md,
- * "Rooms"). A session with rooms binds the certificate that it shows to its account. Every other session binds none, but
- * that a certificate which this server issued registers and enters its own account alone, wherever it is shown; a name or
- * an address that is invited is kept for its code.
+ * Which certificate is whose, the codes that bring somebody in, and the tokens that let a session go on (docs/PROTOCOL.md,
+ * "Rooms"). A session with rooms binds the certificate that it shows to its account. Every other session binds none,
+ * but that a certificate which this server issued registers and enters its own account alone, wherever it is shown; a
+ * name or an address that is invited is kept for its code.
  *
  *     invitation   the operator makes a code for a name → a certificate is issued with it → it registers that name,
  *                  where the operator said so with one e-mail address alone
@@ -35,8 +35,8 @@ export const DEVICE_CODE_LIFE = HOUR / 4;
 /** How long nobody types a password again. */
 export const TOKEN_LIFE = 24 * HOUR;
 /**
- * A certificate can be renewed when so long of its life is left, or the last third where that is shorter: a day more than
- * the 30 after which clients ask, by clocks of their own.
+ * A certificate can be renewed when so long of its life is left, or the last third where that is shorter: a day more
+ * than the 30 after which clients ask, by clocks of their own.
  */
 export const RENEWAL_TIME = 31 * 24 * HOUR;
 /** A certificate's successors: one, and some whose answers were lost. */
@@ -174,9 +174,9 @@ export class Devices {
   }
 
   /**
-   * With what a certificate may register so: it is bound to nobody, was issued for no other name or address, with a code
-   * that has not ended, and neither the name nor the address is kept for somebody else's code. In a session without rooms
-   * the certificates that the operator issued by hand are bound to nobody, and register several people.
+   * With what a certificate may register so: it is bound to nobody, was issued for no other name or address, with a
+   * code that has not ended, and neither the name nor the address is kept for somebody else's code. In a session
+   * without rooms the certificates that the operator issued by hand are bound to nobody, and register several people.
    */
   async checkRegistration(
     { fingerprint, pem }: ShownCertificate,
@@ -209,8 +209,8 @@ export class Devices {
   }
 
   /**
-   * Whether a certificate may log in to an account. One that was issued for that very account and isn't bound yet is bound
-   * now: the registration that should have done so was cut off, or was made without rooms. Throws `auth-failed`.
+   * Whether a certificate may log in to an account. One that was issued for that very account and isn't bound yet is
+   * bound now: the registration that should have done so was cut off, or was made without rooms. Throws `auth-failed`.
    */
   async checkLogin(
     shown: ShownCertificate,
@@ -283,8 +283,8 @@ export class Devices {
   }
 
   /**
-   * A certificate to follow the one that is shown, for a new key of the same account, bound at once. Throws `forbidden`,
-   * `rate-limited` or `bad-cert`.
+   * A certificate to follow the one that is shown, for a new key of the same account, bound at once. Throws
+   * `forbidden`, `rate-limited` or `bad-cert`.
    */
   async renew(csr: string, account: BindingAccount, { fingerprint, pem }: ShownCertificate): Promise<ShownCertificate> {
     const { store, issue, now } = this.#options;

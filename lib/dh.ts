@@ -1,6 +1,7 @@
 /**
- * Ephemeral Diffie-Hellman over two fixed groups (protocol.md sections 2, 4, 5) and the key that comes of it:
- * `K = SHA-256(Ks)[0..16]`, Ks the shared secret as 256 bytes, big-endian, left-padded, for both groups.
+ * Ephemeral Diffie-Hellman over two fixed groups (docs/PROTOCOL.md, "Primitives", "Credentials" and "The session's
+ * key") and the key that comes of it: `K = SHA-256(Ks)[0..16]`, Ks the shared secret as 256 bytes, big-endian,
+ * left-padded, for both groups.
  *
  * The primes are our own constants, since a runtime's named groups have been wrong, and every received value is checked
  * here, since `computeSecret` takes anything. The private value is 256 random bits with the highest set; the public

@@ -1,11 +1,12 @@
 /**
- * A second implementation of the operations that a busy server spends its time on, where one is to be had that is faster
- * than the runtime's: RSASSA-PSS, SHA-256, AES decryption and modular powers. `pss.ts`, `hash.ts`, `aes_cbc.ts` and
- * `dh.ts` stay the doors: they ask here first, and what they check by themselves, they check before.
+ * A second implementation of the operations that a busy server spends its time on, where one is to be had that is
+ * faster than the runtime's: RSASSA-PSS, SHA-256, AES decryption and modular powers. `pss.ts`, `hash.ts`, `aes_cbc.ts`
+ * and `dh.ts` stay the doors: they ask here first, and what they check by themselves, they check before.
  *
  *     useEngine(openLibcrypto());      by a program that may touch the system, before anything is computed
  *
- * Who doesn't call it gets everything from the runtime, with the same answers. The one implementation is `libcrypto.ts`.
+ * Who doesn't call it gets everything from the runtime, with the same answers. The one implementation is
+ * `libcrypto.ts`.
  *
  * @layer crypto
  */

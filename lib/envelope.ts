@@ -1,12 +1,12 @@
 /**
- * The envelope: what a line of a room says, and after what (rooms.md section 2).
+ * The envelope: what a line of a room says, and after what (docs/PROTOCOL.md, "Rooms as evidence").
  *
  *     {"body":"hello","kind":"text","room":"#ops","salt":"<b64, 16 bytes>","seen":{"root":"<hex>","size":41},"v":1}
  *
  * Exactly the RFC 8785 form of one JSON object, in UTF-8, 16,000 octets and 64 levels at most: {@link parseEnvelope}
  * encodes what it has read and compares, so that an envelope has one spelling and its hash, C of the line, names one
- * meaning. Unknown names are kept and covered; a kind that is unknown has any body. What is wrong is a {@link ProtocolError}
- * `bad-envelope`, which the server answers and every receiver marks the line with.
+ * meaning. Unknown names are kept and covered; a kind that is unknown has any body. What is wrong is a
+ * {@link ProtocolError} `bad-envelope`, which the server answers and every receiver marks the line with.
  *
  * Whether the room is the right one, and `seen` a head of this log, is for who knows the log.
  *

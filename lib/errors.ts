@@ -2,7 +2,7 @@
  * The two ways in which securechat says no.
  *
  * A {@link ProtocolError} is what one side of the conversation answers the other with: a code out of the closed list of
- * protocol.md section 9, and one sentence that a person can act on. The sentence travels, so it never carries a
+ * docs/PROTOCOL.md, "Errors", and one sentence that a person can act on. The sentence travels, so it never carries a
  * secret, a path or a stack.
  *
  * A {@link Failure} is what a command ends with: one sentence for the person at the terminal and an exit status.
@@ -13,7 +13,7 @@
 /** The codes that refuse a request of a room, and end nothing. */
 export const ROOM_ERRORS = ["bad-envelope", "no-room", "not-member", "forbidden", "muted", "old-epoch"] as const;
 
-/** The codes of protocol.md section 9. */
+/** The codes of docs/PROTOCOL.md, "Errors". */
 export const ERROR_TYPES = [
   "bad-frame",
   "too-large",
@@ -38,7 +38,7 @@ export const ERROR_TYPES = [
 /** One of {@link ERROR_TYPES}. */
 export type ErrorType = typeof ERROR_TYPES[number];
 
-/** What a side answers with an error frame (section 1); the message is the frame's `reason`. */
+/** What a side answers with an error frame (docs/PROTOCOL.md, "Frames"); the message is the frame's `reason`. */
 export class ProtocolError extends Error {
   /** What else the frame carries: `now` of `stale`. */
   readonly fields: Readonly<Record<string, number>>;

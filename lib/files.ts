@@ -89,7 +89,9 @@ export async function keepOld(path: string, mode: number): Promise<void> {
   });
 }
 
-/** Adds lines to a list in one write, so that two commands at once leave all their lines, and flushes them to the disk. */
+/**
+ * Adds lines to a list in one write, so that two commands at once leave all their lines, and flushes them to the disk.
+ */
 export async function appendLines(path: string, lines: readonly string[], mode: number): Promise<void> {
   try {
     if (existsSync(path)) openRegularFile(path).close();
@@ -230,7 +232,10 @@ export async function readPrivateFile(path: string, missing?: string): Promise<s
   return text;
 }
 
-/** A word as a shell takes it; one with control characters as bash, zsh and ksh take it, so that none reaches a terminal. */
+/**
+ * A word as a shell takes it; one with control characters as bash, zsh and ksh take it, so that none reaches a
+ * terminal.
+ */
 export function shellWord(text: string): string {
   if (/\p{Cc}/u.test(text)) {
     const escaped = text.replace(/[\\']/g, "\\$&").replace(/\p{Cc}/gu, (character) => {
@@ -271,7 +276,8 @@ export function explain(error: unknown, path: string, done: "read" | "written" |
   if (error instanceof Deno.errors.IsADirectory || (error instanceof Error && /os error 21\b/.test(error.message))) {
     return new Failure(EXIT.usage, `${path} is a folder, not a file`);
   }
-  // Whatever else the system or the runtime says: a link that leads to itself, a name that is too long, a refused device.
+  // Whatever else the system or the runtime says: a link that leads to itself, a name that is too long, a refused
+  // device.
   const isSystems = Object.values(Deno.errors).some((kind) => error instanceof kind);
   if (error instanceof Error && (isSystems || /\(os error \d+\)/.test(error.message))) {
     return new Failure(EXIT.usage, `${path} cannot be ${done}: ${printable(error.message)}`);

@@ -1,11 +1,11 @@
 /**
- * Frames: one JSON object on one line of UTF-8, ended by LF (protocol.md section 1).
+ * Frames: one JSON object on one line of UTF-8, ended by LF (docs/PROTOCOL.md, "Frames").
  *
  *     {"type":"msg_ack","seqno":0,"received_at":1700055622131}⏎
  *
- * A CR before the LF is tolerated, empty lines are no frames, several frames may come in one chunk and one frame in many.
- * The limit holds while reading: a line that can't end within it is refused before its LF has come, and a reader that
- * has handed out everything keeps no buffer. What the fields of a frame must be stands in `message.ts`.
+ * A CR before the LF is tolerated, empty lines are no frames, several frames may come in one chunk and one frame in
+ * many. The limit holds while reading: a line that can't end within it is refused before its LF has come, and a reader
+ * that has handed out everything keeps no buffer. What the fields of a frame must be stands in `message.ts`.
  *
  * @layer format
  */

@@ -1,13 +1,14 @@
 /**
- * The client's side of a conversation, from `hello` to the receipt (protocol.md sections 3 to 8 and 10).
+ * The client's side of a conversation, from `hello` to the receipt (docs/PROTOCOL.md).
  *
  *     hello() → server_hello is checked → dh_client goes out → dh_server is checked → event "ready"
  *     askSalt() → event "salt"          register() | login() → dh_client goes out → event "session"
  *     sendText() → event "acknowledged" | "refused"          quit() → event "receipt"
  *
- * Everything that the server does wrong throws a ProtocolError whose message says what, for this side's own user; nothing
- * is sent for it. An error frame of the server throws a {@link PeerError}, but for `stale`, which refuses one message.
- * It knows no sockets and no files, and does not judge the receipt: `verify.ts` does, over the lines that were kept.
+ * Everything that the server does wrong throws a ProtocolError whose message says what, for this side's own user;
+ * nothing is sent for it. An error frame of the server throws a {@link PeerError}, but for `stale`, which refuses one
+ * message. It knows no sockets and no files, and does not judge the receipt: `verify.ts` does, over the lines that were
+ * kept.
  *
  * @layer protocol
  */
@@ -275,7 +276,7 @@ export class ClientConnection extends Connection<ClientEvent> {
     return Promise.resolve(this.#settle());
   }
 
-  // Section 3.
+  // Hello and certificates.
 
   async #receiveServerHello(fields: JsonObject, next: State): Promise<undefined> {
     const { identity, host, allowV1, now } = this.#options;
@@ -307,7 +308,7 @@ export class ClientConnection extends Connection<ClientEvent> {
     return undefined;
   }
 
-  // Sections 4, 5 and 10: the key agreements.
+  // The key agreements.
 
   async #sendDhClient(group: Group): Promise<void> {
     const dh = new DhKey(group, this.#options.random);
@@ -351,7 +352,7 @@ export class ClientConnection extends Connection<ClientEvent> {
     this.closeRecord();
   }
 
-  // Section 4: credentials.
+  // Credentials.
 
   /** Asks for an account's salt; the answer is the event "salt". */
   askSalt(email: string): void {
@@ -461,7 +462,7 @@ export class ClientConnection extends Connection<ClientEvent> {
     await this.#sendDhClient(GROUP_14);
   }
 
-  // Sections 6 to 8.
+  // Messages, and the end.
 
   /**
    * Seals and sends a text of at most 16,000 octets; messages leave in the order of the calls. RangeError where it is

@@ -1,5 +1,5 @@
 /**
- * The server's side of a conversation, from `hello` to the receipt (protocol.md sections 3 to 8 and 10).
+ * The server's side of a conversation, from `hello` to the receipt (docs/PROTOCOL.md).
  *
  *     C> hello            S> server_hello      certificates, each checked against the CA
  *     C> dh_client        S> dh_server         a key for the credentials; in version 2 both prove their certificates' keys
@@ -48,7 +48,7 @@ import { type Certificate, parseCertificates } from "./x509.ts";
 
 const REQUEST_TYPES: ReadonlySet<string> = new Set(ROOM_REQUESTS);
 
-/** The most `salt` requests of a connection (section 4). */
+/** The most `salt` requests of a connection (docs/PROTOCOL.md, "Credentials"). */
 const MAX_SALTS = 3;
 
 /** Who a side is: its certificate with intermediates, and what signs with its key. */
@@ -67,7 +67,7 @@ export interface ServerOptions {
   readonly allowV1: boolean;
   /**
    * What carries the bytes: over TLS, and for development on the loopback, rooms are served to who knows them; a
-   * certificate is issued over TLS alone (rooms.md section 1). `plain` where this is left out.
+   * certificate is issued over TLS alone (docs/PROTOCOL.md, "Before the session"). `plain` where this is left out.
    */
   readonly channel?: Channel;
   /** The most bytes of a frame, LF included; the protocol's figures, or less. */
@@ -87,7 +87,9 @@ export type ServerEvent =
   /** Answer with {@link ServerConnection.answerCertificate}, then close. */
   | { readonly type: "certificate_request"; readonly code: Bytes; readonly csr: string }
   | { readonly type: "hello"; readonly fingerprint: string; readonly subject: string; readonly version: Version }
-  /** Answer with {@link ServerConnection.answerSalt}, {@link ServerConnection.accept} or `refuse`, then ask for more. */
+  /**
+   * Answer with {@link ServerConnection.answerSalt}, {@link ServerConnection.accept} or `refuse`, then ask for more.
+   */
   | { readonly type: "credentials"; readonly credentials: Credentials }
   /** The session's key is agreed; where {@link ServerConnection.hasRooms}, welcome the client. */
   | { readonly type: "session" }
@@ -156,7 +158,7 @@ export class ServerConnection extends Connection<ServerEvent> {
     return this.#client?.verifying;
   }
 
-  /** The session's name in receipts of version 2: hex SHA-256 of T (section 10). */
+  /** The session's name in receipts of version 2: hex SHA-256 of T (docs/PROTOCOL.md, "Version 2"). */
   get session(): string | undefined {
     return this.#session;
   }
@@ -212,7 +214,7 @@ export class ServerConnection extends Connection<ServerEvent> {
     return Promise.resolve({ type: "error", error: parseErrorFrame(frame.fields) });
   }
 
-  // Rooms, section 1: somebody without a certificate.
+  // Somebody without a certificate.
 
   async #sendAuthority(next: State): Promise<ServerEvent> {
     const { authorities } = await this.#options.trust();
@@ -222,12 +224,15 @@ export class ServerConnection extends Connection<ServerEvent> {
     return { type: "authority" };
   }
 
-  /** Answers a certificate request with the certificate and its intermediates, and the code's e-mail address if it has one. */
+  /**
+   * Answers a certificate request with the certificate and its intermediates, and the code's e-mail address if it has
+   * one.
+   */
   answerCertificate({ pem, email }: { readonly pem: string; readonly email?: string | undefined }): void {
     this.send({ type: "certificate", pem, ...(email === undefined ? {} : { email }) });
   }
 
-  // Section 3.
+  // Hello and certificates.
 
   async #receiveHello(fields: JsonObject, next: State): Promise<ServerEvent> {
     const { identity, allowV1, random } = this.#options;
@@ -266,7 +271,7 @@ export class ServerConnection extends Connection<ServerEvent> {
     return leaf.rsa.modulus;
   }
 
-  // Sections 4, 5 and 10: the key agreements.
+  // The key agreements.
 
   async #receiveDhClient(dh: DhClient, next: State, before: Bytes): Promise<ServerEvent | undefined> {
     const isSession = this.state === "session_key";
@@ -310,7 +315,7 @@ export class ServerConnection extends Connection<ServerEvent> {
     this.closeRecord();
   }
 
-  // Section 4: credentials.
+  // Credentials.
 
   #receiveCredentials(type: Credentials["type"], fields: JsonObject): ServerEvent {
     if (type === "salt" && this.#salts === MAX_SALTS) {
@@ -385,7 +390,7 @@ export class ServerConnection extends Connection<ServerEvent> {
     this.answer({ type: "error", error_type: code, reason: message, ...fields }, id);
   }
 
-  // Sections 6 to 8.
+  // Messages, and the end.
 
   #receiveMsg(fields: JsonObject): ServerEvent {
     const msg = parseMsg(fields);
@@ -446,7 +451,7 @@ export class ServerConnection extends Connection<ServerEvent> {
   }
 }
 
-/** Throws `dh-error` unless g, p and A are of this group (section 2). */
+/** Throws `dh-error` unless g, p and A are of this group (docs/PROTOCOL.md, "Primitives"). */
 function checkGroup({ g, p, A }: DhClient, group: Group): void {
   if (g !== group.generator || p !== group.prime) {
     throw new ProtocolError("dh-error", `This step takes the group ${group.name} alone.`);

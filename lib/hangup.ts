@@ -5,10 +5,10 @@
  *     the terminal is closed         "terminal closed": end
  *     kill -HUP PID                  "asked": whoever listens decides what that means
  *
- * The runtime catches SIGHUP as soon as a program listens for any signal, and then dies of it, even where whoever started
- * the program had it ignored. So whether it is ignored is read when this module is loaded, which has to be before the
- * first listener: `terminal.ts` imports it. From then on a listener that does nothing keeps it ignored. Linux tells it in
- * /proc; elsewhere the signal counts as not ignored.
+ * The runtime catches SIGHUP as soon as a program listens for any signal, and then dies of it, even where whoever
+ * started the program had it ignored. So whether it is ignored is read when this module is loaded, which has to be
+ * before the first listener: `terminal.ts` imports it. From then on a listener that does nothing keeps it ignored.
+ * Linux tells it in /proc; elsewhere the signal counts as not ignored.
  *
  * @layer outside
  */

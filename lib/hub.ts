@@ -1,7 +1,7 @@
 /**
  * All rooms of a server: which there are, who is there, and each request of a session handed to the room that it is
- * about (rooms.md section 5). A room is loaded from the store when somebody asks for it, and stays as long as somebody
- * is there.
+ * about (docs/PROTOCOL.md, "Requests"). A room is loaded from the store when somebody asks for it, and stays as long as
+ * somebody is there.
  *
  *     hub.attend(session)  → invitations that waited
  *     hub.take(session, { type: "post", room: "#ops", … }, id)  → `posted` to every member, or a ProtocolError: refused
@@ -33,7 +33,9 @@ const PAGE = 50;
 /** It ends after so many bytes of them: with the longest topic behind it, that is a frame still. */
 const PAGE_BYTES = 32_768;
 
-/** Invitations that wait for one account, and those of them that one other account may have sent: the rest isn't told. */
+/**
+ * Invitations that wait for one account, and those of them that one other account may have sent: the rest isn't told.
+ */
 const MAX_INVITATIONS = 500;
 const MAX_INVITATIONS_FROM_ONE = 50;
 
@@ -130,7 +132,9 @@ export class Hub {
     for (const room of await this.#loaded()) room.makeHead();
   }
 
-  /** Certificates were revoked: they get nothing more in any room. A room that nobody has asked for looks when it is. */
+  /**
+   * Certificates were revoked: they get nothing more in any room. A room that nobody has asked for looks when it is.
+   */
   async dropRevoked(): Promise<void> {
     for (const room of await this.#loaded()) await room.dropRevoked();
   }

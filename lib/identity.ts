@@ -8,7 +8,8 @@
  * A `…_cert.pem` holds the certificate first and then its intermediates; `ca_cert.pem` holds the CAs that are trusted,
  * one or several. `crl.pem`, and `issuing_crl.pem` of the issuing CA, are used where they are there. A running server
  * looks whether they changed before they are used, at most once a second; when one can't be read any more, or is gone,
- * nobody is let in until it is restored: an old list in place of one that can't be read would let in who was just revoked.
+ * nobody is let in until it is restored: an old list in place of one that can't be read would let in who was just
+ * revoked.
  *
  * A key is refused where others can read it, and where it isn't the key of its certificate. The passphrase of a
  * protected one comes out of a file, or a person is asked on the terminal.
@@ -80,7 +81,9 @@ export function nextIn(dir: string): { readonly certificate: string; readonly ke
   return { certificate: pathIn(dir, "client.next_cert.pem"), key: pathIn(dir, "client.next_private_key.pem") };
 }
 
-/** Puts the next pair of a client in the place of the old one, where its certificate is there; a crash is gone on from. */
+/**
+ * Puts the next pair of a client in the place of the old one, where its certificate is there; a crash is gone on from.
+ */
 export async function finishRenewal(dir: string): Promise<void> {
   const next = nextIn(dir);
   if (!await exists(next.certificate)) return;
@@ -184,7 +187,9 @@ export async function loadTrust(dir: string): Promise<Trust> {
 
 const CRL_FILES: readonly CrlFile[] = ["crl.pem", "issuing_crl.pem"];
 
-/** The lists that are there. Those in `seen`, to which what is read is added, and those that named somebody, must be. */
+/**
+ * The lists that are there. Those in `seen`, to which what is read is added, and those that named somebody, must be.
+ */
 export async function loadRevocationLists(dir: string, seen = new Set<CrlFile>()): Promise<readonly RevocationList[]> {
   const lists: RevocationList[] = [];
   for (const { file } of await readRevoked(dir)) seen.add(file);
@@ -226,7 +231,10 @@ export interface ServerIdentity extends Identity {
 /** The identity of this moment, and a look whether its files have changed. */
 export interface WatchedIdentity {
   readonly current: () => ServerIdentity;
-  /** Reads the pair again where it has changed, or anyway; whether it has. A pair that can't be used leaves the old one in use. */
+  /**
+   * Reads the pair again where it has changed, or anyway; whether it has. A pair that can't be used leaves the old one
+   * in use.
+   */
   readonly look: (anyway?: boolean) => Promise<boolean>;
 }
 

@@ -4,10 +4,10 @@
  *     using job = new Job({ leave: () => …, enter: () => … });    until the end of the block
  *     suspend();                                                  for whoever reads Ctrl-Z as a key
  *
- * `leave` gives the terminal back before the program stops, and `enter` takes it again when it goes on: also after a stop
- * that can't be noticed beforehand (SIGSTOP), since the shell has made the terminal its own meanwhile. Where nobody could
- * let the program go on, it isn't stopped: without a shell that controls jobs, or where SIGTSTP was ignored from the
- * start.
+ * `leave` gives the terminal back before the program stops, and `enter` takes it again when it goes on: also after a
+ * stop that can't be noticed beforehand (SIGSTOP), since the shell has made the terminal its own meanwhile. Where
+ * nobody could let the program go on, it isn't stopped: without a shell that controls jobs, or where SIGTSTP was
+ * ignored from the start.
  *
  * @layer outside
  */

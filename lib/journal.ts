@@ -1,7 +1,7 @@
 /**
- * The server's transcripts: one file a session, `DATA_DIR/journals/<session>.transcript`, where <session> is the hash of
- * the session's token. A line of protocol.md section 7 with its LF is appended and flushed to the disk before the
- * message is acknowledged.
+ * The server's transcripts: one file a session, `DATA_DIR/journals/<session>.transcript`, where <session> is the hash
+ * of the session's token. A line of docs/PROTOCOL.md, "Transcript" with its LF is appended and flushed to the disk
+ * before the message is acknowledged.
  *
  *     const journal = await Journal.open("data/journals", start.tokenHash);
  *     await journal.append("0|1700055622123|AeF1…|sig…|3b1c…");   // durable now: acknowledge
@@ -11,8 +11,8 @@
  * and every later append is rejected, and the session must end without acknowledging.
  *
  * {@link recoverJournals} brings the files of sessions that a crash left open back to whole lines. It cuts only the end
- * of a file; a journal damaged further in is left as it is, and said to be. No line is ever deleted: {@link
- * removeEmptyJournal} removes what has none.
+ * of a file; a journal damaged further in is left as it is, and said to be. No line is ever deleted:
+ * {@link removeEmptyJournal} removes what has none.
  *
  * @layer outside
  */
@@ -119,7 +119,9 @@ export interface RecoveredJournal {
   readonly endedAt: number | undefined;
   /** Bytes of unfinished lines that were cut off the end. */
   readonly cut: number;
-  /** Whether a line that is none stands before one that is: then this counts the lines before it, and nothing is cut. */
+  /**
+   * Whether a line that is none stands before one that is: then this counts the lines before it, and nothing is cut.
+   */
   readonly damaged: boolean;
 }
 

@@ -5,8 +5,8 @@
  *     → { A: 179769313486231590772930519n, x: OddNumber("1.50") }
  *
  * A plain run of digits is a `number` up to 2^53 - 1 and a `bigint` beyond; a number with a fraction, an exponent or a
- * sign is an {@link OddNumber}, which never passes for an integer (protocol.md section 1). TypeScript knows neither the
- * reviver's third argument nor `JSON.rawJSON`: both are wrapped here and nowhere else.
+ * sign is an {@link OddNumber}, which never passes for an integer (docs/PROTOCOL.md, "Frames"). TypeScript knows
+ * neither the reviver's third argument nor `JSON.rawJSON`: both are wrapped here and nowhere else.
  *
  * @layer ground
  */
@@ -31,7 +31,9 @@ type Reviver = (name: string, value: unknown, context: { source?: string }) => u
 const parseWithSource = JSON.parse as (text: string, reviver: Reviver) => Json;
 const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON;
 
-/** What begins a number other than plain digits below 2^53: a sign, or digits up to a dot, an exponent or a sixteenth. */
+/**
+ * What begins a number other than plain digits below 2^53: a sign, or digits up to a dot, an exponent or a sixteenth.
+ */
 const ODD = /\s*(?:-|[0-9]+[.eE]|[0-9]{16})/y;
 const QUOTE = 0x22;
 /** With no more of these a text is nested no deeper, and nothing that walks through its value exhausts the stack. */
@@ -182,7 +184,7 @@ function canonical(value: Json): string {
     return String(double === 0 ? 0 : double); // section 3.2.2.3: -0 is 0
   }
   if (isJsonList(value)) return `[${value.map(canonical).join(",")}]`;
-  // Section 3.2.3 sorts by UTF-16 code units, which is what sort() without an argument does.
+  // RFC 8785, section 3.2.3, sorts by UTF-16 code units, which is what sort() without an argument does.
   const members = Object.keys(value).sort().map((name) => `${canonical(name)}:${canonical(value[name] as Json)}`);
   return `{${members.join(",")}}`;
 }

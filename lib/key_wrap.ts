@@ -1,11 +1,11 @@
 /**
- * Wrapping keys for storage: AES-256-GCM (NIST SP 800-38D) under a key that lies elsewhere, so that a database, or a copy
- * of it, gives away none of the keys in it (rooms.md section 4).
+ * Wrapping keys for storage: AES-256-GCM (NIST SP 800-38D) under a key that lies elsewhere, so that a database, or a
+ * copy of it, gives away none of the keys in it (docs/PROTOCOL.md, "Rooms").
  *
  *     wrapped = nonce (12 bytes, random) || ciphertext || tag (16 bytes)        44 bytes for a key of 16
  *
- * The context, such as `chat.example/#ops/8f14… epoch 3`, goes in as additional data and is not stored: what was wrapped
- * for one room and epoch doesn't unwrap in another's place. Nonces are random: that is good for 2^32 keys.
+ * The context, such as `chat.example/#ops/8f14… epoch 3`, goes in as additional data and is not stored: what was
+ * wrapped for one room and epoch doesn't unwrap in another's place. Nonces are random: that is good for 2^32 keys.
  *
  * @layer crypto
  */

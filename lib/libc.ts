@@ -1,14 +1,14 @@
 /**
- * Three things that only the C library can be asked for, through FFI on Linux with glibc; elsewhere, and where that isn't
- * permitted, nothing happens, and what is said here stays as it is.
+ * Three things that only the C library can be asked for, through FFI on Linux with glibc; elsewhere, and where that
+ * isn't permitted, nothing happens, and what is said here stays as it is.
  *
  * **Large blocks of memory go back to the system when they are freed** (mallopt(3)). A password hash takes 16 MiB on
  * whichever of the runtime's threads is free. glibc keeps such a block for the thread's arena once one of its size has
- * been freed, so after some hundred logins every arena (8 for each core) holds 16 MiB: 400 MB on two cores, measured, and
- * gigabytes on thirty. With a fixed threshold such blocks come from mmap and are returned: 110 MB in the same run.
+ * been freed, so after some hundred logins every arena (8 for each core) holds 16 MiB: 400 MB on two cores, measured,
+ * and gigabytes on thirty. With a fixed threshold such blocks come from mmap and are returned: 110 MB in the same run.
  *
- * **What is sent over TLS leaves at once** (TCP_NODELAY, tcp(7)). The runtime has no way to say so for a connection that
- * a listener for TLS accepts, and without it a second small write within 40 ms waits for the client's delayed
+ * **What is sent over TLS leaves at once** (TCP_NODELAY, tcp(7)). The runtime has no way to say so for a connection
+ * that a listener for TLS accepts, and without it a second small write within 40 ms waits for the client's delayed
  * acknowledgement of the first. Linux hands the option from a listening socket on to what it accepts.
  *
  * **A socket whose TLS handshake never ends is shut down** (shutdown(2)). The runtime's `close` of such a connection

@@ -9,8 +9,8 @@
  *
  * The library is the one that the system's own programs use, found by the system's loader; nothing is bundled, and on
  * other systems than Linux nothing is looked for. Before it is used it computes known answers; one that is wrong, or a
- * call that fails where none can, and it is left alone. Secret exponents are freed with `BN_clear_free`; their powers take
- * `BN_mod_exp_mont_consttime`.
+ * call that fails where none can, and it is left alone. Secret exponents are freed with `BN_clear_free`; their powers
+ * take `BN_mod_exp_mont_consttime`.
  *
  * @layer outside
  */

@@ -10,8 +10,8 @@
  * (`ESC [ 200 ~ … ESC [ 201 ~`): line ends inside a paste become part of the text, so that nothing is sent before Enter
  * is pressed, and the one at its end is dropped. Tab, Page Up, Page Down, Alt-up, Alt-down and Ctrl-O (a further line;
  * Shift-Enter and Alt-Enter where a terminal has a sequence of their own for them) are keys for whoever has rooms, and
- * nothing to the line itself. No other escape sequence inserts anything. The cursor moves by what a person takes for one
- * character (grapheme clusters).
+ * nothing to the line itself. No other escape sequence inserts anything. The cursor moves by what a person takes for
+ * one character (grapheme clusters).
  *
  * An ESC that is followed by nothing is the key Escape. How long that takes to be sure of is `patience`; there are no
  * timers here: whoever reads waits that long for more bytes, and calls `settle` if none come ({@link keysOf}).
@@ -105,8 +105,8 @@ const SEQUENCES: Readonly<Record<string, KeyName>> = {
 };
 
 // A control sequence, a key in application mode or of the Linux console, what terminals answer when they are asked
-// something (up to BEL or ST), and Alt with a key. With Enter that is nothing: whoever presses Escape, then Enter, is not
-// asking for another line.
+// something (up to BEL or ST), and Alt with a key. With Enter that is nothing: whoever presses Escape, then Enter, is
+// not asking for another line.
 const SEQUENCE =
   // deno-lint-ignore no-control-regex -- control characters are what this module is about
   /\x1b(\[\[[A-E]|\[[0-?]*[ -/]*[@-Z\\-~]|O[@-~]|[\]P_^X][^\x07\x1b]+(?:\x07|\x1b\\)|[^[O\]P_^X\x00-\x1f]|\r\n?|\n)/y;
@@ -136,7 +136,9 @@ export class KeyReader {
   /** The last line end of a paste, which counts once something follows it. */
   #lineEnd = "";
 
-  /** How long to wait for the rest of a sequence before {@link settle}, in milliseconds; `undefined`: none has begun. */
+  /**
+   * How long to wait for the rest of a sequence before {@link settle}, in milliseconds; `undefined`: none has begun.
+   */
   get patience(): number | undefined {
     if (this.#pasting || this.#rest === "") return undefined;
     return this.#rest.length <= 2 ? ESCAPE_ALONE : SEQUENCE_CUT;
@@ -265,7 +267,9 @@ export class SecondPress {
 
 const SOON = 2_000;
 
-/** What became of a key. `full`: not all of the text was inserted. `interrupt`: what was typed is in the history now. */
+/**
+ * What became of a key. `full`: not all of the text was inserted. `interrupt`: what was typed is in the history now.
+ */
 export type Edit =
   | { readonly type: "edited" | "full" | "redraw" | "suspend" | "nothing" }
   | { readonly type: "line"; readonly text: string }

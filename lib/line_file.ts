@@ -12,7 +12,9 @@
 
 import { parseUtf8 } from "./bytes.ts";
 
-/** Longer than any line of ours: 16,032 bytes and a signature of 512 in base64, with three short fields, come to 22,200. */
+/**
+ * Longer than any line of ours: 16,032 bytes and a signature of 512 in base64, with three short fields, come to 22,200.
+ */
 const MAX_LINE_BYTES = 32 * 1024;
 
 /** What {@link recoverLines} found. */

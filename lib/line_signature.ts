@@ -1,6 +1,7 @@
 /**
- * The signatures of a transcript's lines, many at a time (protocol.md sections 6 and 7): nearly all the work that
- * verification is. `ONE_BY_ONE` does it here; `signature_pool.ts` shares it among workers, each of which calls this.
+ * The signatures of a transcript's lines, many at a time (docs/PROTOCOL.md, "Messages" and "Transcript"): nearly all
+ * the work that verification is. `ONE_BY_ONE` does it here; `signature_pool.ts` shares it among workers, each of which
+ * calls this.
  *
  *     ONE_BY_ONE.check([{ line, modulus }]) → [true]
  *

@@ -9,8 +9,8 @@
  *
  * Every line is handed to the system as it comes, so that a `kill -9` loses none but those of the moment in which the
  * disk is flushed. A log that can't be opened ends the start with one sentence; one that fails later is reported on
- * stderr, and the server goes on. Nobody waits for whoever reads stderr (`log_output.ts`). What may be logged is for those who log: never a password, a key, a token or a
- * message's text.
+ * stderr, and the server goes on. Nobody waits for whoever reads stderr (`log_output.ts`). What may be logged is for
+ * those who log: never a password, a key, a token or a message's text.
  *
  * @layer outside
  */
@@ -177,7 +177,10 @@ function failedText(file: string, error: unknown): string {
   return `securechat: the log file ${printable(file)} cannot be written (${reasonOf(error)})\n`;
 }
 
-/** Makes the folder and the file, both for the owner alone, where they are missing: LogTape would make them readable by all. */
+/**
+ * Makes the folder and the file, both for the owner alone, where they are missing: LogTape would make them readable by
+ * all.
+ */
 function createPrivately(file: string): void {
   const folder = file.replace(/[^/\\]*$/, "");
   if (folder !== "") Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });

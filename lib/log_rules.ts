@@ -1,6 +1,6 @@
 /**
- * Whether a line of a room may say what it says, by the lines before it (PROTOCOL.md, "Rooms as evidence"): the one rule by which a
- * client marks a line that it is shown, and by which a verifier marks one that it is handed.
+ * Whether a line of a room may say what it says, by the lines before it (docs/PROTOCOL.md, "Rooms as evidence"): the
+ * one rule by which a client marks a line that it is shown, and by which a verifier marks one that it is handed.
  *
  *     rightProblem({ index: 4, author: "06bc…", statement: { kind: "text", text: "hello" } }, log)
  *     → "Its author was not in the room."

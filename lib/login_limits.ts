@@ -1,5 +1,5 @@
 /**
- * Whose failed logins count against whom (PROTOCOL.md, "Credentials").
+ * Whose failed logins count against whom (docs/PROTOCOL.md, "Credentials").
  *
  * A certificate whose key was proved is known before any password, so failures count against it and nobody else is
  * slowed or locked by them:
@@ -8,8 +8,8 @@
  *     certificate                LOGIN_FAILURES_PER_CERTIFICATE   and for every account but the one that it belongs to
  *
  * A certificate that serves several people is locked for the one who mistypes, not for the others. Version 1 proves no
- * key, so anybody can show anybody's certificate there: what fails in it counts for itself, and besides by address and by
- * account, and locks nothing but version 1.
+ * key, so anybody can show anybody's certificate there: what fails in it counts for itself, and besides by address and
+ * by account, and locks nothing but version 1.
  *
  * Failures are counted for addresses that have no account, too, else a lock would tell.
  *

@@ -1,12 +1,12 @@
 /**
- * What the fields of each frame must be (protocol.md sections 1, 3 to 6): the one door from unknown JSON to typed values.
+ * What the fields of each frame must be (docs/PROTOCOL.md): the one door from unknown JSON to typed values.
  *
  *     parseMsg({"type":"msg","seqno":0,"ts":1700055622123,"ct":"AeF1…","sig":"Kp3v…"})
  *     → { seqno: 0, ts: 1700055622123, body: Bytes(48), signature: Bytes(256) }
  *
  * A missing field or one of the wrong kind throws `bad-frame` with the field's name. Two things are left to others on
  * purpose: the proof `sig` of a key agreement, whose every fault is `proof-fail` after the group has been checked
- * (section 10), and credentials, whose every fault is one and the same answer.
+ * (docs/PROTOCOL.md, "Version 2"), and credentials, whose every fault is one and the same answer.
  *
  * @layer format
  */
@@ -19,20 +19,20 @@ import { isUsername, normaliseEmail } from "./names.ts";
 
 /** A nonce and a salt have 16 bytes. */
 export const NONCE_SIZE = 16;
-/** The secret of a code and of a session's token (rooms.md section 1). */
+/** The secret of a code and of a session's token (docs/PROTOCOL.md, "Before the session"). */
 export const CODE_SIZE = 16;
 export const TOKEN_SIZE = 32;
 /** `pwd` is a SHA-256. */
 const PWD_SIZE = 32;
 
-/** Which handshake both sides follow: 2 proves possession of the keys (section 10). */
+/** Which handshake both sides follow: 2 proves possession of the keys (docs/PROTOCOL.md, "Version 2"). */
 export type Version = 1 | 2;
 
 /** `hello` and `server_hello`: the certificate with its intermediates as PEM, and the version that the side knows. */
 export interface Hello {
   readonly pem: string;
   readonly version: Version;
-  /** Whether the side knows rooms (rooms.md section 1). */
+  /** Whether the side knows rooms (docs/PROTOCOL.md, "Before the session"). */
   readonly rooms: boolean;
 }
 
@@ -88,7 +88,9 @@ export type Credentials =
   | { readonly type: "login"; readonly email: string; readonly password: string }
   /** In place of a login, where both sides know rooms: binds a further certificate to an account. */
   | { readonly type: "enrol"; readonly email: string; readonly pwd: Bytes; readonly code: Bytes }
-  /** In place of a login, where both sides know rooms: another password, with a code that the operator made for that. */
+  /**
+   * In place of a login, where both sides know rooms: another password, with a code that the operator made for that.
+   */
   | { readonly type: "reset"; readonly email: string; readonly code: Bytes; readonly salt: Bytes; readonly pwd: Bytes }
   /** In place of a login, where both sides know rooms: with the token of an earlier session. */
   | { readonly type: "resume"; readonly token: Bytes };

@@ -13,7 +13,7 @@
  *
  * Migration 1 is the seed's own schema with IF NOT EXISTS, so a database that the seed made is one whose version is not
  * yet recorded. Migration 2 converts the text to `utf8mb4_bin` (equal means equal bytes, as in SQLite), widens
- * `pwd_hash` for the password record, lower-cases addresses as protocol.md section 4 compares them, and adds:
+ * `pwd_hash` for the password record, lower-cases addresses as docs/PROTOCOL.md, "Credentials" compares them, and adds:
  *
  * - `users.username_key`, the lower-cased user name, which is what is unique; of two of the seed's names that differ
  *   in case alone the older one holds it;
@@ -23,8 +23,8 @@
  * Migration 3 adds the tables of rooms (`room_tables.ts`), of devices, codes and session tokens. They hold hashes,
  * fingerprints and bodies as bytes, and times as unix milliseconds (`room_checkpoints.time`: seconds, as it is signed).
  *
- * Migration 4 notes of a room since when its log is known not to be the one that it was (`forked_at`), and since when it
- * is closed (`closed_at`): then its `name` is `/` and its id, so that the room's own is free; its origin stays.
+ * Migration 4 notes of a room since when its log is known not to be the one that it was (`forked_at`), and since when
+ * it is closed (`closed_at`): then its `name` is `/` and its id, so that the room's own is free; its origin stays.
  *
  * Migration 8 adds `users.registered_with`, the certificate with which an account was registered; `devices.is_issued`,
  * whether this server issued the certificate, with a code or as a renewal, so that it is its account's alone; and

@@ -1,5 +1,5 @@
 /**
- * What an e-mail address and a username are (protocol.md section 4), for both sides of the conversation.
+ * What an e-mail address and a username are (docs/PROTOCOL.md, "Credentials"), for both sides of the conversation.
  *
  *     normaliseEmail(" Ada@Example.ORG\t") → "ada@example.org"
  *     normaliseEmail("Ä@example.org")      → "Ä@example.org": letters beyond ASCII are other letters
@@ -36,10 +36,13 @@ export function usernameKey(username: string): string {
   return username.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
-/** The longest name of a room, without its `#` (rooms.md section 5). */
+/** The longest name of a room, without its `#` (docs/PROTOCOL.md, "Requests"). */
 const MAX_ROOM_NAME = 48;
 
-/** Whether this names a room (`#ops`) or a direct conversation (`@alice,@bob`, lower-cased and sorted, never with oneself). */
+/**
+ * Whether this names a room (`#ops`) or a direct conversation (`@alice,@bob`, lower-cased and sorted, never with
+ * oneself).
+ */
 export function isRoomName(text: string): boolean {
   if (text.startsWith("#")) return text.length <= MAX_ROOM_NAME + 1 && /^#[a-z0-9_.-]+$/.test(text);
   const [, one, other] = /^@([a-z0-9._-]{1,64}),@([a-z0-9._-]{1,64})$/.exec(text) ?? [];

@@ -15,7 +15,9 @@ function allowed(word: string, other: string): number {
   return length > 9 ? 3 : length > 6 || letters(word) === letters(other) ? 2 : 1;
 }
 
-/** The nearest of the known words, where one is near: the only one that begins so, or one of which few letters differ. */
+/**
+ * The nearest of the known words, where one is near: the only one that begins so, or one of which few letters differ.
+ */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   if (word.length < 2 || word.length > 64) return undefined;
   const begun = known.filter((other) => other.startsWith(word));

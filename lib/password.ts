@@ -1,5 +1,5 @@
 /**
- * Passwords: the digest that travels (protocol.md section 4) and the slow record that is stored.
+ * Passwords: the digest that travels (docs/PROTOCOL.md, "Credentials") and the slow record that is stored.
  *
  *     pwd    = SHA-256(salt || UTF-8(password))       made by the client; as good as the password, so never stored
  *     record = scrypt$14$8$1$IUh9B2dh2Xsk7MTDP9ojcA==$jSzF9nDvGKBVmzJYcPYgTCXqkRyfVsK7WUbSZDHM9UA=
@@ -152,7 +152,8 @@ const NO_CLAIM: PasswordClaim = { shares: [] };
 
 /**
  * Password work, bounded: so many at a time, so many in line, so many of each party; whoever comes beyond is refused at
- * once. The next in line is of the party whose last turn was longest ago, so that no party delays another by its number.
+ * once. The next in line is of the party whose last turn was longest ago, so that no party delays another by its
+ * number.
  */
 export class PasswordQueue {
   readonly work: PasswordWork;

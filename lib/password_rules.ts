@@ -5,8 +5,9 @@
  *     passwordProblem("password1")              → "This is one of the passwords that everybody tries first …"
  *     generatePassword(random)                  → "wq7kd-m3xzt-8cfjp-5hvna": 100 bits
  *
- * Texts are compared as the OpaqueString profile of RFC 8265 prepares them: every space is U+0020, then NFC; letters keep
- * their case and their width. A certificate is needed beside a password, so eight characters are enough of a new one.
+ * Texts are compared as the OpaqueString profile of RFC 8265 prepares them: every space is U+0020, then NFC; letters
+ * keep their case and their width. A certificate is needed beside a password, so eight characters are enough of a new
+ * one.
  *
  * @layer crypto
  */

@@ -53,7 +53,9 @@ export function isProtected(pem: string): boolean {
   return /-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(pem);
 }
 
-/** The RSA key of a PEM text as PKCS #8 DER. Throws a {@link Failure} that says what is wrong, without a file's name. */
+/**
+ * The RSA key of a PEM text as PKCS #8 DER. Throws a {@link Failure} that says what is wrong, without a file's name.
+ */
 export async function decodePrivateKey(pem: string, passphrase?: string): Promise<Bytes> {
   if (isProtected(pem) && passphrase === undefined) throw new Failure(EXIT.usage, "it is protected by a passphrase");
   const kind = UNSUPPORTED.find(({ label }) => pem.includes(`-----BEGIN ${label}-----`));

@@ -1,6 +1,6 @@
 /**
- * Opens private keys that are protected with PBES2 (RFC 8018 section 6.2), as OpenSSL and others write them: PBKDF2 with
- * HMAC-SHA-1, the default where no PRF is named, or SHA-2, and AES or triple DES. Deno's own reader takes neither
+ * Opens private keys that are protected with PBES2 (RFC 8018 section 6.2), as OpenSSL and others write them: PBKDF2
+ * with HMAC-SHA-1, the default where no PRF is named, or SHA-2, and AES or triple DES. Deno's own reader takes neither
  * HMAC-SHA-1 nor triple DES, and Deno 2.6 has no triple DES at all: this is the one door to des.js.
  *
  *     { { PBES2, { { PBKDF2, { salt, 2048 } }, { DES-EDE3-CBC, iv } } }, ciphertext } in DER

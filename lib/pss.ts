@@ -1,6 +1,6 @@
 /**
  * RSASSA-PSS (RFC 8017 section 8.1) with SHA-256, MGF1-SHA-256 and a salt of the maximum length, emLen - 34 octets
- * (protocol.md section 2): 222 for a 2048-bit key. No other salt length verifies.
+ * (docs/PROTOCOL.md, "Primitives"): 222 for a 2048-bit key. No other salt length verifies.
  *
  * Signing goes through WebCrypto. Verifying has a path of its own, as public data needs no constant time and WebCrypto
  * both costs three times as much and accepts `s + n` as a second form of the signature `s`: the representative is
@@ -15,7 +15,7 @@ import { engine, type Verify } from "./engine.ts";
 import { sha256 } from "./hash.ts";
 
 const HASH_SIZE = 32;
-/** Keys outside have no use (protocol.md section 2), and the smallest have no room for a hash and a salt. */
+/** Keys outside have no use (docs/PROTOCOL.md, "Primitives"), and the smallest have no room for a hash and a salt. */
 const [MIN_BITS, MAX_BITS] = [512, 4096];
 
 /** Whoever signs with a certificate's key: a key in memory here, a device elsewhere. */
@@ -46,8 +46,8 @@ function encodedLength(modulusBits: number): number {
 
 /**
  * An RSA public key with exponent 65537. It may be out of a certificate that nobody has judged, with any number in the
- * modulus's place: a number of less than 512 bits or more than 4096, or an even one, which libcrypto can't compute with,
- * verifies nothing.
+ * modulus's place: a number of less than 512 bits or more than 4096, or an even one, which libcrypto can't compute
+ * with, verifies nothing.
  */
 export class VerifyingKey {
   readonly #modulus: bigint;

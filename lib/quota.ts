@@ -4,8 +4,8 @@
  *     const lines = new Quota({ rate: 50, burst: 500 }, now);
  *     lines.take("alice", 1);   // 0: at once; 1300: only after so many milliseconds
  *
- * What is taken is always given: who takes more than there is owes it, and is told how long to wait. Memory is one entry
- * for everybody who isn't at rest; who has paid everything back is forgotten.
+ * What is taken is always given: who takes more than there is owes it, and is told how long to wait. Memory is one
+ * entry for everybody who isn't at rest; who has paid everything back is forgotten.
  *
  * @layer chat
  */

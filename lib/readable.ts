@@ -8,9 +8,9 @@
  * `printable` of `text.ts` is for names, paths and reasons: there nothing that can't be seen has a use. In a sentence
  * some of it has: joiners inside a word of a script that uses them and in emoji, variation selectors after characters
  * that have variants. These stay. Anything else that shows nothing, moves the cursor or turns the direction of a text
- * is written as `\u{hex}`. A tab becomes blanks up to the next of every eight cells. A mark that has nothing to stand on
- * gets a dotted circle, so that it doesn't change what stands before the text; of many marks on one character the first
- * few are kept.
+ * is written as `\u{hex}`. A tab becomes blanks up to the next of every eight cells. A mark that has nothing to stand
+ * on gets a dotted circle, so that it doesn't change what stands before the text; of many marks on one character the
+ * first few are kept.
  *
  * @layer ground
  */

@@ -1,5 +1,5 @@
 /**
- * Receipts: what a side signs at the end of a session (protocol.md section 8).
+ * Receipts: what a side signs at the end of a session (docs/PROTOCOL.md, "The end, and receipts").
  *
  *     { "type": "receipt", "peer": "server", "created_at": "2023-11-15T14:30:22Z", "first_seqno": 0, "last_seqno": 15,
  *       "message_count": 16, "transcript_hash": "<hex>", "peer_cert_fingerprint": "<hex>", "signature": "<b64>",
@@ -28,7 +28,7 @@ export type Role = "client" | "server";
 export interface SessionIdentity {
   /** The fingerprint of the side that doesn't sign. */
   readonly otherFingerprint: string;
-  /** SHA-256 of every handshake frame, the second `dh_server` included, in hex (section 10). */
+  /** SHA-256 of every handshake frame, the second `dh_server` included, in hex (docs/PROTOCOL.md, "Version 2"). */
   readonly session: string;
 }
 
@@ -77,7 +77,9 @@ export async function signStatement(receipt: JsonObject, key: SigningKey): Promi
   return { ...receipt, statement_signature: encodeBase64(await key.sign(input)) };
 }
 
-/** What the other side's receipt must say where it was made by who was met in this session, over the same transcript. */
+/**
+ * What the other side's receipt must say where it was made by who was met in this session, over the same transcript.
+ */
 export interface ExpectedReceipt {
   readonly role: Role;
   readonly fingerprint: string;
@@ -87,8 +89,8 @@ export interface ExpectedReceipt {
 }
 
 /**
- * What is wrong with a receipt of the session's other side, as far as it shows without the lines and the CA; `undefined`
- * where nothing is. The whole judgement is `verify.ts`.
+ * What is wrong with a receipt of the session's other side, as far as it shows without the lines and the CA;
+ * `undefined` where nothing is. The whole judgement is `verify.ts`.
  */
 export function receiptProblem(receipt: JsonObject, expected: ExpectedReceipt): string | undefined {
   const { summary, identity, verifying } = expected;

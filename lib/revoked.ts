@@ -1,6 +1,6 @@
 /**
- * `revoked.txt` in CERT_DIR: what the CAs of this folder have revoked, once more beside their lists, so that a list that
- * is lost un-revokes nobody:
+ * `revoked.txt` in CERT_DIR: what the CAs of this folder have revoked, once more beside their lists, so that a list
+ * that is lost un-revokes nobody:
  *
  *     5f1c0b9e4a7d22d08c3a6b51e0f4978d 2026-11-23T02:05:32Z crl.pem
  *

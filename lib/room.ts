@@ -1,16 +1,16 @@
 /**
- * One room on the server: who posts what at which index, in one order for all (rooms.md sections 2 to 6).
+ * One room on the server: who posts what at which index, in one order for all (docs/PROTOCOL.md).
  *
  *     post → checks, what they need from the store awaited → #commit: the index is made, no await
  *          → a round of the committer: one transaction for all that came meanwhile → posted to every member at once
  *
  * A line that is refused leaves the log, the sequence and the state as they were. A line that was given its place is
- * told to nobody before it is durable, and what follows from it (a body is erased, another key begins) is written in the
- * same transaction. Where the store fails, the room refuses what it had placed with `server-error`, takes no line and
- * lets nobody in until it has read what the store holds, and tells of what turns out to stand there. A checkpoint is
- * stored before it is sent, at most one a second and never two roots for one size. A log that somebody holds a later head
- * of than it has is forked, by what happened to its database: it takes no lines and gets no heads any more, until the
- * operator closes it.
+ * told to nobody before it is durable, and what follows from it (a body is erased, another key begins) is written in
+ * the same transaction. Where the store fails, the room refuses what it had placed with `server-error`, takes no line
+ * and lets nobody in until it has read what the store holds, and tells of what turns out to stand there. A checkpoint
+ * is stored before it is sent, at most one a second and never two roots for one size. A log that somebody holds a later
+ * head of than it has is forked, by what happened to its database: it takes no lines and gets no heads any more, until
+ * the operator closes it.
  *
  * It knows people by their certificate and account ({@link Attendee}), no sockets and no handshakes. Which rooms there
  * are, and conversations of two, is `hub.ts`.
@@ -45,11 +45,13 @@ import type { RoomStore, StoredEpoch, StoredLine, StoredRoom } from "./room_stor
 import type { ServerClock } from "./server_clock.ts";
 import { encodeLine, messageInput } from "./transcript.ts";
 
-/** How far ahead of the server's clock a line's time may lie, in milliseconds (rooms.md section 6). */
+/** How far ahead of the server's clock a line's time may lie, in milliseconds (docs/PROTOCOL.md, "Posting"). */
 const MAX_AHEAD = 300_000;
 /** How long a store that failed has, before it is tried again, in milliseconds. */
 const RETRY_AFTER = 1_000;
-/** History leaves in pieces of some such size, the next when one is written: well below what may be queued for a member. */
+/**
+ * History leaves in pieces of some such size, the next when one is written: well below what may be queued for a member.
+ */
 const PIECE_BYTES = 65_536;
 /** A page of history ends after so many bytes: other requests of that member wait for it. */
 const PAGE_BYTES = 262_144;

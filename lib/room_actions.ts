@@ -29,7 +29,9 @@ export interface RoomActionsOptions {
   readonly show: (event: AnswerEvent) => void;
   /** Where exports go. */
   readonly folder: string;
-  /** Asks a person for both, shown to nobody; `undefined` where there was no answer. Left out where nobody can be asked. */
+  /**
+   * Asks a person for both, shown to nobody; `undefined` where there was no answer. Left out where nobody can be asked.
+   */
   readonly askPasswords?: (() => Promise<{ readonly old: string; readonly new: string } | undefined>) | undefined;
 }
 
@@ -280,8 +282,8 @@ export function openingsOf(open: Openings): "all" | "none" | ReadonlySet<number>
 }
 
 /**
- * Forty digits for a head, in groups of five, to be read aloud: two who have the same have seen the same lines. They are
- * 132 bits, since who signs the heads may choose both logs and search for two that look alike.
+ * Forty digits for a head, in groups of five, to be read aloud: two who have the same have seen the same lines. They
+ * are 132 bits, since who signs the heads may choose both logs and search for two that look alike.
  */
 export function shortCode(room: string, { size, root }: { readonly size: number; readonly root: string }): string {
   const digits = BigInt(`0x${encodeHex(sha256(encodeUtf8(`${room}\n${size}\n${root}`)))}`) % 10n ** 40n;

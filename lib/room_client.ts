@@ -1,5 +1,6 @@
 /**
- * The rooms of a client over one session at a time, which may break and come back (rooms.md sections 4 to 6).
+ * The rooms of a client over one session at a time, which may break and come back (docs/PROTOCOL.md, "Rooms",
+ * "Requests" and "Posting").
  *
  *     const rooms = new RoomClient({ identity, trust, store, emit, … });
  *     rooms.online(link);              a session stands: requests go there, and every room is come into again

@@ -6,9 +6,9 @@
  *     /export --only 41,42               {"command":"export","room":"#ops","open":[41,42]}
  *     //etc is full                      {"command":"say","room":"#ops","text":"/etc is full"}
  *
- * What is typed belongs to the current room; a command as JSON names its room, `@bob` stands for the direct conversation
- * with bob, and its `id`, any JSON, stands in the answer. A mistyped command is never sent as a text. This parses alone;
- * `room_actions.ts` acts.
+ * What is typed belongs to the current room; a command as JSON names its room, `@bob` stands for the direct
+ * conversation with bob, and its `id`, any JSON, stands in the answer. A mistyped command is never sent as a text. This
+ * parses alone; `room_actions.ts` acts.
  *
  * @layer chat
  */

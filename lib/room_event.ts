@@ -4,8 +4,8 @@
  *     {"event":"line","room":"#ops","index":41,"from":"9f86…","username":"ada","seqno":3,"kind":"text","text":"hello",…}
  *     {"event":"lie","room":"#ops","lie":"fork","reason":"The server has signed two different logs of 57 lines."}
  *
- * Every value is JSON as it stands. Texts, names and reasons are others' and exactly as they came: whoever shows them on
- * a terminal passes them through `readable`.
+ * Every value is JSON as it stands. Texts, names and reasons are others' and exactly as they came: whoever shows them
+ * on a terminal passes them through `readable`.
  *
  * @layer chat
  */
@@ -63,7 +63,9 @@ export interface LineEvent {
   readonly erased: boolean;
   /** Whether the author's is a further certificate for which none that is known has vouched, up to now. */
   readonly unvouched: boolean;
-  /** Whether signatures are still to be checked: `checked` or `bad_line` follows, or the line again, with another name. */
+  /**
+   * Whether signatures are still to be checked: `checked` or `bad_line` follows, or the line again, with another name.
+   */
   readonly unchecked: boolean;
   /** What is wrong with the line. */
   readonly bad: string | null;
@@ -112,7 +114,9 @@ export type RoomEvent =
     readonly topic: string;
     readonly members: readonly { readonly username: string; readonly role: string }[];
   }
-  /** A further certificate of somebody's has come in, or one that was known has now said that it is theirs: `vouched`. */
+  /**
+   * A further certificate of somebody's has come in, or one that was known has now said that it is theirs: `vouched`.
+   */
   | {
     readonly event: "device";
     readonly room: string;
@@ -134,8 +138,8 @@ export type RoomEvent =
   }
   | { readonly event: "accepted"; readonly room: string; readonly key: number; readonly index: number }
   /**
-   * It will not be sent again. It may stand in the log all the same, and where the server has refused it, that would be a
-   * lie; with `not-kept` or `not-sent` it never left. `timeout`: no answer came.
+   * It will not be sent again. It may stand in the log all the same, and where the server has refused it, that would be
+   * a lie; with `not-kept` or `not-sent` it never left. `timeout`: no answer came.
    */
   | {
     readonly event: "dropped";

@@ -1,13 +1,14 @@
 /**
- * What a client shows of a room to a stranger, from its own records alone: a transcript with its receipt, openings, or a
- * few lines in one file (rooms.md section 7).
+ * What a client shows of a room to a stranger, from its own records alone: a transcript with its receipt, openings, or
+ * a few lines in one file (docs/PROTOCOL.md, "Rooms as evidence").
  *
  *     const { verify } = await exportRoom(records, "#ops", { identity, now: Date.now(), folder: ".", open: "all" });
  *     verify → "securechat verify room_ops_20231115_143022.json room_ops_20231115_143022.txt --openings …"
  *
- * No server is needed and none is asked: the lines, the heads that cover them and the certificates are on the disk since
- * they were checked. The head is the first that covers all that is shown; earlier ones go with it (`client_heads.ts`), so
- * that authors whose certificates have ended or were revoked since are judged in their own time. Whether an export holds is the question of `verify_room.ts`.
+ * No server is needed and none is asked: the lines, the heads that cover them and the certificates are on the disk
+ * since they were checked. The head is the first that covers all that is shown; earlier ones go with it
+ * (`client_heads.ts`), so that authors whose certificates have ended or were revoked since are judged in their own
+ * time. Whether an export holds is the question of `verify_room.ts`.
  *
  * @layer outside
  */
@@ -218,7 +219,9 @@ function mustBeGood({ identity, now }: ExportOptions): void {
   throw new Failure(EXIT.usage, `${what}; another of this CA will do: name its folder with --certs`);
 }
 
-/** Heads without those that are of an earlier time than a line which they are the first to cover: they'd prove nothing. */
+/**
+ * Heads without those that are of an earlier time than a line which they are the first to cover: they'd prove nothing.
+ */
 function withoutContradictions(
   heads: readonly Checkpoint[],
   lines: readonly KeptLine[],

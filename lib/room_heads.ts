@@ -1,13 +1,13 @@
 /**
- * The signed heads of a room's log, as the server makes them (rooms.md section 3): stored before they are told, at most
- * one a second, times that never go back, and never two roots for one size.
+ * The signed heads of a room's log, as the server makes them (docs/PROTOCOL.md, "Rooms as evidence"): stored before
+ * they are told, at most one a second, times that never go back, and never two roots for one size.
  *
  *     line durable → due() → at most a second later: sign, store, tell      what comes meanwhile is under the next
  *
  * Heads are made one after the other, whoever asks. Where the store's answer is lost, it is read what it holds before
- * another is signed: a size has one head, and members are told that one. Of a log that is not the one it was none is made any more: of what was
- * lost there may be another for the same size. When the server's certificate has ended none is made until there is
- * another.
+ * another is signed: a size has one head, and members are told that one. Of a log that is not the one it was none is
+ * made any more: of what was lost there may be another for the same size. When the server's certificate has ended none
+ * is made until there is another.
  *
  * @layer chat
  */

@@ -3,8 +3,9 @@
  *
  *     const keys = new AesKeyWrap(await loadRoomKey("data"), random);
  *
- * Made at the first start. Whoever has it and the database can read every room: back it up, and not beside the database.
- * Without it the lines and their proofs stay good, and what they say is lost. Servers that share a database share it.
+ * Made at the first start. Whoever has it and the database can read every room: back it up, and not beside the
+ * database. Without it the lines and their proofs stay good, and what they say is lost. Servers that share a database
+ * share it.
  *
  * @layer outside
  */

@@ -1,5 +1,6 @@
 /**
- * The log of a room: the tree over its lines, and its proofs (rooms.md sections 3 and 7; RFC 6962 section 2.1).
+ * The log of a room: the tree over its lines, and its proofs (docs/PROTOCOL.md, "Rooms as evidence"; RFC 6962 section
+ * 2.1).
  *
  *     leaf = SHA-256(0x00 || line without LF)        node = SHA-256(0x01 || left || right)
  *
@@ -101,8 +102,8 @@ export class Frontier {
   }
 
   /**
-   * The root of the tree of `size` lines that begins with this one, where `after` are the hashes of the largest subtrees
-   * wholly behind it, left to right; `undefined` where there are too few or too many.
+   * The root of the tree of `size` lines that begins with this one, where `after` are the hashes of the largest
+   * subtrees wholly behind it, left to right; `undefined` where there are too few or too many.
    */
   rootWith(after: readonly Bytes[], size: number): Bytes | undefined {
     if (size < this.#size) return undefined;
@@ -133,7 +134,9 @@ function splitPoint(size: number): number {
   return power;
 }
 
-/** The largest subtrees of the tree of `size` leaves for which `isWhole` holds, left to right; single leaves at least. */
+/**
+ * The largest subtrees of the tree of `size` leaves for which `isWhole` holds, left to right; single leaves at least.
+ */
 function largestSubtrees(size: number, isWhole: (subtree: Subtree) => boolean): Subtree[] {
   const found: Subtree[] = [];
   const walk = (from: number, to: number) => {
@@ -195,7 +198,9 @@ export async function inclusionProof(index: number, size: number, read: NodeRead
   return await hashesOf(path, read);
 }
 
-/** That the tree of `size` lines begins with that of `old` (section 2.1.2); empty for 0, and for the same size. */
+/**
+ * That the tree of `size` lines begins with that of `old` (RFC 6962 section 2.1.2); empty for 0, and for the same size.
+ */
 export async function consistencyProof(old: number, size: number, read: NodeReader): Promise<Bytes[]> {
   if (!(old >= 0 && old <= size)) throw new RangeError(`a tree of ${size} doesn't begin with one of ${old}`);
   if (old === 0 || old === size) return [];
@@ -215,7 +220,7 @@ export async function consistencyProof(old: number, size: number, read: NodeRead
   return await hashesOf(path, read);
 }
 
-/** What a receipt shows of the tree beside its lines (rooms.md section 7). */
+/** What a receipt shows of the tree beside its lines (docs/PROTOCOL.md, "Rooms as evidence"). */
 export interface RangeProof {
   /** The largest subtrees wholly before the first line, left to right: the frontier at its index. */
   readonly before: readonly Bytes[];
@@ -281,7 +286,9 @@ export function verifyConsistency(old: TreeHead, newer: TreeHead, proof: readonl
     return proof.length === 0 && isEmpty && (old.size < newer.size || equalBytes(old.root, newer.root));
   }
   const hashes = [...proof];
-  /** Both roots over a subtree of `width` leaves, of which the older tree has `size`; it is `isWhole` on its left edge. */
+  /**
+   * Both roots over a subtree of `width` leaves, of which the older tree has `size`; it is `isWhole` on its left edge.
+   */
   const rebuild = (size: number, width: number, isWhole: boolean): { before: Bytes; after: Bytes } | undefined => {
     if (size === width) {
       const hash = isWhole ? old.root : hashes.pop();

@@ -1,14 +1,14 @@
 /**
  * This client's own part in one room: coming in, catching up, and lines that must arrive once and in their order
- * (rooms.md sections 2, 5 and 6).
+ * (docs/PROTOCOL.md, "Rooms as evidence", "Requests" and "Posting").
  *
  *     enter: join → joined → own join line, where none stands → keys → history up to now → what is unsent
  *     post:  signed, on the disk, sent → `posted` → in the transcript on the disk → no longer unsent
  *
- * A line keeps its bytes until it is known to be accepted or refused for good: after a reconnect the same bytes are sent
- * again, and the server answers them as it did. It is signed anew only where it can't be accepted any more as it is: its
- * place was taken, a line before it was refused, its key is too old, its time is ahead, its certificate was replaced.
- * Nothing more is sent while a refusal isn't sorted out, so that lines can't overtake each other.
+ * A line keeps its bytes until it is known to be accepted or refused for good: after a reconnect the same bytes are
+ * sent again, and the server answers them as it did. It is signed anew only where it can't be accepted any more as it
+ * is: its place was taken, a line before it was refused, its key is too old, its time is ahead, its certificate was
+ * replaced. Nothing more is sent while a refusal isn't sorted out, so that lines can't overtake each other.
  *
  * Whether what the room shows is true is `room_view.ts`; requests, certificates and which rooms there are, is
  * `room_client.ts`.
@@ -419,8 +419,8 @@ export class RoomMember {
   }
 
   /**
-   * Is out of the room; what is unsent is dropped. Lines that have a seqno below `taken` may stand in the log: who is out
-   * is not told.
+   * Is out of the room; what is unsent is dropped. Lines that have a seqno below `taken` may stand in the log: who is
+   * out is not told.
    */
   goOut(reason: string, taken = Infinity): void {
     const { emit, room } = this.#options;

@@ -1,13 +1,14 @@
 /**
- * The frames of rooms, in a session whose two sides said `"rooms":1` (rooms.md sections 1 and 5).
+ * The frames of rooms, in a session whose two sides said `"rooms":1` (docs/PROTOCOL.md, "Before the session" and
+ * "Requests").
  *
  *     C> {"type":"history","room":"#ops","from":40,"count":100,"id":7}
  *     S> {"type":"posted","room":"#ops","index":40,"epoch":1,"from":"9f86…","seqno":3,"ts":1700055622123,"ct":"…","sig":"…","body":"…"}
  *     S> {"type":"history_end","room":"#ops","next":41,"id":7}
  *
- * As in `message.ts` a field that is missing or of the wrong kind throws `bad-frame` with its name; what the frames mean
- * stands in `room.ts` (server) and `room_view.ts` (client). A request may carry `id`, any integer; its answer or error
- * carries the same, and `posted` never one.
+ * As in `message.ts` a field that is missing or of the wrong kind throws `bad-frame` with its name; what the frames
+ * mean stands in `room.ts` (server) and `room_view.ts` (client). A request may carry `id`, any integer; its answer or
+ * error carries the same, and `posted` never one.
  *
  * @layer format
  */

@@ -24,7 +24,8 @@
  *
  * Everything is readable by its owner alone. Files grow at their end and are flushed before anybody is told; a torn end
  * is cut off when they are read. What is said of a line is on the disk before it: a line that is there has its words,
- * unless they were erased, and is bad if it was. Erasing writes the files that held the words anew without them. What is checked is `room_view.ts`.
+ * unless they were erased, and is bad if it was. Erasing writes the files that held the words anew without them. What
+ * is checked is `room_view.ts`.
  *
  * What the disk does not take stays due, and is written before anything later: a file has no hole, and where there is
  * room again nothing is lacking. Until the program ends it is tried again every few seconds.
@@ -227,8 +228,8 @@ export class RoomRecords implements ClientStore {
   }
 
   /**
-   * The server has shown who it is. Where the records were not known to be of any server, they are now its own, and have
-   * to be read: `isNew`. Failure (4) where they are another server's.
+   * The server has shown who it is. Where the records were not known to be of any server, they are now its own, and
+   * have to be read: `isNew`. Failure (4) where they are another server's.
    */
   async meet(shown: ShownServer): Promise<{ readonly isNew: boolean; readonly notice?: string }> {
     const known = this.#dir;

@@ -9,11 +9,12 @@
  *     ─ ada @ localhost ─ online ─ recorded ─ 1 unsent ─────────────────────────────────────
  *     > what is being ty▮
  *
- * A line has its index, by which commands name it, and a mark: `→` is on its way, `·` has its place, `✓` is accepted by a
- * signed head, `?` isn't checked yet, `✗` is not good. A room in the list has its unread lines, and `!` where one of them
- * speaks to you. Everything of others passes `readable`; what somebody said goes on after `|` in every further row, so
- * that nobody can write what looks like another line. Every row is cut to the width in cells before it is drawn.
- * {@link difference} gives the characters that make one picture of another: rows that are the same are not drawn again.
+ * A line has its index, by which commands name it, and a mark: `→` is on its way, `·` has its place, `✓` is accepted by
+ * a signed head, `?` isn't checked yet, `✗` is not good. A room in the list has its unread lines, and `!` where one of
+ * them speaks to you. Everything of others passes `readable`; what somebody said goes on after `|` in every further
+ * row, so that nobody can write what looks like another line. Every row is cut to the width in cells before it is
+ * drawn. {@link difference} gives the characters that make one picture of another: rows that are the same are not drawn
+ * again.
  *
  * @layer chat
  */

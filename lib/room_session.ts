@@ -1,6 +1,6 @@
 /**
- * A person's or a bot's client for rooms, without a screen: it connects, stays connected, and keeps everything that must
- * outlive it (rooms.md sections 1 and 6).
+ * A person's or a bot's client for rooms, without a screen: it connects, stays connected, and keeps everything that
+ * must outlive it (docs/PROTOCOL.md, "Before the session" and "Posting").
  *
  *     const session = new RoomSession({ dial, host, identity, trust, records, credentials, emit, now, random });
  *     await session.start();                       emits "online", or "offline" with the time of the next try
@@ -8,10 +8,10 @@
  *     await session.say("#ops", "hello");          resolves when the line would survive, online or not
  *     await session.stop();
  *
- * After a break it tries again with growing delay, goes on with the token (credentials are asked for where there is none
- * that is good), comes into its rooms, catches up, and sends what was not accepted. It ends for good where the server
- * refuses the account or the certificate, or where another client of the same certificate has taken its place. Methods
- * are what people ask for, one each; what happens is told as {@link RoomEvent}s.
+ * After a break it tries again with growing delay, goes on with the token (credentials are asked for where there is
+ * none that is good), comes into its rooms, catches up, and sends what was not accepted. It ends for good where the
+ * server refuses the account or the certificate, or where another client of the same certificate has taken its place.
+ * Methods are what people ask for, one each; what happens is told as {@link RoomEvent}s.
  *
  * @layer outside
  */
@@ -68,7 +68,7 @@ export interface SessionTimes extends BackoffOptions {
   readonly mute: number;
   /** How long it may keep an answer back while it gives others. */
   readonly answer: number;
-  /** After how long without a word it is gone (rooms.md section 5). */
+  /** After how long without a word it is gone (docs/PROTOCOL.md, "Requests"). */
   readonly silent: number;
 }
 
@@ -580,7 +580,9 @@ export class RoomSession {
     return this.#rooms.isAway;
   }
 
-  /** Tells others that nobody is here, or is again: presence alone, which nobody signs. Any line says the latter, too. */
+  /**
+   * Tells others that nobody is here, or is again: presence alone, which nobody signs. Any line says the latter, too.
+   */
   async away(isAway: boolean): Promise<void> {
     await this.#rooms.away(isAway);
   }
@@ -691,8 +693,9 @@ export class RoomSession {
   }
 
   /**
-   * Renews the certificate where it ends soon: the old one says in every room that the new one is of the same person, and
-   * once that stands the session is begun again with the new one. What fails leaves the old one in use, for another time.
+   * Renews the certificate where it ends soon: the old one says in every room that the new one is of the same person,
+   * and once that stands the session is begun again with the new one. What fails leaves the old one in use, for another
+   * time.
    */
   async #renewIfDue(): Promise<void> {
     const { renewal, now, emit, records } = this.#options;

@@ -1,6 +1,6 @@
 /**
- * Who is in a room and what each may do, as it follows from the room's lines alone (rooms.md sections 2 and 4). Server
- * and client fold the same lines, so nobody has to believe the other about a role.
+ * Who is in a room and what each may do, as it follows from the room's lines alone (docs/PROTOCOL.md, "Rooms as
+ * evidence" and "Rooms"). Server and client fold the same lines, so nobody has to believe the other about a role.
  *
  *     line 0, join by ada            ada owns the room
  *     role {bob, moderator} by ada   bob may invite, kick, ban, mute and set the topic
@@ -16,7 +16,7 @@
 import type { RoomRole, Statement } from "./envelope.ts";
 import { partners, usernameKey } from "./names.ts";
 
-/** Why a line may not stand (protocol.md section 9). */
+/** Why a line may not stand (docs/PROTOCOL.md, "Errors"). */
 export type Objection = "forbidden" | "muted" | "not-member";
 
 /** Somebody who is or was in the room. */
@@ -71,7 +71,10 @@ export class RoomState {
     return this.#topic ?? this.#earlierTopic;
   }
 
-  /** There are lines before the first that is taken: the topic that they leave is others' word, and nobody owns the room. */
+  /**
+   * There are lines before the first that is taken: the topic that they leave is others' word, and nobody owns the
+   * room.
+   */
   beginLater(topic: string): void {
     this.#earlierTopic = topic;
     this.#lines = Math.max(this.#lines, 1);
@@ -171,7 +174,8 @@ export class RoomState {
 
   /**
    * Whether a line would leave everything as it is: a second join line of one certificate, a mute of somebody who is
-   * muted as long. A server takes none of these. Logs that hold some are good all the same: who judges a log doesn't ask.
+   * muted as long. A server takes none of these. Logs that hold some are good all the same: who judges a log doesn't
+   * ask.
    */
   isIdle({ author, username, statement }: RoomAct, now: number): boolean {
     const still = (until: number) => until <= now ? 0 : until;

@@ -1,11 +1,12 @@
 /**
- * What rooms ask of a database (rooms.md): logs with their trees, checkpoints, epoch keys, devices, codes and tokens.
- * Beside `store.ts`, and implemented by the same stores; one contract test is passed by both.
+ * What rooms ask of a database (docs/PROTOCOL.md, "Rooms"): logs with their trees, checkpoints, epoch keys, devices,
+ * codes and tokens. Beside `store.ts`, and implemented by the same stores; one contract test is passed by both.
  *
  * A log is named by its origin. Its lines, and the hash of every perfect subtree that they complete, are written in one
- * transaction (a leaf is the line's own hash, and written as the line alone): so a head, an inclusion proof and a consistency proof read a logarithmic number of nodes. (origin, index)
- * and (origin, author, seqno) are unique keys, whatever a program believes. Fingerprints, hashes and roots in hex are
- * lower-case; usernames are compared with ASCII letters lower-cased; times are unix milliseconds unless they say seconds.
+ * transaction (a leaf is the line's own hash, and written as the line alone): so a head, an inclusion proof and a
+ * consistency proof read a logarithmic number of nodes. (origin, index) and (origin, author, seqno) are unique keys,
+ * whatever a program believes. Fingerprints, hashes and roots in hex are lower-case; usernames are compared with ASCII
+ * letters lower-cased; times are unix milliseconds unless they say seconds.
  *
  * @layer chat
  */
@@ -104,7 +105,10 @@ export interface NewCode {
   readonly hash: string;
   /** The account that it was made for, as its username will be or is. */
   readonly username: string;
-  /** `invitation`: for somebody without an account; `device`: for a further certificate of one; `reset`: for another password. */
+  /**
+   * `invitation`: for somebody without an account; `device`: for a further certificate of one; `reset`: for another
+   * password.
+   */
   readonly kind: "invitation" | "device" | "reset";
   /** The one e-mail address that it lets in, as it is compared; `undefined` for any. */
   readonly email: string | undefined;
@@ -148,9 +152,9 @@ export interface RoomStore {
   closedLogs(): Promise<readonly string[]>;
 
   /**
-   * Appends lines at the indexes that follow, with the nodes that they complete and what follows from them: all or none.
-   * Throws a plain Error where an index, an (author, seqno) or the epoch of the log is taken, or the log takes no lines:
-   * then the caller's picture of the log is wrong.
+   * Appends lines at the indexes that follow, with the nodes that they complete and what follows from them: all or
+   * none. Throws a plain Error where an index, an (author, seqno) or the epoch of the log is taken, or the log takes no
+   * lines: then the caller's picture of the log is wrong.
    */
   appendLines(
     origin: string,
@@ -169,8 +173,8 @@ export interface RoomStore {
   nodes(origin: string, places: readonly NodePlace[]): Promise<readonly Bytes[]>;
 
   /**
-   * Keeps a head; the one that is held for its size, which is the one of before where there was one. A plain Error where
-   * that has another root.
+   * Keeps a head; the one that is held for its size, which is the one of before where there was one. A plain Error
+   * where that has another root.
    */
   addCheckpoint(origin: string, checkpoint: Checkpoint): Promise<Checkpoint>;
   /** The newest, or the newest that was signed up to a time, in unix seconds. */

@@ -7,8 +7,9 @@
  *
  * Hashes, fingerprints and bodies are bytes there. A batch of lines goes in together with its nodes and the room's new
  * size, if the size is what the caller thinks: two who append at one index can't both succeed, and a log that is forked
- * or closed takes nothing. A closed log gives its name away (`/7` in its place) and keeps its rows. A body that is erased
- * is overwritten with as many zeros, so that the row stays where it is, neither moved nor copied, and then scrubbed.
+ * or closed takes nothing. A closed log gives its name away (`/7` in its place) and keeps its rows. A body that is
+ * erased is overwritten with as many zeros, so that the row stays where it is, neither moved nor copied, and then
+ * scrubbed.
  *
  * @layer chat
  */

@@ -24,7 +24,9 @@ import { zoneOf } from "./time_zone.ts";
 /** Everything that is shown. */
 export type ShownEvent = RoomEvent | AnswerEvent;
 
-/** How far author's time and acceptance may differ before both are shown, in milliseconds (rooms.md section 6). */
+/**
+ * How far author's time and acceptance may differ before both are shown, in milliseconds (docs/PROTOCOL.md, "Posting").
+ */
 const FAR_APART = 300_000;
 
 /** `14:30`, in the time zone of whoever looks. */
@@ -116,7 +118,9 @@ export function dayAndZone(unixMs: number): string {
   return `${dayOf(unixMs)}, ${zoneOf(unixMs)}`;
 }
 
-/** Whether a line's own time, in milliseconds, and that of its acceptance, in seconds, are too far apart to show one. */
+/**
+ * Whether a line's own time, in milliseconds, and that of its acceptance, in seconds, are too far apart to show one.
+ */
 function isLate(ts: number, by: number): boolean {
   return Math.abs(by * 1000 - ts) > FAR_APART;
 }
@@ -168,7 +172,9 @@ export function mentions(text: string, username: string): boolean {
 /** How somebody is there, in a word. */
 export const PRESENCE_WORDS: Readonly<Record<Presence, string>> = { online: "here", away: "away", offline: "offline" };
 
-/** `3 members, 2 here`; `bob is away` in a conversation of two. `present`: all members, by the name as it is compared. */
+/**
+ * `3 members, 2 here`; `bob is away` in a conversation of two. `present`: all members, by the name as it is compared.
+ */
 export function presentWords(room: string, own: string, present: ReadonlyMap<string, Presence>): string {
   const other = partners(room)?.find((name) => name !== usernameKey(own));
   if (other !== undefined) {

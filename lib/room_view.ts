@@ -1,6 +1,6 @@
 /**
- * One room as one client keeps and checks it (rooms.md sections 2 to 4): nothing of it is believed because the server
- * says so.
+ * One room as one client keeps and checks it (docs/PROTOCOL.md, "Rooms as evidence" and "Rooms"): nothing of it is
+ * believed because the server says so.
  *
  *     posted → its place: the next index, gapless seqno, R, H and C, room, `seen`          #place, at once
  *            → its author: signature, certificate as of the covering checkpoint, name, role → what it changes
@@ -12,11 +12,11 @@
  * A line that is merely not good (an envelope of another form, a certificate that had ended, an act beyond the author's
  * role) is shown as bad, changes nothing, and the room goes on. Where its author's certificate ended between the heads
  * around it, it may have been accepted in time: then it counts all the same, or who comes late, and is shown no head of
- * earlier days, would have another owner and other members than everybody else. Many lines at once are shown before their
- * signatures are checked, and say so.
+ * earlier days, would have another owner and other members than everybody else. Many lines at once are shown before
+ * their signatures are checked, and say so.
  *
- * A head whose time can't be right (ahead of this clock, or before that of its lines) covers nothing, until one fits. What
- * this client's own lines say that they had seen is what was compared with lines that are shown, and no more.
+ * A head whose time can't be right (ahead of this clock, or before that of its lines) covers nothing, until one fits.
+ * What this client's own lines say that they had seen is what was compared with lines that are shown, and no more.
  *
  * What it needs it asks for ({@link ViewQuestions}); what must outlive the program it hands out ({@link Kept}). Who the
  * server is on the wire, sending, and which rooms there are, is `room_client.ts`.
@@ -49,7 +49,10 @@ const MAX_SKEW = 300_000;
 const SECOND = 1_000;
 /** After so long without a {@link RoomView.tick} the computer was asleep: what comes then was sent some time ago. */
 const ASLEEP_AFTER = 30_000;
-/** How long a line may go without a checkpoint before it is marked, in milliseconds (rooms.md section 3). */
+/**
+ * How long a line may go without a checkpoint before it is marked, in milliseconds (docs/PROTOCOL.md, "Rooms as
+ * evidence").
+ */
 const COVER_WITHIN = 30_000;
 /** Lines that came before their turn and wait for it; history brings the others again. */
 const MAX_AHEAD = 4_096;
@@ -336,9 +339,9 @@ export class RoomView {
   }
 
   /**
-   * What the next line says that it has seen: the newest head that was compared, or the one that this client's last line
-   * has named, where its records of that time are lost. With `isBlind` it is the newest that was signed: who comes in
-   * again without records may not name less than in lines that aren't shown yet.
+   * What the next line says that it has seen: the newest head that was compared, or the one that this client's last
+   * line has named, where its records of that time are lost. With `isBlind` it is the newest that was signed: who comes
+   * in again without records may not name less than in lines that aren't shown yet.
    */
   seen(isBlind = false): Head {
     const own = this.#authors.get(this.#options.own)?.seen ?? EMPTY_HEAD;
@@ -626,9 +629,9 @@ export class RoomView {
   }
 
   /**
-   * Whether a line is good depends on when it came, where its author was muted or banned for some time: a head that covers
-   * it before that time has ended shows that it came too early. It counts all the same: who comes later may be shown no
-   * such head, and would have other members.
+   * Whether a line is good depends on when it came, where its author was muted or banned for some time: a head that
+   * covers it before that time has ended shows that it came too early. It counts all the same: who comes later may be
+   * shown no such head, and would have other members.
    */
   #timeLimit(placed: Placed): Timed | undefined {
     const { index, author, envelope } = placed;
@@ -771,7 +774,10 @@ export class RoomView {
     }
   }
 
-  /** Whether a certificate was good at some time between the last head that doesn't cover a line and the first that does. */
+  /**
+   * Whether a certificate was good at some time between the last head that doesn't cover a line and the first that
+   * does.
+   */
   #mayHaveHeld(known: Known, index: number): boolean {
     const before = this.#coverings.findLast(({ size }) => size <= index)?.time ?? 0;
     const since = Math.max(1000 * before, beginOf(known));
@@ -921,9 +927,9 @@ export class RoomView {
   }
 
   /**
-   * What an author said whose certificate has ended or was revoked since is judged by a head of its own time: who comes late was shown
-   * none, and asks for the last one before that end. It is believed as the server's word, and convicts it where the lines
-   * turn out to be others.
+   * What an author said whose certificate has ended or was revoked since is judged by a head of its own time: who comes
+   * late was shown none, and asks for the last one before that end. It is believed as the server's word, and convicts
+   * it where the lines turn out to be others.
    */
   async #askEarlierHead({ leaf, asAuthor }: Known): Promise<void> {
     const { ask, now, keep } = this.#options;
@@ -1022,7 +1028,9 @@ export class RoomView {
 
   // Time.
 
-  /** All lines up to now are here. Resolves when what they change is known, where there are not too many to wait for. */
+  /**
+   * All lines up to now are here. Resolves when what they change is known, where there are not too many to wait for.
+   */
   async caughtUp(): Promise<void> {
     this.#isLive = true;
     this.#isStateNew = true;

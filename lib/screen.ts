@@ -1,16 +1,16 @@
 /**
- * What the chat shows: events as sentences, and the picture on a terminal. Nothing is written here; every method returns
- * the characters to write.
+ * What the chat shows: events as sentences, and the picture on a terminal. Nothing is written here; every method
+ * returns the characters to write.
  *
  *     ✓ 14:30:22 hello                      what is settled scrolls away above,
  *     ✗ how are you? (refused: …)
  *     → still on its way                    below it the lines that the server has not answered yet
  *     > what is being ty▮                   and the line that is being typed
  *
- * The last rows (the unanswered lines and the prompt) are drawn anew with each change; each is cut to the width, so that
- * how far to go up is known, and the terminal is told not to wrap what it takes for wider. Text of others (reasons,
- * names, words) passes `readable`: no one else's text moves the cursor, colours a line or turns it round. What is
- * settled is wrapped here, each further row with a prefix, so that no text can look like a row of its own.
+ * The last rows (the unanswered lines and the prompt) are drawn anew with each change; each is cut to the width, so
+ * that how far to go up is known, and the terminal is told not to wrap what it takes for wider. Text of others
+ * (reasons, names, words) passes `readable`: no one else's text moves the cursor, colours a line or turns it round.
+ * What is settled is wrapped here, each further row with a prefix, so that no text can look like a row of its own.
  *
  * @layer chat
  */
@@ -50,7 +50,9 @@ export type ChatEvent =
     verify: string | null;
   };
 
-/** An event as one line of JSON, ASCII alone: nothing in it acts on a terminal. The texts of one's own lines stay out. */
+/**
+ * An event as one line of JSON, ASCII alone: nothing in it acts on a terminal. The texts of one's own lines stay out.
+ */
 export function eventJson(event: ChatEvent): string {
   const { text: _, ...shown } = { text: undefined, ...event };
   return encodeAsciiJson(shown);

@@ -1,7 +1,7 @@
 /**
  * The time that a server goes by. The system's clock can jump: somebody sets it wrong, a virtual machine is stopped and
- * goes on, a time server lies. A head that was signed under a wrong time stays in a room's log for good, so a jump isn't
- * believed at once.
+ * goes on, a time server lies. A head that was signed under a wrong time stays in a room's log for good, so a jump
+ * isn't believed at once.
  *
  *     clock agrees with the steady one                → now() is the system's clock
  *     it has jumped by more than a minute             → doubtful: now() goes on by the steady clock from before the jump

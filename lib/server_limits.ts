@@ -1,7 +1,7 @@
 /**
  * What one account may do in a time, on all its connections together: lines and their bytes in rooms, requests that
- * leave something on the server's disk or ask for many names, and audit rows. Who posts faster than the quota waits, and
- * loses no line; a request beyond its limit is refused as `rate-limited`.
+ * leave something on the server's disk or ask for many names, and audit rows. Who posts faster than the quota waits,
+ * and loses no line; a request beyond its limit is refused as `rate-limited`.
  *
  * @layer chat
  */

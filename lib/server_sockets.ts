@@ -42,7 +42,9 @@ export class ClosingSockets {
     });
   }
 
-  /** A new connection with this peer was accepted: so the earlier one is gone, and the new one isn't to be shut down. */
+  /**
+   * A new connection with this peer was accepted: so the earlier one is gone, and the new one isn't to be shut down.
+   */
   accepted(peer: Deno.NetAddr): void {
     const key = peerKey(peer);
     this.#waiting.get(key)?.();

@@ -108,7 +108,10 @@ export class Share {
     if (this.#users === 0) this.#options.left();
   }
 
-  /** Resolves when the next frame may be taken; `undefined` where that is at once. {@link spend} is to follow in any case. */
+  /**
+   * Resolves when the next frame may be taken; `undefined` where that is at once. {@link spend} is to follow in any
+   * case.
+   */
   turn(): Promise<void> | undefined {
     this.#options.used(this);
     if (this.#resting === undefined && this.#turn === undefined) return undefined;

@@ -1,11 +1,11 @@
 /**
- * A session's messages, sealed by the client and opened by the server (protocol.md section 6).
+ * A session's messages, sealed by the client and opened by the server (docs/PROTOCOL.md, "Messages").
  *
  *     {"type":"msg","seqno":0,"ts":1700055622123,"ct":"<b64(iv || ciphertext)>","sig":"<b64>"}
  *
  * `open` checks in the page's order: signature, seqno, time, IV (version 2), decryption, text. It commits only when all
- * of them hold, so a refused message leaves the sequence and the transcript as they were. In version 2 the IV is an HMAC
- * of seqno and ts under the session's key: so a message of another session is refused, whoever replays it.
+ * of them hold, so a refused message leaves the sequence and the transcript as they were. In version 2 the IV is an
+ * HMAC of seqno and ts under the session's key: so a message of another session is refused, whoever replays it.
  *
  * @layer protocol
  */
@@ -45,7 +45,7 @@ export interface SessionKey {
 
 const IV_LABEL = encodeUtf8("securechat/2 iv\0");
 
-/** The IV of a version-2 message (section 10). */
+/** The IV of a version-2 message (docs/PROTOCOL.md, "Version 2"). */
 function messageIv(key: Bytes, seqno: number, ts: number): Bytes {
   return hmacSha256(key, IV_LABEL, uint64(seqno), uint64(ts)).slice(0, BLOCK_SIZE);
 }
@@ -63,7 +63,10 @@ export class SessionReceiver {
     this.#now = now;
   }
 
-  /** The text and the transcript's line of a message. Throws what section 6 names, `stale` with the time. */
+  /**
+   * The text and the transcript's line of a message. Throws what docs/PROTOCOL.md, "Messages" names, `stale` with the
+   * time.
+   */
   open(msg: Msg): { readonly line: string; readonly text: string } {
     const { seqno, ts, body, signature } = msg;
     const { key, version, signer } = this.#key;

@@ -44,7 +44,7 @@ export function shortSha256(parts: readonly Uint8Array[]): Bytes {
     message.set(part, length); // RangeError beyond the bound
     length += part.length;
   }
-  // Section 5.1.1: a one, zeros, and the length in bits at the end of the last block.
+  // FIPS 180-4, section 5.1.1: a one, zeros, and the length in bits at the end of the last block.
   const end = (Math.floor((length + 8) / BLOCK_SIZE) + 1) * BLOCK_SIZE;
   message[length] = 0x80;
   message[end - 2] = 8 * length >>> 8;

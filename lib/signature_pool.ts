@@ -6,8 +6,8 @@
  *     await verify(evidence, trust, { signatures });
  *
  * Workers start only when a transcript is long enough to pay for them, and not at all on one core. A worker that fails
- * (a platform without them, memory) loses nothing: what it had is checked in this thread, and all that follows too. Where
- * this thread has an {@link engine}, each worker gets one of its own.
+ * (a platform without them, memory) loses nothing: what it had is checked in this thread, and all that follows too.
+ * Where this thread has an {@link engine}, each worker gets one of its own.
  *
  * @layer outside
  */
@@ -53,7 +53,9 @@ export class SignaturePool implements SignatureChecker, Disposable {
   /** `undefined`: not started yet. Empty: there are none to be had. */
   #colleagues: Colleague[] | undefined;
 
-  /** With one core, or where `start` throws, everything is checked in this thread; so are the first `linesBefore` lines. */
+  /**
+   * With one core, or where `start` throws, everything is checked in this thread; so are the first `linesBefore` lines.
+   */
   constructor(
     cores: number = navigator.hardwareConcurrency,
     start: () => Worker = startWorker,

@@ -5,12 +5,12 @@
  *     {"row":{"event":"login_failure","email":"a@example.com","occurredAt":1700055622123,"key":"9f86d081884c7d65…"}}
  *     {"end":{"tokenHash":"3b1c…","endedAt":1700055629000,"messageCount":2,"transcriptHash":"e3b0…"}}
  *
- * What has been brought into the store stays in the file until all of it has; then the file is emptied. After a crash in
- * between, the start brings all of it again, which `audit.ts` makes harmless. A torn last line is cut at the start; a
- * line that cannot be read before one that can stops the start, since it was a row that nobody may lose in silence.
+ * What has been brought into the store stays in the file until all of it has; then the file is emptied. After a crash
+ * in between, the start brings all of it again, which `audit.ts` makes harmless. A torn last line is cut at the start;
+ * a line that cannot be read before one that can stops the start, since it was a row that nobody may lose in silence.
  *
- * The file is locked for as long as the server runs: two servers on one DATA_DIR would also close each other's sessions.
- * So is the folder, where the system can: a file that was deleted is no lock any more.
+ * The file is locked for as long as the server runs: two servers on one DATA_DIR would also close each other's
+ * sessions. So is the folder, where the system can: a file that was deleted is no lock any more.
  *
  * @layer outside
  */

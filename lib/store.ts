@@ -2,9 +2,9 @@
  * What the server asks of a database: accounts, sessions and the audit log. Declared here, where it is used; SQLite and
  * MySQL stand behind it (`store_sqlite.ts`, `store_mysql.ts`), and one contract test is passed by both.
  *
- * Addresses arrive trimmed and with ASCII letters lower-cased (protocol.md section 4), usernames as they were typed and
- * compared with ASCII letters lower-cased; a store compares bytes. Times are unix milliseconds. Hashes and fingerprints
- * are lower-case hex.
+ * Addresses arrive trimmed and with ASCII letters lower-cased (docs/PROTOCOL.md, "Credentials"), usernames as they were
+ * typed and compared with ASCII letters lower-cased; a store compares bytes. Times are unix milliseconds. Hashes and
+ * fingerprints are lower-case hex.
  *
  * @layer chat
  */

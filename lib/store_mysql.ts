@@ -11,13 +11,14 @@
  *
  * Text is compared as `utf8mb4_bin`: by bytes but for blanks at the end, which `findUser` compares too. Sessions run in
  * UTC and in strict mode, whatever the server's defaults are. Every call is bounded in time. One that the database
- * doesn't carry out, for whatever reason, is {@link StoreUnavailable}: its connection is thrown away, the next call gets
- * a fresh one. At the start the same is a {@link Failure} that names what to check. The connection isn't encrypted: the
- * database belongs on the same machine or behind the same wall.
+ * doesn't carry out, for whatever reason, is {@link StoreUnavailable}: its connection is thrown away, the next call
+ * gets a fresh one. At the start the same is a {@link Failure} that names what to check. The connection isn't
+ * encrypted: the database belongs on the same machine or behind the same wall.
  *
- * An erased body is overwritten in its row. What InnoDB keeps besides is for the operator: copies in parts of pages that
- * rows were moved from, and whole pages of bodies of more than some 8,000 bytes, until `OPTIMIZE TABLE room_lines`; the undo
- * log until it is purged, in seconds; the redo log until it comes round; the binary log until it expires; backups.
+ * An erased body is overwritten in its row. What InnoDB keeps besides is for the operator: copies in parts of pages
+ * that rows were moved from, and whole pages of bodies of more than some 8,000 bytes, until `OPTIMIZE TABLE
+ * room_lines`; the undo log until it is purged, in seconds; the redo log until it comes round; the binary log until it
+ * expires; backups.
  *
  * @layer outside
  */

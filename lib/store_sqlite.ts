@@ -51,7 +51,8 @@ const PRAGMAS = [
   "journal_mode = WAL",
   "synchronous = FULL",
   "foreign_keys = ON",
-  // What is erased is overwritten, and stood in no temporary file: an INSERT of many rows would keep its way back there.
+  // What is erased is overwritten, and stood in no temporary file: an INSERT of many rows would keep its way back
+  // there.
   "secure_delete = ON",
   "temp_store = MEMORY",
 ];
@@ -175,8 +176,8 @@ export class SqliteStore implements ServerStore {
   readonly #statements = new Map<string, StatementSync>();
 
   /**
-   * `path`: the file, if somebody may delete it; `busyTimeout`: for how long what another program locks is tried again, in
-   * milliseconds.
+   * `path`: the file, if somebody may delete it; `busyTimeout`: for how long what another program locks is tried again,
+   * in milliseconds.
    */
   constructor(database: DatabaseSync, path?: string, busyTimeout = 0) {
     this.#database = database;

@@ -9,8 +9,8 @@
  *
  * Questions are written to stderr, so that stdout stays data. Raw mode is left however the program ends: by the block's
  * end, an error, a signal that is listened for, or `Deno.exit`, and while the program is suspended; it takes Ctrl-C,
- * Ctrl-D and Ctrl-Z from the system, so whoever enters it reads them as keys. Standard input is read in one place alone: what was read beyond an answer is
- * kept for the next reader.
+ * Ctrl-D and Ctrl-Z from the system, so whoever enters it reads them as keys. Standard input is read in one place
+ * alone: what was read beyond an answer is kept for the next reader.
  *
  * @layer outside
  */
@@ -70,8 +70,8 @@ export function size(): { columns: number; rows: number } {
 const FURTHER = "  | ";
 
 /**
- * Lines as rows of the terminal that stdout is, each further row with a prefix: where a terminal wraps by itself, a text
- * can be written so that its second row looks like a line of its own. Elsewhere lines stay as they are.
+ * Lines as rows of the terminal that stdout is, each further row with a prefix: where a terminal wraps by itself, a
+ * text can be written so that its second row looks like a line of its own. Elsewhere lines stay as they are.
  */
 export function onRows(lines: readonly string[]): readonly string[] {
   if (!Deno.stdout.isTerminal()) return lines;
@@ -160,7 +160,9 @@ function sleep(ms: number): Promise<void> {
 /** More than any message: the rest of such a line is read and dropped, and the line is too long to be sent anyway. */
 const LONGEST_LINE = 65_536;
 
-/** The lines of standard input without LF or CR LF, a last one without line end too; `undefined` for what is not UTF-8. */
+/**
+ * The lines of standard input without LF or CR LF, a last one without line end too; `undefined` for what is not UTF-8.
+ */
 export async function* lines(): AsyncGenerator<string | undefined> {
   for (let line = await readLine(); line; line = await readLine()) yield parseUtf8(line);
 }
@@ -244,12 +246,16 @@ function noAnswer(prompt: string): Failure {
 
 const NOTHING: JobHooks = { leave: () => {}, enter: () => {} };
 
-/** Keys one by one and no echo, until {@link RawMode.leave} or the end of the block, but while the program is suspended. */
+/**
+ * Keys one by one and no echo, until {@link RawMode.leave} or the end of the block, but while the program is suspended.
+ */
 export class RawMode implements Disposable {
   #entered = true;
   readonly #job: Job;
 
-  /** `hooks`: what has to be drawn on the way into a suspension, before the mode is left, and after it is entered again. */
+  /**
+   * `hooks`: what has to be drawn on the way into a suspension, before the mode is left, and after it is entered again.
+   */
   constructor(hooks: JobHooks = NOTHING) {
     Deno.stdin.setRaw(true);
     addEventListener("unload", this.leave);

@@ -4,8 +4,8 @@
  *
  *     printable("ada\u001b[2J\n") → "ada\\u{1b}[2J\\u{a}"
  *
- * Three degrees: {@link printable} for what people see while they chat, {@link visible} for evidence, {@link quoted} for
- * names within our own sentences, where no name may look like another, or like the sentence. None measures width.
+ * Three degrees: {@link printable} for what people see while they chat, {@link visible} for evidence, {@link quoted}
+ * for names within our own sentences, where no name may look like another, or like the sentence. None measures width.
  *
  * @layer ground
  */

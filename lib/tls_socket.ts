@@ -26,7 +26,9 @@ import { canonicalAddress, type Certificate, parseCertificate } from "./x509.ts"
 
 /** How {@link connectPinned} connects. */
 export interface PinnedOptions extends ConnectOptions {
-  /** The one CA that is trusted. Without it anybody may answer: then nothing is said, or believed, that isn't public. */
+  /**
+   * The one CA that is trusted. Without it anybody may answer: then nothing is said, or believed, that isn't public.
+   */
   readonly authority?: Certificate;
   /** What may stand between it and the server's certificate, from anywhere. */
   readonly intermediates?: readonly Certificate[];

@@ -1,5 +1,6 @@
 /**
- * The transcript: one line a message, in the order in which the messages were accepted (protocol.md section 7).
+ * The transcript: one line a message, in the order in which the messages were accepted (docs/PROTOCOL.md,
+ * "Transcript").
  *
  *     seqno|ts|base64(iv || ciphertext)|base64(signature)|fingerprint
  *     0|1700055622123|AeF1d2k/JJ8…=|Kp3v…==|9f86d081884c7d65…
@@ -49,7 +50,9 @@ export function parseLine(text: string): TranscriptLine | undefined {
   return { seqno, ts, body, signature, signer: match[5] ?? "" };
 }
 
-/** What is wrong with a text that is no line (its bytes, one character each), and what to do where a tool changed it. */
+/**
+ * What is wrong with a text that is no line (its bytes, one character each), and what to do where a tool changed it.
+ */
 export function lineProblem(text: string, form: string): string {
   const anew = "get the file anew, or turn it back";
   if (/^(?:\xff\xfe|\xfe\xff)|^\0|^.\0/.test(text)) return `is in UTF-16, as some editors write it: ${anew} into ASCII`;
@@ -61,7 +64,10 @@ export function lineProblem(text: string, form: string): string {
   return `is not ${form}`;
 }
 
-/** What the signature of a message or a line is over: seqno and ts as 8 bytes big-endian, then the body (section 6). */
+/**
+ * What the signature of a message or a line is over: seqno and ts as 8 bytes big-endian, then the body
+ * (docs/PROTOCOL.md, "Messages").
+ */
 export function messageInput(seqno: number, ts: number, body: Uint8Array): Bytes {
   const input = freshBytes(16 + body.length);
   writeUint64(input, 0, seqno);

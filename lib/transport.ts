@@ -2,9 +2,9 @@
  * Sockets: TCP connections that are read by one loop and written by another, and the listener that they come from.
  *
  * A {@link Link} never lets a slow reader cost memory: what is queued for it has a bound, and past the bound it is
- * closed while the others go on. Everything queued when the writer is free leaves in one write. Ending a link sends what
- * is queued, closes the sending side and reads on for a moment, since a socket that is closed with unread bytes in it
- * resets the connection and can take the last frame with it.
+ * closed while the others go on. Everything queued when the writer is free leaves in one write. Ending a link sends
+ * what is queued, closes the sending side and reads on for a moment, since a socket that is closed with unread bytes in
+ * it resets the connection and can take the last frame with it.
  *
  * @layer outside
  */

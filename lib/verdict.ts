@@ -6,8 +6,8 @@
  *     checks.fail("receipt form", "peer is missing");
  *     checks.list() → [{ name: "receipt form", outcome: "failed", reasons: ["peer is missing"] }, …]
  *
- * A check that nobody fails or skips has passed: whoever makes the list has to make each check or {@link
- * CheckList.skip} it.
+ * A check that nobody fails or skips has passed: whoever makes the list has to make each check or
+ * {@link CheckList.skip} it.
  *
  * @layer protocol
  */
@@ -229,7 +229,9 @@ export interface ListFindings {
   readonly passedOver: ReadonlySet<RevocationList>;
 }
 
-/** What a verdict says of revocation: which lists were asked, of what time, and whose certificates none was asked about. */
+/**
+ * What a verdict says of revocation: which lists were asked, of what time, and whose certificates none was asked about.
+ */
 export function revocationNotes({ authorities, revocations }: Trust, found: ListFindings): string[] {
   const unchecked = "Revocation was not checked";
   if (revocations.length === 0) return [`${unchecked}: no revocation list is given.`];

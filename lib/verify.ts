@@ -1,13 +1,13 @@
 /**
- * Verification, offline, of a receipt and a transcript (protocol.md sections 7 and 8).
+ * Verification, offline, of a receipt and a transcript (docs/PROTOCOL.md, "Transcript" and "The end, and receipts").
  *
  *     const verdict = await verify({ receipt, lines: transcriptLines(file) }, { authorities, revocations: [] });
  *     verdict.result   → "valid", "invalid", or "undecided" where no CA is given, or another one
  *     verdict.checks   → [{ name: "receipt form", outcome: "passed", reasons: [] }, …]
  *
- * The evidence, what is trusted, what is demanded and the time are separate arguments, and the answer is a list of named
- * checks: one that fails doesn't hide the next, and one that could not be made says so. Lines are taken one by one, so
- * a transcript of any size needs the same memory; signatures go out in batches to a {@link SignatureChecker}.
+ * The evidence, what is trusted, what is demanded and the time are separate arguments, and the answer is a list of
+ * named checks: one that fails doesn't hide the next, and one that could not be made says so. Lines are taken one by
+ * one, so a transcript of any size needs the same memory; signatures go out in batches to a {@link SignatureChecker}.
  *
  * What no check here can show stands in `notes`: a session's transcript is ciphertext, so what was said isn't part of
  * it, and every time in it is the claim of who signed it.
@@ -304,7 +304,9 @@ class Certificates {
     return [...this.#paths.values()];
   }
 
-  /** The certificate, other than the one a line names, that verifies its signature: as many tries as there are of them. */
+  /**
+   * The certificate, other than the one a line names, that verifies its signature: as many tries as there are of them.
+   */
   findSigner(line: TranscriptLine): Certificate | undefined {
     for (const [fingerprint, [leaf]] of this.#chains) {
       if (fingerprint !== line.signer && leaf?.rsa && isSignedBy({ line, modulus: leaf.rsa.modulus })) return leaf;

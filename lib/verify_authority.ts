@@ -1,13 +1,13 @@
 /**
- * Whether evidence comes from another CA than those that are given: then nothing is shown to be false, and nothing to be
- * true, and the verdict says which CA's certificate is missing.
+ * Whether evidence comes from another CA than those that are given: then nothing is shown to be false, and nothing to
+ * be true, and the verdict says which CA's certificate is missing.
  *
  *     foreignAuthority(chains, trust)
  *       → 'these certificates were issued by another CA ("CN=Example CA", key 5be2…) than the one given ("CN=…", SHA-256 …)'
  *
- * Every certificate of the evidence must be from elsewhere: where one of them leads to a given CA, another that doesn't is
- * a forgery or a mistake, and a reason against the evidence. Who issued a certificate is told by the issuer's name and by
- * the identifier of its key; a certificate that names a given CA and isn't signed by it stays a reason, too.
+ * Every certificate of the evidence must be from elsewhere: where one of them leads to a given CA, another that doesn't
+ * is a forgery or a mistake, and a reason against the evidence. Who issued a certificate is told by the issuer's name
+ * and by the identifier of its key; a certificate that names a given CA and isn't signed by it stays a reason, too.
  *
  * @layer protocol
  */
@@ -16,7 +16,9 @@ import type { Trust } from "./certificate_path.ts";
 import { isOfKey } from "./certificate_path.ts";
 import type { Certificate } from "./x509.ts";
 
-/** The end of a sentence that begins with "Undecided: "; `undefined` where a given CA issued one of the certificates. */
+/**
+ * The end of a sentence that begins with "Undecided: "; `undefined` where a given CA issued one of the certificates.
+ */
 export function foreignAuthority(chains: readonly (readonly Certificate[])[], trust: Trust): string | undefined {
   const { authorities } = trust;
   if (authorities.length === 0 || chains.length === 0) return undefined;

@@ -1,13 +1,13 @@
 /**
  * What a verification of a room's evidence has found, as it goes on: of each check what became of it, and of each line
- * that isn't good why not (PROTOCOL.md, "Rooms as evidence").
+ * that isn't good why not (docs/PROTOCOL.md, "Rooms as evidence").
  *
  *     findings.frame("proof", "the lines and the proof give another root than the checkpoint's")
  *     findings.line(7, "author chain", "the client certificate … expired …")
  *
- * A line that fails takes no other with it: the others stand, and the whole is partly valid. The frame is what all lines
- * stand in: the receipt, the checkpoints and the proof, each author's sequence, what authors had seen, the times. Where
- * the frame is false nothing stands.
+ * A line that fails takes no other with it: the others stand, and the whole is partly valid. The frame is what all
+ * lines stand in: the receipt, the checkpoints and the proof, each author's sequence, what authors had seen, the times.
+ * Where the frame is false nothing stands.
  *
  * @layer protocol
  */

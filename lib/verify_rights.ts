@@ -1,13 +1,14 @@
 /**
- * Whether the authors of a room's lines had a right to write them: roles, membership and consent, judged from a log that
- * is shown from its first line on and open, by the rule by which a member's client judges (`log_rules.ts`).
+ * Whether the authors of a room's lines had a right to write them: roles, membership and consent, judged from a log
+ * that is shown from its first line on and open, by the rule by which a member's client judges (`log_rules.ts`).
  *
  *     judgeRights("#ops", lines, findings)
  *     → { faults: [{ index: 4, reason: "Its author was not in the room." }], unvouched: [], erased: 0 }
  *
- * A line that is bad for another reason changes nothing of what it says. Where its author's certificate had ended or was
- * revoked by the first checkpoint that covers it, the line may have been accepted before, and then it counts: or this
- * verifier would see other members than everybody who was there. So does one that came before a ban or a mute had ended.
+ * A line that is bad for another reason changes nothing of what it says. Where its author's certificate had ended or
+ * was revoked by the first checkpoint that covers it, the line may have been accepted before, and then it counts: or
+ * this verifier would see other members than everybody who was there. So does one that came before a ban or a mute had
+ * ended.
  *
  * Words that their author has erased can't be shown. A line that its author's own later line erases is taken as words,
  * since no act can be erased.

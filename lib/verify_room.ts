@@ -1,5 +1,5 @@
 /**
- * Verification, offline, of what is shown of a room: receipt, transcript and openings, or a line proof (PROTOCOL.md,
+ * Verification, offline, of what is shown of a room: receipt, transcript and openings, or a line proof (docs/PROTOCOL.md,
  * "Rooms as evidence").
  *
  *     const verdict = await verifyRoom({ receipt, lines, openings }, { authorities, revocations: [] });
@@ -12,12 +12,12 @@
  * fails is bad and named, the others stand. Where the frame of all lines is false (receipt, checkpoints, proof, an
  * author's sequence, times) nothing does.
  *
- * Lines and openings are taken one by one, so what grows with them is what was opened, and one entry for each line. What
- * the evidence can make expensive is bounded: lists by their length, certificates are judged once, and where a check of
- * the frame has failed often enough, or more lines come than the receipt counts, nothing more is looked at.
+ * Lines and openings are taken one by one, so what grows with them is what was opened, and one entry for each line.
+ * What the evidence can make expensive is bounded: lists by their length, certificates are judged once, and where a
+ * check of the frame has failed often enough, or more lines come than the receipt counts, nothing more is looked at.
  *
- * Time is that of the first checkpoint shown that covers a line: the server's word, countersigned by every later `seen`.
- * What that proves and what it doesn't stands in `notes`.
+ * Time is that of the first checkpoint shown that covers a line: the server's word, countersigned by every later
+ * `seen`. What that proves and what it doesn't stands in `notes`.
  *
  * @layer protocol
  */

@@ -1,14 +1,14 @@
 /**
- * What a session's evidence contradicts by itself (PROTOCOL.md, "Receipts"): times that can't all be true, and lines that
- * were written in a room.
+ * What a session's evidence contradicts by itself (docs/PROTOCOL.md, "The end, and receipts"): times that can't all be true, and
+ * lines that were written in a room.
  *
  *     each line's own time                  ≤ created_at + 5 minutes
  *     times of lines, in their order        never fall by more than 10 minutes
  *     the end of the signer's certificate   ≥ the last line's time - 5 minutes
  *
  * A server takes no message whose time is more than 5 minutes from its clock, so two that it took one after the other
- * lie at most 10 minutes the wrong way round. A version-1 receipt has a created_at that nobody signed: that contradiction
- * is a note.
+ * lie at most 10 minutes the wrong way round. A version-1 receipt has a created_at that nobody signed: that
+ * contradiction is a note.
  *
  * A session's line begins with an IV that no other line of the session has, and a room's with R, the hash of its log's
  * name, which all lines of the room have.

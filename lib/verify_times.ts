@@ -1,13 +1,14 @@
 /**
- * Times in a room's evidence that contradict each other (PROTOCOL.md, "Rooms as evidence").
+ * Times in a room's evidence that contradict each other (docs/PROTOCOL.md, "Rooms as evidence").
  *
  *     a line's own time, its author's claim       ≤ the first checkpoint that covers it, + 5 minutes
  *     an author's own times                       never fall
  *     the receipt's created_at                    ≥ the checkpoint in it, - 5 minutes
  *     the end of its signer's certificate         ≥ the checkpoint in it, - 5 minutes
  *
- * A server takes no line that is more than 5 minutes ahead of its clock, and none that is earlier than its author's last.
- * Where one of these is broken somebody who signed has lied about a time, and no time in the evidence can be relied on.
+ * A server takes no line that is more than 5 minutes ahead of its clock, and none that is earlier than its author's
+ * last. Where one of these is broken somebody who signed has lied about a time, and no time in the evidence can be
+ * relied on.
  *
  * @layer protocol
  */

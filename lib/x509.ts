@@ -5,11 +5,12 @@
  *     MIIC+jCCAeKgAwIBAgIQ…
  *     -----END CERTIFICATE-----
  *
- * The wire's field holds the leaf first and at most three further certificates after it (protocol.md section 3, item
- * 1), nothing else between or around them; in a file other text may stand around them. What is not DER, or not the structure that RFC 5280 gives it, is `bad-cert`
- * at once. What is well formed but has no place in a private chat's certificates (name constraints, policies, critical
- * extensions that are not understood, …) is kept as `faults`, one sentence's end each, for `certificate_path.ts` to
- * refuse and for `cert show` to tell. Whether a certificate is good is not asked here.
+ * The wire's field holds the leaf first and at most three further certificates after it (docs/PROTOCOL.md, "Hello and
+ * certificates"), nothing else between or around them; in a file other text may stand around them. What is not DER, or
+ * not the structure that RFC 5280 gives it, is `bad-cert` at once. What is well formed but has no place in a private
+ * chat's certificates (name constraints, policies, critical extensions that are not understood, …) is kept as `faults`,
+ * one sentence's end each, for `certificate_path.ts` to refuse and for `cert show` to tell. Whether a certificate is
+ * good is not asked here.
  *
  * Read with `der.ts` and not with @peculiar/x509, which issues (`ca.ts`): that reader takes BER, lets malformed
  * extensions pass until they are asked for, needs 1.4 ms a certificate where this needs 0.1, and costs every start
@@ -139,7 +140,10 @@ export interface Certificate extends Signed {
   /** The DER of SubjectPublicKeyInfo. */
   readonly publicKey: Bytes;
   readonly subjectKeyIdentifier: string | undefined;
-  /** The issuer's own certificate, as authorityKeyIdentifier names it beside the key: by DER of its issuer, hex, and serial. */
+  /**
+   * The issuer's own certificate, as authorityKeyIdentifier names it beside the key: by DER of its issuer, hex, and
+   * serial.
+   */
   readonly authorityCertificate: { readonly issuerName: string; readonly serial: string } | undefined;
   readonly isAuthority: boolean;
   /** How many intermediates may stand below. */
@@ -190,7 +194,9 @@ export function parseCertificates(pem: string, max = MAX_CERTIFICATES): Certific
   );
 }
 
-/** {@link parseCertificates} of a file, in which text for people may stand around the certificates (RFC 7468 section 2). */
+/**
+ * {@link parseCertificates} of a file, in which text for people may stand around the certificates (RFC 7468 section 2).
+ */
 export function parseCertificateFile(text: string, max = MAX_CERTIFICATES): Certificate[] {
   return parseCertificates(blocksOf(text, "CERTIFICATE"), max);
 }
@@ -347,7 +353,7 @@ function revocationList(der: Bytes): RevocationList {
   const faults = [...extensions.faults];
   const keyIdentifier = extensions.read(OID.authorityKeyIdentifier, readAuthorityKeyIdentifier);
   const number = extensions.read(OID.crlNumber, (value) => parseInteger(readInteger(value, "its number")));
-  // Section 5.2.3 wants a number in every list. One without any extension, as simple tools write it, is taken.
+  // RFC 5280, section 5.2.3, wants a number in every list. One without any extension, as simple tools write it, is taken.
   if (number === undefined && keyIdentifier !== undefined) faults.push("has no number");
   const revoked = new Map<string, Revocation>();
   for (const element of entries === undefined ? [] : elements(entries, "its entries")) {
@@ -460,7 +466,7 @@ function positive(element: Element): bigint {
   return parseInteger(bytes);
 }
 
-/** Understood where they are critical (protocol.md section 3, item 2). */
+/** Understood where they are critical (docs/PROTOCOL.md, "Hello and certificates"). */
 const MAY_BE_CRITICAL: readonly string[] = [OID.basicConstraints, OID.keyUsage, OID.subjectAltName];
 
 /** Refused wherever they stand: the path check doesn't follow them, and a private chat has no use for them. */
@@ -472,7 +478,10 @@ const NO_USE: Readonly<Record<string, string>> = {
   [OID.inhibitAnyPolicy]: "a policy constraint",
 };
 
-/** Passed over where they aren't critical: without a constraint above them policies limit nothing (RFC 5280 section 6.1). */
+/**
+ * Passed over where they aren't critical: without a constraint above them policies limit nothing (RFC 5280 section
+ * 6.1).
+ */
 const MAY_BE_PASSED_OVER: readonly string[] = [OID.certificatePolicies];
 
 /** The extensions of a certificate, a list, or an entry of one; each is read by whom it concerns. */

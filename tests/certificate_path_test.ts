@@ -71,7 +71,7 @@ const DELIBERATE_REFUSALS: readonly { reason: RegExp; count: number; why: string
   {
     reason: /says nowhere that it is a server's/,
     count: 1,
-    why: "protocol.md section 3, item 4: without serverAuth the name has to begin with SERVER:",
+    why: "docs/PROTOCOL.md, Hello and certificates: without serverAuth the name has to begin with SERVER:",
   },
   {
     reason: /it names .*\*\./,

@@ -1,5 +1,5 @@
 /**
- * What a member's client says of a server that lies by silence, by its clock, or by what it refuses (PROTOCOL.md,
+ * What a member's client says of a server that lies by silence, by its clock, or by what it refuses (docs/PROTOCOL.md,
  * "Rooms"): what it was not shown is never countersigned.
  */
 

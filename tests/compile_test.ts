@@ -30,8 +30,8 @@ Deno.test({
       env,
     }).output();
     assert(success);
-    // Turn and turn about, and the best of each: whatever else the machine does then, it disturbs both. On a busy one it
-    // takes many rounds until each has had an undisturbed one.
+    // Turn and turn about, and the best of each: whatever else the machine does then, it disturbs both. On a busy one
+    // it takes many rounds until each has had an undisturbed one.
     const best = [Infinity, Infinity];
     for (let round = 0; round < 10 || (round < 100 && (best[1] ?? 0) > 1.5 * (best[0] ?? 0)); round++) {
       for (const [index, [path, ...args]] of ([[empty], [BINARY, "--help"]] as const).entries()) {
@@ -108,7 +108,8 @@ Deno.test({
     const ended = child.status.then(() => true);
     let sightings = 0;
     while (!await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 20))])) {
-      // A worker whose module is not in the binary ends at once, and this thread does its work: so one look isn't enough.
+      // A worker whose module is not in the binary ends at once, and this thread does its work: so one look isn't
+      // enough.
       if (threads(child.pid).some((name) => name.startsWith("worker-"))) sightings++;
     }
     assert.equal((await child.status).code, 1);

@@ -18,7 +18,9 @@ const LIMITS = {
   HANDSHAKE_TIMEOUT: "15",
 };
 
-/** Cases that measure time: other tests that run meanwhile can spoil them, so they have two more tries by themselves. */
+/**
+ * Cases that measure time: other tests that run meanwhile can spoil them, so they have two more tries by themselves.
+ */
 const TIMED = /alike-in-time$/;
 
 /** Runs the suite, which must end without a failure and without a skip. */

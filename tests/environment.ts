@@ -2,7 +2,8 @@
  * What the tests find around them: the program under test, a folder that goes away, and what not every machine has.
  *
  * - `SECURECHAT_BINARY`: the compiled program as the one under test; without it that is `deno run mod.ts`.
- * - `SECURECHAT_SHARED`: where the protocol page's vectors and the Python peer lie; `../shared` beside the clone without it.
+ * - `SECURECHAT_SHARED`: where the protocol page's vectors and the Python peer lie; `../shared` beside the clone
+ * without it.
  * - `SECURECHAT_PEER_PYTHON`: a Python that has the peer's requirements; `python3` without it.
  *
  * A test that needs something which isn't there is ignored and says so in one line:
@@ -88,8 +89,8 @@ export function ownHome(): string {
 }
 
 /**
- * The environment for a program under test: what a program needs to run at all, no setting of this machine's, and an empty
- * home of its own. Programs that are to find the same profiles share a SECURECHAT_HOME in `extra`.
+ * The environment for a program under test: what a program needs to run at all, no setting of this machine's, and an
+ * empty home of its own. Programs that are to find the same profiles share a SECURECHAT_HOME in `extra`.
  */
 export function cleanEnvironment(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
   const kept =

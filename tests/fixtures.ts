@@ -1,8 +1,8 @@
 /**
  * What tests are made of: a CA with a server and a person under it, a clock that stands still, and chance that counts.
  *
- * Keys take long to make, so they are made once for all tests of a process. The certificates are good from 2020 to 2040:
- * at {@link fixedClock} and by the machine's own clock alike.
+ * Keys take long to make, so they are made once for all tests of a process. The certificates are good from 2020 to
+ * 2040: at {@link fixedClock} and by the machine's own clock alike.
  */
 
 import type { Bytes, Clock, Random } from "../lib/bytes.ts";

@@ -7,8 +7,8 @@
  *
  * A line that begins with `#` is for the reader; a `C>` line is sent with LF after it, whatever it is. The server has a
  * clock that stands still, chance that counts, the key in tests/flows/server_key.pem and one account, so it answers the
- * same bytes each time; only its signatures differ, since PSS has a random salt. For the same reason a flow of version 2
- * ends with the first `dh_server`: what a client signs after it covers that signature.
+ * same bytes each time; only its signatures differ, since PSS has a random salt. For the same reason a flow of version
+ * 2 ends with the first `dh_server`: what a client signs after it covers that signature.
  *
  * `deno run -A tests/flows.ts` records all of them anew, with new keys; after a change of the wire, and never to make a
  * test pass.

@@ -1,6 +1,6 @@
 /**
- * `kill -9` of the server at random moments under load, KILL_ROUNDS times (5; `deno task test:kill` does fifty): what was
- * acknowledged is in the journal, whatever receipt there is holds, and the next start closes the sessions.
+ * `kill -9` of the server at random moments under load, KILL_ROUNDS times (5; `deno task test:kill` does fifty): what
+ * was acknowledged is in the journal, whatever receipt there is holds, and the next start closes the sessions.
  */
 
 import { assert } from "./assert.ts";

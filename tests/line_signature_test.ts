@@ -52,7 +52,9 @@ const plusModulus = signedAs(
   encodeInteger(BigInt(`0x${good.line.signature.toHex()}`) + good.modulus, SIGNATURE_SIZE + 1),
 );
 
-/** A line whose signature is good by the arithmetic (every second time: a bit more is masked), under an even modulus. */
+/**
+ * A line whose signature is good by the arithmetic (every second time: a bit more is masked), under an even modulus.
+ */
 function signedWithEvenModulus(): SignedLine {
   const { line } = good;
   const key = new BenchKey();

@@ -8,7 +8,8 @@
  *
  * To the client it is TLS with the server; behind it is the server's plain port on the loopback. The inner handshake is
  * not bound to TLS and passes as it is, so what is sealed for the session stays sealed: a liar that wants a room's key
- * takes it from the server's database. Whatever a liar shows is noted ({@link ShownLog}), so that it can sign heads of it.
+ * takes it from the server's database. Whatever a liar shows is noted ({@link ShownLog}), so that it can sign heads of
+ * it.
  */
 
 import { encodeHex, encodeUtf8, parseBase64 } from "../lib/bytes.ts";

@@ -1,7 +1,8 @@
 /**
  * The client, as a program, against the independent peer's server: well-behaved, of version 1, with every bad and good
- * certificate that the peer can make, and with each of its misbehaviours. Whatever is refused is refused with a sentence
- * of the client's own, and leaves no receipt of the server. Where the peer learns something new, the first test fails.
+ * certificate that the peer can make, and with each of its misbehaviours. Whatever is refused is refused with a
+ * sentence of the client's own, and leaves no receipt of the server. Where the peer learns something new, the first
+ * test fails.
  */
 
 import { assert } from "./assert.ts";

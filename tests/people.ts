@@ -49,8 +49,8 @@ export class Person implements Attendee {
   static readonly #leaves = new Map<string, Promise<Certificate>>();
 
   /**
-   * A session of somebody's; the certificate is the same each time. `device`: another of the same person; `keyOf`: whose
-   * key it is, where many are needed and making keys takes long.
+   * A session of somebody's; the certificate is the same each time. `device`: another of the same person; `keyOf`:
+   * whose key it is, where many are needed and making keys takes long.
    */
   static async create(username: string, device = "", { keyOf = username } = {}): Promise<Person> {
     const [name, keyName] = [`person ${username} ${device}`, `person ${keyOf} ${device}`];

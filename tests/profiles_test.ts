@@ -1,6 +1,6 @@
 /**
- * What `join` learned is not asked again: profiles in a home, run as people run them, from folders with nothing in them.
- * And which server it is: two on one host, other spellings of an address, records of version 0.1.0.
+ * What `join` learned is not asked again: profiles in a home, run as people run them, from folders with nothing in
+ * them. And which server it is: two on one host, other spellings of an address, records of version 0.1.0.
  */
 
 import type { RunningServer } from "../server.ts";

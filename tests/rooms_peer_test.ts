@@ -23,7 +23,10 @@ const PEER_ACCEPTS = new Set([
   "room_ts_falls_fail",
 ]);
 
-/** The peer takes a revocation list by its issuer's name, whatever key signed it: it refuses what a renewed CA's list is beside. */
+/**
+ * The peer takes a revocation list by its issuer's name, whatever key signed it: it refuses what a renewed CA's list is
+ * beside.
+ */
 const PEER_REFUSES: Readonly<Record<string, readonly string[]>> = { room_issuer_renewed: ["revocation"] };
 
 /** The peer's name of one of our checks. */

@@ -1,6 +1,6 @@
 /**
- * A server and clients at LOG_LEVEL=debug, with secrets that are marked, wrong passwords and broken frames: no password,
- * key, passphrase, token or text in any log, on stdout or stderr, in the database or in a journal.
+ * A server and clients at LOG_LEVEL=debug, with secrets that are marked, wrong passwords and broken frames: no
+ * password, key, passphrase, token or text in any log, on stdout or stderr, in the database or in a journal.
  */
 
 import { assert } from "./assert.ts";

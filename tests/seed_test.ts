@@ -1,4 +1,6 @@
-/** The seed's own tests by name: replay and tamper here; expired, self-signed and bad CN in certificate_path_test.ts. */
+/**
+ * The seed's own tests by name: replay and tamper here; expired, self-signed and bad CN in certificate_path_test.ts.
+ */
 
 import { assert } from "./assert.ts";
 import { encodeUtf8, parseUtf8 } from "../lib/bytes.ts";

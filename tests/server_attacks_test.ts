@@ -1,6 +1,6 @@
 /**
- * What somebody can do to a server who wants to stall it, fill it or keep others out, in short. Each test waits for what
- * the server does, never for a time; `deno task soak --attacks` does the same at length and measures.
+ * What somebody can do to a server who wants to stall it, fill it or keep others out, in short. Each test waits for
+ * what the server does, never for a time; `deno task soak --attacks` does the same at length and measures.
  */
 
 import { DatabaseSync } from "node:sqlite";

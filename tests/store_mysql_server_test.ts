@@ -1,4 +1,6 @@
-/** What a database server may be like that isn't as this program's own tests start it: its defaults, its limits, TLS. */
+/**
+ * What a database server may be like that isn't as this program's own tests start it: its defaults, its limits, TLS.
+ */
 
 import { assert } from "./assert.ts";
 import { runCommand, skipUnless, temporaryFolder } from "./environment.ts";

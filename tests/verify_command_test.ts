@@ -244,7 +244,9 @@ const PEER_ACCEPTS = new Set([
   "version_1_refused_fail",
 ]);
 
-/** The peer takes a list of another key with the issuer's name for a false one; here it is passed over, which is told. */
+/**
+ * The peer takes a list of another key with the issuer's name for a false one; here it is passed over, which is told.
+ */
 const PEER_REFUSES = new Set(["revocation_list_of_another_key"]);
 
 Deno.test({

@@ -101,7 +101,10 @@ const CHANGES: readonly Change[] = [
   ({ openings }, roll) => openings.splice(roll(openings.length), 1),
 ];
 
-/** All of the evidence that may not differ: everything but which of its own earlier checkpoints and which words it shows. */
+/**
+ * All of the evidence that may not differ: everything but which of its own earlier checkpoints and which words it
+ * shows.
+ */
 function coreOf({ receipt, lines, openings }: Evidence, original: Evidence): string {
   const { checkpoints, certs, statement_signature: _, ...rest } = receipt;
   const isSome = (some: readonly Json[], all: readonly Json[]) =>

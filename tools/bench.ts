@@ -6,8 +6,8 @@
  *     deno task bench --binary dist/securechat          the compiled program in a column of its own
  *
  * Each server is a process of its own ({@link startServer}); the load comes from this process, signed before the clock
- * starts where that matters. Figures compare within one run, on one machine: never across them. What is measured of rooms
- * stands in `bench_rooms.ts`.
+ * starts where that matters. Figures compare within one run, on one machine: never across them. What is measured of
+ * rooms stands in `bench_rooms.ts`.
  */
 
 import { fileURLToPath } from "node:url";

@@ -1,8 +1,8 @@
 /**
- * An RSA key for the benchmark that signs in a tenth of the time: its modulus is the product of 79 primes of 26 bits, so
- * that s = m^d mod n is 79 small powers and the Chinese remainder theorem. Anybody can factor it. Whoever verifies sees a
- * 2048-bit modulus with exponent 65537 like any other and has exactly the same work; only so can the load of thousands of
- * signed messages a second, or a transcript of a million, come from the same two cores as the server.
+ * An RSA key for the benchmark that signs in a tenth of the time: its modulus is the product of 79 primes of 26 bits,
+ * so that s = m^d mod n is 79 small powers and the Chinese remainder theorem. Anybody can factor it. Whoever verifies
+ * sees a 2048-bit modulus with exponent 65537 like any other and has exactly the same work; only so can the load of
+ * thousands of signed messages a second, or a transcript of a million, come from the same two cores as the server.
  */
 
 import { type Bytes, concat, encodeInteger, parseInteger } from "../lib/bytes.ts";

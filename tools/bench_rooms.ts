@@ -41,7 +41,9 @@ import {
 
 /** Lines on their way, of one member who posts alone and of each where all post: fewer than close a slow reader. */
 const [WINDOW, SHARED_WINDOW] = [128, 2];
-/** So many times the lines of a room go to the one member who is alone in it: what they cost is seen once all is warm. */
+/**
+ * So many times the lines of a room go to the one member who is alone in it: what they cost is seen once all is warm.
+ */
 const ALONE = 5;
 /** Lines a second at a low rate. */
 const LOW_RATE = 100;

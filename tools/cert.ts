@@ -498,7 +498,10 @@ async function check(args: string[]): Promise<ExitStatus> {
   return good ? EXIT.done : EXIT.no;
 }
 
-/** What doesn't parse is a reason against the certificate (section 3, item 1); a file that can't be read is not. */
+/**
+ * What doesn't parse is a reason against the certificate (docs/PROTOCOL.md, "Hello and certificates"); a file that
+ * can't be read is not.
+ */
 async function readAll<T>(paths: readonly string[], parse: (pem: string) => T[]): Promise<T[]> {
   const found: T[] = [];
   for (const path of paths) {

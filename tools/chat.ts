@@ -5,9 +5,9 @@
  *     SECURECHAT_PASSWORD_FILE=pw securechat chat --login --email ada@example.org --json < lines.txt
  *
  * Three faces: a picture with a prompt where a terminal can keep one; plain sentences where it can't (`TERM=dumb`) or
- * where output or input is a pipe; one JSON event a line with `--json`. Everything is asked before the connection is made,
- * in the order of the seed (register or login, names, hidden password, its confirmation), since a server waits for
- * nobody who types.
+ * where output or input is a pipe; one JSON event a line with `--json`. Everything is asked before the connection is
+ * made, in the order of the seed (register or login, names, hidden password, its confirmation), since a server waits
+ * for nobody who types.
  */
 
 import { type Account, chat, type ChatOptions, daysLeft } from "../client.ts";

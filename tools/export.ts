@@ -4,8 +4,8 @@
  *     securechat export                                        the room that was looked at last in "rooms"
  *     securechat export '#ops' --from 40 --to 57 --only 41,42
  *
- * The second writes lines 40 to 56 with their receipt, and the words of lines 41 and 42. No server is asked. One line alone, in one
- * file, is `securechat prove`; whether an export holds is `securechat verify`.
+ * The second writes lines 40 to 56 with their receipt, and the words of lines 41 and 42. No server is asked. One line
+ * alone, in one file, is `securechat prove`; whether an export holds is `securechat verify`.
  */
 
 import { parseCommand, PROGRAM, type SettingFlags } from "../lib/config.ts";

@@ -1,8 +1,8 @@
 /**
  * `securechat init`: everything that a first server and a first person need: a CA, an issuing CA below it, a server's
  * certificate and a client's, with the seed's file names and subjects. It makes all of them or none, and overwrites
- * nothing. The server signs the requests of people who have a code with the issuing CA, so that ca_private_key.pem can be
- * taken away.
+ * nothing. The server signs the requests of people who have a code with the issuing CA, so that ca_private_key.pem can
+ * be taken away.
  */
 
 import { CA_DAYS, makeAuthority, makeIssuer, makePair, mustBeFree, pairIn } from "../lib/ca_folder.ts";

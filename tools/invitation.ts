@@ -138,7 +138,9 @@ export async function authorityOf(chain: readonly Certificate[], trust: Trust): 
   return trust.authorities.find(({ fingerprint }) => fingerprint === end?.fingerprint);
 }
 
-/** The port for TLS: the one that is given, that of the server which runs on this data folder, or that of the settings. */
+/**
+ * The port for TLS: the one that is given, that of the server which runs on this data folder, or that of the settings.
+ */
 export async function portOf({ port }: { readonly port?: string | undefined }, config: Config): Promise<number> {
   if (port !== undefined) {
     const given = /^\d{1,5}$/.test(port) ? Number(port) : NaN;

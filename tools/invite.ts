@@ -1,6 +1,7 @@
 /**
  * `securechat invite`: the code that brings somebody in, made by the operator on the server's machine; with `--device`
- * for a further device of one's own, asked of the server in a session: that of `rooms` goes on, or the password is asked for.
+ * for a further device of one's own, asked of the server in a session: that of `rooms` goes on, or the password is
+ * asked for.
  */
 
 import type { Bytes } from "../lib/bytes.ts";
@@ -150,7 +151,9 @@ interface Session {
   readonly username: string;
 }
 
-/** With the token that `rooms` keeps, which stays good for it; `undefined` where the server doesn't take it any more. */
+/**
+ * With the token that `rooms` keeps, which stays good for it; `undefined` where the server doesn't take it any more.
+ */
 async function resume(place: Place, caller: Caller, token: Bytes): Promise<Session | undefined> {
   const call = await Call.openSession(place, caller);
   try {

@@ -3,10 +3,10 @@
  *
  *     code → the CA's certificate, compared with the code → a key, made here → a certificate → an account → rooms
  *
- * It goes into a new profile of the program's home (`lib/client_home.ts`), or into the folder that --certs names. What was
- * done stays: `joining` beside the key names the code by a hash until the account is there, and while it does, the same
- * command goes on from where it was cut off. Without that file a folder that holds an identity is left alone. The key is
- * on the disk before its request leaves, and never leaves itself.
+ * It goes into a new profile of the program's home (`lib/client_home.ts`), or into the folder that --certs names. What
+ * was done stays: `joining` beside the key names the code by a hash until the account is there, and while it does, the
+ * same command goes on from where it was cut off. Without that file a folder that holds an identity is left alone. The
+ * key is on the disk before its request leaves, and never leaves itself.
  */
 
 import { encodeHex, equalBytes } from "../lib/bytes.ts";

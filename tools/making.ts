@@ -97,8 +97,8 @@ export function nameOf(text: string, what: string): string {
 }
 
 /**
- * A name for a CA that isn't given one: with the host, and a random end, so that no two CAs have the same name. Lists and
- * certificates are found by the name of their issuer.
+ * A name for a CA that isn't given one: with the host, and a random end, so that no two CAs have the same name. Lists
+ * and certificates are found by the name of their issuer.
  */
 export function ownName(kind: "ca" | "issuing", host?: string): string {
   const end = encodeHex(crypto.getRandomValues(new Uint8Array(3)));

@@ -6,8 +6,9 @@
  *     #ops       57 lines  read-only since 2026-11-23T03:05:08Z     localhost/#ops/8f14…
  *     $ securechat room close '#ops'
  *
- * A log is read-only once a member holds a later head of it than the server, which has lost lines then: its database was
- * restored from a backup. To close it is the way on: its lines stay under its origin, and the name is free for a new log.
+ * A log is read-only once a member holds a later head of it than the server, which has lost lines then: its database
+ * was restored from a backup. To close it is the way on: its lines stay under its origin, and the name is free for a
+ * new log.
  */
 
 import { instant } from "../lib/ca_folder.ts";

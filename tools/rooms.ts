@@ -11,8 +11,8 @@
  *     ← {"event":"line","room":"#ops","index":7,"username":"bot","kind":"text","text":"hello",…}
  *
  * Events are those of `lib/room_event.ts` and the answers of `lib/room_command.ts`, where the commands stand too. What
- * can't be done is {"event":"error","command":…,"reason":…}, with the `id` of the command. The end of the input ends the
- * program once every line is accepted. What happens between is `lib/room_session.ts`.
+ * can't be done is {"event":"error","command":…,"reason":…}, with the `id` of the command. The end of the input ends
+ * the program once every line is accepted. What happens between is `lib/room_session.ts`.
  */
 
 import { type BotEvent, BotWire, parseBotCommand } from "../lib/client_bot.ts";

@@ -1,5 +1,6 @@
 /**
- * `securechat serve`: the server as a program. Prints on stdout where it listens once it does, logs on stderr and in a file, stops gracefully on SIGINT or SIGTERM and at once on a second one.
+ * `securechat serve`: the server as a program. Prints on stdout where it listens once it does, logs on stderr and in a
+ * file, stops gracefully on SIGINT or SIGTERM and at once on a second one.
  */
 
 import { type CommandSpec, type Config, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";

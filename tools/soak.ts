@@ -7,9 +7,9 @@
  *
  * Visitors send noise of many kinds, or are real clients of whose frames one is bent on its way: a bit flipped, a frame
  * cut, doubled, dropped or moved. Beside them an honest client has a session every second, and every one of them must
- * succeed, unless the server says that it is busy. At the end: whether the server still ran, ended well and met no error
- * of its own, and its memory before and after. Exit status 1 where any of it is wrong. Outside CI, since it takes its
- * time. `--attacks` does something else: what somebody can do who wants to stall the server (`soak_attacks.ts`).
+ * succeed, unless the server says that it is busy. At the end: whether the server still ran, ended well and met no
+ * error of its own, and its memory before and after. Exit status 1 where any of it is wrong. Outside CI, since it takes
+ * its time. `--attacks` does something else: what somebody can do who wants to stall the server (`soak_attacks.ts`).
  */
 
 import { type Bytes, concat, encodeUtf8 } from "../lib/bytes.ts";
@@ -162,7 +162,9 @@ function numberOf(flag: string, text: string): number {
   return value;
 }
 
-/** What may end a bad visit: an answer of the server, the end of the connection. Anything else is a fault of this tool. */
+/**
+ * What may end a bad visit: an answer of the server, the end of the connection. Anything else is a fault of this tool.
+ */
 function surprise(error: unknown): void {
   const expected = [PeerError, ProtocolError, Failure, Ended, Deno.errors.ConnectionReset, Deno.errors.BrokenPipe];
   if (!expected.some((kind) => error instanceof kind)) throw error;
@@ -315,7 +317,10 @@ async function bentClient(door: Door): Promise<void> {
 /** The connection was over before the conversation was. */
 class Ended extends Error {}
 
-/** A whole session in at most `patience` milliseconds: register, three messages, quit. `pass` is what becomes of the bytes that are sent. */
+/**
+ * A whole session in at most `patience` milliseconds: register, three messages, quit. `pass` is what becomes of the
+ * bytes that are sent.
+ */
 async function converse(
   { port, identity, trust }: Door,
   name: string,

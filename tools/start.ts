@@ -1,6 +1,7 @@
 /**
  * `securechat start NAME…`: everything for a first conversation. It makes certificates where there are none, makes the
- * room #general, serves, and prints what each person has to run. A server that is to stay is run with `securechat serve`.
+ * room #general, serves, and prints what each person has to run. A server that is to stay is run with `securechat
+ * serve`.
  *
  *     $ securechat start alice bob
  *     [*] TLS on 0.0.0.0:5001

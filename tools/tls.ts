@@ -23,7 +23,9 @@ export function tlsDialler(
   return { port: TLS_PORT, dial };
 }
 
-/** The runtime would trust public CAs beside ours, and those of the system: which ones, it reads here at the first use. */
+/**
+ * The runtime would trust public CAs beside ours, and those of the system: which ones, it reads here at the first use.
+ */
 function trustNobodyElse(): void {
   Deno.env.set("DENO_TLS_CA_STORE", "");
   Deno.env.delete("DENO_CERT");

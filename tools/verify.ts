@@ -1,14 +1,15 @@
 /**
- * `securechat verify`: a receipt and a transcript checked offline, of a session (protocol.md section 8) or of a room
- * (rooms.md section 7), or a line proof; the checks themselves stand in `lib/verify.ts` and `lib/verify_room.ts`.
+ * `securechat verify`: a receipt and a transcript checked offline, of a session (docs/PROTOCOL.md, "The end, and
+ * receipts") or of a room (docs/PROTOCOL.md, "Rooms as evidence"), or a line proof; the checks themselves stand in
+ * `lib/verify.ts` and `lib/verify_room.ts`.
  *
  *     securechat verify receipt.json transcript.txt --ca ca_cert.pem
  *     securechat verify receipt.json transcript.txt --openings openings.txt
  *     securechat verify line_proof.json
  *
- * The files are opened first (`verify_files.ts`). Before a byte of them is read, the process gives up the network, other
- * programs, the environment and writing, for good: whatever a hostile receipt might make of it, it can read and print.
- * A transcript of any size is read in pieces.
+ * The files are opened first (`verify_files.ts`). Before a byte of them is read, the process gives up the network,
+ * other programs, the environment and writing, for good: whatever a hostile receipt might make of it, it can read and
+ * print. A transcript of any size is read in pieces.
  */
 
 import { parseCommand } from "../lib/config.ts";
