@@ -160,7 +160,7 @@ export class Accounts {
     };
     const userId = await add().catch(async (error) => {
       this.#registrations.giveBack(party);
-      throw await this.#givenUp("registration_failure", request, error);
+      throw await this.givenUp("registration_failure", request, error);
     });
     if (userId === undefined) throw await this.taken(request, "the address or the username is taken");
     await this.#audit("registration", request);
@@ -225,7 +225,7 @@ export class Accounts {
       return await store.setPassword(user.id, { salt, passwordRecord, ...what });
     };
     const isSet = await set().catch(async (error) => {
-      throw await this.#givenUp("login_failure", request, error);
+      throw await this.givenUp("login_failure", request, error);
     });
     if (!isSet) await this.#fail(request, "the password or the code was used meanwhile", wrongWords());
   }
@@ -234,7 +234,7 @@ export class Accounts {
   async #authenticate(request: Login): Promise<{ readonly user: User; readonly record: string }> {
     await this.#mustBeFree(request);
     const { user, matches, unreadable, replacement } = await this.#compare(request).catch(async (error) => {
-      throw await this.#givenUp("login_failure", request, error);
+      throw await this.givenUp("login_failure", request, error);
     });
     // Many tries may have been under way at once. From here to the count there is no await, so that no more of them
     // than the limit are answered by what was compared.
@@ -352,7 +352,7 @@ export class Accounts {
   }
 
   /** What is thrown where the work could not be done, with its audit row. */
-  async #givenUp(event: AuditEvent, request: Request & { readonly email: string }, error: unknown): Promise<unknown> {
+  async givenUp(event: AuditEvent, request: Origin & { readonly email: string }, error: unknown): Promise<unknown> {
     const thrown = withoutStore(error);
     if (thrown !== error) await this.#audit(event, request, "the database cannot be reached");
     else if (thrown instanceof ProtocolError && await this.countRefusal(request)) {

@@ -397,14 +397,16 @@ export class Conversation {
     const origin = this.#origin();
     const shown = { fingerprint: origin.clientFingerprint, pem };
     if (credentials.type === "resume") return await this.#resume(shown, credentials.token, origin);
-    const { owner, ...known } = await devices.standing(shown);
+    const givenUp = async (error: unknown): Promise<never> => {
+      const event = credentials.type === "register" ? "registration_failure" : "login_failure";
+      throw await accounts.givenUp(event, { ...origin, email: credentials.email }, error);
+    };
+    const { owner, ...known } = await devices.standing(shown).catch(givenUp);
     const standing = { ...known, owner, hasRooms };
     const attempt = { ...origin, email: credentials.email, isOwn: known.device?.email === credentials.email };
     const request = { ...attempt, owner, signal };
-    const refused = (error: unknown) => {
-      if (!(error instanceof ProtocolError)) throw withoutStore(error);
-      return accounts.refuse(attempt, error);
-    };
+    const refused = (error: unknown) =>
+      error instanceof ProtocolError ? accounts.refuse(attempt, error) : givenUp(error);
     if (credentials.type === "register") {
       await accounts.checkAttempt(attempt);
       if (owner !== undefined && !origin.isProven) await refused(UNPROVEN);

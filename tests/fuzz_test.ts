@@ -207,7 +207,8 @@ Deno.test("parseFrame() refuses with bad-frame or gives an object that encodes t
 
 Deno.test("the fields of every frame are taken, or refused with a ProtocolError", () => {
   const parsers = Object.entries(message).filter(([name, parser]) =>
-    typeof parser === "function" && /^parse/.test(name) && !/Credentials|SaltAnswer|Welcome/.test(name) // these take bytes
+    typeof parser === "function" && /^parse/.test(name) &&
+    !/Credentials|SaltAnswer|Welcome|Account|PasswordChange/.test(name) // these take bytes
   ) as [string, (fields: JsonObject) => unknown][];
   assert(parsers.length >= 8);
   fc.assert(
