@@ -38,16 +38,20 @@ const ODD = /\s*(?:-|[0-9]+[.eE]|[0-9]{16})/y;
 const QUOTE = 0x22;
 /** With no more of these a text is nested no deeper, and nothing that walks through its value exhausts the stack. */
 const FEW_BRACKETS = 500;
+/** With more marks than this, which may all stand in one string, looking at each costs more than the other way. */
+const MANY_MARKS = 1_000_000;
+/** The longest frame: no number that means something has more digits, and working one out takes ever longer. */
+const MAX_DIGITS = 65_536;
 
 /**
  * Whether a text has integers below 2^53 alone and is not deep, by what stands where a number or a value may begin, in
  * strings too. Such a text needs no look at the source of each number, which costs five times as much as the parsing.
  */
 function isPlain(text: string, fewBrackets: number): boolean {
-  let brackets = 0;
+  let [brackets, marks] = [0, 0];
   for (const mark of [":", ",", "[", "{"]) {
     for (let at = text.indexOf(mark); at >= 0; at = text.indexOf(mark, at + 1)) {
-      if ((mark === "[" || mark === "{") && ++brackets > fewBrackets) return false;
+      if (++marks > MANY_MARKS || ((mark === "[" || mark === "{") && ++brackets > fewBrackets)) return false;
       if (text.charCodeAt(at + 1) === QUOTE) continue; // a string, which most values are
       ODD.lastIndex = at + 1;
       if (ODD.test(text)) return false;
@@ -58,8 +62,8 @@ function isPlain(text: string, fewBrackets: number): boolean {
 }
 
 /**
- * The value of a JSON text; `undefined` where it is not JSON, or is nested beyond what the runtime can read, or deeper
- * than `maxDepth`: so many lists and objects in one another.
+ * The value of a JSON text; `undefined` where it is not JSON, has a number of more than 65,536 digits, or is nested beyond
+ * what the runtime can read, or deeper than `maxDepth`: so many lists and objects in one another.
  */
 export function parseJson(text: string, maxDepth = Infinity): Json | undefined {
   try {
@@ -68,6 +72,7 @@ export function parseJson(text: string, maxDepth = Infinity): Json | undefined {
       if (typeof value !== "number") return value;
       // V8 15 reads a name with an escape for another with a backslash that it has just seen, and then finds no source.
       if (source === undefined) throw new SyntaxError("a number without its source");
+      if (source.length > MAX_DIGITS) throw new SyntaxError("a number without end");
       if (!/^[0-9]+$/.test(source)) return new OddNumber(source);
       return Number.isSafeInteger(value) ? value : BigInt(source);
     });

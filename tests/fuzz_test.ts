@@ -205,10 +205,22 @@ Deno.test("parseFrame() refuses with bad-frame or gives an object that encodes t
   );
 });
 
+/** Parsers of what was encrypted. */
+const TAKES_BYTES = /Credentials|SaltAnswer|Welcome|Account|PasswordChange/;
+
+Deno.test("what was encrypted is taken, or refused with undefined or a ProtocolError", () => {
+  const parsers = [message.parseSaltAnswer, message.parseWelcome, message.parseAccount, message.parsePasswordChange];
+  fc.assert(
+    fc.property(fc.oneof(bytes(), fields.map((input) => encodeUtf8(encodeJson(input)))), (input) => {
+      for (const parse of parsers) attempt(() => parse(input));
+    }),
+    RUNS,
+  );
+});
+
 Deno.test("the fields of every frame are taken, or refused with a ProtocolError", () => {
   const parsers = Object.entries(message).filter(([name, parser]) =>
-    typeof parser === "function" && /^parse/.test(name) &&
-    !/Credentials|SaltAnswer|Welcome|Account|PasswordChange/.test(name) // these take bytes
+    typeof parser === "function" && /^parse/.test(name) && !TAKES_BYTES.test(name)
   ) as [string, (fields: JsonObject) => unknown][];
   assert(parsers.length >= 8);
   fc.assert(

@@ -276,3 +276,13 @@ Deno.test("parseJson() looks at the source of every number that could be an odd 
   });
   for (const text of ["-1", " 1.0", "1E2", "9007199254740993"]) assert.notEqual(typeof parseJson(text), "number", text);
 });
+
+Deno.test("parseJson() refuses a number longer than any frame, and reads as many marks in one string as there are", () => {
+  const digits = "9".repeat(65_536);
+  assert.equal(parseJson(`{"n":${digits}}`) === undefined, false);
+  for (const number of [`${digits}9`, `-${digits}`, `0.${digits}`]) {
+    assert.equal(parseJson(`{"n":${number}}`), undefined);
+  }
+  const marks = ":1,".repeat(400_000);
+  assert.deepEqual(parseJson(JSON.stringify({ marks, one: 1 })), { marks, one: 1 });
+});
