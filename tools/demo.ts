@@ -332,7 +332,7 @@ async function verify(folder: string, files: readonly string[], status: ExitStat
   const args = ["verify", ...files, ...AUTHORITY];
   const report = (await command(folder, args, { status })).split("\n");
   const failed = report.flatMap((row, at) => row.startsWith("FAILED") ? [row, report[at + 1] ?? ""] : []);
-  const opened = report.filter((row) => /^\[\d+\]/.test(row));
+  const opened = report.filter((row) => /^(?:\[\d+\]| {4}\|)/.test(row));
   const verdict = report.filter((row) => /^(?:Valid|Invalid):/.test(row));
   for (const row of [...failed, ...opened, ...verdict]) tell(row);
 }

@@ -19,6 +19,7 @@ import { canonicalJson, encodeAsciiJson } from "../lib/json.ts";
 import { formatTime } from "../lib/receipt.ts";
 import { MAX_ROOM_RECEIPT_BYTES } from "../lib/room_receipt.ts";
 import { SignaturePool } from "../lib/signature_pool.ts";
+import { cells } from "../lib/cell_width.ts";
 import { wrap } from "../lib/rows.ts";
 import { size, wantsColour, write } from "../lib/terminal.ts";
 import { printable, quoted, shortName, visibleJson } from "../lib/text.ts";
@@ -263,11 +264,11 @@ function shownLines(verdict: Verdict | RoomVerdict, paint: (text: string) => str
   const { lines } = verdict;
   const good = ("opened" in verdict ? verdict.opened : []).map((line) => ({
     index: line.index,
-    rows: wrap(openedLine(line), width, GOES_ON),
+    rows: openedLine(line, width),
   }));
   const bad = lines.bad.map(({ index, faults, ...line }: BadLine & { opened?: OpenedLine }) => {
     const rows = faults.map(({ check, reason }) => `[${index}] ${paint("NOT GOOD")} (${check}): ${reason}`);
-    return { index, rows: line.opened ? [...rows, ...wrap(`    ${openedLine(line.opened)}`, width, GOES_ON)] : rows };
+    return { index, rows: line.opened ? [...rows, ...openedLine(line.opened, width, "    ")] : rows };
   });
   const rows = [...good, ...bad].sort((one, other) => one.index - other.index).flatMap((line) => line.rows);
   const more = lines.count - lines.good - lines.bad.length;
@@ -278,14 +279,19 @@ function shownLines(verdict: Verdict | RoomVerdict, paint: (text: string) => str
 const MAX_APART = 300_000;
 
 /**
- * Who said what, when and after what, on one line of the terminal. Whatever somebody wrote is a JSON string, so that no
- * text looks like an act, and none like another.
+ * Who said what, when and after what: on one row, or with the words on rows of their own. Whatever somebody wrote is a
+ * JSON string, so that no text looks like an act, and none like another.
  */
-function openedLine({ index, author, subject, ts, by, seen, kind, body }: OpenedLine): string {
+function openedLine(line: OpenedLine, width: number, indent = ""): string[] {
+  const { index, author, subject, ts, by, seen, kind, body } = line;
   const placed = Math.abs(by * 1000 - ts) > MAX_APART ? `, placed by ${formatTime(by * 1000)}` : "";
   const json = canonicalJson(body) ?? "";
   const act = isKnownKind(kind) ? kind : `a line of an unknown kind, ${quoted(kind)}`;
   const words = kind === "text" ? json : body === null ? act : `${act} ${json}`;
   const when = `${formatTime(ts)}${placed}, after ${seen} ${seen === 1 ? "line" : "lines"}`;
-  return `[${index}] "${shortName(subject)}" (${author.slice(0, 16)}), ${when}: ${visibleJson(words)}`;
+  const head = `${indent}[${index}] "${shortName(subject)}" (${author.slice(0, 16)}), ${when}:`;
+  const shown = visibleJson(words);
+  if (cells(head) + 1 + cells(shown) <= width) return [`${head} ${shown}`];
+  const [first = "", ...further] = wrap(shown, width, GOES_ON, GOES_ON.length);
+  return [...wrap(head, width, GOES_ON), GOES_ON + first, ...further];
 }
