@@ -89,11 +89,13 @@ export async function createAuthority(name: string, key: Bytes, issuing: Issuing
 
 /**
  * The same self-signed CA, good for longer. Its subject and its key's identifier stay, byte for byte: what it issued
- * names them.
+ * names them. So does its beginning: evidence from before the renewal is judged as of its own time, and with the renewed
+ * certificate alone it must not be false.
  */
 export async function renewAuthority({ certificate, key }: Authority, issuing: Issuing): Promise<Authority> {
   const keyIdentifier = certificate.subjectKeyIdentifier;
-  return await createCa({ subject: subjectOf(certificate), keyIdentifier }, key, issuing);
+  const { notBefore } = certificate;
+  return await createCa({ subject: subjectOf(certificate), keyIdentifier }, key, { ...issuing, notBefore });
 }
 
 /** An issuing CA below a root: it signs certificates of people and servers, and no further CA. */
@@ -115,7 +117,7 @@ function encodeName(commonName: string): Bytes {
 async function createCa(
   { subject, keyIdentifier }: { readonly subject: Bytes; readonly keyIdentifier: string | undefined },
   key: Bytes,
-  issuing: Issuing & { readonly root?: Authority },
+  issuing: Issuing & { readonly root?: Authority; readonly notBefore?: number },
 ): Promise<Authority> {
   const peculiar = await library();
   const { root } = issuing;
@@ -133,6 +135,7 @@ async function createCa(
     publicKey,
     signingKey: root?.key ?? key,
     ...validity(issuing, root?.certificate.notAfter ?? Infinity),
+    ...(issuing.notBefore === undefined ? {} : { notBefore: new Date(issuing.notBefore) }),
     random: issuing.random,
     extensions,
   });

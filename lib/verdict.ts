@@ -51,8 +51,8 @@ export function lineSigner({ subject, issuer, fingerprint }: Certificate, lines:
 const MAX_NAMED = 3;
 
 /**
- * Signers within a sentence, each in quotes; where two have the same subject, with their issuer and the beginning of
- * their certificate's fingerprint.
+ * Signers within a sentence, each in quotes; where two have the same subject, or one that is cut to the same, with their
+ * issuer and the beginning of their certificate's fingerprint.
  */
 export function signersText(signers: readonly LineSigner[]): string {
   if (signers.length > MAX_NAMED) return `${signers.length} authors`;
@@ -61,8 +61,9 @@ export function signersText(signers: readonly LineSigner[]): string {
 
 /** One of these signers. */
 export function signerText(signer: LineSigner, all: readonly LineSigner[]): string {
-  const name = `"${shortName(signer.subject)}"`;
-  if (all.every(({ subject, fingerprint }) => subject !== signer.subject || fingerprint === signer.fingerprint)) {
+  const short = shortName(signer.subject);
+  const name = `"${short}"`;
+  if (all.every(({ subject, fingerprint }) => shortName(subject) !== short || fingerprint === signer.fingerprint)) {
     return name;
   }
   return `${name} (issued by "${shortName(signer.issuer)}", SHA-256 ${signer.fingerprint.slice(0, 16)}…)`;

@@ -1,6 +1,6 @@
 /** Evidence of another CA than the one given, and revocation lists of another key than the issuer's. */
 
-import { createAuthority, issueCertificate, issueRevocationList } from "../lib/ca.ts";
+import { createAuthority, issueCertificate, issueRevocationList, renewAuthority } from "../lib/ca.ts";
 import { findPath, isRevoked } from "../lib/certificate_path.ts";
 import { publicKeyOf } from "../lib/private_key.ts";
 import { foreignAuthority } from "../lib/verify_authority.ts";
@@ -10,7 +10,8 @@ import { parseCertificates, parseRevocationList } from "../lib/x509.ts";
 import { assert } from "./assert.ts";
 import { ROOT } from "./environment.ts";
 import { evidenceCase } from "./evidence.ts";
-import { authority, certificate, issuing, key, NOW } from "./fixtures.ts";
+import { authority, certificate, countingRandom, issuing, key, NOW } from "./fixtures.ts";
+import { show, talk } from "./room_evidence.ts";
 
 const client = { role: "client", name: "ada" } as const;
 const read = (path: string) => Deno.readFileSync(`${ROOT}/tests/evidence/${path}`);
@@ -101,4 +102,14 @@ Deno.test("online, a list of another key alone lets nobody in, and a namesake's 
   assert.deepEqual(await problems([own, others]), []);
   assert.equal(isRevoked([leaf], { revocations: [others] }), false);
   assert.equal(isRevoked([leaf], { revocations: [await listOf(ca, [leaf.serial])] }), true);
+});
+
+Deno.test("evidence from before a CA was renewed is good by the renewed certificate alone", async () => {
+  const later = { now: NOW + 400 * 86_400_000, days: 3650, random: countingRandom() };
+  const old = await authority();
+  const { certificate } = await renewAuthority(old, later);
+  assert.equal(certificate.notBefore, old.certificate.notBefore);
+  assert(certificate.notAfter > old.certificate.notAfter);
+  const verdict = await verifyRoom(await show(await talk(4)), { authorities: [certificate], revocations: [] });
+  assert.equal(verdict.result, "valid");
 });

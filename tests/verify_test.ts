@@ -273,6 +273,9 @@ Deno.test("two signers of the same name are told apart by their issuers and cert
       '"CN=CLIENT: ada" (issued by "CN=Other CA", SHA-256 bbbbbbbbbbbbbbbb…)',
   );
   assert.equal(signersText([ada, bob, other, ada]), "4 authors");
+  const long = `CN=CLIENT: ${"a".repeat(80)}`;
+  const text = signersText([{ ...ada, subject: `${long}b` }, { ...other, subject: `${long}c` }]);
+  assert.match(text, /SHA-256 aaaaaaaaaaaaaaaa….* and .*SHA-256 bbbbbbbbbbbbbbbb…/);
 });
 
 Deno.test("a client's own receipt lists what it says was sent, and its verdict says that the server signed nothing", async () => {
