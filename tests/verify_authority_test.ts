@@ -109,7 +109,6 @@ Deno.test("evidence from before a CA was renewed is good by the renewed certific
   const old = await authority();
   const { certificate } = await renewAuthority(old, later);
   assert.equal(certificate.notBefore, old.certificate.notBefore);
-  assert(certificate.notAfter > old.certificate.notAfter);
   const verdict = await verifyRoom(await show(await talk(4)), { authorities: [certificate], revocations: [] });
   assert.equal(verdict.result, "valid");
 });
