@@ -59,13 +59,14 @@ export function signersText(signers: readonly LineSigner[]): string {
   return signers.map((signer) => signerText(signer, signers)).join(" and ");
 }
 
-/** One of these signers. */
+/** One of these signers; one whose name has letters beyond ASCII is told by the certificate as well. */
 export function signerText(signer: LineSigner, all: readonly LineSigner[]): string {
   const short = shortName(signer.subject);
   const name = `"${short}"`;
-  if (all.every(({ subject, fingerprint }) => shortName(subject) !== short || fingerprint === signer.fingerprint)) {
-    return name;
-  }
+  const others = all.filter(({ fingerprint }) => fingerprint !== signer.fingerprint);
+  const isAlone = others.every(({ subject }) => shortName(subject) !== short);
+  // Letters beyond ASCII may look like others' names, a whole word of them too: nothing in the letters tells.
+  if (others.length === 0 || (isAlone && /^[ -~…]*$/.test(short))) return name;
   return `${name} (issued by "${shortName(signer.issuer)}", SHA-256 ${signer.fingerprint.slice(0, 16)}…)`;
 }
 

@@ -273,6 +273,12 @@ Deno.test("two signers of the same name are told apart by their issuers and cert
       '"CN=CLIENT: ada" (issued by "CN=Other CA", SHA-256 bbbbbbbbbbbbbbbb…)',
   );
   assert.equal(signersText([ada, bob, other, ada]), "4 authors");
+  const cyrillic = { ...other, subject: "CN=CLIENT: \u0430\u0501\u0430" }; // looks like ada
+  assert.match(
+    signersText([ada, cyrillic]),
+    /^"CN=CLIENT: ada" and ".*" \(issued by "CN=Other CA", SHA-256 bbbbbbbbbbbbbbbb…\)$/,
+  );
+  assert.equal(signersText([cyrillic]), `"${cyrillic.subject}"`);
   const long = `CN=CLIENT: ${"a".repeat(80)}`;
   const text = signersText([{ ...ada, subject: `${long}b` }, { ...other, subject: `${long}c` }]);
   assert.match(text, /SHA-256 aaaaaaaaaaaaaaaa….* and .*SHA-256 bbbbbbbbbbbbbbbb…/);
