@@ -30,7 +30,7 @@ import type { VerifyingKey } from "./pss.ts";
 import { formatTime } from "./receipt.ts";
 import { Frontier, leafHash, type NodePlace, peakPlaces, type TreeNode } from "./room_log.ts";
 import { type KeyWrap, RoomEpochs } from "./room_epochs.ts";
-import { type HeadSigner, NOT_GOOD, RoomHeads } from "./room_heads.ts";
+import { type HeadSigner, MAX_AHEAD, NOT_GOOD, RoomHeads } from "./room_heads.ts";
 import { isCarriedBy, isOfLog, isOpenedBy, logHash } from "./room_line.ts";
 import {
   encodePosted,
@@ -45,8 +45,6 @@ import type { RoomStore, StoredEpoch, StoredLine, StoredRoom } from "./room_stor
 import type { ServerClock } from "./server_clock.ts";
 import { encodeLine, messageInput } from "./transcript.ts";
 
-/** How far ahead of the server's clock a line's time may lie, in milliseconds (docs/PROTOCOL.md, "Posting"). */
-const MAX_AHEAD = 300_000;
 /** How long a store that failed has, before it is tried again, in milliseconds. */
 const RETRY_AFTER = 1_000;
 /**
@@ -191,6 +189,7 @@ export class Room {
           ? undefined
           : { size: this.#durable.size, root: encodeHex(this.#durable.root()) };
       },
+      latestTs: () => this.#authors.values().reduce((latest, { ts }) => Math.max(latest, ts), 0),
       tell: (checkpoint) => {
         this.#tell(encodeFrame({ type: "checkpoint", room: this.name, ...encodeCheckpoint(checkpoint) }));
       },

@@ -9,6 +9,9 @@
  * made any more: of what was lost there may be another for the same size. When the server's certificate has ended none
  * is made until there is another.
  *
+ * Nor is one made while the clock, set back meanwhile, is more than 5 minutes behind a line's own time: such a head and
+ * such a line would contradict each other for good, and with them everything that is shown of the room.
+ *
  * @layer chat
  */
 
@@ -21,6 +24,10 @@ import type { RoomStore } from "./room_store.ts";
 
 /** How far apart heads are at least, and how long a store that failed has, in milliseconds. */
 const INTERVAL = 1_000;
+/** How far ahead of the server's clock a line's time may lie, in milliseconds (docs/PROTOCOL.md, "Posting"). */
+export const MAX_AHEAD = 300_000;
+/** A head tells whole seconds. */
+const SECOND = 1_000;
 /** Heads that are kept at hand: a minute of a busy room. */
 const RECENT = 64;
 
@@ -43,6 +50,8 @@ export interface HeadOptions {
   readonly later: (ms: number, run: () => void) => void;
   /** What of the log is durable; `undefined` where nothing of it is to be signed. */
   readonly head: () => Head | undefined;
+  /** The latest of the lines' own times, unix milliseconds. */
+  readonly latestTs: () => number;
   /** Tells members of a head that is stored. */
   readonly tell: (checkpoint: Checkpoint) => void;
   /** What went wrong, once until a head is made. */
@@ -117,13 +126,22 @@ export class RoomHeads {
   /** Somebody comes: makes a head at once, unless the last is less than a second old; then there is one soon. */
   async refresh(): Promise<void> {
     if ((this.#options.head()?.size ?? 0) === (this.#newest?.size ?? 0)) return;
-    if (this.#isDue || this.#wait() > 0) this.due();
+    if (this.#isDue || this.#wait() > 0 || this.#isBehind()) this.due();
     else await this.make();
   }
 
   /** How long until there may be another, in milliseconds. */
   #wait(): number {
     return Math.max(0, INTERVAL - Math.max(0, this.#options.now() - this.#madeAt));
+  }
+
+  /** The time that a head has now, unix seconds. */
+  get #time(): number {
+    return Math.max(Math.floor(this.#options.now() / 1000), this.#newest?.time ?? 0);
+  }
+
+  #isBehind(): boolean {
+    return this.#options.latestTs() >= 1000 * this.#time + SECOND + MAX_AHEAD;
   }
 
   /** Makes a head of what is durable now, where there is none. */
@@ -140,7 +158,10 @@ export class RoomHeads {
     const head = headOf();
     if (!head || head.size === (this.#newest?.size ?? 0)) return;
     this.#madeAt = now();
-    const time = Math.max(Math.floor(now() / 1000), this.#newest?.time ?? 0);
+    if (this.#isBehind()) {
+      throw new ProtocolError("server-error", "The server's clock is more than 5 minutes behind a line's time.");
+    }
+    const time = this.#time;
     const { key, fingerprint, ends } = signer();
     if (1000 * time >= ends) throw new ProtocolError("server-error", NOT_GOOD);
     const checkpoint = await signCheckpoint(origin, head, { key, fingerprint, time });

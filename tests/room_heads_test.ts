@@ -16,12 +16,15 @@ async function bench() {
   const waits: { readonly ms: number; readonly run: () => void }[] = [];
   const told: Checkpoint[] = [];
   const failures: unknown[] = [];
-  const log: { head: Head | undefined; ends: number } = { head: { size: 1, root: root(1) }, ends: Infinity };
+  const log: { head: Head | undefined; ends: number; latestTs: number } = {
+    ...{ head: { size: 1, root: root(1) }, ends: Infinity, latestTs: 0 },
+  };
   const heads = new RoomHeads({
     ...{ origin: ORIGIN, store, now: clock.now },
     signer: () => ({ key: server.key, fingerprint: server.chain[0]?.fingerprint ?? "", ends: log.ends }),
     later: (ms, run) => waits.push({ ms, run }),
     head: () => log.head,
+    latestTs: () => log.latestTs,
     tell: (checkpoint) => told.push(checkpoint),
     failed: (error) => failures.push(error),
   });
@@ -184,4 +187,18 @@ Deno.test("when the server's certificate has ended no head is made, which is tol
   await runNext();
   await runNext();
   assert.deepEqual(told.map(({ size }) => size), [1, 2]);
+});
+
+Deno.test("no head contradicts the own time of a line, where the clock was set back after the line was taken", async () => {
+  const { heads, clock, waits, told, failures, log, runNext } = await bench();
+  log.latestTs = clock.now() + 300_000; // as late as a line may be
+  clock.advance(-30_000);
+  await heads.refresh();
+  await runNext();
+  assert.deepEqual([told.length, failures.length, waits.length], [0, 1, 1]);
+  await assert.rejects(heads.make(), /clock is more than 5 minutes behind/);
+  clock.advance(30_000);
+  for (let i = 0; i < 3; i++) await runNext();
+  assert.deepEqual(told.map(({ size, time }) => [size, time]), [[1, Math.floor(clock.now() / 1000)]]);
+  assert.equal(failures.length, 1);
 });
