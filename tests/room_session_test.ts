@@ -333,7 +333,8 @@ Deno.test("an account that the server refuses ends a session for good", async ()
     const ada = await Person.create("ada", { dir, dial: dialTcp(server) });
     await ada.session.start();
     await ada.session.stop();
-    const stranger = await Person.create("ada", { dir: `${dir}/elsewhere`, dial: dialTcp(server) });
+    const device = { name: "stranger", code: new Uint8Array(16) };
+    const stranger = await Person.create("ada", { dir: `${dir}/elsewhere`, dial: dialTcp(server), device });
     await assert.rejects(stranger.session.start(), /the server says/);
     const last = stranger.events.at(-1);
     assert.ok(last?.event === "offline" && last.retry_in === null);

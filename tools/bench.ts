@@ -358,6 +358,7 @@ async function transcript({ folder, identity, key }: Setting, lines: number): Pr
     const batch: string[] = [];
     for (; batch.length < 1000 && seqno < lines; seqno++) {
       const ts = began + seqno;
+      new DataView(body.buffer).setUint32(0, seqno); // lines of a session never begin alike
       const line = encodeLine({ seqno, ts, body, signature: key.signNow(messageInput(seqno, ts, body)), signer });
       summary.add(line, seqno);
       batch.push(`${line}\n`);
