@@ -159,7 +159,9 @@ function rightsNotes(rights: Rights | string): string[] {
   if (typeof rights === "string") {
     return [`Not judged: roles, membership and consent, since ${rights}. An act in a line is its author's word alone.`];
   }
-  const erased = rights.erased === 0 ? "" : ` Lines whose words their own authors erased: ${rights.erased}.`;
+  const erased = rights.erased === 0
+    ? ""
+    : ` Closed, since their own authors erased them, and taken to be words, not acts: ${rights.erased} of the lines.`;
   const notes = [
     "Roles, membership and consent are judged from the lines, which show no rule of who is invited, and no account " +
     `that a certificate is bound to.${erased}`,

@@ -47,6 +47,18 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "a user whose way to log in isn't supported is told as that, and what to use",
+  ...options,
+  async fn() {
+    await using server = await startMariadb("--plugin-load-add=auth_pam");
+    const address = await server.createDatabase();
+    await server.sql(`CREATE USER 'pam'@'%' IDENTIFIED VIA pam; GRANT ALL ON *.* TO 'pam'@'%';`);
+    const sentence = await refusal({ ...address, user: "pam" });
+    assert.match(sentence, /wants a way to log in that isn't supported \(.*\); use mysql_native_password/);
+  },
+});
+
 /** What the refusal of the engine tells to do. */
 async function mendEngine(server: Mariadb, address: MysqlAddress): Promise<MysqlAddress> {
   const mend = /stopped: (ALTER TABLE .*;)$/.exec(await refusal(address))?.[1] ?? "";
