@@ -350,6 +350,19 @@ export class LineEditor {
     }
   }
 
+  /**
+   * A line that was handed out comes back to be mended or entered again. If another is being typed, that one stays, and
+   * the history has this one; `false` then.
+   */
+  giveBack(text: string): boolean {
+    const isFree = this.#before + this.#after === "";
+    const isAtEnd = this.#at === this.#history.length;
+    if (text !== "" && text !== this.#history.at(-1)) this.#history.push(text);
+    if (isAtEnd) this.#at = this.#history.length;
+    if (isFree) this.#set(text, "");
+    return isFree;
+  }
+
   #insert(text: string): Edit {
     const room = Math.max(0, LONGEST_LINE - this.#before.length - this.#after.length);
     // Never half of a surrogate pair.

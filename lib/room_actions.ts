@@ -41,6 +41,14 @@ export interface AskedWhere {
   readonly current?: string | undefined;
 }
 
+/** What came of a command. */
+export interface Performed {
+  /** `false`: the event "error" says why not. */
+  readonly isDone: boolean;
+  /** The room that whoever typed it would now be in, where that is another; null: in none. */
+  readonly room?: string | null | undefined;
+}
+
 /** Tells an answer. */
 type Show = (answer: Answer) => void;
 
@@ -68,21 +76,18 @@ export class RoomActions {
     if (event.event === "left") this.#entered.delete(event.room);
   }
 
-  /**
-   * Does it; the room that somebody who typed it in the room `current` would now be in, where that is another; null:
-   * in none.
-   */
-  async perform(command: RoomCommand, { id, current }: AskedWhere = {}): Promise<string | null | undefined> {
+  /** Does it, for somebody who may have typed it in the room `current`. */
+  async perform(command: RoomCommand, { id, current }: AskedWhere = {}): Promise<Performed> {
     const mark = { command: command.command, ...(id === undefined ? {} : { id }) };
     const show = (answer: Answer) => this.#show({ ...answer, ...mark });
     try {
       const room = await this.#do(command, current, show);
       show({ event: "done" });
-      return room;
+      return { isDone: true, room };
     } catch (error) {
       if (!(error instanceof RequestRefused || error instanceof Failure || error instanceof ProtocolError)) throw error;
       show({ event: "error", reason: error.message });
-      return undefined;
+      return { isDone: false };
     }
   }
 

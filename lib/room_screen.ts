@@ -20,6 +20,7 @@
  */
 
 import { cells } from "./cell_width.ts";
+import { type TypedLine, WordsUnderWay } from "./client_typed.ts";
 import { type Edit, type Key, LineEditor, SecondPress } from "./line_editor.ts";
 import { usernameKey } from "./names.ts";
 import { readable } from "./readable.ts";
@@ -61,7 +62,7 @@ export interface RoomScreenOptions {
 /** Lines of a room that are kept for the picture; all of them are in the files. */
 const MAX_ENTRIES = 5_000;
 /** A text of more lines is asked about before it is sent. */
-const MANY_LINES = 3;
+export const MANY_LINES = 3;
 /** The most rows that what is being typed may have. */
 const MAX_INPUT_ROWS = 6;
 /** Narrower terminals have no list of rooms. */
@@ -153,6 +154,7 @@ export class RoomScreen {
   #question: { readonly text: string; readonly byEnter: boolean } | undefined;
   #hint = "";
   readonly #warned = new Set<string>();
+  readonly #underWay = new WordsUnderWay();
 
   constructor(options: RoomScreenOptions) {
     this.#options = options;
@@ -175,8 +177,21 @@ export class RoomScreen {
   /** A command has led into another room: it is looked at, unless something is being typed for the one that is. */
   arrive(room: string | undefined): void {
     if (room === this.#current) return;
-    if (this.#text === "") return this.enter(room);
+    const text = this.#text;
+    if (text === "") return this.enter(room);
+    if (this.#current === undefined && room !== undefined) {
+      // Where there is no room nothing can be said: what is being typed goes along.
+      this.#editor.apply({ name: "interrupt" });
+      this.enter(room);
+      return void this.#editor.giveBack(text);
+    }
     if (room !== undefined) this.#hint = `${titleOf(this.#room(room).name, this.#username)} is open: Alt-down`;
+  }
+
+  /** What was typed in a room, or before there was one, was refused: it can be mended or entered again. */
+  giveBack({ text, room }: TypedLine): void {
+    const { editor } = room === undefined ? this.#here : this.#room(room);
+    if (!editor.giveBack(text)) this.#hint = `Up brings back: ${text.split("\n")[0]}`;
   }
 
   /** Looks at another room. */
@@ -198,6 +213,13 @@ export class RoomScreen {
 
   /** Something happened; true: somebody speaks to whoever looks. */
   take(event: ShownEvent): boolean {
+    const refused = this.#underWay.take(event);
+    const isCalled = this.#take(event);
+    if (refused) this.giveBack(refused);
+    return isCalled;
+  }
+
+  #take(event: ShownEvent): boolean {
     switch (event.event) {
       case "line":
         return this.#takeLine(event);

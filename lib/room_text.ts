@@ -12,6 +12,7 @@
  * @layer chat
  */
 
+import { type EarlierLines, RecentLines } from "./client_recent_lines.ts";
 import type { Statement } from "./envelope.ts";
 import { type AnswerEvent, LEAST_FINGERPRINT } from "./room_command.ts";
 import type { LineEvent, Presence, RoomEvent } from "./room_event.ts";
@@ -185,7 +186,10 @@ export function presentWords(room: string, own: string, present: ReadonlyMap<str
   return `${plural(present.size, "member")}, ${here} here`;
 }
 
-/** Events as plain lines, each without its LF. It keeps the day, to say when it changes. */
+/**
+ * Events as plain lines, each without its LF. It keeps the day, to say when it changes; a room that is opened begins with
+ * its last lines ({@link RecentLines}).
+ */
 export class PlainText {
   #day = "";
   #username = "";
@@ -195,17 +199,44 @@ export class PlainText {
   readonly #uncovered = new Map<string, Pick<LineEvent, "index" | "ts">[]>();
   /** Rooms in which one's own join line stands. */
   readonly #consented = new Set<string>();
+  readonly #recent = new RecentLines();
 
   /** What to print for an event. */
   lines(event: ShownEvent): string[] {
     if (event.event === "online" || event.event === "account") this.#username = event.username;
     if (event.event === "left") this.#consented.delete(event.room);
-    return (event.event === "line" ? this.#line(event) : this.#sentences(event)).map(readable);
+    if (event.event === "line" && event.mine) {
+      if (event.kind === "part") this.#consented.delete(event.room);
+      else this.#consented.add(event.room);
+    }
+    return this.#rows(this.#recent.take(event));
+  }
+
+  /** What to print at the end, of rooms whose lines had not all come. */
+  end(): string[] {
+    return this.#rows(this.#recent.end());
+  }
+
+  /** How a room is called here. */
+  title(room: string): string {
+    return titleOf(room, this.#username);
+  }
+
+  #rows(events: readonly (ShownEvent | EarlierLines)[]): string[] {
+    return events.flatMap((event) => {
+      if (event.event === "line") return this.#line(event);
+      return event.event === "earlier" ? [this.#earlier(event)] : this.#sentences(event);
+    }).map(readable);
+  }
+
+  #earlier({ room, count, history }: EarlierLines): string {
+    return this.#in(
+      room,
+      `${plural(count, "earlier line")}; /history ${history} shows ${count === 1 ? "it" : "them"}.`,
+    );
   }
 
   #line(event: LineEvent): string[] {
-    if (event.mine && event.kind !== "part") this.#consented.add(event.room);
-    else if (event.mine) this.#consented.delete(event.room);
     if (event.by === null) this.#uncoveredOf(event.room).push(event);
     const day = dayAndZone(event.ts);
     const days = day === this.#day ? [] : [`--- ${day} ---`];

@@ -184,3 +184,19 @@ Deno.test("LineEditor.apply() keeps a line within bounds", () => {
   assert.equal(editor.before.length, 32_000);
   assert.ok(editor.before.isWellFormed());
 });
+
+Deno.test("a line that comes back can be entered again; if another is being typed, Up brings it back", () => {
+  const editor = new LineEditor();
+  editor.apply({ name: "text", text: "hello" });
+  assert.deepEqual(editor.apply({ name: "enter" }), { type: "line", text: "hello" });
+  assert.equal(editor.giveBack("hello"), true);
+  assert.deepEqual([editor.before, editor.after], ["hello", ""]);
+  assert.deepEqual(editor.apply({ name: "enter" }), { type: "line", text: "hello" });
+  editor.apply({ name: "text", text: "something else" });
+  assert.equal(editor.giveBack("typed elsewhere"), false);
+  assert.equal(editor.before, "something else");
+  editor.apply({ name: "up" });
+  assert.equal(editor.before, "typed elsewhere");
+  editor.apply({ name: "down" });
+  assert.equal(editor.before, "something else");
+});

@@ -30,7 +30,7 @@ class Desk {
       : parseRoomCommand(JSON.stringify(asked));
     assert.ok("command" in parsed, "problem" in parsed ? parsed.problem : "");
     const from = this.answers.length;
-    const entered = await this.#actions.perform(parsed.command, { current: room });
+    const { room: entered } = await this.#actions.perform(parsed.command, { current: room });
     if (entered !== undefined) this.current = entered;
     return this.answers.slice(from);
   }

@@ -259,6 +259,32 @@ Deno.test("each room has its own draft, and no command moves whoever is typing",
   assert.equal(rowsOf(screen).at(-1), "> for bob");
 });
 
+Deno.test("words that are refused come back to the room's input line, or to Up where something else is being typed", () => {
+  const screen = told(screenOf());
+  assert.deepEqual(type(screen, "/kik bob\r").slice(-1), [{ type: "enter", text: "/kik bob" }]);
+  screen.giveBack({ text: "/kik bob", room: "#ops" });
+  assert.equal(rowsOf(screen).at(-1), "> /kik bob");
+  assert.deepEqual(type(screen, "\r"), [{ type: "enter", text: "/kik bob" }]);
+  type(screen, "something else");
+  screen.giveBack({ text: "/kik bob", room: "#ops" });
+  assert.match(rowsOf(screen).at(-2) ?? "", /Up brings back: \/kik bob/);
+  assert.equal(rowsOf(screen).at(-1), "> something else");
+  type(screen, "\x15");
+  screen.take({ event: "sending", room: "#ops", key: 91, kind: "text", text: "muted words" });
+  screen.take({ event: "dropped", room: "#ops", key: 91, error_type: "muted", reason: "You are muted." });
+  assert.equal(rowsOf(screen).at(-1), "> muted words");
+  assert.ok(rowsOf(screen).some((row) => row.includes("(You are muted.)")));
+});
+
+Deno.test("what is typed where there is no room goes along into the first one that there is", () => {
+  const screen = screenOf();
+  type(screen, "half a line");
+  screen.arrive("#general");
+  assert.equal(screen.current, "#general");
+  assert.equal(rowsOf(screen).at(-1), "> half a line");
+  assert.deepEqual(type(screen, " more\r").at(-1), { type: "enter", text: "half a line more" });
+});
+
 Deno.test("Ctrl-C keeps what was typed, and ends the program only the second time within two seconds", () => {
   const screen = told(screenOf());
   clock = 10_000;

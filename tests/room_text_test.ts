@@ -12,6 +12,11 @@ function read(...events: readonly ShownEvent[]): string[] {
   return events.flatMap((event) => plain.lines(event));
 }
 
+/** A room whose lines are all here: what comes is new. */
+function caughtUp(room: string): ShownEvent {
+  return { event: "caught_up", room, size: 3 };
+}
+
 function member(username: string, state: Presence, role = "member") {
   return { username, role, online: state !== "offline", state };
 }
@@ -97,7 +102,15 @@ Deno.test("lines that were long on their way are told with the time of their acc
     line(7, at(3)),
     line(7, at(3), "#dev"),
   ];
-  const told = read(...lines, covered(7, 120), covered(7, 500), covered(8, 7), covered(8, 130, "#dev"));
+  const told = read(
+    caughtUp("#ops"),
+    caughtUp("#dev"),
+    ...lines,
+    covered(7, 120),
+    covered(7, 500),
+    covered(8, 7),
+    covered(8, 130, "#dev"),
+  );
   assert.deepEqual(told.slice(-3), [
     `[#ops] The lines 3 to 4 were accepted by Monday 23 November 2026, 12:00 ${ZONE}.`,
     `[#ops] Line 6 was accepted by Monday 23 November 2026, 12:00 ${ZONE}.`,
@@ -111,8 +124,9 @@ Deno.test("a line by a certificate that nobody vouched for says so, and whois sa
     ...{ by: null, kind: "text", text: "hello", statement: { kind: "text", text: "hello" }, seen: 0, mine: false },
     ...{ erased: false, unvouched: true, unchecked: false, bad: null },
   };
-  assert.match(read(line).at(-1) ?? "", /^\[#ops 4\] .* bob \(new certificate, nobody vouched for it\): hello$/);
-  assert.match(read({ ...line, unvouched: false }).at(-1) ?? "", / bob: hello$/);
+  const open = caughtUp("#ops");
+  assert.match(read(open, line).at(-1) ?? "", /^\[#ops 4\] .* bob \(new certificate, nobody vouched for it\): hello$/);
+  assert.match(read(open, { ...line, unvouched: false }).at(-1) ?? "", / bob: hello$/);
   const found = read({ event: "found", room: "#ops", lines: [line] });
   assert.match(found.join(), /bob \(new certificate.*\): hello/);
   const not_after = 1_800_000_000;

@@ -56,9 +56,9 @@ Deno.test({
     await terminal.type("Enter");
     await terminal.shows("What you type goes to #ops.");
     await terminal.type("C-c");
-    await terminal.shows("Ctrl-C again ends the program.");
+    await terminal.shows("Ctrl-C again ends the program;");
     await terminal.type("C-c");
-    await terminal.shows(/\^C\$ *\n*$/);
+    await terminal.shows(/Ctrl-C again ends the program[^]*\n\$ *\n*$/);
   },
 });
 
@@ -74,7 +74,7 @@ Deno.test({
     terminal.type("/redact 1\n");
     await terminal.expect("Erase the words of line 1 for good? [y/N]");
     terminal.type("\n");
-    await terminal.expect("Nothing was erased.");
+    await terminal.expect("Nothing was done; Up brings back what you typed.");
     terminal.type("/redact 1\ny\n");
     await terminal.expect(/words of line 1 are erased/);
     terminal.type("/quit\n");
@@ -112,5 +112,82 @@ Deno.test({
     while (await status() === "") await new Promise((resolve) => setTimeout(resolve, 20));
     assert.match(await status(), /^(?:5|141)\n$/, "unsent lines are left, or nobody reads that they are");
     Deno.kill(world.server.child.pid, "SIGCONT");
+  },
+});
+
+Deno.test({
+  name: "on a terminal --plain shows twenty lines of a room, keeps the line being typed below them, and loses no words",
+  ...skipUnless("tmux"),
+  fn: async () => {
+    await using world = await World.create();
+    const words = Array.from({ length: 25 }, (_, at) => `words ${at}\n`).join("");
+    await world.run("bob", `/create ops\n/create dev\n/join #ops\n${words}`, "--plain");
+    const { command, args } = program(...await world.args("ada", "--plain", "#ops"));
+    const size = { columns: 100, rows: 50 };
+    await using terminal = await openTmux([command, ...args], { cwd: world.path, env: cleanEnvironment(ENV), ...size });
+    const start = await terminal.shows(/ada joins[^]*What you type goes to #ops\.\n#ops>\n/);
+    assert.match(
+      start,
+      /\[#ops\] 7 earlier lines; \/history 27 shows them\.\n(?:---.*\n)?\[#ops 7\] .* bob: words 6\n/,
+    );
+    assert.equal(start.match(/^\[#ops \d+\]/gm)?.length, 20, start);
+
+    await terminal.type("-l", "half a li");
+    await terminal.shows(/^#ops> half a li$/m);
+    assert.equal((await world.run("bob", "meanwhile\n", "--plain", "#ops")).status, 0);
+    await terminal.shows(/ bob: meanwhile\n(?:\[#ops\] .*\n)*#ops> half a li\n*$/);
+    await terminal.type("-l", "ne");
+    await terminal.type("Enter");
+    await terminal.shows(
+      /^#ops> half a line\n(?:\[#ops\] .*\n)*\[#ops \d+\] .* ada: half a line\n(?:\[#ops\] .*\n)*#ops>\n*$/m,
+    );
+
+    await terminal.type("-l", "/histry 3");
+    await terminal.type("Enter");
+    await terminal.shows(/no command \/histry[^]*\n#ops> \/histry 3\n*$/);
+    await terminal.type("C-u");
+    await terminal.type("-l", "/join #dev");
+    await terminal.type("Enter");
+    await terminal.shows(/What you type goes to #dev\.\n(?:\[#(?:ops|dev)[^]*\n)?#dev>\n*$/);
+    await terminal.type("-l", "/quit");
+    await terminal.type("Enter");
+    await terminal.shows("ended 0");
+  },
+});
+
+Deno.test({
+  name: "what is refused on a terminal comes back into the input line with the reason, in the picture and in --plain",
+  ...skipUnless("tmux"),
+  fn: async () => {
+    await using world = await World.create();
+    for (const flag of ["", "--plain"]) {
+      const { command, args } = program(...await world.args(`ada${flag}`, ...flag === "" ? [] : [flag]));
+      const size = { columns: 100, rows: 30 };
+      await using terminal = await openTmux([command, ...args], {
+        ...{ cwd: world.path, env: cleanEnvironment(ENV), ...size },
+      });
+      await terminal.shows(/\n>\n*$/);
+      await terminal.type("-l", "hello");
+      await terminal.type("Enter");
+      await terminal.shows(/You are in no room[^]*\n> hello\n*$/);
+      await terminal.type("C-u");
+      await terminal.type("-l", "/join nowhere");
+      await terminal.type("Enter");
+      await terminal.shows(/\n> \/join nowhere\n*$/);
+      await terminal.type("C-u");
+      await terminal.type("-l", `/create room${flag}`);
+      await terminal.type("Enter");
+      await terminal.shows(`#room${flag}`);
+      await Deno.writeTextFile(`${world.path}/paste`, `${"x".repeat(20_000)}end`);
+      await terminal.run("load-buffer", `${world.path}/paste`);
+      await terminal.run("paste-buffer", "-p");
+      await terminal.shows(/xend\n*$/);
+      await terminal.type("Enter");
+      await terminal.shows(/too long|16,?000[^]*xend\n*$/);
+      await terminal.type("C-u");
+      await terminal.type("-l", "/quit");
+      await terminal.type("Enter");
+      await terminal.shows("ended 0");
+    }
   },
 });

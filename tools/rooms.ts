@@ -15,43 +15,25 @@
  * the program once every line is accepted. What happens between is `lib/room_session.ts`.
  */
 
-import { type BotEvent, BotWire, parseBotCommand } from "../lib/client_bot.ts";
-import { BotOutput } from "../lib/client_bot_output.ts";
 import { type Config, parseCommand } from "../lib/config.ts";
 import { useEngine } from "../lib/engine.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
-import { suspend } from "../lib/job.ts";
-import { type Key, LineEditor, SecondPress } from "../lib/line_editor.ts";
+import { SecondPress } from "../lib/line_editor.ts";
 import { clientPassphrase, type Identity, loadIdentity, loadTrust, replacedBy } from "../lib/identity.ts";
-import { encodeAsciiJson } from "../lib/json.ts";
 import { openLibcrypto } from "../lib/libcrypto.ts";
 import { isRoomName, isUsername, normaliseEmail } from "../lib/names.ts";
 import { Renewal } from "../lib/renewal.ts";
 import { RoomActions } from "../lib/room_actions.ts";
-import { indexToRedact, parseTyped, REDACT_QUESTION, type RoomCommand } from "../lib/room_command.ts";
+import type { RoomCommand } from "../lib/room_command.ts";
 import { RoomRecords } from "../lib/room_records.ts";
 import { type Credentials, RoomSession, type Wire } from "../lib/room_session.ts";
-import { difference, type Outcome, RoomScreen } from "../lib/room_screen.ts";
-import { PlainText, plural, type ShownEvent } from "../lib/room_text.ts";
-import {
-  canDraw,
-  isTerminal,
-  keys,
-  lines,
-  onRows,
-  Output,
-  RawMode,
-  size,
-  StopSignals,
-  useTimeZone,
-  wantsColour,
-  watchSize,
-  write,
-} from "../lib/terminal.ts";
+import { plural, type ShownEvent } from "../lib/room_text.ts";
+import { canDraw, isTerminal, StopSignals, useTimeZone, write } from "../lib/terminal.ts";
 import { connect } from "../lib/transport.ts";
 import { printable } from "../lib/text.ts";
 import { askFor, canAskAgain, passwordFor, usage } from "./asking.ts";
 import { type Place, placeOf, splitProfile } from "./place.ts";
+import { type Asked, drawnFace, type Face, jsonFace, plainFace, typedFace } from "./rooms_faces.ts";
 import { tlsDialler } from "./tls.ts";
 
 const SPEC = {
@@ -136,206 +118,6 @@ function dialler(config: Config, isPlain: boolean): () => Promise<Wire> {
   return () => connect(host, port, how);
 }
 
-// ---- how it is shown
-
-/** What somebody gives: a command, or why it is none, and the id that an answer carries. */
-type Asked = ReturnType<typeof parseBotCommand>;
-
-/** Where commands come from and events go. */
-interface Face {
-  readonly show: (event: ShownEvent) => void;
-  /** The commands, until there is no more to come. */
-  readonly commands: () => AsyncIterable<Asked>;
-  /** The room that is the current one now. */
-  readonly enter: (room: string | undefined) => void;
-  readonly current: () => string | undefined;
-  readonly open: () => void;
-  /** Asks for what nobody else shall see; `undefined` where it wasn't answered. */
-  readonly ask?: (prompt: string) => Promise<string | undefined>;
-  /** Resolves when everything is written, or can't be. */
-  readonly close: () => void | Promise<void>;
-}
-
-const NOTHING = { enter: () => {}, current: () => undefined, open: () => {} };
-
-/** `leave` is called when nobody reads any more. */
-function jsonFace(leave: () => void): Face {
-  const wire = new BotWire();
-  const encode = (event: BotEvent) => `${encodeAsciiJson(wire.encode(event))}\n`;
-  const output = new BotOutput({ gone: leave, lost: (lost) => encode({ event: "overflow", lost }) });
-  async function* commands(): AsyncGenerator<Asked> {
-    for await (const line of lines()) {
-      if (line === undefined) yield { problem: "The line is not UTF-8 text." };
-      else if (line.trim() !== "") yield parseBotCommand(line);
-    }
-  }
-  return { ...NOTHING, show: (event) => output.write(encode(event)), commands, close: () => output.end() };
-}
-
-function plainFace(leave: () => void): Face {
-  const text = new PlainText();
-  const output = new Output(leave);
-  const say = (rows: readonly string[]) => output.write(onRows(rows).map((line) => `${line}\n`).join(""));
-  let current: string | undefined;
-  async function* commands(): AsyncGenerator<Asked> {
-    let due: Asked | undefined; // a command about which somebody was asked
-    for await (const line of lines()) {
-      if (due) {
-        if (/^y(?:es)?$/i.test(line?.trim() ?? "")) yield due;
-        else say(["Nothing was erased."]);
-        due = undefined;
-      } else if (line === undefined) yield { problem: "The line is not UTF-8 text." };
-      else if (line !== "") {
-        const asked = parseTyped(line, current, Date.now());
-        const index = isTerminal() ? indexToRedact(line) : undefined;
-        if (index === undefined || "problem" in asked) yield asked;
-        else [due] = [asked, say([`${REDACT_QUESTION(index)} [y/N]`])];
-      }
-    }
-  }
-  return {
-    ...NOTHING,
-    show: (event) => say(text.lines(event)),
-    commands,
-    enter: (room) => {
-      if (room !== current && room !== undefined && isTerminal()) say([`What you type goes to ${room}.`]);
-      current = room;
-    },
-    close: () => output.end(),
-    current: () => current,
-  };
-}
-
-/**
- * The other screen of the terminal, which leaves what was there before; pastes are marked; and a row that the terminal
- * takes for wider than it was counted ends at the edge instead of going on in the next.
- */
-const OPEN = "\x1b[?1049h\x1b[?2004h\x1b[?7l";
-const CLOSE = "\x1b[?7h\x1b[?2004l\x1b[?1049l\x1b]0;\x07";
-const BELL = "\x07";
-/** How long changes are gathered before they are drawn, in milliseconds. */
-const DRAW_AFTER = 15;
-
-/** A picture, from the time that it is opened. `leave` is called when whoever types wants to end it. */
-function drawnFace(server: string, unsent: () => number, leave: () => void): Face {
-  const now = () => performance.now();
-  const screen = new RoomScreen({ ...size(), colour: wantsColour(), server, unsent, now });
-  let raw: RawMode | undefined;
-  let unwatch = () => {};
-  /** Counts down, while there is something to count. */
-  let clock: ReturnType<typeof setInterval> | undefined;
-  let shown: readonly string[] = [];
-  let title = "";
-  let isDue = false;
-  const typed: Asked[] = [];
-  let more = Promise.withResolvers<void>();
-  /** Takes the keys of an answer that isn't shown. */
-  let takeHidden: ((key: Key) => boolean) | undefined;
-
-  function ask(prompt: string): Promise<string | undefined> {
-    const { promise, resolve } = Promise.withResolvers<string | undefined>();
-    const editor = new LineEditor();
-    takeHidden = (key) => {
-      const edit = editor.apply(key);
-      if (edit.type === "suspend") suspend();
-      const isOver = edit.type === "line" || edit.type === "interrupt" || edit.type === "end-of-input";
-      if (isOver) {
-        takeHidden = undefined;
-        resolve(edit.type === "line" ? edit.text : undefined);
-      }
-      return true;
-    };
-    screen.take({ event: "notice", message: prompt });
-    drawSoon();
-    return promise;
-  }
-
-  function draw(): void {
-    isDue = false;
-    if (!raw) return;
-    const { rows, cursor } = screen.picture();
-    const renamed = screen.title === title ? "" : `\x1b]0;${screen.title}\x07`;
-    print(difference(shown, rows, cursor) + renamed);
-    shown = rows;
-    title = screen.title;
-  }
-
-  function print(text: string): void {
-    try {
-      write(text);
-    } catch {
-      leave(); // the terminal was closed
-    }
-  }
-
-  function drawSoon(): void {
-    if (!isDue) setTimeout(draw, DRAW_AFTER);
-    isDue = true;
-  }
-
-  function resize(): void {
-    const { columns, rows } = size();
-    screen.resize(columns, rows);
-    shown = [];
-    drawSoon();
-  }
-
-  function take(outcome: Outcome): void {
-    if (outcome.type === "quit") return leave();
-    if (outcome.type === "suspend") suspend();
-    if (outcome.type === "redraw") shown = [];
-    if (outcome.type === "enter") {
-      typed.push(parseTyped(outcome.text, screen.current, Date.now()));
-      more.resolve();
-    }
-    drawSoon();
-  }
-
-  // The keys are read whether or not anybody waits for a command: Ctrl-C must be heard at any time.
-  async function readKeys(): Promise<void> {
-    for await (const key of keys()) if (!takeHidden?.(key)) take(screen.key(key));
-    leave();
-  }
-
-  async function* commands(): AsyncGenerator<Asked> {
-    for (;;) {
-      await more.promise;
-      more = Promise.withResolvers();
-      yield* typed.splice(0);
-    }
-  }
-
-  return {
-    show: (event) => {
-      if (screen.take(event) && raw) print(BELL);
-      drawSoon();
-    },
-    commands,
-    enter: (room) => {
-      screen.arrive(room);
-      drawSoon();
-    },
-    current: () => screen.current,
-    ask,
-    open: () => {
-      raw = new RawMode({ leave: () => print(CLOSE), enter: () => (print(OPEN), resize()) });
-      unwatch = watchSize(resize);
-      clock = setInterval(() => screen.isTicking && drawSoon(), 1_000);
-      print(OPEN);
-      draw();
-      void readKeys();
-    },
-    close: () => {
-      if (!raw) return;
-      clearInterval(clock);
-      unwatch();
-      print(CLOSE);
-      raw.leave();
-      raw = undefined;
-    },
-  };
-}
-
 // ---- what is done
 
 interface ProgramOptions {
@@ -397,8 +179,10 @@ class Program {
     const leave = () => this.#stop();
     this.#face = options.json
       ? jsonFace(leave)
-      : options.plain || !canDraw()
+      : !canDraw()
       ? plainFace(leave)
+      : options.plain
+      ? typedFace(leave)
       : drawnFace(config.SERVER_HOST, () => this.#session.unsentCount, leave);
     this.#due = new Set(given.rooms);
     const trust = () => loadTrust(config.CERT_DIR);
@@ -443,7 +227,8 @@ class Program {
       this.#isBusy = true;
       face.open();
       await Promise.race([this.#entering, this.#stopped.promise]);
-      this.#enter(this.#first ?? rooms.find(isRoomName) ?? await this.#lastRoom());
+      const named = this.#first ?? rooms.find(isRoomName);
+      this.#enter(named ?? await this.#lastRoom(), named !== undefined);
       if (session.joined.length === 0 && !this.#given.options.json) face.show({ event: "notice", message: NOWHERE });
       await Promise.race([this.#obeyAll(), this.#stopped.promise, session.ended()]);
       const { status, message } = await this.#conclude();
@@ -520,7 +305,7 @@ class Program {
   /** Into the rooms that the command line names. */
   async #comeIn(): Promise<void> {
     for (const room of this.#due) {
-      const entered = await this.#actions.perform({ command: "join", room });
+      const { room: entered } = await this.#actions.perform({ command: "join", room });
       if (typeof entered !== "string") continue;
       this.#due.delete(room);
       this.#first ??= entered;
@@ -529,22 +314,28 @@ class Program {
 
   async #obeyAll(): Promise<void> {
     for await (const asked of this.#face.commands()) {
-      const mark = asked.id === undefined ? {} : { id: asked.id };
-      const { name = null } = asked;
-      if ("problem" in asked) this.#answer({ event: "error", command: name, reason: asked.problem, ...mark });
-      else if (asked.command.command === "quit") return;
-      else await this.#perform(asked.command, asked.id);
+      if ("command" in asked && asked.command.command === "quit") return;
+      const isDone = await this.#obey(asked);
+      if (!isDone && asked.typed) this.#face.giveBack?.(asked.typed);
     }
   }
 
-  async #perform(command: RoomCommand, id?: Asked["id"]): Promise<void> {
-    const room = await this.#actions.perform(command, { id, current: this.#face.current() });
-    if (room !== undefined) this.#enter(room ?? undefined);
-    else if (command.command === "say") this.#note(command.room);
+  async #obey(asked: Asked): Promise<boolean> {
+    if ("command" in asked) return await this.#perform(asked.command, asked.id);
+    const { problem: reason, id, name: command = null } = asked;
+    this.#answer({ event: "error", command, reason, ...(id === undefined ? {} : { id }) });
+    return false;
   }
 
-  #enter(room: string | undefined): void {
-    this.#face.enter(room);
+  async #perform(command: RoomCommand, id?: Asked["id"]): Promise<boolean> {
+    const { isDone, room } = await this.#actions.perform(command, { id, current: this.#face.current() });
+    if (room !== undefined) this.#enter(room ?? undefined);
+    else if (command.command === "say") this.#note(command.room);
+    return isDone;
+  }
+
+  #enter(room: string | undefined, isNamed = false): void {
+    this.#face.enter(room, isNamed);
     this.#note(this.#face.current() ?? room);
   }
 
