@@ -58,7 +58,7 @@ export const BOT_EVENTS: {
   },
   wrong_clock: {
     says: "a signed head's time is not this computer's, or is before that of its lines; it counts for nothing",
-    fields: { room: ROOM, time: "the head's time, unix seconds", now: "this computer's, unix seconds" },
+    fields: { room: ROOM, time: "the head's time", now: "this computer's" },
   },
   right_clock: { says: "the newest signed head's time is right again", fields: { room: ROOM } },
   joined: {
@@ -69,7 +69,10 @@ export const BOT_EVENTS: {
       count: "how many lines the log has",
     },
   },
-  caught_up: { says: "every line up to now was shown", fields: { room: ROOM, size: "how many lines that is" } },
+  caught_up: {
+    says: "the lines up to now are shown, or follow; what has a greater index is new",
+    fields: { room: ROOM, size: "how many lines that is" },
+  },
   left: { says: "you are no longer in the room", fields: { room: ROOM, reason: "why" } },
   line: {
     says: "a line of a room; one line may come again when more is known of it, with the same `index`",
@@ -276,7 +279,9 @@ export const BOT_COMMANDS: {
 };
 
 /** Where an event or one of the objects in it says a time in seconds. */
-const SECONDS: ReadonlySet<string> = new Set(["by", "not_after", "until"]);
+const SECONDS: ReadonlySet<string> = new Set(
+  ["by", "not_after", "until", "covered.time", "wrong_clock.time", "wrong_clock.now"],
+);
 /** What tells of a room's past as long as its lines are still being caught up. */
 const OF_THE_LOG: ReadonlySet<string> = new Set(
   "line checked bad_line erased covered state device".split(" "),
@@ -285,8 +290,8 @@ const OF_THE_LOG: ReadonlySet<string> = new Set(
 /** The events of one client, as a bot reads them. */
 export class BotWire {
   #username = "";
-  /** The rooms whose lines are all here since this session began. */
-  readonly #caughtUp = new Set<string>();
+  /** The first line of each room that is new in this session: what the log had before is replayed. */
+  readonly #newFrom = new Map<string, number>();
   /** Conversations that somebody has just begun with this account. */
   readonly #firstTime = new Set<string>();
   /** The last line of each room that was told as live. */
@@ -295,28 +300,28 @@ export class BotWire {
   /** The event as one JSON object. Its texts are others' and may hold anything. */
   encode(event: BotEvent): JsonObject {
     if (event.event === "account" || event.event === "online") this.#username = event.username;
-    if (event.event === "offline") this.#caughtUp.clear();
-    if (event.event === "left") this.#caughtUp.delete(event.room);
+    if (event.event === "offline") this.#newFrom.clear();
+    if (event.event === "left") this.#newFrom.delete(event.room);
+    if (event.event === "joined") this.#begin(event.room, event.count);
+    if (event.event === "caught_up" && !this.#newFrom.has(event.room)) this.#begin(event.room, event.size);
     // Whoever writes to a bot for the first time is answered, though the bot comes into their conversation later.
     if (event.event === "invited" && partners(event.room)) this.#firstTime.add(event.room);
     const live = this.#isLive(event);
-    if (event.event === "caught_up") this.#catchUp(event.room, event.size);
     const { command, id, ...rest } = this.#outer(event as unknown as JsonObject, event.event);
     const asked = { ...(command === undefined ? {} : { command }), ...(id === undefined ? {} : { id }) };
     return { event: event.event, ...asked, ...rest, live };
   }
 
-  #catchUp(room: string, size: number): void {
-    this.#caughtUp.add(room);
-    const before = this.#firstTime.delete(room) ? -1 : size - 1;
-    this.#last.set(room, Math.max(before, this.#last.get(room) ?? -1));
+  #begin(room: string, count: number): void {
+    this.#newFrom.set(room, this.#firstTime.delete(room) ? 0 : count);
   }
 
   #isLive(event: BotEvent): boolean {
     if (!OF_THE_LOG.has(event.event) || !("room" in event)) return true;
-    if (!this.#caughtUp.has(event.room) && !this.#firstTime.has(event.room)) return false;
+    const from = this.#firstTime.has(event.room) ? 0 : this.#newFrom.get(event.room);
+    if (from === undefined) return false;
     if (event.event !== "line") return true;
-    const isNew = event.index > (this.#last.get(event.room) ?? -1);
+    const isNew = event.index >= from && event.index > (this.#last.get(event.room) ?? -1);
     if (isNew) this.#last.set(event.room, event.index);
     return isNew;
   }
@@ -326,7 +331,7 @@ export class BotWire {
     return Object.fromEntries(
       Object.entries(object).map(([name, value]): [string, Json] => {
         if (name === "inviteOnly") return ["invite_only", value];
-        const isSeconds = SECONDS.has(name) || (name === "time" && event === "covered");
+        const isSeconds = SECONDS.has(name) || SECONDS.has(`${event}.${name}`);
         if (isSeconds && typeof value === "number") return [name, value * 1000];
         if (name === "room" && typeof value === "string") return [name, this.#roomName(value)];
         if (name === "id") return [name, value];

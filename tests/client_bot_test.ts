@@ -1,5 +1,5 @@
 import { BotWire, parseBotCommand } from "../lib/client_bot.ts";
-import type { LineEvent } from "../lib/room_event.ts";
+import type { LineEvent, RoomEvent } from "../lib/room_event.ts";
 import { assert } from "./assert.ts";
 
 function line(index: number, room = "#ops"): LineEvent {
@@ -25,6 +25,12 @@ Deno.test("a line is live once its room has caught up, and only the first time",
   const wire = new BotWire();
   const told = [line(0), online, line(1), caughtUp(2), line(2), line(2), line(1), line(3)];
   assert.deepEqual(live(wire, told), [2, 3]);
+});
+
+Deno.test("what is said while a room is still being caught up is live", () => {
+  const joined = { event: "joined", room: "#ops", origin: "", mode: "recorded", history: "all", topic: "", count: 2 };
+  const told = [online, joined as RoomEvent, line(0), line(1), line(2), caughtUp(3), line(3), line(2)];
+  assert.deepEqual(live(new BotWire(), told), [2, 3]);
 });
 
 Deno.test("what was said while the connection was lost is replayed, not live", () => {
@@ -65,6 +71,8 @@ Deno.test("a conversation of two is named after the partner, whatever the spelli
 Deno.test("all times are milliseconds", () => {
   const wire = new BotWire();
   assert.equal(wire.encode({ event: "covered", room: "#ops", size: 1, time: 1_700_000_000 }).time, 1_700_000_000_000);
+  const clock = wire.encode({ event: "wrong_clock", room: "#ops", time: 1_700_000_000, now: 1_700_000_400 });
+  assert.deepEqual([clock.time, clock.now], [1_700_000_000_000, 1_700_000_400_000]);
   assert.equal(wire.encode({ ...line(0), by: 1_700_000_001 }).by, 1_700_000_001_000);
   assert.equal(wire.encode({ event: "renewed", fingerprint: "00", not_after: 5 }).not_after, 5000);
   const banned = { ...line(0), statement: { kind: "ban", username: "eve", until: 7 } } as const;
