@@ -425,7 +425,7 @@ function appliedLists(certificates: readonly Certificate[], trust: Trust): Promi
   });
   return Promise.all(applied.map(async ({ certificate, depth, issuer, list }) => {
     const applied = { certificate, depth, list };
-    const isGood = isOfKey(list, issuer.subjectKeyIdentifier) && await isGoodList(list, issuer);
+    const isGood = await isGoodList(list, issuer); // whatever identifier it has: a renewed CA may have another one
     const isSaidToBe = list.authorityKeyIdentifier !== undefined &&
       list.authorityKeyIdentifier === issuer.subjectKeyIdentifier;
     if (!isGood && !isSaidToBe) return { ...applied, problems: [], isPassedOver: true };

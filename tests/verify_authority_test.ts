@@ -112,3 +112,14 @@ Deno.test("evidence from before a CA was renewed is good by the renewed certific
   const verdict = await verifyRoom(await show(await talk(4)), { authorities: [certificate], revocations: [] });
   assert.equal(verdict.result, "valid");
 });
+
+Deno.test("a list counts that the issuer's key has signed, under another identifier of that key too", async () => {
+  const ca = await authority();
+  const leaf = await certificate("client", client);
+  const renamed = { ...ca, certificate: { ...ca.certificate, subjectKeyIdentifier: "ab".repeat(20) } };
+  const times = { now: NOW, nextUpdate: NOW + 86_400_000, number: 1n };
+  const list = parseRevocationList(await issueRevocationList(renamed, [{ serial: leaf.serial, date: NOW }], times));
+  const path = await findPath([leaf], { authorities: [ca.certificate], revocations: [list] }, { purpose: "client" });
+  for (const mode of ["current", "offline"] as const) assert.match(path.problems(NOW + 1, mode).join(), /was revoked/);
+  assert.deepEqual(path.passedOver, []);
+});
