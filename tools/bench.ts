@@ -145,7 +145,7 @@ function program(binary: string | undefined, isWithoutFfi: boolean): Contestant[
     ],
     rooms: (folder, transcripts) => [
       ...[...command, "rooms", "--host", "localhost", "--certs", `${folder}/certs`, "--transcripts", transcripts],
-      "--plain",
+      "--json",
     ],
     isPeer: false,
   });

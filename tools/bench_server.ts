@@ -18,7 +18,7 @@ export interface Contestant {
   serve(folder: string, data: string): string[];
   /** The verifier's. */
   verify(folder: string, transcript: string): string[];
-  /** The client's for rooms, as plain lines; `undefined` where there are none. */
+  /** The client's for rooms, as JSON; `undefined` where there are none. */
   readonly rooms: ((folder: string, transcripts: string) => string[]) | undefined;
   readonly isPeer: boolean;
 }
@@ -75,8 +75,9 @@ export async function startServer(
   { env = {}, data = `${folder}/${crypto.randomUUID()}` }: ServerOptions = {},
 ): Promise<Served> {
   const [command = "", ...args] = contestant.serve(folder, data);
-  const child = new Deno.Command(command, { args, env, stdin: "null", stdout: "piped", stderr: "piped" })
-    .spawn();
+  const unbounded = { LINES_PER_SECOND: "1000000", LINE_BYTES_PER_SECOND: "1073741824" };
+  const options = { args, env: { ...unbounded, ...env }, stdin: "null", stdout: "piped", stderr: "piped" } as const;
+  const child = new Deno.Command(command, options).spawn();
   const errors = new Response(child.stderr).text();
   const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   let said = "";
