@@ -11,6 +11,9 @@
  * key, so anybody can show anybody's certificate there: what fails in it counts for itself, and besides by address and
  * by account, and locks nothing but version 1.
  *
+ * Somebody who asks for a certificate with a code shows none and names no account: that counts by address alone, since
+ * one count for all who show nothing would let a stranger lock everybody out.
+ *
  * Failures are counted for addresses that have no account, too, else a lock would tell.
  *
  * @layer chat
@@ -79,6 +82,7 @@ export class LoginLimits {
       return !isOwn && this.#certificates.holds(clientFingerprint) ? "with your certificate" : undefined;
     }
     if (this.#addresses.holds(sourceOf(address))) return "from your address";
+    if (clientFingerprint === "") return undefined;
     if (this.#unprovenPairs.holds(pairOf(attempt))) return "with your certificate";
     return this.#unprovenAccounts.holds(email) ? "without a proof of the certificate's key" : undefined;
   }
@@ -93,13 +97,13 @@ export class LoginLimits {
       const isLocked = ofPair === loginFailuresPerAccount || ofCertificate === loginFailuresPerCertificate;
       return { count: ofPair, locked: isLocked ? ["certificate_locked"] : [] };
     }
+    const ofAddress = this.#addresses.take(sourceOf(address));
+    const locked: AuditEvent[] = ofAddress === loginFailuresPerAddress ? ["address_limited"] : [];
+    if (clientFingerprint === "") return { count: ofAddress, locked };
     const ofPair = this.#unprovenPairs.take(pairOf(attempt));
     const ofAccount = this.#unprovenAccounts.take(email);
-    const ofAddress = this.#addresses.take(sourceOf(address));
-    const locked: AuditEvent[] = [];
     if (ofPair === loginFailuresPerAccount) locked.push("certificate_locked");
     if (ofAccount === UNPROVEN_FACTOR * loginFailuresPerAccount) locked.push("account_locked");
-    if (ofAddress === loginFailuresPerAddress) locked.push("address_limited");
     return { count: Math.max(ofPair, ofAddress), locked };
   }
 

@@ -6,6 +6,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { assert } from "./assert.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
+import { LoginLimits } from "../lib/login_limits.ts";
 import { Client, withServer } from "./server.ts";
 
 /** Connections that say so much and then nothing. */
@@ -120,4 +121,21 @@ Deno.test("codes that one account asks for without end are refused as rate-limit
     using database = new DatabaseSync(`${dir}/data/securechat.db`);
     assert.equal(database.prepare("SELECT COUNT(*) AS n FROM codes").get()?.["n"], 20);
   });
+});
+
+Deno.test("wrong codes from one address keep nobody else from getting a certificate", () => {
+  const settings = {
+    loginFailuresPerAccount: 2,
+    loginFailuresPerCertificate: 100,
+    loginFailuresPerAddress: 3,
+    lock: 900_000,
+  };
+  const limits = new LoginLimits(settings, () => 0);
+  const stranger = { address: "198.51.100.7", clientFingerprint: "", isProven: false };
+  const invited = { ...stranger, address: "203.0.113.9" };
+  const [first, second, third] = [limits.fail(stranger), limits.fail(stranger), limits.fail(stranger)];
+  assert.deepEqual([first.locked, second.locked, third.locked], [[], [], ["address_limited"]]);
+  assert.equal(limits.holds(stranger), "from your address");
+  assert.equal(limits.holds(invited), undefined);
+  assert.equal(limits.fail(invited).count, 1);
 });
