@@ -117,7 +117,7 @@ export interface Account {
   readonly userId: number;
   readonly email: string;
   readonly username: string;
-  /** The salt of the password that was given; missing where none was. */
+  /** The salt of the given password; missing if no password was given. */
   readonly salt?: Bytes;
 }
 

@@ -341,7 +341,7 @@ export const SETTINGS = {
   }),
   REGISTRATIONS_PER_HOUR: fixed(integer(1, 1_000_000), "60", {
     commands: SERVE,
-    describe: "registrations an hour with one certificate, or from one address where none is proved",
+    describe: "registrations an hour with one certificate, or from one address if none is proved",
   }),
   REGISTRATIONS_PER_CERTIFICATE: fixed(integer(1, 1_000_000), "1000", {
     commands: SERVE,

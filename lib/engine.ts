@@ -1,7 +1,7 @@
 /**
- * A second implementation of the operations that a busy server spends its time on, where one is to be had that is
- * faster than the runtime's: RSASSA-PSS, SHA-256, AES decryption and modular powers. `pss.ts`, `hash.ts`, `aes_cbc.ts`
- * and `dh.ts` stay the doors: they ask here first, and what they check by themselves, they check before.
+ * A second, faster implementation of the operations that a busy server spends its time on: RSASSA-PSS, SHA-256, AES
+ * decryption and modular powers. It is used only if the system has one. `pss.ts`, `hash.ts`, `aes_cbc.ts` and `dh.ts`
+ * stay the doors: each makes its own checks, and then asks here before it computes by itself.
  *
  *     useEngine(openLibcrypto());      by a program that may touch the system, before anything is computed
  *

@@ -168,13 +168,13 @@ export function parseCredentials(
   return { type, email, username, salt, pwd };
 }
 
-/** The salt in a decrypted answer to `salt`; `undefined` where it is malformed. */
+/** The salt in a decrypted answer to `salt`; `undefined` if it is malformed. */
 export function parseSaltAnswer(plaintext: Uint8Array): Bytes | undefined {
   const inner = uniqueObject(plaintext);
   return inner && sized(member(inner, "salt"), NONCE_SIZE);
 }
 
-/** What changes a password in a session, decrypted; `undefined` where it is malformed. */
+/** What changes a password in a session, decrypted; `undefined` if it is malformed. */
 export function parsePasswordChange(plaintext: Uint8Array): PasswordChange | undefined {
   const inner = uniqueObject(plaintext);
   if (!inner || member(inner, "type") !== "password") return undefined;
@@ -190,14 +190,14 @@ export interface PasswordChange {
   readonly pwd: Bytes;
 }
 
-/** The salt of one's own account, decrypted; `undefined` where it is malformed. */
+/** The salt of one's own account, decrypted; `undefined` if it is malformed. */
 export function parseAccount(plaintext: Uint8Array): { readonly email: string; readonly salt: Bytes } | undefined {
   const inner = uniqueObject(plaintext);
   const [email, salt] = [inner && member(inner, "email"), inner && sized(member(inner, "salt"), NONCE_SIZE)];
   return salt && typeof email === "string" ? { email, salt } : undefined;
 }
 
-/** What the server tells a session with rooms, decrypted; `undefined` where it is malformed. */
+/** What the server tells a session with rooms, decrypted; `undefined` if it is malformed. */
 export function parseWelcome(plaintext: Uint8Array): Welcome | undefined {
   const inner = uniqueObject(plaintext);
   const username = inner && member(inner, "username");

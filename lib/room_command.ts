@@ -125,7 +125,7 @@ export const TYPED: Readonly<Record<string, readonly [args: string, help: string
   msg: ["NAME TEXT", "say something to one person alone"],
   me: ["TEXT", "say what you do"],
   topic: ["[TEXT|off]", "what the topic is; set it, or take it away"],
-  who: ["[ROOM]", "who is in the room and who is here, and what each may do"],
+  who: ["[ROOM]", "the members of the room, who of them is online, and their roles"],
   whois: ["NAME", "somebody's certificates, and how each is known"],
   vouch: ["FINGERPRINT", "say that a further certificate is yours, by 16 digits or more of its fingerprint"],
   rooms: ["", "the rooms of the server"],

@@ -38,7 +38,7 @@ export interface OpenedLine {
   readonly seen: number;
   readonly kind: string;
   readonly body: Json;
-  /** Names in the envelope that are signed as well and mean nothing here, where there are any. */
+  /** Further names in the envelope: they are signed, and have no meaning here. */
   readonly further?: readonly string[];
 }
 

@@ -79,7 +79,7 @@ Deno.test("a certificate whose answer was lost is given again for the same key, 
   assert.equal(await refusal(devices.certify(code, "same")), "auth-failed", "the code is used up");
 });
 
-Deno.test("a certificate that was issued with a code registers and enters its own account alone, without rooms too", async () => {
+Deno.test("a certificate that was issued with a code registers and enters only its own account, without rooms too", async () => {
   const { devices, registrant, register, login } = bench();
   const { code } = await devices.makeCode(INVITATION, 1_000);
   await devices.certify(code, "a");
