@@ -17,14 +17,14 @@
 
 import { type Clock, encodeUtf8, type Random } from "./lib/bytes.ts";
 import type { Trust } from "./lib/certificate_path.ts";
-import { HELP, parseInput } from "./lib/command.ts";
+import { HELP, parseInput } from "./lib/client_chat_command.ts";
 import { PROGRAM } from "./lib/config.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "./lib/errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "./lib/handshake_client.ts";
 import type { SigningIdentity } from "./lib/handshake_server.ts";
 import { encodeJson, type JsonObject } from "./lib/json.ts";
-import { Records } from "./lib/records.ts";
-import type { ChatEvent } from "./lib/screen.ts";
+import { Records } from "./lib/client_chat_records.ts";
+import type { ChatEvent } from "./lib/client_chat_screen.ts";
 import { MAX_TEXT_OCTETS } from "./lib/session.ts";
 import { connect, type ConnectOptions, type Link } from "./lib/transport.ts";
 import { transcriptLines, verify } from "./lib/verify.ts";

@@ -169,7 +169,7 @@ async function logStack(error: unknown): Promise<void> {
   try {
     const config = readConfig("serve");
     if (config.LOG_LEVEL !== "debug" || !(error instanceof Error)) return;
-    const { openLog } = await import("./lib/log.ts");
+    const { openLog } = await import("./lib/logging.ts");
     const log = await openLog({
       level: "debug",
       file: config.LOG_FILE,

@@ -3,38 +3,38 @@
  *
  *     serve(config) → certificates, trust, database, spool, journals of a crash → listener → conversations
  *
- * What one connection does is `lib/conversation.ts`; here they are let in, within their limits, counted, and stopped. A
+ * What one connection does is `lib/server_connection.ts`; here they are let in, within their limits, counted, and stopped. A
  * server that was killed closes its sessions at the next start with what their journals say.
  */
 
 import { setImmediate } from "node:timers";
-import { Accounts } from "./lib/accounts.ts";
-import { Audit } from "./lib/audit.ts";
+import { Accounts } from "./lib/server_accounts.ts";
+import { Audit } from "./lib/server_audit.ts";
 import { encodeHex, encodeUtf8, type Random } from "./lib/bytes.ts";
 import { keyOfRequest } from "./lib/ca.ts";
 import { CERTIFICATE_DAYS, certifyRequest } from "./lib/ca_folder.ts";
 import { type Config, databaseOf, PROGRAM } from "./lib/config.ts";
-import { Conversation, messageOf, type Shared } from "./lib/conversation.ts";
-import { Deadlines } from "./lib/deadline.ts";
-import { Devices, type Issue } from "./lib/devices.ts";
+import { Conversation, messageOf, type Shared } from "./lib/server_connection.ts";
+import { Deadlines } from "./lib/server_deadline.ts";
+import { Devices, type Issue } from "./lib/server_devices.ts";
 import { EXIT, Failure, ProtocolError } from "./lib/errors.ts";
 import { exists } from "./lib/files.ts";
 import type { SigningIdentity } from "./lib/handshake_server.ts";
 import { sha256 } from "./lib/hash.ts";
-import { Hub } from "./lib/hub.ts";
+import { Hub } from "./lib/room_hub.ts";
 import { loadIssuer, type ServerIdentity, type WatchedIdentity, watchIdentity, watchTrust } from "./lib/identity.ts";
-import { type CreateJournalFile, createJournalFolder } from "./lib/journal.ts";
+import { type CreateJournalFile, createJournalFolder } from "./lib/server_journal.ts";
 import { AesKeyWrap } from "./lib/key_wrap.ts";
 import { SocketTable } from "./lib/libc.ts";
-import type { Log } from "./lib/log.ts";
-import { SummedLog } from "./lib/log_summary.ts";
+import type { Log } from "./lib/logging.ts";
+import { SummedLog } from "./lib/logging_summary.ts";
 import { PasswordQueue } from "./lib/password.ts";
 import { VerifyingKey } from "./lib/pss.ts";
 import { type HeadSigner, NOT_GOOD } from "./lib/room_heads.ts";
-import { loadRoomKey } from "./lib/room_key.ts";
+import { loadRoomKey } from "./lib/room_key_file.ts";
 import type { RoomStore } from "./lib/room_store.ts";
-import { Spool } from "./lib/spool.ts";
-import { type AuditEvent, type AuditRow, type Store, StoreUnavailable } from "./lib/store.ts";
+import { Spool } from "./lib/server_spool.ts";
+import { type AuditEvent, type AuditRow, type Store, StoreUnavailable } from "./lib/server_store.ts";
 import { Entrance } from "./lib/server_entrance.ts";
 import { lookAtFolder } from "./lib/server_folder.ts";
 import { closeInterrupted } from "./lib/server_recovery.ts";

@@ -50,7 +50,7 @@ import {
   type Role,
 } from "./identity.ts";
 import { encodePrivateKey, isProtected, publicKeyOf } from "./private_key.ts";
-import { type CrlFile, readRevoked, recordRevoked } from "./revoked.ts";
+import { type CrlFile, readRevoked, recordRevoked } from "./ca_revoked.ts";
 import { type Certificate, OID } from "./x509.ts";
 
 /** Ten years, where nothing else is asked for: what it has issued can't outlive it. */

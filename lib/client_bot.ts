@@ -5,7 +5,7 @@
  *     ← {"event":"line","room":"@bob","index":3,"username":"ada","kind":"text","text":"hello","live":true,…}
  *     ← {"event":"done","command":"say","id":7,"live":true}
  *
- * Events are those of `room_event.ts` and the answers of `room_command.ts`, with what a program needs beside them:
+ * Events are those of `client_event.ts` and the answers of `client_command.ts`, with what a program needs beside them:
  * `live` on each, all times in unix milliseconds, and a conversation of two named after the partner. {@link BOT_EVENTS}
  * and {@link BOT_COMMANDS} say what every field means; docs/BOTS.md is made from them, and their types hold them to the
  * events and commands that there are.
@@ -15,8 +15,8 @@
 
 import { isJsonObject, type Json, type JsonObject, member, parseJson } from "./json.ts";
 import { partners, usernameKey } from "./names.ts";
-import { type Parsed, parseRoomCommand, type RoomCommand } from "./room_command.ts";
-import type { ShownEvent } from "./room_text.ts";
+import { type Parsed, parseRoomCommand, type RoomCommand } from "./client_command.ts";
+import type { ShownEvent } from "./client_text.ts";
 
 /** Events that were lost because the bot did not read them in time. */
 export interface Overflow {

@@ -8,7 +8,7 @@
  * @layer chat
  */
 
-import type { Checkpoint } from "./checkpoint.ts";
+import type { Checkpoint } from "./log_checkpoint.ts";
 
 const HOUR = 3_600;
 const DAY = 86_400;

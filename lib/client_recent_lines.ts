@@ -11,8 +11,8 @@
  * @layer chat
  */
 
-import type { AnswerEvent } from "./room_command.ts";
-import type { LineEvent, RoomEvent } from "./room_event.ts";
+import type { AnswerEvent } from "./client_command.ts";
+import type { LineEvent, RoomEvent } from "./client_event.ts";
 
 type ShownEvent = RoomEvent | AnswerEvent;
 

@@ -2,7 +2,7 @@
  * Fields of a frame, as every frame's parser takes them: `text(fields, "reason")`, `count(fields, "seqno")`.
  *
  * A field that is missing or of another kind throws `bad-frame` with its name (docs/PROTOCOL.md, "Frames"). Which
- * fields a frame has stands in `message.ts` and `room_message.ts`.
+ * fields a frame has stands in `message.ts` and `log_frames.ts`.
  *
  * @layer format
  */

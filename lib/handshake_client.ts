@@ -43,7 +43,7 @@ import { passwordDigest } from "./password.ts";
 import { normalisePassword } from "./password_rules.ts";
 import { VerifyingKey } from "./pss.ts";
 import { makeReceipt } from "./receipt.ts";
-import { parseRoomFrame, ROOM_FRAMES, type RoomFrame } from "./room_message.ts";
+import { parseRoomFrame, ROOM_FRAMES, type RoomFrame } from "./log_frames.ts";
 import { MAX_TEXT_OCTETS, sealMessage, type SessionKey } from "./session.ts";
 import { TranscriptSummary } from "./transcript.ts";
 import type { State } from "./transitions.ts";

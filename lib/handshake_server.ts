@@ -40,7 +40,7 @@ import {
 } from "./message.ts";
 import { type SigningKey, VerifyingKey } from "./pss.ts";
 import { makeReceipt, receiptProblem, type SessionIdentity } from "./receipt.ts";
-import { type IdentifiedRequest, parseRequest, ROOM_REQUESTS } from "./room_message.ts";
+import { type IdentifiedRequest, parseRequest, ROOM_REQUESTS } from "./log_frames.ts";
 import { SessionReceiver } from "./session.ts";
 import type { TranscriptSummary } from "./transcript.ts";
 import type { State } from "./transitions.ts";

@@ -3,7 +3,7 @@
  *
  *     ca_cert.pem      ca_private_key.pem        crl.pem
  *     server_cert.pem  server_private_key.pem
- *     client_cert.pem  client_private_key.pem    client.next_… and client.old_…: see renewal.ts
+ *     client_cert.pem  client_private_key.pem    client.next_… and client.old_…: see client_renewal.ts
  *
  * A `…_cert.pem` holds the certificate first and then its intermediates; `ca_cert.pem` holds the CAs that are trusted,
  * one or several. `crl.pem`, and `issuing_crl.pem` of the issuing CA, are used where they are there. A running server
@@ -23,11 +23,11 @@ import type { Trust } from "./certificate_path.ts";
 import { PROGRAM } from "./config.ts";
 import { EXIT, Failure, ProtocolError } from "./errors.ts";
 import { exists, keepOld, readPemFile, readPrivateFile, readTextFile, shellWord } from "./files.ts";
-import type { Log } from "./log.ts";
+import type { Log } from "./logging.ts";
 import { decodePrivateKey, isProtected, publicKeyOf } from "./private_key.ts";
 import { encodePem } from "./der.ts";
 import { importSigningKey, type SigningKey } from "./pss.ts";
-import { type CrlFile, readRevoked } from "./revoked.ts";
+import { type CrlFile, readRevoked } from "./ca_revoked.ts";
 import {
   type Certificate,
   MAX_CERTIFICATES,

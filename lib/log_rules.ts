@@ -5,15 +5,15 @@
  *     rightProblem({ index: 4, author: "06bc…", statement: { kind: "text", text: "hello" } }, log)
  *     → "Its author was not in the room."
  *
- * Who is in the room and what each may do follows from the lines alone (`room_state.ts`). What the lines can't tell is
+ * Who is in the room and what each may do follows from the lines alone (`log_roles.ts`). What the lines can't tell is
  * not asked here: whether the room took only those who were invited, and which account a certificate is bound to.
  *
  * @layer format
  */
 
-import type { Statement } from "./envelope.ts";
+import type { Statement } from "./log_envelope.ts";
 import { usernameKey } from "./names.ts";
-import { LASTING, type RoomState } from "./room_state.ts";
+import { LASTING, type RoomState } from "./log_roles.ts";
 
 /** Later than any time that a ban can name, and earlier than for good: what is objected to then always was. */
 export const AT_ANY_TIME = Number.MAX_SAFE_INTEGER;

@@ -13,7 +13,7 @@
  * with a higher p than the setting takes longer, until its owner has logged in.)
  *
  * scrypt (RFC 7914) runs on the runtime's own threads; {@link PasswordQueue} bounds how many run and how many wait.
- * Nothing here knows accounts: who may try, and how often, is `accounts.ts`.
+ * Nothing here knows accounts: who may try, and how often, is `server_accounts.ts`.
  *
  * @layer crypto
  */

@@ -13,34 +13,27 @@
  * the operator closes it.
  *
  * It knows people by their certificate and account ({@link Attendee}), no sockets and no handshakes. Which rooms there
- * are, and conversations of two, is `hub.ts`.
+ * are, and conversations of two, is `room_hub.ts`.
  *
  * @layer chat
  */
 
 import { BLOCK_SIZE, decrypt } from "./aes_cbc.ts";
 import { type Bytes, type Clock, concat, encodeBase64, encodeHex, encodeUtf8, type Random } from "./bytes.ts";
-import { type Checkpoint, encodeCheckpoint, isCheckpointSigned } from "./checkpoint.ts";
-import { type Envelope, parseEnvelope } from "./envelope.ts";
+import { type Checkpoint, encodeCheckpoint, isCheckpointSigned } from "./log_checkpoint.ts";
+import { type Envelope, parseEnvelope } from "./log_envelope.ts";
 import { ProtocolError } from "./errors.ts";
 import { encodeFrame } from "./frame.ts";
 import type { Json, JsonObject } from "./json.ts";
 import { partners, usernameKey } from "./names.ts";
 import type { VerifyingKey } from "./pss.ts";
 import { formatTime } from "./receipt.ts";
-import { Frontier, leafHash, type NodePlace, peakPlaces, type TreeNode } from "./room_log.ts";
+import { Frontier, leafHash, type NodePlace, peakPlaces, type TreeNode } from "./log_tree.ts";
 import { type KeyWrap, RoomEpochs } from "./room_epochs.ts";
 import { type HeadSigner, MAX_AHEAD, NOT_GOOD, RoomHeads } from "./room_heads.ts";
-import { isCarriedBy, isOfLog, isOpenedBy, logHash } from "./room_line.ts";
-import {
-  encodePosted,
-  MAX_PAGE,
-  type Member,
-  type PostFields,
-  type Presence,
-  PRESENCE_MEMBERS,
-} from "./room_message.ts";
-import { LASTING, type RoomAct, RoomState } from "./room_state.ts";
+import { isCarriedBy, isOfLog, isOpenedBy, logHash } from "./log_line.ts";
+import { encodePosted, MAX_PAGE, type Member, type PostFields, type Presence, PRESENCE_MEMBERS } from "./log_frames.ts";
+import { LASTING, type RoomAct, RoomState } from "./log_roles.ts";
 import type { RoomStore, StoredEpoch, StoredLine, StoredRoom } from "./room_store.ts";
 import type { ServerClock } from "./server_clock.ts";
 import { encodeLine, messageInput } from "./transcript.ts";

@@ -16,10 +16,10 @@
  */
 
 import { type Clock, encodeHex } from "./bytes.ts";
-import { type Checkpoint, type CheckpointSigner, signCheckpoint } from "./checkpoint.ts";
-import type { Head } from "./envelope.ts";
+import { type Checkpoint, type CheckpointSigner, signCheckpoint } from "./log_checkpoint.ts";
+import type { Head } from "./log_envelope.ts";
 import { ProtocolError } from "./errors.ts";
-import { EMPTY_ROOT } from "./room_log.ts";
+import { EMPTY_ROOT } from "./log_tree.ts";
 import type { RoomStore } from "./room_store.ts";
 
 /** How far apart heads are at least, and how long a store that failed has, in milliseconds. */

@@ -1,6 +1,6 @@
 /**
  * What rooms ask of a database (docs/PROTOCOL.md, "Rooms"): logs with their trees, checkpoints, epoch keys, devices,
- * codes and tokens. Beside `store.ts`, and implemented by the same stores; one contract test is passed by both.
+ * codes and tokens. Beside `server_store.ts`, and implemented by the same stores; one contract test is passed by both.
  *
  * A log is named by its origin. Its lines, and the hash of every perfect subtree that they complete, are written in one
  * transaction (a leaf is the line's own hash, and written as the line alone): so a head, an inclusion proof and a
@@ -12,10 +12,10 @@
  */
 
 import type { Bytes } from "./bytes.ts";
-import type { Checkpoint } from "./checkpoint.ts";
-import type { HistoryPolicy } from "./room_message.ts";
-import type { NodePlace, TreeNode } from "./room_log.ts";
-import type { Store } from "./store.ts";
+import type { Checkpoint } from "./log_checkpoint.ts";
+import type { HistoryPolicy } from "./log_frames.ts";
+import type { NodePlace, TreeNode } from "./log_tree.ts";
+import type { Store } from "./server_store.ts";
 
 /** A room as it was made. */
 export interface NewRoom {

@@ -1,5 +1,5 @@
 /**
- * Rooms in tables, for either database (`sql.ts`); which these are stands in `migrations.ts`.
+ * Rooms in tables, for either database (`store_sql.ts`); which these are stands in `store_migrations.ts`.
  *
  *     rooms       7 | #ops | chat.example/#ops/8f14… | 42 lines         the one place where an origin is spelled out
  *     room_lines  7 | 41 | author | seqno | … | line | body             unique: (room, index), (room, author, seqno)
@@ -15,11 +15,11 @@
  */
 
 import { type Bytes, encodeHex, encodeUtf8 } from "./bytes.ts";
-import { hash, useCode } from "./account_tables.ts";
-import type { Checkpoint } from "./checkpoint.ts";
+import { hash, useCode } from "./server_account_tables.ts";
+import type { Checkpoint } from "./log_checkpoint.ts";
 import { usernameKey } from "./names.ts";
-import { parseOrigin } from "./room_line.ts";
-import { leafHash, type NodePlace, type TreeNode } from "./room_log.ts";
+import { parseOrigin } from "./log_line.ts";
+import { leafHash, type NodePlace, type TreeNode } from "./log_tree.ts";
 import type {
   Code,
   Consequences,
@@ -34,7 +34,7 @@ import type {
   StoredRoom,
   Token,
 } from "./room_store.ts";
-import type { SqlDatabase, SqlRow, SqlStatement, SqlValue } from "./sql.ts";
+import type { SqlDatabase, SqlRow, SqlStatement, SqlValue } from "./store_sql.ts";
 
 /** The rooms in a database. */
 export class RoomTables implements RoomStore {

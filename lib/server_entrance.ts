@@ -12,10 +12,10 @@ import { encodeError } from "./frame.ts";
 import { ProtocolError } from "./errors.ts";
 import type { Channel } from "./handshake_server.ts";
 import type { SocketTable } from "./libc.ts";
-import type { Log } from "./log.ts";
+import type { Log } from "./logging.ts";
 import { type Place, Places } from "./server_places.ts";
 import { ClosingSockets } from "./server_sockets.ts";
-import { sourceOf } from "./throttle.ts";
+import { sourceOf } from "./server_throttle.ts";
 import { Link } from "./transport.ts";
 
 /** Refused connections that are told so at the same time. */

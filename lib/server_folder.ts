@@ -6,7 +6,7 @@
  */
 
 import { exists } from "./files.ts";
-import { ROOM_KEY_FILE } from "./room_key.ts";
+import { ROOM_KEY_FILE } from "./room_key_file.ts";
 
 /** The name that `store_sqlite.ts` gives the database: that module would load SQLite for a server that has none. */
 const SQLITE_FILE = "securechat.db";

@@ -8,7 +8,7 @@
 
 import type { Clock } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
-import { Quota } from "./quota.ts";
+import { Quota } from "./server_quota.ts";
 
 /** What the settings say. */
 export interface LineLimits {

@@ -10,15 +10,15 @@
  * @layer outside
  */
 
-import type { Audit } from "./audit.ts";
+import type { Audit } from "./server_audit.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { exists, writeAtomically } from "./files.ts";
 import type { SigningIdentity } from "./handshake_server.ts";
-import { type RecoveredJournal, recoverJournals } from "./journal.ts";
+import { type RecoveredJournal, recoverJournals } from "./server_journal.ts";
 import { encodeJson, isJsonObject, type JsonObject, member, parseJson } from "./json.ts";
-import type { Log } from "./log.ts";
+import type { Log } from "./logging.ts";
 import { makeReceipt } from "./receipt.ts";
-import { type Store, StoreUnavailable } from "./store.ts";
+import { type Store, StoreUnavailable } from "./server_store.ts";
 import { parseCertificates } from "./x509.ts";
 
 /** What a receipt says of a session beside its lines. */

@@ -32,14 +32,14 @@ import mysql, {
   type RowDataPacket,
   type SslOptions,
 } from "mysql2/promise";
-import { addUser, registrationsWith, replacePasswordRecord, setPassword } from "./account_tables.ts";
+import { addUser, registrationsWith, replacePasswordRecord, setPassword } from "./server_account_tables.ts";
 import type { Bytes } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { readTextFile } from "./files.ts";
-import { CREATE_SCHEMA_VERSION, MIGRATIONS, MYSQL_TABLE, pendingMigrations } from "./migrations.ts";
+import { CREATE_SCHEMA_VERSION, MIGRATIONS, MYSQL_TABLE, pendingMigrations } from "./store_migrations.ts";
 import type { RoomStore, ServerStore } from "./room_store.ts";
 import { RoomTables } from "./room_tables.ts";
-import type { SqlDatabase, SqlStatement, SqlValue } from "./sql.ts";
+import type { SqlDatabase, SqlStatement, SqlValue } from "./store_sql.ts";
 import {
   type AuditRow,
   auditValues,
@@ -51,7 +51,7 @@ import {
   StoreUnavailable,
   type User,
   userOf,
-} from "./store.ts";
+} from "./server_store.ts";
 import { printable } from "./text.ts";
 
 /** Where the database is. */

@@ -20,14 +20,14 @@
  */
 
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
-import { addUser, registrationsWith, replacePasswordRecord, setPassword } from "./account_tables.ts";
+import { addUser, registrationsWith, replacePasswordRecord, setPassword } from "./server_account_tables.ts";
 import type { Bytes } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { createPrivateFolder, explain } from "./files.ts";
-import { CREATE_SCHEMA_VERSION, pendingMigrations } from "./migrations.ts";
+import { CREATE_SCHEMA_VERSION, pendingMigrations } from "./store_migrations.ts";
 import type { RoomStore, ServerStore } from "./room_store.ts";
 import { RoomTables } from "./room_tables.ts";
-import type { SqlDatabase, SqlStatement } from "./sql.ts";
+import type { SqlDatabase, SqlStatement } from "./store_sql.ts";
 import {
   type AuditRow,
   auditValues,
@@ -39,7 +39,7 @@ import {
   StoreUnavailable,
   type User,
   userOf,
-} from "./store.ts";
+} from "./server_store.ts";
 
 /** The database's name inside DATA_DIR. */
 export const SQLITE_FILE = "securechat.db";

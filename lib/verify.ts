@@ -21,7 +21,7 @@ import { isJsonObject, type JsonObject, member } from "./json.ts";
 import { isSignedBy, ONE_BY_ONE, type SignatureChecker } from "./line_signature.ts";
 import { VerifyingKey } from "./pss.ts";
 import { formatTime, MAX_RECEIPT_BYTES, parseTime, type Role, statementInput } from "./receipt.ts";
-import { logHash, ROOM_LINE_SIZE } from "./room_line.ts";
+import { logHash, ROOM_LINE_SIZE } from "./log_line.ts";
 import { quoted, shortName } from "./text.ts";
 import { lineProblem, MAX_LINE_BYTES, parseLine, type TranscriptLine, TranscriptSummary } from "./transcript.ts";
 import {
@@ -42,7 +42,7 @@ import {
   SignatureBatches,
   signersText,
   signerText,
-} from "./verdict.ts";
+} from "./verify_verdict.ts";
 import { foreignAuthority } from "./verify_authority.ts";
 import { BadLines, type LineVerdicts, namesOf } from "./verify_bad_lines.ts";
 import { checkOptions } from "./verify_options.ts";

@@ -12,7 +12,7 @@
  * @layer protocol
  */
 
-import { type Check, CheckList, type Values } from "./verdict.ts";
+import { type Check, CheckList, type Values } from "./verify_verdict.ts";
 import { BadLines } from "./verify_bad_lines.ts";
 
 /** The checks, in the order in which a verdict lists them. */

@@ -9,11 +9,11 @@
  */
 
 import { type Bytes, parseBase64, parseUtf8 } from "./bytes.ts";
-import { type Checkpoint, parseCheckpoint } from "./checkpoint.ts";
+import { type Checkpoint, parseCheckpoint } from "./log_checkpoint.ts";
 import { isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson } from "./json.ts";
 import { isRoomName } from "./names.ts";
 import { parseTime, type Role } from "./receipt.ts";
-import { MAX_ROOM_RECEIPT_BYTES } from "./room_receipt.ts";
+import { MAX_ROOM_RECEIPT_BYTES } from "./log_receipt.ts";
 import { quoted } from "./text.ts";
 import {
   type Chain,
@@ -24,7 +24,7 @@ import {
   parseHash,
   readJsonFile,
   UnreadableReceipt,
-} from "./verdict.ts";
+} from "./verify_verdict.ts";
 import type { RoomFindings } from "./verify_findings.ts";
 
 /** Checkpoints in a receipt: an export takes 1,000, and those that cover authors' last lines. */

@@ -6,11 +6,11 @@
  */
 
 import { type Bytes, encodeHex } from "./bytes.ts";
-import { type Checkpoint, isCheckpointSigned } from "./checkpoint.ts";
+import { type Checkpoint, isCheckpointSigned } from "./log_checkpoint.ts";
 import { VerifyingKey } from "./pss.ts";
-import { Frontier, peakPlaces } from "./room_log.ts";
+import { Frontier, peakPlaces } from "./log_tree.ts";
 import { shortName } from "./text.ts";
-import type { Chain } from "./verdict.ts";
+import type { Chain } from "./verify_verdict.ts";
 import { type RoomCheckName, type RoomFindings } from "./verify_findings.ts";
 import type { RoomReceipt } from "./verify_form.ts";
 import type { CertificateJudge } from "./verify_judge.ts";

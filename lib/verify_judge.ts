@@ -8,7 +8,7 @@
  */
 
 import { type CertificatePath, findPath, type Purpose, type Trust } from "./certificate_path.ts";
-import type { Chain } from "./verdict.ts";
+import type { Chain } from "./verify_verdict.ts";
 import type { RevocationList } from "./x509.ts";
 
 /** What is against a certificate at a time. */

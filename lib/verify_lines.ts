@@ -6,17 +6,17 @@
  */
 
 import { encodeHex } from "./bytes.ts";
-import type { Checkpoint } from "./checkpoint.ts";
-import { type Envelope, furtherNames, parseEnvelope } from "./envelope.ts";
+import type { Checkpoint } from "./log_checkpoint.ts";
+import { type Envelope, furtherNames, parseEnvelope } from "./log_envelope.ts";
 import { ProtocolError } from "./errors.ts";
 import type { Json } from "./json.ts";
 import type { SignatureChecker } from "./line_signature.ts";
-import { isOfLog, isOpenedBy, logHash, parseRoomLine } from "./room_line.ts";
-import { EMPTY_ROOT, leafHash } from "./room_log.ts";
-import type { Opening } from "./room_receipt.ts";
+import { isOfLog, isOpenedBy, logHash, parseRoomLine } from "./log_line.ts";
+import { EMPTY_ROOT, leafHash } from "./log_tree.ts";
+import type { Opening } from "./log_receipt.ts";
 import { printable } from "./text.ts";
 import { lineProblem, type TranscriptLine } from "./transcript.ts";
-import { asLatin1, type Chain, type LineSigner, lineSigner, SignatureBatches } from "./verdict.ts";
+import { asLatin1, type Chain, type LineSigner, lineSigner, SignatureBatches } from "./verify_verdict.ts";
 import type { RoomFindings } from "./verify_findings.ts";
 import type { RoomReceipt } from "./verify_form.ts";
 import { type Heads, NO_AUTHORITY, type ShownTree } from "./verify_heads.ts";

@@ -5,9 +5,9 @@
  * @layer protocol
  */
 
-import { type Opening, parseOpening } from "./room_receipt.ts";
+import { type Opening, parseOpening } from "./log_receipt.ts";
 import { lineProblem } from "./transcript.ts";
-import { asLatin1 } from "./verdict.ts";
+import { asLatin1 } from "./verify_verdict.ts";
 import { TranscriptFormError } from "./verify.ts";
 import { OPENING_CHECKS, type RoomFindings } from "./verify_findings.ts";
 

@@ -16,10 +16,10 @@
  * @layer protocol
  */
 
-import type { Envelope } from "./envelope.ts";
+import type { Envelope } from "./log_envelope.ts";
 import { isLastingKind, type LinesBefore, rightProblem } from "./log_rules.ts";
 import { usernameKey } from "./names.ts";
-import { RoomState } from "./room_state.ts";
+import { RoomState } from "./log_roles.ts";
 import type { RoomFindings } from "./verify_findings.ts";
 
 /** A line as it is judged here. */
@@ -97,7 +97,7 @@ interface Join {
 
 /**
  * Which certificates are somebody's by the lines: the first of a name, and whatever one of these vouched for. It is the
- * rule of `pins.ts`, asked once, at the end: what costs a client little with each line would cost a verifier much with
+ * rule of `client_pins.ts`, asked once, at the end: what costs a client little with each line would cost a verifier much with
  * evidence made for it.
  */
 class Devices {

@@ -7,7 +7,7 @@
 
 import type { Trust } from "./certificate_path.ts";
 import { quoted, shortName } from "./text.ts";
-import { type Check, type LineSigner, revocationNotes, signersText } from "./verdict.ts";
+import { type Check, type LineSigner, revocationNotes, signersText } from "./verify_verdict.ts";
 import { type BadLine, type LineVerdicts, namesOf, someOf } from "./verify_bad_lines.ts";
 import type { RoomCheckName, RoomFindings } from "./verify_findings.ts";
 import type { RoomReceipt } from "./verify_form.ts";

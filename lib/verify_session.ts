@@ -19,7 +19,7 @@
 import type { CertificatePath } from "./certificate_path.ts";
 import { encodeHex } from "./bytes.ts";
 import { formatTime } from "./receipt.ts";
-import { ROOM_LINE_SIZE } from "./room_line.ts";
+import { ROOM_LINE_SIZE } from "./log_line.ts";
 import type { TranscriptLine } from "./transcript.ts";
 
 /** How far a clock may be from the server's: 5 minutes, in milliseconds. */

@@ -13,7 +13,7 @@
  * @layer protocol
  */
 
-import type { Checkpoint } from "./checkpoint.ts";
+import type { Checkpoint } from "./log_checkpoint.ts";
 import { formatTime } from "./receipt.ts";
 import type { TranscriptLine } from "./transcript.ts";
 import type { RoomFindings } from "./verify_findings.ts";

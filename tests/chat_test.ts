@@ -3,7 +3,7 @@ import { issueCertificate } from "../lib/ca.ts";
 import { Failure } from "../lib/errors.ts";
 import { loadIdentity, loadTrust } from "../lib/identity.ts";
 import { publicKeyOf } from "../lib/private_key.ts";
-import type { ChatEvent } from "../lib/screen.ts";
+import type { ChatEvent } from "../lib/client_chat_screen.ts";
 import { assert } from "./assert.ts";
 import { writeCertificates } from "./certificate_folder.ts";
 import {

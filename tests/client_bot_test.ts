@@ -1,5 +1,5 @@
 import { BotWire, parseBotCommand } from "../lib/client_bot.ts";
-import type { LineEvent, RoomEvent } from "../lib/room_event.ts";
+import type { LineEvent, RoomEvent } from "../lib/client_event.ts";
 import { assert } from "./assert.ts";
 
 function line(index: number, room = "#ops"): LineEvent {

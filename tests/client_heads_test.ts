@@ -1,5 +1,5 @@
 import { assert } from "./assert.ts";
-import type { Checkpoint } from "../lib/checkpoint.ts";
+import type { Checkpoint } from "../lib/log_checkpoint.ts";
 import { headsToKeep, headsToShow, lastLines } from "../lib/client_heads.ts";
 
 function head(size: number, time: number): Checkpoint {

@@ -5,14 +5,14 @@
 
 import { encrypt } from "../lib/aes_cbc.ts";
 import { encodeHex, encodeUtf8 } from "../lib/bytes.ts";
-import { signCheckpoint } from "../lib/checkpoint.ts";
+import { signCheckpoint } from "../lib/log_checkpoint.ts";
 import { ANSWER_WITHIN } from "../lib/client_requests.ts";
-import { encodeEnvelope, type Statement } from "../lib/envelope.ts";
-import { Pins } from "../lib/pins.ts";
-import type { RoomEvent } from "../lib/room_event.ts";
-import { lineHashes, logHash } from "../lib/room_line.ts";
-import { EMPTY_ROOT, Frontier, leafHash } from "../lib/room_log.ts";
-import { RoomView } from "../lib/room_view.ts";
+import { encodeEnvelope, type Statement } from "../lib/log_envelope.ts";
+import { Pins } from "../lib/client_pins.ts";
+import type { RoomEvent } from "../lib/client_event.ts";
+import { lineHashes, logHash } from "../lib/log_line.ts";
+import { EMPTY_ROOT, Frontier, leafHash } from "../lib/log_tree.ts";
+import { RoomView } from "../lib/client_log_monitor.ts";
 import { encodeLine, messageInput } from "../lib/transcript.ts";
 import { assert } from "./assert.ts";
 import { handClock, identities, NOW } from "./fixtures.ts";

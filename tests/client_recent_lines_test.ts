@@ -1,6 +1,6 @@
 import { RECENT_LINES, RecentLines } from "../lib/client_recent_lines.ts";
-import type { LineEvent } from "../lib/room_event.ts";
-import { PlainText, type ShownEvent } from "../lib/room_text.ts";
+import type { LineEvent } from "../lib/client_event.ts";
+import { PlainText, type ShownEvent } from "../lib/client_text.ts";
 import { assert } from "./assert.ts";
 
 function line(index: number, more: Partial<LineEvent> = {}): LineEvent {

@@ -1,6 +1,6 @@
 import { assert } from "./assert.ts";
 import { ANSWER_WITHIN, type RequestFrame, Requests } from "../lib/client_requests.ts";
-import type { RoomFrame } from "../lib/room_message.ts";
+import type { RoomFrame } from "../lib/log_frames.ts";
 import { handClock } from "./fixtures.ts";
 
 const PONG = { type: "pong" } as const;

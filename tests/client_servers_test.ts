@@ -10,7 +10,7 @@ import {
   type ShownServer,
 } from "../lib/client_servers.ts";
 import { publicKeyOf } from "../lib/private_key.ts";
-import { RoomRecords } from "../lib/room_records.ts";
+import { RoomRecords } from "../lib/client_room_records.ts";
 import { assert } from "./assert.ts";
 import { temporaryFolder } from "./environment.ts";
 import { issuing, key } from "./fixtures.ts";

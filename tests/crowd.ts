@@ -8,7 +8,7 @@ import { assert } from "./assert.ts";
 import { encodeHex, encodeUtf8 } from "../lib/bytes.ts";
 import { sha256 } from "../lib/hash.ts";
 import { loadTrust } from "../lib/identity.ts";
-import { journalPath } from "../lib/journal.ts";
+import { journalPath } from "../lib/server_journal.ts";
 import type { JsonObject } from "../lib/json.ts";
 import { SQLITE_FILE } from "../lib/store_sqlite.ts";
 import { verify } from "../lib/verify.ts";

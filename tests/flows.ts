@@ -14,7 +14,7 @@
  * test pass.
  */
 
-import { Accounts } from "../lib/accounts.ts";
+import { Accounts } from "../lib/server_accounts.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
 import { createAuthority, issueCertificate } from "../lib/ca.ts";
 import type { Trust } from "../lib/certificate_path.ts";
@@ -25,7 +25,7 @@ import { ServerConnection, type ServerEvent, type SigningIdentity } from "../lib
 import { passwordDigest, PasswordQueue } from "../lib/password.ts";
 import { decodePrivateKey, publicKeyOf } from "../lib/private_key.ts";
 import { importSigningKey } from "../lib/pss.ts";
-import type { Store } from "../lib/store.ts";
+import type { Store } from "../lib/server_store.ts";
 import { openSqliteStore } from "../lib/store_sqlite.ts";
 import { parseCertificates } from "../lib/x509.ts";
 import { ROOT, temporaryFolder } from "./environment.ts";

@@ -4,7 +4,7 @@ import { issueRevocationList } from "../lib/ca.ts";
 import { findPath } from "../lib/certificate_path.ts";
 import { Failure, ProtocolError } from "../lib/errors.ts";
 import { loadAuthority, loadIdentity, loadTrust, watchTrust } from "../lib/identity.ts";
-import type { Log } from "../lib/log.ts";
+import type { Log } from "../lib/logging.ts";
 import { encodePrivateKey } from "../lib/private_key.ts";
 import { VerifyingKey } from "../lib/pss.ts";
 import { assert } from "./assert.ts";

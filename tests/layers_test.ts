@@ -18,8 +18,8 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   "mysql2": ["lib/store_mysql.ts"],
   "@peculiar/x509": ["lib/ca.ts"],
   "reflect-metadata": ["lib/ca.ts"],
-  "@logtape/logtape": ["lib/log.ts"],
-  "@logtape/file": ["lib/log.ts"],
+  "@logtape/logtape": ["lib/logging.ts"],
+  "@logtape/file": ["lib/logging.ts"],
   "des.js": ["lib/private_key_pbes2.ts"],
   "esbuild": ["tools/compile.ts"],
   "leven": ["lib/nearest.ts"],
@@ -129,7 +129,7 @@ Deno.test("the layer rule finds what it forbids", () => {
   const at = (layer: Layer, code: string) =>
     moduleOf("lib/x.ts", `/**\n * What it is for.\n *\n * @layer ${layer}\n */\n${code}`);
   assert.equal(wrongImports(at("crypto", 'import { x } from "./frame.ts";')).length, 1);
-  assert.equal(wrongImports(at("protocol", 'import type { Store } from "./store.ts";')).length, 1);
+  assert.equal(wrongImports(at("protocol", 'import type { Store } from "./server_store.ts";')).length, 1);
   assert.equal(wrongImports(at("chat", 'const x = await import("./session.ts");')).length, 1);
   assert.equal(wrongImports(at("outside", 'import { serve } from "../server.ts";')).length, 1);
   assert.equal(wrongImports(at("outside", 'import { x } from "./text.ts"; // "./nowhere.ts"')).length, 0);

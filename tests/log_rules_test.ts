@@ -1,7 +1,7 @@
 import { assert } from "./assert.ts";
-import type { Statement } from "../lib/envelope.ts";
+import type { Statement } from "../lib/log_envelope.ts";
 import { type LinesBefore, rightProblem } from "../lib/log_rules.ts";
-import { RoomState } from "../lib/room_state.ts";
+import { RoomState } from "../lib/log_roles.ts";
 
 const [ADA, BOB, EVE] = ["a".repeat(64), "b".repeat(64), "e".repeat(64)];
 const NAMES: Readonly<Record<string, string>> = { [ADA]: "ada", [BOB]: "bob" };

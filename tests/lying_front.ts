@@ -13,9 +13,9 @@
  */
 
 import { encodeHex, encodeUtf8, parseBase64 } from "../lib/bytes.ts";
-import { encodeCheckpoint, signCheckpoint } from "../lib/checkpoint.ts";
+import { encodeCheckpoint, signCheckpoint } from "../lib/log_checkpoint.ts";
 import { type Identity, loadIdentity } from "../lib/identity.ts";
-import { Frontier, leafHash } from "../lib/room_log.ts";
+import { Frontier, leafHash } from "../lib/log_tree.ts";
 import { encodeLine } from "../lib/transcript.ts";
 import type { WireFrame } from "./room_bench.ts";
 

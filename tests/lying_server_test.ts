@@ -5,15 +5,15 @@
 
 import { decrypt, encrypt } from "../lib/aes_cbc.ts";
 import { type Bytes, encodeBase64, parseBase64 } from "../lib/bytes.ts";
-import { isCheckpointSigned, parseCheckpoint, signCheckpoint } from "../lib/checkpoint.ts";
-import { encodeEnvelope } from "../lib/envelope.ts";
+import { isCheckpointSigned, parseCheckpoint, signCheckpoint } from "../lib/log_checkpoint.ts";
+import { encodeEnvelope } from "../lib/log_envelope.ts";
 import { isJsonObject, type JsonObject, member, parseJson } from "../lib/json.ts";
 import { AesKeyWrap } from "../lib/key_wrap.ts";
 import { VerifyingKey } from "../lib/pss.ts";
 import { signStatement } from "../lib/receipt.ts";
-import type { Lie } from "../lib/room_event.ts";
-import { loadRoomKey } from "../lib/room_key.ts";
-import { logHash, signRoomLine } from "../lib/room_line.ts";
+import type { Lie } from "../lib/client_event.ts";
+import { loadRoomKey } from "../lib/room_key_file.ts";
+import { logHash, signRoomLine } from "../lib/log_line.ts";
 import { openSqliteStore } from "../lib/store_sqlite.ts";
 import { connectTls } from "../lib/transport.ts";
 import { parseCertificates, transcriptLines, verifyRoom } from "../mod.ts";

@@ -1,10 +1,10 @@
 /** A {@link ClientStore} in memory: what would be on a client's disk, which outlives the client that wrote it. */
 
-import type { HistoryPolicy } from "../lib/room_message.ts";
-import type { ClientStore } from "../lib/room_client.ts";
-import type { RoomRecord, UnsentLine } from "../lib/room_member.ts";
-import type { Pin } from "../lib/pins.ts";
-import type { Kept, KeptLine, KeptRoom } from "../lib/room_view.ts";
+import type { HistoryPolicy } from "../lib/log_frames.ts";
+import type { ClientStore } from "../lib/client_rooms.ts";
+import type { RoomRecord, UnsentLine } from "../lib/client_room.ts";
+import type { Pin } from "../lib/client_pins.ts";
+import type { Kept, KeptLine, KeptRoom } from "../lib/client_log_monitor.ts";
 
 /** The record of one room. */
 export class MemoryRoomRecord implements RoomRecord {

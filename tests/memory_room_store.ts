@@ -1,8 +1,8 @@
 /** A {@link RoomStore} in memory: for tests of rooms, which may make it slow or make it fail. */
 
 import type { Bytes } from "../lib/bytes.ts";
-import type { Checkpoint } from "../lib/checkpoint.ts";
-import type { TreeNode } from "../lib/room_log.ts";
+import type { Checkpoint } from "../lib/log_checkpoint.ts";
+import type { TreeNode } from "../lib/log_tree.ts";
 import type {
   Code,
   Consequences,
@@ -16,7 +16,7 @@ import type {
   StoredRoom,
   Token,
 } from "../lib/room_store.ts";
-import { StoreUnavailable } from "../lib/store.ts";
+import { StoreUnavailable } from "../lib/server_store.ts";
 
 interface Log {
   room: StoredRoom;

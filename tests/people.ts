@@ -2,16 +2,16 @@
 
 import { encrypt } from "../lib/aes_cbc.ts";
 import { type Bytes, encodeHex, parseBase64, parseUtf8 } from "../lib/bytes.ts";
-import { encodeEnvelope, type Head, type Statement } from "../lib/envelope.ts";
+import { encodeEnvelope, type Head, type Statement } from "../lib/log_envelope.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import { parseFrame } from "../lib/frame.ts";
-import type { Hub, HubRequest } from "../lib/hub.ts";
+import type { Hub, HubRequest } from "../lib/room_hub.ts";
 import { encodeJson, isJsonObject, type Json, type JsonObject, member, parseJson } from "../lib/json.ts";
 import { importSigningKey, type SigningKey, VerifyingKey } from "../lib/pss.ts";
 import type { Attendee, Outgoing } from "../lib/room.ts";
-import { EMPTY_ROOT } from "../lib/room_log.ts";
-import { lineHashes, logHash } from "../lib/room_line.ts";
-import { parseRoomFrame, type PostFields, type RoomFrame } from "../lib/room_message.ts";
+import { EMPTY_ROOT } from "../lib/log_tree.ts";
+import { lineHashes, logHash } from "../lib/log_line.ts";
+import { parseRoomFrame, type PostFields, type RoomFrame } from "../lib/log_frames.ts";
 import { messageInput } from "../lib/transcript.ts";
 import type { Certificate } from "../lib/x509.ts";
 import { certificate, fixedClock, key } from "./fixtures.ts";

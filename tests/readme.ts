@@ -12,7 +12,7 @@
 import { BOT_COMMANDS, BOT_EVENTS } from "../lib/client_bot.ts";
 import { flagOf, type SettingName, SETTINGS } from "../lib/config.ts";
 import { EXIT_MEANINGS } from "../lib/errors.ts";
-import { TYPED } from "../lib/room_command.ts";
+import { TYPED } from "../lib/client_command.ts";
 import { NEXT, type Side, type Transitions } from "../lib/transitions.ts";
 import { ROOT } from "./environment.ts";
 

@@ -1,6 +1,6 @@
 import { assert } from "./assert.ts";
 import { BOT_COMMANDS } from "../lib/client_bot.ts";
-import { COMMAND_NAMES } from "../lib/room_command.ts";
+import { COMMAND_NAMES } from "../lib/client_command.ts";
 import { ROOT, runCommand, temporaryFolder } from "./environment.ts";
 import { evidenceCases } from "./evidence.ts";
 import { catalogue } from "../tools/commands.ts";

@@ -1,8 +1,8 @@
 /** A log that lost lines, and the ways out of it: `securechat room` for the operator, `/forget` for the members. */
 
 import { readConfig } from "../lib/config.ts";
-import { SILENT } from "../lib/log.ts";
-import { RoomRecords } from "../lib/room_records.ts";
+import { SILENT } from "../lib/logging.ts";
+import { RoomRecords } from "../lib/client_room_records.ts";
 import { SQLITE_FILE } from "../lib/store_sqlite.ts";
 import { type RunningServer, serve } from "../server.ts";
 import { assert } from "./assert.ts";

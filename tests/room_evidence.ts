@@ -9,16 +9,16 @@
 import { encrypt } from "../lib/aes_cbc.ts";
 import { type Bytes, encodeHex, encodeUtf8 } from "../lib/bytes.ts";
 import { issueCertificate } from "../lib/ca.ts";
-import { type Checkpoint, signCheckpoint } from "../lib/checkpoint.ts";
-import { encodeEnvelope, type Head, type Statement } from "../lib/envelope.ts";
+import { type Checkpoint, signCheckpoint } from "../lib/log_checkpoint.ts";
+import { encodeEnvelope, type Head, type Statement } from "../lib/log_envelope.ts";
 import type { Identity } from "../lib/identity.ts";
 import type { Json, JsonObject } from "../lib/json.ts";
 import { publicKeyOf } from "../lib/private_key.ts";
 import { importSigningKey } from "../lib/pss.ts";
 import { type Role, signStatement } from "../lib/receipt.ts";
-import { logHash, parseOrigin, signRoomLine } from "../lib/room_line.ts";
-import { EMPTY_ROOT, Frontier, leafHash, type NodeReader, rangeProof } from "../lib/room_log.ts";
-import { encodeOpening, makeRoomReceipt, type Opening } from "../lib/room_receipt.ts";
+import { logHash, parseOrigin, signRoomLine } from "../lib/log_line.ts";
+import { EMPTY_ROOT, Frontier, leafHash, type NodeReader, rangeProof } from "../lib/log_tree.ts";
+import { encodeOpening, makeRoomReceipt, type Opening } from "../lib/log_receipt.ts";
 import { encodeLine } from "../lib/transcript.ts";
 import { authority, countingRandom, identities, issuing, key, NOW } from "./fixtures.ts";
 

@@ -1,6 +1,6 @@
 import { assert } from "./assert.ts";
-import type { Checkpoint } from "../lib/checkpoint.ts";
-import type { Head } from "../lib/envelope.ts";
+import type { Checkpoint } from "../lib/log_checkpoint.ts";
+import type { Head } from "../lib/log_envelope.ts";
 import { RoomHeads } from "../lib/room_heads.ts";
 import { handClock, identities } from "./fixtures.ts";
 import { MemoryRoomStore } from "./memory_room_store.ts";

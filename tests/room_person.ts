@@ -2,9 +2,9 @@
 
 import { assert } from "./assert.ts";
 import type { Bytes, Clock } from "../lib/bytes.ts";
-import type { LineEvent, RoomEvent } from "../lib/room_event.ts";
-import { RoomRecords } from "../lib/room_records.ts";
-import { type Credentials, RoomSession, type SessionTimes, type Wire } from "../lib/room_session.ts";
+import type { LineEvent, RoomEvent } from "../lib/client_event.ts";
+import { RoomRecords } from "../lib/client_room_records.ts";
+import { type Credentials, RoomSession, type SessionTimes, type Wire } from "../lib/client_session.ts";
 import { connect } from "../lib/transport.ts";
 import { identities } from "./fixtures.ts";
 import { personIdentity } from "./room_bench.ts";

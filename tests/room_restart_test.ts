@@ -5,11 +5,11 @@ import { temporaryFolder } from "./environment.ts";
 import { countingRandom, fixedClock, identities } from "./fixtures.ts";
 import { Person } from "./people.ts";
 import { encodeUtf8, parseHex } from "../lib/bytes.ts";
-import { Hub } from "../lib/hub.ts";
+import { Hub } from "../lib/room_hub.ts";
 import { AesKeyWrap } from "../lib/key_wrap.ts";
 import { VerifyingKey } from "../lib/pss.ts";
-import { inclusionProof, leafHash, verifyInclusion } from "../lib/room_log.ts";
-import { loadRoomKey, ROOM_KEY_FILE } from "../lib/room_key.ts";
+import { inclusionProof, leafHash, verifyInclusion } from "../lib/log_tree.ts";
+import { loadRoomKey, ROOM_KEY_FILE } from "../lib/room_key_file.ts";
 import { openSqliteStore } from "../lib/store_sqlite.ts";
 
 /** A server's rooms in a folder. */

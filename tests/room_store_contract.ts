@@ -16,9 +16,9 @@ import {
   type TreeNode,
   verifyConsistency,
   verifyInclusion,
-} from "../lib/room_log.ts";
+} from "../lib/log_tree.ts";
 import type { Consequences, NewCode, NewRoom, RoomStore, ServerStore, StoredLine } from "../lib/room_store.ts";
-import { StoreUnavailable } from "../lib/store.ts";
+import { StoreUnavailable } from "../lib/server_store.ts";
 
 /** A store on a database of its own. */
 export interface RoomStoreFixture extends AsyncDisposable {

@@ -3,9 +3,9 @@ import { assert } from "./assert.ts";
 import { skipUnless } from "./environment.ts";
 import { type Mariadb, startMariadb } from "./mariadb.ts";
 import { append, fingerprint, line, newRoom, testRoomStore } from "./room_store_contract.ts";
-import { MIGRATIONS } from "../lib/migrations.ts";
-import { Frontier } from "../lib/room_log.ts";
-import { StoreUnavailable } from "../lib/store.ts";
+import { MIGRATIONS } from "../lib/store_migrations.ts";
+import { Frontier } from "../lib/log_tree.ts";
+import { StoreUnavailable } from "../lib/server_store.ts";
 import { openMysqlStore } from "../lib/store_mysql.ts";
 
 /** The server outlives the tests that start it, and mysql2 lets go of its sockets a moment after `close()`. */

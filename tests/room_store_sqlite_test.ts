@@ -4,7 +4,7 @@ import { assert } from "./assert.ts";
 import { temporaryFolder } from "./environment.ts";
 import { append, fingerprint, line, newRoom, testRoomStore } from "./room_store_contract.ts";
 import { type Bytes, concat, encodeUtf8 } from "../lib/bytes.ts";
-import { MIGRATIONS } from "../lib/migrations.ts";
+import { MIGRATIONS } from "../lib/store_migrations.ts";
 import {
   consistencyProof,
   Frontier,
@@ -15,8 +15,8 @@ import {
   peakPlaces,
   verifyConsistency,
   verifyInclusion,
-} from "../lib/room_log.ts";
-import { StoreUnavailable } from "../lib/store.ts";
+} from "../lib/log_tree.ts";
+import { StoreUnavailable } from "../lib/server_store.ts";
 import { openSqliteStore, SQLITE_FILE, SqliteStore } from "../lib/store_sqlite.ts";
 
 testRoomStore("SQLite", async () => {

@@ -1,12 +1,12 @@
 import { assert } from "./assert.ts";
 import type { Clock } from "../lib/bytes.ts";
-import { isCheckpointSigned, signCheckpoint } from "../lib/checkpoint.ts";
-import type { Statement } from "../lib/envelope.ts";
+import { isCheckpointSigned, signCheckpoint } from "../lib/log_checkpoint.ts";
+import type { Statement } from "../lib/log_envelope.ts";
 import { encodeFrame } from "../lib/frame.ts";
-import { Hub } from "../lib/hub.ts";
+import { Hub } from "../lib/room_hub.ts";
 import { VerifyingKey } from "../lib/pss.ts";
-import { verifyConsistency } from "../lib/room_log.ts";
-import { type PostFields, PRESENCE_MEMBERS } from "../lib/room_message.ts";
+import { verifyConsistency } from "../lib/log_tree.ts";
+import { type PostFields, PRESENCE_MEMBERS } from "../lib/log_frames.ts";
 import { parseHex } from "../lib/bytes.ts";
 import { countingRandom, fixedClock, handClock, identities } from "./fixtures.ts";
 import { MemoryRoomStore } from "./memory_room_store.ts";

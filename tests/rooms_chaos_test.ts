@@ -8,8 +8,8 @@
 
 import { assert } from "./assert.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
-import { leafHash } from "../lib/room_log.ts";
-import { LogTree } from "../lib/room_tree.ts";
+import { leafHash } from "../lib/log_tree.ts";
+import { LogTree } from "../lib/log_whole_tree.ts";
 import { connectTls } from "../lib/transport.ts";
 import { Relay } from "../tools/relay.ts";
 import { CROWD_LIMITS } from "./crowd.ts";

@@ -5,7 +5,7 @@ import { PEER_PYTHON, runCommand, SHARED, skipUnless, temporaryFolder } from "./
 import { type RoomCase, roomCase, roomCases, roomVerdictOf } from "./evidence.ts";
 import { ROOM_CHECKS, verifyLineProof, verifyRoom } from "../lib/verify_room.ts";
 import { encodeJson } from "../lib/json.ts";
-import { encodeLineProof, encodeOpening } from "../lib/room_receipt.ts";
+import { encodeLineProof, encodeOpening } from "../lib/log_receipt.ts";
 import { authority, identities } from "./fixtures.ts";
 import { person, talk } from "./room_evidence.ts";
 

@@ -173,7 +173,8 @@ Deno.test({
       await terminal.type("C-u");
       await terminal.type("-l", "/join nowhere");
       await terminal.type("Enter");
-      await terminal.shows(/\n> \/join nowhere\n*$/);
+      // The reason must be there too: the words alone are also what stands there before the answer.
+      await terminal.shows(/There is no such room[^]*\n> \/join nowhere\n*$/);
       await terminal.type("C-u");
       await terminal.type("-l", `/create room${flag}`);
       await terminal.type("Enter");

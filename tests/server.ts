@@ -6,8 +6,8 @@ import type { Bytes } from "../lib/bytes.ts";
 import { readConfig } from "../lib/config.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "../lib/handshake_client.ts";
 import { type Identity, loadIdentity, loadTrust } from "../lib/identity.ts";
-import type { CreateJournalFile } from "../lib/journal.ts";
-import { SILENT } from "../lib/log.ts";
+import type { CreateJournalFile } from "../lib/server_journal.ts";
+import { SILENT } from "../lib/logging.ts";
 import { connect, connectTls, type Link } from "../lib/transport.ts";
 import { type RunningServer, serve } from "../server.ts";
 

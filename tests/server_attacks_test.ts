@@ -6,7 +6,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { assert } from "./assert.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
-import { LoginLimits } from "../lib/login_limits.ts";
+import { LoginLimits } from "../lib/server_login_limits.ts";
 import { Client, withServer } from "./server.ts";
 
 /** Connections that say so much and then nothing. */

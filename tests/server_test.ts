@@ -1,7 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { assert } from "./assert.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
-import type { CreateJournalFile } from "../lib/journal.ts";
+import type { CreateJournalFile } from "../lib/server_journal.ts";
 import { certificate, identities } from "./fixtures.ts";
 import { Client, withServer } from "./server.ts";
 

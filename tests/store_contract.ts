@@ -6,7 +6,7 @@
 import { assert } from "./assert.ts";
 import type { Bytes } from "../lib/bytes.ts";
 import type { ServerStore } from "../lib/room_store.ts";
-import type { SessionStart, Store, User } from "../lib/store.ts";
+import type { SessionStart, Store, User } from "../lib/server_store.ts";
 
 /** A store on a database of its own. */
 export interface StoreFixture extends AsyncDisposable {

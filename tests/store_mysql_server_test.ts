@@ -7,7 +7,7 @@ import { runCommand, skipUnless, temporaryFolder } from "./environment.ts";
 import { type Mariadb, startMariadb } from "./mariadb.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
 import { type MysqlAddress, openMysqlStore } from "../lib/store_mysql.ts";
-import { StoreUnavailable } from "../lib/store.ts";
+import { StoreUnavailable } from "../lib/server_store.ts";
 
 const options = { ...skipUnless("mariadb"), sanitizeOps: false, sanitizeResources: false };
 

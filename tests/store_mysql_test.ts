@@ -3,8 +3,8 @@ import { ROOT, skipUnless } from "./environment.ts";
 import { type Mariadb, startMariadb } from "./mariadb.ts";
 import { testStore } from "./store_contract.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
-import { MIGRATIONS, SCHEMA_VERSION } from "../lib/migrations.ts";
-import { type Store, StoreUnavailable } from "../lib/store.ts";
+import { MIGRATIONS, SCHEMA_VERSION } from "../lib/store_migrations.ts";
+import { type Store, StoreUnavailable } from "../lib/server_store.ts";
 import { type MysqlAddress, type MysqlOptions, openMysqlStore } from "../lib/store_mysql.ts";
 
 /** The server outlives the tests that start it, and mysql2 lets go of its sockets a moment after `close()`. */

@@ -2,8 +2,8 @@ import { DatabaseSync } from "node:sqlite";
 import { assert } from "./assert.ts";
 import { skipUnless } from "./environment.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
-import { SCHEMA_VERSION } from "../lib/migrations.ts";
-import { StoreUnavailable } from "../lib/store.ts";
+import { SCHEMA_VERSION } from "../lib/store_migrations.ts";
+import { StoreUnavailable } from "../lib/server_store.ts";
 import { openSqliteStore, SQLITE_FILE, SqliteStore } from "../lib/store_sqlite.ts";
 import { testStore } from "./store_contract.ts";
 

@@ -3,7 +3,7 @@ import { PEER_PYTHON, ROOT, run, runCommand, SHARED, skipUnless, temporaryFolder
 import { type EvidenceCase, evidenceCase, evidenceCases, roomCases, verdictOf } from "./evidence.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
 import { canonicalJson, encodeJson } from "../lib/json.ts";
-import { encodeOpening } from "../lib/room_receipt.ts";
+import { encodeOpening } from "../lib/log_receipt.ts";
 import { CHECKS } from "../lib/verify.ts";
 import { authority, identities } from "./fixtures.ts";
 import { RoomLog } from "./room_evidence.ts";

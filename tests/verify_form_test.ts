@@ -1,6 +1,6 @@
 import { assert } from "./assert.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
-import { encodeCheckpoint } from "../lib/checkpoint.ts";
+import { encodeCheckpoint } from "../lib/log_checkpoint.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
 import { encodeJson, type Json, type JsonObject } from "../lib/json.ts";
 import { RoomFindings } from "../lib/verify_findings.ts";

@@ -4,7 +4,7 @@
  */
 
 import { assert } from "./assert.ts";
-import { encodeCheckpoint } from "../lib/checkpoint.ts";
+import { encodeCheckpoint } from "../lib/log_checkpoint.ts";
 import { encodeJson, type Json, type JsonObject } from "../lib/json.ts";
 import { verifyRoom } from "../lib/verify_room.ts";
 import { identities } from "./fixtures.ts";

@@ -1,15 +1,15 @@
 import { assert } from "./assert.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
 import { type Authority, createIssuer, issueCertificate, issueRevocationList } from "../lib/ca.ts";
-import { type Checkpoint, encodeCheckpoint } from "../lib/checkpoint.ts";
-import { encodeEnvelope } from "../lib/envelope.ts";
+import { type Checkpoint, encodeCheckpoint } from "../lib/log_checkpoint.ts";
+import { encodeEnvelope } from "../lib/log_envelope.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
 import type { Identity } from "../lib/identity.ts";
 import { encodeJson, type Json } from "../lib/json.ts";
 import type { SignatureChecker } from "../lib/line_signature.ts";
 import { publicKeyOf } from "../lib/private_key.ts";
 import { importSigningKey } from "../lib/pss.ts";
-import { encodeLineProof, MAX_ROOM_RECEIPT_BYTES, type Opening } from "../lib/room_receipt.ts";
+import { encodeLineProof, MAX_ROOM_RECEIPT_BYTES, type Opening } from "../lib/log_receipt.ts";
 import { transcriptLines } from "../lib/verify.ts";
 import {
   ROOM_CHECKS,

@@ -6,7 +6,7 @@ import { encodeJson, isJsonObject, type JsonObject, parseJson, repeatedName } fr
 import { makeReceipt, MAX_RECEIPT_BYTES } from "../lib/receipt.ts";
 import type { SignatureChecker } from "../lib/line_signature.ts";
 import { MAX_LINE_BYTES, parseLine, TranscriptSummary } from "../lib/transcript.ts";
-import { type Check, signersText } from "../lib/verdict.ts";
+import { type Check, signersText } from "../lib/verify_verdict.ts";
 import { type CheckName, TranscriptFormError, transcriptLines, verify, type VerifyOptions } from "../lib/verify.ts";
 import { parseCertificates, parseRevocationList } from "../lib/x509.ts";
 import { identities } from "./fixtures.ts";

@@ -6,15 +6,15 @@
 
 import { encrypt } from "../lib/aes_cbc.ts";
 import { type Bytes, concat, encodeHex, encodeUtf8, parseBase64, parseUtf8 } from "../lib/bytes.ts";
-import { encodeEnvelope, type Head, type Statement } from "../lib/envelope.ts";
+import { encodeEnvelope, type Head, type Statement } from "../lib/log_envelope.ts";
 import { encodeFrame } from "../lib/frame.ts";
 import { ClientConnection, type ClientEvent } from "../lib/handshake_client.ts";
 import type { SigningIdentity } from "../lib/handshake_server.ts";
 import { sha256 } from "../lib/hash.ts";
-import { lineHashes, logHash } from "../lib/room_line.ts";
-import { Frontier, leafHash, type TreeNode } from "../lib/room_log.ts";
-import { postFrame } from "../lib/room_member.ts";
-import type { RoomFrame } from "../lib/room_message.ts";
+import { lineHashes, logHash } from "../lib/log_line.ts";
+import { Frontier, leafHash, type TreeNode } from "../lib/log_tree.ts";
+import { postFrame } from "../lib/client_room.ts";
+import type { RoomFrame } from "../lib/log_frames.ts";
 import type { StoredLine } from "../lib/room_store.ts";
 import { openSqliteStore } from "../lib/store_sqlite.ts";
 import { encodeLine, messageInput } from "../lib/transcript.ts";

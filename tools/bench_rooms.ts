@@ -11,7 +11,7 @@
 import type { Bytes } from "../lib/bytes.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
 import { loadIdentity } from "../lib/identity.ts";
-import { RoomRecords } from "../lib/room_records.ts";
+import { RoomRecords } from "../lib/client_room_records.ts";
 import { inParallel } from "./bench_load.ts";
 import {
   addLines,

@@ -6,7 +6,7 @@ import { instant } from "../lib/ca_folder.ts";
 import { findPath, type Trust } from "../lib/certificate_path.ts";
 import { authorityMark, type CodeToken } from "../lib/code_token.ts";
 import { type Config, PROGRAM } from "../lib/config.ts";
-import { INVITATION_LIFE, makeCode } from "../lib/devices.ts";
+import { INVITATION_LIFE, makeCode } from "../lib/server_devices.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
 import { exists, shellWord } from "../lib/files.ts";
 import { loadChain, loadTrust, pathIn } from "../lib/identity.ts";

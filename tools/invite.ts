@@ -14,7 +14,7 @@ import { PeerError } from "../lib/handshake_client.ts";
 import { loadIdentity, loadTrust } from "../lib/identity.ts";
 import { encodeJson } from "../lib/json.ts";
 import { normaliseEmail } from "../lib/names.ts";
-import { RoomRecords } from "../lib/room_records.ts";
+import { RoomRecords } from "../lib/client_room_records.ts";
 import { printable } from "../lib/text.ts";
 import { askFor, canAskAgain, passwordFor, usage } from "./asking.ts";
 import { askAuthorities, Call, type Caller, failureOf, type Place } from "./call.ts";

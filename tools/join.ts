@@ -44,7 +44,7 @@ import { loadIdentity, loadKey, loadTrust, type PassphraseOptions, pathIn, readP
 import { isUsername, normaliseEmail, usernameKey } from "../lib/names.ts";
 import { encodePrivateKey, publicKeyOf } from "../lib/private_key.ts";
 import { passwordProblem } from "../lib/password_rules.ts";
-import { RoomRecords } from "../lib/room_records.ts";
+import { RoomRecords } from "../lib/client_room_records.ts";
 import { isTerminal } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";
 import { type Certificate, parseCertificates } from "../lib/x509.ts";

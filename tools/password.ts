@@ -10,7 +10,7 @@ import { loadIdentity, loadTrust } from "../lib/identity.ts";
 import { parseAccount } from "../lib/message.ts";
 import { normaliseEmail } from "../lib/names.ts";
 import { type Bytes, encodeBase64 } from "../lib/bytes.ts";
-import { RoomRecords } from "../lib/room_records.ts";
+import { RoomRecords } from "../lib/client_room_records.ts";
 import { askFor, askPassword, generatedPassword, passwordFor, usage } from "./asking.ts";
 import { askAuthorities, Call, type Caller, failureOf, type Place as Callee } from "./call.ts";
 import { type Place, placeOf } from "./place.ts";

@@ -28,7 +28,7 @@ import {
 import { EXIT, Failure } from "../lib/errors.ts";
 import { exists, shellWord } from "../lib/files.ts";
 import { pathIn } from "../lib/identity.ts";
-import { RoomRecords } from "../lib/room_records.ts";
+import { RoomRecords } from "../lib/client_room_records.ts";
 import { printable } from "../lib/text.ts";
 import { usage } from "./asking.ts";
 

@@ -10,7 +10,7 @@
 import { parseCommand } from "../lib/config.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
-import { awaitHead, proveLine } from "../lib/room_export.ts";
+import { awaitHead, proveLine } from "../lib/client_export.ts";
 import { write } from "../lib/terminal.ts";
 import { fromRecords, indexOf, tellFiles, tellWaiting } from "./export.ts";
 

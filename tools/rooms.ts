@@ -10,24 +10,24 @@
  *     → {"command":"say","room":"#ops","text":"hello"}
  *     ← {"event":"line","room":"#ops","index":7,"username":"bot","kind":"text","text":"hello",…}
  *
- * Events are those of `lib/room_event.ts` and the answers of `lib/room_command.ts`, where the commands stand too. What
+ * Events are those of `lib/client_event.ts` and the answers of `lib/client_command.ts`, where the commands stand too. What
  * can't be done is {"event":"error","command":…,"reason":…}, with the `id` of the command. The end of the input ends
- * the program once every line is accepted. What happens between is `lib/room_session.ts`.
+ * the program once every line is accepted. What happens between is `lib/client_session.ts`.
  */
 
 import { type Config, parseCommand } from "../lib/config.ts";
 import { useEngine } from "../lib/engine.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
-import { SecondPress } from "../lib/line_editor.ts";
+import { SecondPress } from "../lib/client_line_editor.ts";
 import { clientPassphrase, type Identity, loadIdentity, loadTrust, replacedBy } from "../lib/identity.ts";
 import { openLibcrypto } from "../lib/libcrypto.ts";
 import { isRoomName, isUsername, normaliseEmail } from "../lib/names.ts";
-import { Renewal } from "../lib/renewal.ts";
-import { RoomActions } from "../lib/room_actions.ts";
-import type { RoomCommand } from "../lib/room_command.ts";
-import { RoomRecords } from "../lib/room_records.ts";
-import { type Credentials, RoomSession, type Wire } from "../lib/room_session.ts";
-import { plural, type ShownEvent } from "../lib/room_text.ts";
+import { Renewal } from "../lib/client_renewal.ts";
+import { RoomActions } from "../lib/client_actions.ts";
+import type { RoomCommand } from "../lib/client_command.ts";
+import { RoomRecords } from "../lib/client_room_records.ts";
+import { type Credentials, RoomSession, type Wire } from "../lib/client_session.ts";
+import { plural, type ShownEvent } from "../lib/client_text.ts";
 import { canDraw, isTerminal, StopSignals, useTimeZone, write } from "../lib/terminal.ts";
 import { connect } from "../lib/transport.ts";
 import { printable } from "../lib/text.ts";

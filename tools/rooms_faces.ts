@@ -9,11 +9,11 @@ import { PlainPrompt } from "../lib/client_plain_prompt.ts";
 import { type TypedLine, TypedLines, WordsUnderWay } from "../lib/client_typed.ts";
 import { suspend } from "../lib/job.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
-import { type Edit, type Key, LineEditor, SecondPress } from "../lib/line_editor.ts";
+import { type Edit, type Key, LineEditor, SecondPress } from "../lib/client_line_editor.ts";
 import { readable } from "../lib/readable.ts";
-import { indexToRedact, parseTyped, REDACT_QUESTION } from "../lib/room_command.ts";
-import { difference, MANY_LINES, type Outcome, RoomScreen } from "../lib/room_screen.ts";
-import { PlainText, type ShownEvent } from "../lib/room_text.ts";
+import { indexToRedact, parseTyped, REDACT_QUESTION } from "../lib/client_command.ts";
+import { difference, MANY_LINES, type Outcome, RoomScreen } from "../lib/client_screen.ts";
+import { PlainText, type ShownEvent } from "../lib/client_text.ts";
 import {
   isTerminal,
   keys,

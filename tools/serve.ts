@@ -8,7 +8,7 @@ import { useEngine } from "../lib/engine.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { listenForHangup } from "../lib/hangup.ts";
 import { openLibcrypto } from "../lib/libcrypto.ts";
-import { openLog } from "../lib/log.ts";
+import { openLog } from "../lib/logging.ts";
 import { returnLargeBlocks } from "../lib/libc.ts";
 import { forgetListening, noteListening } from "../lib/server_listening.ts";
 import { serve } from "../server.ts";

@@ -15,7 +15,7 @@ import { encodeCodeToken } from "../lib/code_token.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
 import { exists, shellWord } from "../lib/files.ts";
 import { loadChain, pathIn } from "../lib/identity.ts";
-import { encodeOrigin } from "../lib/room_line.ts";
+import { encodeOrigin } from "../lib/log_line.ts";
 import { openServersStore } from "../server.ts";
 import { makeInvitation, mustBeInvitable } from "./invitation.ts";
 import { hostOf } from "./making.ts";

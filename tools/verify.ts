@@ -14,16 +14,16 @@
 
 import { parseCommand } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
-import { isKnownKind } from "../lib/envelope.ts";
+import { isKnownKind } from "../lib/log_envelope.ts";
 import { canonicalJson, encodeAsciiJson } from "../lib/json.ts";
 import { formatTime } from "../lib/receipt.ts";
-import { MAX_ROOM_RECEIPT_BYTES } from "../lib/room_receipt.ts";
-import { SignaturePool } from "../lib/signature_pool.ts";
+import { MAX_ROOM_RECEIPT_BYTES } from "../lib/log_receipt.ts";
+import { SignaturePool } from "../lib/verify_pool.ts";
 import { cells } from "../lib/cell_width.ts";
 import { wrap } from "../lib/rows.ts";
 import { size, wantsColour, write } from "../lib/terminal.ts";
 import { printable, quoted, shortName, visibleJson } from "../lib/text.ts";
-import { type Check, UnreadableReceipt } from "../lib/verdict.ts";
+import { type Check, UnreadableReceipt } from "../lib/verify_verdict.ts";
 import { transcriptLines, type Verdict, verify } from "../lib/verify.ts";
 import {
   type BadLine,

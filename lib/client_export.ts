@@ -1,0 +1,304 @@
+/**
+ * What a client shows of a room to a stranger, from its own records alone: a transcript with its receipt, openings, or
+ * a few lines in one file (docs/PROTOCOL.md, "Rooms as evidence").
+ *
+ *     const { verify } = await exportRoom(records, "#ops", { identity, now: Date.now(), folder: ".", open: "all" });
+ *     verify → "securechat verify room_ops_20231115_143022.json room_ops_20231115_143022.txt --openings …"
+ *
+ * No server is needed and none is asked: the lines, the heads that cover them and the certificates are on the disk
+ * since they were checked. The head is the first that covers all that is shown; earlier ones go with it
+ * (`client_heads.ts`), so that authors whose certificates have ended or were revoked since are judged in their own
+ * time. Whether an export holds is the question of `verify_room.ts`.
+ *
+ * @layer outside
+ */
+
+import { encodeUtf8 } from "./bytes.ts";
+import type { Checkpoint } from "./log_checkpoint.ts";
+import { headsToShow, lastLines } from "./client_heads.ts";
+import { PROGRAM } from "./config.ts";
+import { EXIT, Failure } from "./errors.ts";
+import { createPrivateFolder, exists, writeAtomically } from "./files.ts";
+import { encodeJson, type JsonObject } from "./json.ts";
+import type { SigningKey } from "./pss.ts";
+import { formatTime } from "./receipt.ts";
+import { leafHash, rangeProof } from "./log_tree.ts";
+import { isOpenedBy, parseRoomLine } from "./log_line.ts";
+import { encodeLineProof, encodeOpening, makeRoomReceipt, type Opening } from "./log_receipt.ts";
+import { type RoomRecords, verifyCommand } from "./client_room_records.ts";
+import { LogTree } from "./log_whole_tree.ts";
+import type { KeptLine } from "./client_log_monitor.ts";
+import { parseLine } from "./transcript.ts";
+import { parseCertificates } from "./x509.ts";
+
+/** How far the clocks of a server, an author and an exporter may be apart, in milliseconds. */
+const MAX_SKEW = 300_000;
+
+/** What to show, and who shows it. */
+export interface ExportOptions {
+  readonly identity: { readonly fingerprint: string; readonly pem: string; readonly key: SigningKey };
+  /** The first line, and the one behind the last; without them all that a signed head covers. */
+  readonly from?: number;
+  readonly to?: number;
+  /** The lines whose words are shown. */
+  readonly open: "all" | "none" | ReadonlySet<number>;
+  /** Unix milliseconds. */
+  readonly now: number;
+  /** Where the files go. */
+  readonly folder: string;
+  /** The CA's file, for the command that verifies them; without it that command finds the one in `certs`. */
+  readonly ca?: string | undefined;
+}
+
+/** The files that were written. */
+export interface RoomExport {
+  readonly receipt: string;
+  readonly transcript: string;
+  /** Null where no line is opened. */
+  readonly openings: string | null;
+  /** What a shell has to be given to verify them. */
+  readonly verify: string;
+  /** How many lines at the end are left out, since no signed head covers them yet. */
+  readonly left_out: number;
+}
+
+/** How long an export waits for the head that covers the last lines, in milliseconds: a server signs one in 5 s. */
+export const HEAD_WAIT = 10_000;
+/** How often it looks, in milliseconds. */
+const LOOK = 200;
+
+/** What people read where lines are left out of an export. */
+export function leftOut(count: number): string {
+  const [what, them] = count === 1 ? ["1 line at the end is", "it"] : [`${count} lines at the end are`, "them"];
+  return `${what} left out: no signed head covers ${them}. Unless the server was caught here, one comes while you are ` +
+    "online in the room; --covered asks for the covered lines alone.";
+}
+
+/** What people read while an export waits. */
+export function waitsFor(count: number): string {
+  const what = count === 1 ? "the last line" : `the last ${count} lines`;
+  return `Waiting for a signed head that covers ${what} (${HEAD_WAIT / 1000} s at most) …`;
+}
+
+/**
+ * Waits until the lines before `to`, or all, have a signed head, as another program writes it; a few seconds at most.
+ * `waiting` is told once how many have none.
+ */
+export async function awaitHead(
+  records: RoomRecords,
+  room: string,
+  { to = Infinity, waiting }: { readonly to?: number; readonly waiting: (count: number) => void },
+): Promise<void> {
+  const record = await records.room(room);
+  if (record.pinned === undefined) return;
+  const { base, lines, lie } = await record.read();
+  const end = Math.min(to, (base?.size ?? 0) + lines.length);
+  const missing = async () => end - ((await record.checkpoints()).at(-1)?.size ?? 0);
+  const count = await missing();
+  if (count <= 0 || lie) return;
+  waiting(Math.min(count, lines.length));
+  for (let looks = HEAD_WAIT / LOOK; looks > 0 && await missing() > 0; looks--) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK));
+  }
+}
+
+/** Writes lines of a room, their receipt, and the words of those that are to be opened. */
+export async function exportRoom(records: RoomRecords, room: string, options: ExportOptions): Promise<RoomExport> {
+  const shown = await show(records, room, options);
+  const path = await freeName(options, room, ["json", "txt", "openings"]);
+  const [receipt, transcript] = [`${path}.json`, `${path}.txt`];
+  const openings = options.open === "none" ? null : `${path}.openings`;
+  await writePrivate(transcript, shown.lines.map((line) => `${line}\n`).join(""));
+  if (openings !== null) await writePrivate(openings, shown.openings.map(encodeOpening).join(""));
+  await writePrivate(receipt, `${encodeJson(shown.receipt)}\n`);
+  const verify = verifyCommand(
+    receipt,
+    transcript,
+    ...(openings === null ? [] : ["--openings", openings]),
+    ...authorityFlag(options),
+  );
+  return { receipt, transcript, openings, verify, left_out: shown.leftOut };
+}
+
+/** Writes one line with all that proves it, its words too unless they are erased or `open` leaves them out. */
+export async function proveLine(
+  records: RoomRecords,
+  room: string,
+  index: number,
+  options: Omit<ExportOptions, "from" | "to">,
+): Promise<{ readonly path: string; readonly verify: string }> {
+  const shown = await show(records, room, { ...options, from: index, to: index + 1 });
+  const path = `${await freeName(options, `${room}_${index}`, ["json"])}.json`;
+  await writePrivate(path, `${encodeJson(encodeLineProof(shown))}\n`);
+  return { path, verify: verifyCommand(path, ...authorityFlag(options)) };
+}
+
+function authorityFlag({ ca }: Pick<ExportOptions, "ca">): string[] {
+  return ca === undefined ? [] : ["--ca", ca];
+}
+
+interface Shown {
+  readonly lines: readonly string[];
+  readonly openings: readonly Opening[];
+  readonly receipt: JsonObject;
+  readonly leftOut: number;
+}
+
+async function show(records: RoomRecords, room: string, options: ExportOptions): Promise<Shown> {
+  mustBeGood(options);
+  const record = await records.room(room);
+  const origin = record.pinned?.origin;
+  if (origin === undefined) {
+    throw new Failure(EXIT.usage, `there is nothing of ${room} in ${records.dir}: join it first with ${PROGRAM} rooms`);
+  }
+  const { base, lines, lie } = await record.read();
+  const first = base?.size ?? 0;
+  const tree = new LogTree(first, base?.peaks ?? []);
+  for (const { line } of lines) tree.append(leafHash(encodeUtf8(line)));
+  const known = (await record.checkpoints()).filter(({ size }) => tree.rootAt(size) !== undefined);
+  const right = known.filter(({ size, root }) => tree.rootAt(size) === root);
+  if (right.length < known.length && !lie) { // the head of a lie is kept, too
+    const what = `the lines in ${record.dir} are not those of the signed heads beside them: a file was changed`;
+    throw new Failure(EXIT.unavailable, `${what}; move the folder away, and the room is taken from the server again`);
+  }
+  const heads = withoutContradictions(right, lines, first);
+  const { from = first, to = heads.at(-1)?.size ?? first } = options;
+  const head = heads.find(({ size }) => size >= to);
+  const missing = from < first || from >= tree.size ? from : to > tree.size ? to - 1 : undefined;
+  if (missing !== undefined) {
+    const here = `the lines ${first} to ${tree.size - 1} are here, and not line ${missing}: choose among these`;
+    throw new Failure(EXIT.usage, `of ${room} ${tree.size === first ? "no line is here yet: go online in it" : here}`);
+  }
+  if (options.to !== undefined && from >= to) {
+    throw new Failure(EXIT.usage, `there is no line from ${from} to before ${to}: the end is the line after the last`);
+  }
+  if (!head || from >= to) {
+    const what = `no signed head covers line ${Math.max(from, to - 1)} of ${room} yet`;
+    throw new Failure(EXIT.unavailable, `${what}; go online and try again in some seconds`);
+  }
+  const part = lines.slice(from - first, to - first);
+  const { identity, now } = options;
+  if (1_000 * head.time > now + MAX_SKEW) {
+    const [mine, theirs] = [formatTime(now), formatTime(1_000 * head.time)];
+    const what = `this computer's clock says ${mine}, and the signed head that covers the lines ${theirs}`;
+    throw new Failure(
+      EXIT.unavailable,
+      `${what}: one of both is wrong, and nobody would take the receipt; set the clock`,
+    );
+  }
+  const pemOf = (fingerprint: string) => certificate(records, fingerprint, identity);
+  const written = part.map(({ line }) => parseLine(line)?.signer ?? "");
+  const authors = await pemsOf(written, pemOf);
+  const earlier = earlierHeads(heads.filter(({ size }) => size > from && size < to), head, {
+    pems: [...authors.values()],
+    last: lastLines(written, from),
+  });
+  const signers = await pemsOf([...earlier, head].map((one) => one.from), pemOf);
+  const receipt = await makeRoomReceipt({
+    role: "client",
+    ...identity,
+    origin,
+    from,
+    count: to - from,
+    checkpoint: head,
+    ...(earlier.length > 0 ? { checkpoints: earlier } : {}),
+    proof: await rangeProof({ from, to }, head.size, tree.read),
+    pems: [...new Map([...authors, ...signers]).values()],
+    createdAt: now,
+  });
+  const leftOut = options.to === undefined ? tree.size - to : 0;
+  return { lines: part.map(({ line }) => line), openings: openingsOf(part, from, options.open), receipt, leftOut };
+}
+
+/** Failure (2) where who shows it has a certificate that is not good now: nobody would take its receipt. */
+function mustBeGood({ identity, now }: ExportOptions): void {
+  const [leaf, ...others] = parseCertificates(identity.pem);
+  const isOut = [leaf, ...others].some((one) => one && (now < one.notBefore || now >= one.notAfter + 1000));
+  if (!leaf || !isOut) return;
+  const what = `your certificate ${leaf.subject}, which would sign this, is not good at ${formatTime(now)}`;
+  throw new Failure(EXIT.usage, `${what}; another of this CA will do: name its folder with --certs`);
+}
+
+/**
+ * Heads without those that are of an earlier time than a line which they are the first to cover: they'd prove nothing.
+ */
+function withoutContradictions(
+  heads: readonly Checkpoint[],
+  lines: readonly KeptLine[],
+  first: number,
+): readonly Checkpoint[] {
+  let at = first;
+  return heads.filter(({ size, time }) => {
+    const earliest = 1_000 * time + MAX_SKEW;
+    if (lines.slice(at - first, size - first).some(({ line }) => (parseLine(line)?.ts ?? 0) > earliest)) return false;
+    at = Math.max(at, size);
+    return true;
+  });
+}
+
+/** What lines are judged by: the heads worth showing, and the last before the end of each author's certificate. */
+function earlierHeads(
+  heads: readonly Checkpoint[],
+  main: Checkpoint,
+  { pems, last }: { readonly pems: readonly string[]; readonly last: Iterable<number> },
+): Checkpoint[] {
+  const ends = pems.map((pem) => Math.min(...parseCertificates(pem).map(({ notAfter }) => notAfter)))
+    .filter((end) => end < main.time * 1000)
+    .map((end) => heads.findLast(({ time }) => time * 1000 <= end));
+  const needed = new Set([...headsToShow(heads, last), ...ends]);
+  return heads.filter((head) => needed.has(head)).filter(({ size }, at, all) => size > (all[at - 1]?.size ?? 0));
+}
+
+/** The words that are to be shown. Failure (2) where a line that is named isn't among these, or has none here. */
+function openingsOf(lines: readonly KeptLine[], from: number, open: ExportOptions["open"]): Opening[] {
+  const isNamed = (index: number) => open instanceof Set && open.has(index);
+  for (const index of open instanceof Set ? open : []) {
+    if (lines[index - from]) continue;
+    const range = `${from} to ${from + lines.length - 1}`;
+    throw new Failure(EXIT.usage, `line ${index}, whose words are wanted, is not among those exported: ${range}`);
+  }
+  return lines.flatMap(({ line, envelope }, at) => {
+    const index = from + at;
+    if (open !== "all" && !isNamed(index)) return [];
+    // What a server sent in their place is on the disk as well, and is nobody's words.
+    if (envelope && isOpenedBy(parseRoomLine(line)?.body ?? envelope, envelope)) return [{ index, envelope }];
+    if (open === "all") return [];
+    throw new Failure(EXIT.usage, `the words of line ${index} are not here: they were erased, or never came as signed`);
+  });
+}
+
+/** The certificates of these fingerprints, each once. */
+async function pemsOf(
+  fingerprints: readonly string[],
+  pemOf: (fingerprint: string) => Promise<string>,
+): Promise<Map<string, string>> {
+  const found = [...new Set(fingerprints)].map(async (fingerprint) => [fingerprint, await pemOf(fingerprint)] as const);
+  return new Map(await Promise.all(found));
+}
+
+async function certificate(
+  records: RoomRecords,
+  fingerprint: string,
+  own: { readonly fingerprint: string; readonly pem: string },
+): Promise<string> {
+  const pem = fingerprint === own.fingerprint ? own.pem : await records.certificate(fingerprint);
+  if (pem !== undefined) return pem;
+  const mend = "where it was your own, name its folder with --certs, else go online in the room once";
+  throw new Failure(EXIT.unavailable, `the certificate ${fingerprint} is not at hand; ${mend}`);
+}
+
+/** A path without its ending, of which no file is there yet: `room_ops_20231115_143022`. */
+async function freeName({ folder, now }: ExportOptions, room: string, endings: readonly string[]): Promise<string> {
+  await createPrivateFolder(folder);
+  const stamp = new Date(now).toISOString().slice(0, 19).replaceAll(/[-:]/g, "").replace("T", "_");
+  const name = `${folder}/room_${room.replaceAll(/[#@]/g, "").replaceAll(",", "_")}_${stamp}`;
+  for (let n = 1;; n++) {
+    const path = n === 1 ? name : `${name}_${n}`;
+    const taken = await Promise.all(endings.map((ending) => exists(`${path}.${ending}`)));
+    if (!taken.includes(true)) return path;
+  }
+}
+
+async function writePrivate(path: string, text: string): Promise<void> {
+  await writeAtomically(path, text, { mode: 0o600 });
+}

@@ -1,0 +1,857 @@
+/**
+ * A person's or a bot's client for rooms, without a screen: it connects, stays connected, and keeps everything that
+ * must outlive it (docs/PROTOCOL.md, "Before the session" and "Posting").
+ *
+ *     const session = new RoomSession({ dial, host, identity, trust, records, credentials, emit, now, random });
+ *     await session.start();                       emits "online", or "offline" with the time of the next try
+ *     await session.join("#ops");
+ *     await session.say("#ops", "hello");          resolves when the line would survive, online or not
+ *     await session.stop();
+ *
+ * After a break it tries again with growing delay, goes on with the token (credentials are asked for where there is
+ * none that is good), comes into its rooms, catches up, and sends what was not accepted. It ends for good where the
+ * server refuses the account or the certificate, or where another client of the same certificate has taken its place.
+ * Methods are what people ask for, one each; what happens is told as {@link RoomEvent}s.
+ *
+ * @layer outside
+ */
+
+import { type Bytes, type Clock, encodeBase64, type Random } from "./bytes.ts";
+import type { Trust } from "./certificate_path.ts";
+import { ANSWER_WITHIN } from "./client_requests.ts";
+import { PROGRAM } from "./config.ts";
+import type { RoomRole } from "./log_envelope.ts";
+import { EXIT, Failure, ProtocolError } from "./errors.ts";
+import { folded } from "./fold.ts";
+import type { ShownServer } from "./client_servers.ts";
+import { ClientConnection, type ClientEvent, PeerError } from "./handshake_client.ts";
+import type { SigningIdentity } from "./handshake_server.ts";
+import type { SignedLine } from "./line_signature.ts";
+import { parseAccount, parseWelcome } from "./message.ts";
+import { directRoom } from "./names.ts";
+import { passwordProblem } from "./password_rules.ts";
+import type { Standing } from "./client_pins.ts";
+import { Backoff, type BackoffOptions, Pause } from "./client_reconnect.ts";
+import { isDue, type Renewal } from "./client_renewal.ts";
+import { notIn, type OwnCertificate, RoomClient } from "./client_rooms.ts";
+import type { LineEvent, ListedRoom, Member, RoomEvent } from "./client_event.ts";
+import { type ExportOptions, exportRoom, HEAD_WAIT, proveLine, type RoomExport } from "./client_export.ts";
+import { RequestRefused, type RoomPolicy } from "./client_room.ts";
+import type { RoomRecords } from "./client_room_records.ts";
+import type { RoomView, Signatures } from "./client_log_monitor.ts";
+import { SignaturePool } from "./verify_pool.ts";
+import { parseCertificates } from "./x509.ts";
+
+/** A connection's bytes; a `Link` of `transport.ts` is one. */
+export interface Wire {
+  send(bytes: Bytes): void;
+  /** The next bytes; `undefined` at the end. */
+  read(): Promise<Uint8Array | undefined>;
+  close(): void;
+}
+
+/** How somebody gets in where no token is good. */
+export type Credentials =
+  | { readonly type: "login"; readonly email: string; readonly password: string }
+  | { readonly type: "register"; readonly email: string; readonly username: string; readonly password: string }
+  /** A further certificate of an account, with a code that one of its devices made. */
+  | { readonly type: "enrol"; readonly email: string; readonly password: string; readonly code: Bytes };
+
+/** Times in milliseconds. */
+export interface SessionTimes extends BackoffOptions {
+  /** How long the server may take for each answer before the session stands. */
+  readonly handshake: number;
+  /** How often the server is asked whether it is there. */
+  readonly ping: number;
+  /** After how long without a word it is asked at once, and after how long that is told. */
+  readonly quiet: number;
+  readonly mute: number;
+  /** How long it may keep an answer back while it gives others. */
+  readonly answer: number;
+  /** After how long without a word it is gone (docs/PROTOCOL.md, "Requests"). */
+  readonly silent: number;
+}
+
+/** How long the server may take to end a session in order, in milliseconds. */
+const LINGER = 500;
+
+/** With so many signatures to check at once, the connection is looked at first. */
+const MANY = 16;
+
+/** How often it is looked whether the certificate ends soon, in milliseconds. */
+const RENEW_EVERY = 3_600_000;
+/** How often and how many times it is looked whether all lines are sent. */
+const [SENT_LOOK, SENT_LOOKS] = [50, 600];
+
+/** What a session uses unless told otherwise. */
+export const SESSION_TIMES: SessionTimes = {
+  handshake: 10_000,
+  ping: 30_000,
+  quiet: 10_000,
+  mute: 20_000,
+  answer: ANSWER_WITHIN,
+  silent: 90_000,
+  least: 500,
+  most: 60_000,
+};
+
+/** What a session works with. */
+export interface RoomSessionOptions {
+  /** Connects; throws a {@link Failure} where that doesn't work now. */
+  readonly dial: () => Promise<Wire>;
+  /** The name that the server's certificate must be for. */
+  readonly host: string;
+  readonly identity: SigningIdentity;
+  /** The fingerprint of the certificate that this one has replaced. */
+  readonly was?: string | undefined;
+  /** Where the next certificate is made and kept; without it nothing is renewed. */
+  readonly renewal?: Pick<Renewal, "request" | "check" | "finish">;
+  readonly trust: () => Promise<Trust>;
+  readonly records: RoomRecords;
+  /** The CA's file, for the command that verifies an export. */
+  readonly ca?: string | undefined;
+  /** Asked where no token is good; `undefined`: there are none, and that's the end. */
+  readonly credentials: () => Promise<Credentials | undefined>;
+  /** A new account is to be made: a token of before is another's. */
+  readonly registers?: boolean;
+  /** Asked where the server didn't take them: whether there are others now. */
+  readonly otherCredentials?: () => Promise<boolean>;
+  readonly emit: (event: RoomEvent) => void;
+  readonly now: Clock;
+  readonly random: Random;
+  readonly times?: Partial<SessionTimes>;
+  /** Who checks signatures, where these processors are not to. */
+  readonly signatures?: Signatures;
+}
+
+/** Why a connection is over. */
+interface Ending {
+  readonly reason: string;
+  /** Set where trying again makes no sense. */
+  readonly failure?: Failure;
+  /** Trying again at once does. */
+  readonly isImmediate?: boolean;
+  /** The server has kept an answer back. */
+  readonly isKeptBack?: boolean;
+}
+
+/** How the connection is, for whoever shows it at any time. */
+export interface ConnectionState {
+  readonly state: "connecting" | "online" | "offline";
+  /** Why the last connection, or try, is over; "" where there was none, or another stands. */
+  readonly reason: string;
+  /** When the next try begins, unix milliseconds. */
+  readonly retryAt?: number;
+  /** For how long nothing has come from the server, in milliseconds: told from {@link SessionTimes.mute} on. */
+  readonly silentFor?: number;
+}
+
+/** How much is known of a line. */
+export interface LineProofState {
+  /** `placed`: the server says so; `accepted`: a signed head covers it. */
+  readonly state: "placed" | "accepted";
+  /** The time of the first head that covers it, unix seconds. */
+  readonly by: number | null;
+  /** How many others have signed that they had seen a head beyond it. */
+  readonly countersigned: number;
+}
+
+/** One of somebody's certificates. */
+export interface KnownDevice {
+  readonly fingerprint: string;
+  readonly subject: string;
+  /** Unix milliseconds. */
+  readonly notAfter: number;
+  readonly standing: Standing;
+}
+
+/** A time by two clocks: one may be set back, the other stands still while the computer sleeps. */
+interface Moment {
+  readonly wall: number;
+  readonly steady: number;
+}
+
+/** A client for rooms. */
+export class RoomSession {
+  readonly #options: RoomSessionOptions;
+  #identity: SigningIdentity;
+  /** The certificate that the next session shows. */
+  #renewed: SigningIdentity | undefined;
+  /** When it is looked whether the certificate ends soon, unix ms. */
+  #renewAt = 0;
+  readonly #times: SessionTimes;
+  readonly #rooms: RoomClient;
+  readonly #pause = new Pause();
+  readonly #pool = new SignaturePool();
+  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+  /** Whoever waits for a head is told that one came, or that none will. */
+  readonly #changed = new Set<() => void>();
+  #wire: Wire | undefined;
+  #connection: ClientConnection | undefined;
+  #isStopped = false;
+  /** Whether a session has stood since the program began. */
+  #wasOnline = false;
+  /** What the server said when the name or the certificate to register was taken. */
+  #taken: string | undefined;
+  #isRegistering = false;
+  #heardAt: Moment = { wall: 0, steady: 0 };
+  /** Whether it was told that nothing comes from the server. */
+  #isMute = false;
+  /** Why the connection is cut that stands: what the server keeps back, or that somebody wants another. */
+  #cut: Ending | undefined;
+  /** Why the last one is over, and when the next try begins. */
+  #last: { readonly reason: string; readonly retryAt?: number } = { reason: "" };
+  #running: Promise<void> | undefined;
+
+  constructor(options: RoomSessionOptions) {
+    const { identity, was, trust, records, emit, now, random, signatures } = options;
+    this.#options = options;
+    this.#identity = identity;
+    this.#times = { ...SESSION_TIMES, ...options.times };
+    this.#rooms = new RoomClient({
+      identity: { ...ownOf(identity), was },
+      ...{ trust, store: records, now, random },
+      emit: (event) => {
+        emit(event);
+        if (event.event === "covered" || event.event === "lie") { for (const told of this.#changed) told(); }
+      },
+      later: (ms, run) => this.#later(ms, run),
+      steady: () => performance.now(),
+      unanswered: (what) => this.#keptBack(what),
+      answerWithin: this.#times.answer,
+      signatures: signatures ?? { check: (batch) => this.#checkBehind(batch) },
+    });
+  }
+
+  /** Signatures of many lines are checked behind what comes meanwhile, which is shown first. */
+  async #checkBehind(batch: readonly SignedLine[]): Promise<readonly boolean[]> {
+    if (batch.length >= MANY) await new Promise<void>((resolve) => this.#later(0, resolve));
+    return await this.#pool.check(batch);
+  }
+
+  #later(ms: number, run: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      run();
+    }, ms);
+    this.#timers.add(timer);
+  }
+
+  // The connection.
+
+  /**
+   * Tells what is on the disk, and connects. Resolves when the first try is over, well or not; throws a {@link Failure}
+   * where no other makes sense.
+   */
+  async start(): Promise<void> {
+    await this.#rooms.restore();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#running = this.#stayConnected(resolve);
+    this.#running.then(resolve, reject);
+    await promise;
+  }
+
+  /** Resolves when the session has ended for good; rejects with the {@link Failure} that ended it. */
+  async ended(): Promise<void> {
+    await this.#running;
+  }
+
+  /** Ends it in order: what is under way is written, and nothing is tried again. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#pause.end();
+    if (this.#connection?.state === "session") await this.#connection.quit().catch(() => {});
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(() => {
+      if (this.#wire) this.#wire.close();
+      else late.resolve(); // it connects still: what comes of that is closed at once
+    }, LINGER);
+    await Promise.race([this.#running?.catch(() => {}), late.promise]);
+    clearTimeout(timer);
+    await this.#rooms.settled();
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#pool[Symbol.dispose]();
+    await this.#options.records.close();
+  }
+
+  /** Tries again now, where it waits, or begins a connection anew that seems to be dead. */
+  reconnect(): void {
+    this.#pause.end();
+    this.#close("You asked for another connection.", { isImmediate: true });
+  }
+
+  /** How the connection is. */
+  get connection(): ConnectionState {
+    if (!this.#rooms.isOnline) {
+      const { reason, retryAt } = this.#last;
+      return retryAt === undefined ? { state: "connecting", reason } : { state: "offline", reason, retryAt };
+    }
+    const silentFor = between(this.#heardAt, this.#moment());
+    return { state: "online", reason: "", ...(silentFor >= this.#times.mute ? { silentFor } : {}) };
+  }
+
+  /** The server goes on talking, and does not answer this. */
+  #keptBack(what: string): void {
+    this.#close(`the server answers, but for ${this.#times.answer / 1000} s it has kept back ${what}`, {
+      isKeptBack: true,
+    });
+  }
+
+  /** Cuts the connection as a network that is gone. */
+  disconnect(): void {
+    this.#wire?.close();
+  }
+
+  async #stayConnected(firstIsOver: () => void): Promise<void> {
+    const backoff = new Backoff(this.#times);
+    let wasKeptBack = false;
+    while (!this.#isStopped) {
+      this.#cut = undefined;
+      this.#last = { reason: this.#last.reason };
+      const { reason, failure, isImmediate, isKeptBack = false } = await this.#connectOnce(() => {
+        if (!wasKeptBack) backoff.reset(); // with one that goes on keeping something back it gets slower
+        firstIsOver();
+      });
+      wasKeptBack = isKeptBack;
+      this.#rooms.offline();
+      for (const told of this.#changed) told();
+      this.#wire = this.#connection = undefined;
+      this.#takeUpRenewed();
+      if (this.#isStopped) return;
+      const delay = failure ? null : isImmediate ? 0 : backoff.next();
+      this.#last = { reason, retryAt: this.#options.now() + (delay ?? 0) };
+      this.#options.emit({ event: "offline", reason, retry_in: delay });
+      if (failure) throw failure;
+      if (delay) firstIsOver();
+      await this.#pause.wait(delay ?? 0);
+    }
+  }
+
+  async #connectOnce(isOnline: () => void): Promise<Ending> {
+    let usesToken = false;
+    let watch: ReturnType<typeof setInterval> | undefined;
+    const { trust, host, now, random, dial } = this.#options;
+    try {
+      const wire = await dial();
+      this.#wire = wire;
+      if (this.#isStopped) return { reason: "Stopped." };
+      const send = (bytes: Bytes) => wire.send(bytes);
+      const connection = new ClientConnection({
+        ...{ identity: this.#identity, trust, host, now, random, send, allowV1: false, rooms: true },
+      });
+      this.#connection = connection;
+      connection.hello();
+      const { server, authority } = await this.#expect("ready");
+      if (!connection.hasRooms) {
+        const what = "this server has no rooms here; connect to its TLS port, or leave rooms out";
+        throw new Failure(EXIT.refused, what);
+      }
+      await this.#meet({ leaf: server, authority });
+      const isNew = this.#options.registers === true && !this.#wasOnline;
+      const token = isNew ? undefined : await this.#options.records.token();
+      usesToken = token !== undefined;
+      const email = token ? undefined : await this.#logIn(connection);
+      if (token) await connection.resume(token);
+      const { username, token: next } = await this.#expect("welcome");
+      await this.#options.records.claim(username, email);
+      await this.#options.records.keepToken(next);
+      this.#wasOnline = true;
+      this.#options.emit({
+        event: "online",
+        username,
+        server_fingerprint: connection.serverCertificate?.fingerprint ?? "",
+      });
+      this.#isMute = false;
+      watch = this.#watch();
+      this.#comeBack(connection, username);
+      isOnline();
+      await this.#listen();
+      if (this.#renewed) return { reason: "The certificate was renewed.", isImmediate: true };
+      return this.#cut ?? { reason: "The connection to the server is gone." };
+    } catch (error) {
+      if (this.#cut && error instanceof Failure) return this.#cut;
+      return await this.#endingOf(error, usesToken);
+    } finally {
+      clearInterval(watch);
+      this.#wire?.close();
+    }
+  }
+
+  /** The server has shown which one it is: from here on the records are its own. */
+  async #meet(shown: ShownServer): Promise<void> {
+    const { records, emit } = this.#options;
+    const { isNew, notice } = await records.meet(shown);
+    if (notice !== undefined) emit({ event: "warning", message: notice });
+    if (isNew) await this.#rooms.restore();
+  }
+
+  /** The e-mail address of who logs in. */
+  async #logIn(connection: ClientConnection): Promise<string> {
+    const credentials = await this.#options.credentials();
+    if (!credentials) throw new Failure(EXIT.refused, "the session has ended and there is no password to log in with");
+    this.#isRegistering = credentials.type === "register" && this.#taken === undefined;
+    if (credentials.type === "register" && this.#isRegistering) {
+      await this.#options.records.mustServe(credentials.username);
+      await connection.register(credentials);
+    } else {
+      connection.askSalt(credentials.email);
+      const { salt } = await this.#expect("salt");
+      if (credentials.type === "enrol") await connection.enrol({ ...credentials, salt });
+      else await connection.login({ ...credentials, salt });
+    }
+    return credentials.email;
+  }
+
+  #comeBack(connection: ClientConnection, username: string): void {
+    const link = {
+      username,
+      request: (frame: { readonly type: string }) => {
+        if (connection.state === "session") connection.request(frame);
+      },
+      open: (payload: Bytes) => connection.open(payload),
+    };
+    this.#rooms.online(link).catch((error) => {
+      this.#options.emit({ event: "warning", message: error instanceof Error ? error.message : String(error) });
+    });
+  }
+
+  /** Asks whether the server is there, and closes where it says nothing: also after the computer has slept. */
+  #watch(): ReturnType<typeof setInterval> {
+    const { ping, quiet, silent } = this.#times;
+    let askedAt = this.#moment();
+    return setInterval(() => {
+      const now = this.#moment();
+      const [heard, asked] = [between(this.#heardAt, now), between(askedAt, now)];
+      if (heard > silent) this.#close(`the server has said nothing for ${Math.round(heard / 1000)} s`);
+      else if (asked >= ping || (heard >= quiet && asked >= quiet)) {
+        askedAt = now;
+        this.#rooms.request({ type: "ping" }).catch(() => {});
+      }
+      this.#tellMute(heard);
+      this.#rooms.tick();
+      if (now.wall >= this.#renewAt) void this.#renewIfDue();
+    }, Math.max(10, Math.min(1_000, ping / 3)));
+  }
+
+  /** Ends the connection that stands, for a reason that is told. */
+  #close(reason: string, kind: Omit<Ending, "reason"> = {}): void {
+    this.#cut ??= { reason, ...kind };
+    this.#wire?.close();
+  }
+
+  /** Tells when nothing has come for some time, and when something does again. */
+  #tellMute(heard: number): void {
+    const isMute = heard >= this.#times.mute;
+    if (isMute === this.#isMute) return;
+    this.#isMute = isMute;
+    this.#options.emit({ event: "silent", silent_for: isMute ? heard : 0 });
+  }
+
+  #moment(): Moment {
+    return { wall: this.#options.now(), steady: performance.now() };
+  }
+
+  async #listen(): Promise<void> {
+    for (let event = await this.#next(); event; event = await this.#next()) {
+      if (event.type === "frame") this.#rooms.take(event.frame, event.id);
+      else if (event.type === "request refused") this.#rooms.refused(event.error, event.id);
+      else if (event.type === "receipt") return;
+    }
+  }
+
+  /** The next event; `undefined` when the connection is over. */
+  async #next(): Promise<ClientEvent | undefined> {
+    for (;;) {
+      const event = await this.#connection?.next();
+      if (event) return event;
+      const chunk = await this.#wire?.read();
+      if (!chunk) return undefined;
+      this.#heardAt = this.#moment();
+      if (this.#isMute) this.#tellMute(0);
+      this.#connection?.receive(chunk);
+    }
+  }
+
+  async #expect<T extends ClientEvent["type"]>(type: T): Promise<ClientEvent & { type: T }> {
+    const { handshake } = this.#times;
+    const timer = setTimeout(() => this.#wire?.close(), handshake);
+    try {
+      const event = await this.#next();
+      if (event && isOfType(event, type)) return event;
+      const late = `the server did not answer within ${handshake / 1000} s, or closed the connection`;
+      throw new Failure(EXIT.unavailable, late);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #endingOf(error: unknown, usesToken: boolean): Promise<Ending> {
+    if (error instanceof PeerError) return await this.#refusal(error, usesToken);
+    if (error instanceof ProtocolError) {
+      const reason = `the server was refused (${error.code}): ${error.message}`;
+      // A certificate that is wrong from the start is a mistake; later it may be another network's doing.
+      const isWrong = !this.#wasOnline && (error.code === "bad-cert" || error.code === "proof-fail");
+      return isWrong ? { reason, failure: new Failure(EXIT.refused, reason) } : { reason };
+    }
+    if (error instanceof Failure) {
+      return error.status === EXIT.unavailable ? { reason: error.message } : { reason: error.message, failure: error };
+    }
+    throw error;
+  }
+
+  /** The server ended the conversation in its own words. */
+  async #refusal({ frame: { errorType, reason: words } }: PeerError, usesToken: boolean): Promise<Ending> {
+    const reason = `the server says: ${words} (${errorType})`;
+    if (errorType === "auth-failed" && usesToken) {
+      await this.#options.records.keepToken(undefined);
+      return { reason, isImmediate: true };
+    }
+    if (errorType === "auth-failed" && await this.#options.otherCredentials?.()) return { reason, isImmediate: true };
+    if (errorType === "bad-cert") {
+      const mend = `${reason}; for another certificate run: ${PROGRAM} join HOST CODE`;
+      return { reason: mend, failure: new Failure(EXIT.refused, mend) };
+    }
+    if (this.#isRegistering && ["user-exists", "auth-failed"].includes(errorType)) {
+      this.#isRegistering = false;
+      this.#taken = reason; // perhaps by this very account, whose answer was lost: then its password opens it
+      return { reason, isImmediate: true };
+    }
+    if (errorType === "auth-failed" && this.#taken !== undefined) {
+      return { reason: this.#taken, failure: new Failure(EXIT.refused, this.#taken) };
+    }
+    const isFinal = ["auth-failed", "user-exists", "unexpected"].includes(errorType);
+    return isFinal ? { reason, failure: new Failure(EXIT.refused, reason) } : { reason };
+  }
+
+  // What people ask for.
+
+  /** Whether there is a session now. */
+  get isOnline(): boolean {
+    return this.#rooms.isOnline;
+  }
+
+  /** The account, once there was a session. */
+  get username(): string {
+    return this.#rooms.username;
+  }
+
+  /** The rooms that this client is in. */
+  get joined(): readonly string[] {
+    return this.#rooms.rooms;
+  }
+
+  /** How many lines are not known to be accepted. */
+  get unsentCount(): number {
+    return this.#rooms.unsentCount;
+  }
+
+  /** Comes into a room; resolves when its lines are here. */
+  async join(room: string): Promise<void> {
+    await this.#rooms.join(room);
+  }
+
+  /** Makes a room and comes in. */
+  async create(room: string, policy: RoomPolicy = { history: "all", inviteOnly: false }): Promise<void> {
+    await this.#rooms.create(room, policy);
+  }
+
+  /** The room of the conversation with somebody. */
+  conversation(username: string): string {
+    if (this.username === "") {
+      throw new RequestRefused(
+        "timeout",
+        "There was no connection to the server yet: it isn't known who you are there.",
+      );
+    }
+    const room = directRoom(this.username, username);
+    if (room === undefined) throw new RequestRefused("bad-frame", "A conversation has two people; that is you.");
+    return room;
+  }
+
+  /** Begins a direct conversation, or goes on with it: its room's name. */
+  async direct(username: string): Promise<string> {
+    const room = this.conversation(username);
+    if (!this.joined.includes(room)) await this.join(room);
+    return room;
+  }
+
+  /** Whether others are told that nobody is here. */
+  get isAway(): boolean {
+    return this.#rooms.isAway;
+  }
+
+  /**
+   * Tells others that nobody is here, or is again: presence alone, which nobody signs. Any line says the latter, too.
+   */
+  async away(isAway: boolean): Promise<void> {
+    await this.#rooms.away(isAway);
+  }
+
+  async part(room: string): Promise<void> {
+    await this.#rooms.part(room);
+  }
+
+  /** Puts the record of a room aside that can't be gone on with: the folder that it is in now. */
+  async forget(room: string): Promise<string> {
+    return await this.#rooms.forget(room);
+  }
+
+  /** Says something; resolves with the line's key once it would survive. */
+  async say(room: string, text: string): Promise<number> {
+    if (text.trim() === "") throw new RequestRefused("bad-frame", "There is nothing in this line.");
+    return await this.#rooms.post(room, { kind: "text", text });
+  }
+
+  async topic(room: string, text: string): Promise<number> {
+    return await this.#rooms.post(room, { kind: "topic", text });
+  }
+
+  async invite(room: string, username: string): Promise<number> {
+    return await this.#rooms.post(room, { kind: "invite", username });
+  }
+
+  async kick(room: string, username: string): Promise<number> {
+    return await this.#rooms.post(room, { kind: "kick", username });
+  }
+
+  /** `until`: unix seconds; for good without it, and 0 lifts it. */
+  async ban(room: string, username: string, until?: number): Promise<number> {
+    return await this.#rooms.post(room, { kind: "ban", username, ...(until === undefined ? {} : { until }) });
+  }
+
+  /** As {@link ban}. */
+  async mute(room: string, username: string, until?: number): Promise<number> {
+    return await this.#rooms.post(room, { kind: "mute", username, ...(until === undefined ? {} : { until }) });
+  }
+
+  async role(room: string, username: string, role: RoomRole): Promise<number> {
+    return await this.#rooms.post(room, { kind: "role", username, role });
+  }
+
+  /** Erases words of one's own, by their index. */
+  async redact(room: string, index: number): Promise<number> {
+    return await this.#rooms.post(room, { kind: "redact", index });
+  }
+
+  /** Says in every room that a further certificate is one's own, named by the beginning of its fingerprint. */
+  async vouch(beginning: string): Promise<void> {
+    const devices = await this.#rooms.devices(this.username);
+    const [found, ...others] = devices.filter(({ fingerprint }) => fingerprint.startsWith(beginning));
+    if (!found) {
+      const what = `This client has seen no certificate of yours that begins with ${beginning}`;
+      throw new RequestRefused("bad-frame", `${what}; /whois ${this.username} names those that it has seen.`);
+    }
+    if (others.length > 0) throw new RequestRefused("bad-frame", "Two certificates begin so: give all 64 digits.");
+    const { fingerprint } = found;
+    if (fingerprint === this.#identity.chain[0]?.fingerprint) {
+      const what = "That is the certificate of this client, and none can vouch for itself";
+      throw new RequestRefused("bad-frame", `${what}: type it where you are in with one that the others know.`);
+    }
+    if (!await this.#vouchFor(fingerprint)) {
+      throw new RequestRefused("not-member", "You are in no room where it could be said.");
+    }
+  }
+
+  /** Says so in the rooms in which something can be said; false where there is none. */
+  async #vouchFor(fingerprint: string): Promise<boolean> {
+    const isTrusted = (view: RoomView | undefined) => view !== undefined && view.lie === undefined;
+    const rooms = this.joined.filter((room) => isTrusted(this.#rooms.view(room)));
+    for (const room of rooms) await this.#rooms.post(room, { kind: "device", fingerprint });
+    return rooms.length > 0;
+  }
+
+  /** Countersigns what was seen. */
+  async sign(room: string): Promise<number> {
+    return await this.#rooms.post(room, { kind: "head" });
+  }
+
+  /** Who is in a room and who is there, as the server says. */
+  async members(room: string): Promise<readonly Member[]> {
+    return await this.#rooms.members(room);
+  }
+
+  async rooms(): Promise<readonly ListedRoom[]> {
+    return await this.#rooms.list();
+  }
+
+  /** The certificates of somebody, as far as this client has seen them. */
+  async whois(username: string): Promise<readonly KnownDevice[]> {
+    const devices = await this.#rooms.devices(username);
+    const known = await Promise.all(devices.map(async ({ fingerprint, standing }) => {
+      const pem = await this.#rooms.certificate(fingerprint);
+      const [leaf] = pem === undefined ? [] : parseCertificates(pem);
+      return leaf ? [{ fingerprint, subject: leaf.subject, notAfter: leaf.notAfter, standing }] : [];
+    }));
+    return known.flat();
+  }
+
+  /** A code with which a further device of one's own gets in, and when it ends (unix ms). */
+  async deviceCode(): Promise<{ readonly code: Bytes; readonly expires: number }> {
+    const answer = await this.#rooms.request({ type: "code" });
+    if (answer.type !== "code") throw new Failure(EXIT.refused, "the server gave no code");
+    return { code: answer.code, expires: answer.expires };
+  }
+
+  /**
+   * Renews the certificate where it ends soon: the old one says in every room that the new one is of the same person,
+   * and once that stands the session is begun again with the new one. What fails leaves the old one in use, for another
+   * time.
+   */
+  async #renewIfDue(): Promise<void> {
+    const { renewal, now, emit, records } = this.#options;
+    const [old] = this.#identity.chain;
+    this.#renewAt = now() + RENEW_EVERY;
+    if (!renewal || !old || !isDue(old, now())) return;
+    try {
+      await this.#allSent();
+      const answer = await this.#rooms.request({ type: "renew", csr: await renewal.request() });
+      const opened = answer.type === "renewed" ? this.#connection?.open(answer.payload) : undefined;
+      const welcome = opened && parseWelcome(opened);
+      if (answer.type !== "renewed" || !welcome) throw new Failure(EXIT.refused, "the server gave no certificate");
+      const { fingerprint, notAfter } = await renewal.check(answer.pem, this.username);
+      await this.#vouchFor(fingerprint);
+      await this.#allSent();
+      this.#renewed = await renewal.finish(answer.pem);
+      await records.keepToken(welcome.token);
+      emit({ event: "renewed", fingerprint, not_after: Math.floor(notAfter / 1000) });
+      this.#wire?.close();
+    } catch (error) {
+      const end = `The certificate ends at ${new Date(old.notAfter).toISOString()} and could not be renewed`;
+      emit({ event: "warning", message: `${end}: ${error instanceof Error ? error.message : error}` });
+    }
+  }
+
+  /**
+   * Resolves when every line is accepted, or some time later: one that can't be sent must not keep a certificate from
+   * being renewed. Throws where there is no connection.
+   */
+  async #allSent(): Promise<void> {
+    for (let looks = 0; this.#rooms.unsentCount > 0 && looks < SENT_LOOKS; looks++) {
+      await new Promise<void>((resolve) => this.#later(SENT_LOOK, resolve));
+      if (!this.isOnline) throw new Failure(EXIT.unavailable, "the connection is gone");
+    }
+  }
+
+  #takeUpRenewed(): void {
+    const old = this.#identity.chain[0]?.fingerprint;
+    if (!this.#renewed) return;
+    this.#identity = this.#renewed;
+    this.#renewed = undefined;
+    this.#rooms.become({ ...ownOf(this.#identity), was: old });
+  }
+
+  /** Sets another password; sessions that were resumed elsewhere need it at their next login. */
+  async changePassword(old: string, password: string): Promise<void> {
+    const connection = this.#connection;
+    const problem = passwordProblem(password, [this.username]);
+    if (problem !== undefined) throw new RequestRefused("bad-frame", problem);
+    const account = await this.#rooms.request({ type: "account" });
+    const opened = account.type === "account" ? connection?.open(account.payload) : undefined;
+    const known = opened && parseAccount(opened);
+    if (!known || !connection) throw new Failure(EXIT.refused, "the server didn't say the account's salt");
+    const payload = encodeBase64(connection.sealPasswordChange({ old, password, salt: known.salt }));
+    const answer = await this.#rooms.request({ type: "password", payload });
+    const sealed = answer.type === "password_changed" ? connection.open(answer.payload) : undefined;
+    const welcome = sealed && parseWelcome(sealed);
+    if (!welcome) throw new Failure(EXIT.refused, "the password was changed, and the server's answer can't be read");
+    await this.#options.records.keepToken(welcome.token);
+  }
+
+  /** The token serves no more. */
+  async logout(): Promise<void> {
+    await this.#rooms.request({ type: "logout" });
+    await this.#options.records.keepToken(undefined);
+  }
+
+  // What is on the disk.
+
+  /** The newest signed head of a room that was compared with its lines. */
+  head(room: string): { readonly size: number; readonly root: string } | undefined {
+    return this.#rooms.view(room)?.compared;
+  }
+
+  /** The topic and the members with their roles, as the lines have it. */
+  state(
+    room: string,
+  ): { topic: string; members: readonly { readonly username: string; readonly role: RoomRole }[] } | undefined {
+    const state = this.#rooms.view(room)?.state;
+    return state && { topic: state.topic, members: state.members };
+  }
+
+  /** Lines from..from+count-1 as they are on the disk; a `from` below 0 is counted from the end. */
+  async history(room: string, from: number, count: number): Promise<LineEvent[]> {
+    const view = this.#rooms.view(room);
+    if (!view) throw notIn();
+    const { base, lines } = await (await this.#options.records.room(room)).read();
+    const first = base?.size ?? 0;
+    const start = Math.max(0, from < 0 ? lines.length + from : from - first);
+    return lines.slice(start, start + count).flatMap((line, at) => view.describe(first + start + at, line) ?? []);
+  }
+
+  /** Lines in which something is said; case, width and composition make no difference. */
+  async search(room: string, words: string): Promise<LineEvent[]> {
+    const wanted = folded(words);
+    return (await this.history(room, 0, Infinity)).filter(({ text }) => text !== null && folded(text).includes(wanted));
+  }
+
+  /** How far a line is proved; `undefined` for one that isn't there. */
+  async proof(room: string, index: number): Promise<LineProofState | undefined> {
+    const view = this.#rooms.view(room);
+    if (!view) throw notIn();
+    const [line] = await this.history(room, index, 1);
+    if (line?.index !== index) return undefined;
+    const state = index < view.covered ? "accepted" : "placed";
+    return { state, by: line.by, countersigned: view.countersigners(index) };
+  }
+
+  /** How many of a room's lines, or of those before `to`, no signed head covers yet; 0 where the server was caught. */
+  uncovered(room: string, to = Infinity): number {
+    const view = this.#rooms.view(room);
+    return view && !view.lie ? Math.max(0, Math.min(view.size, to) - view.covered) : 0;
+  }
+
+  /** Resolves once all of them are covered; when the connection is gone, or after some seconds, in any case. */
+  async covered(room: string, to?: number): Promise<void> {
+    const late = performance.now() + HEAD_WAIT;
+    const end = Math.min(this.#rooms.view(room)?.size ?? 0, to ?? Infinity); // lines that come meanwhile don't count
+    while (this.uncovered(room, end) > 0 && this.isOnline && performance.now() < late) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#changed.add(resolve);
+      const timer = setTimeout(resolve, late - performance.now());
+      await promise;
+      clearTimeout(timer);
+      this.#changed.delete(resolve);
+    }
+  }
+
+  /** Writes lines of a room for others to verify. */
+  async exportRoom(room: string, options: Omit<ExportOptions, "identity" | "now">): Promise<RoomExport> {
+    return await exportRoom(this.#options.records, room, this.#asShown(options));
+  }
+
+  /** Writes one line with all that proves it. */
+  async prove(
+    room: string,
+    index: number,
+    folder: string,
+  ): Promise<{ readonly path: string; readonly verify: string }> {
+    return await proveLine(this.#options.records, room, index, this.#asShown({ folder, open: "all" }));
+  }
+
+  #asShown(options: Omit<ExportOptions, "identity" | "now">): ExportOptions {
+    return { ...options, identity: ownOf(this.#identity), now: this.#options.now(), ca: this.#options.ca };
+  }
+}
+
+/** Milliseconds from one to the other, by the clock that says more. */
+function between(from: Moment, to: Moment): number {
+  return Math.max(to.wall - from.wall, to.steady - from.steady);
+}
+
+function isOfType<T extends ClientEvent["type"]>(event: ClientEvent, type: T): event is ClientEvent & { type: T } {
+  return event.type === type;
+}
+
+function ownOf({ chain: [leaf], pem, key }: SigningIdentity): OwnCertificate {
+  return { fingerprint: leaf?.fingerprint ?? "", pem, key };
+}
