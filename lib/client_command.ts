@@ -404,7 +404,7 @@ function read(object: JsonObject): RoomCommand {
     case "quit":
       return { command };
     default:
-      throw new Wrong(`There is no command ${command}; the README's "Bots" names them.`);
+      throw new Wrong(`There is no command ${command}; docs/BOTS.md names them.`);
   }
 }
 

@@ -4,7 +4,7 @@
  * `parseCommand` reads a command's flags by its specification, and answers `--help` from the same specification.
  * `readConfig` gives every setting of a command: flags over environment over `.env` (in the working directory; not for
  * commands that judge evidence) over defaults. {@link SETTINGS} is the one table of names, defaults, ranges and
- * meanings; help, `.env.example` and the README follow it. A value that makes no sense ends the command with one
+ * meanings; help, `.env.example` and docs/OPERATING.md follow it. A value that makes no sense ends the command with one
  * sentence that names it and its source:
  *
  *     SERVER_PORT=70000 from .env is not a port: a number from 0 to 65535 is wanted

@@ -50,7 +50,7 @@ export class ProtocolError extends Error {
   }
 }
 
-/** How a command ends; the README documents them. */
+/** How a command ends; docs/GUIDE.md documents them. */
 export const EXIT = {
   /** What was asked for is done, or the answer is yes. */
   done: 0,
@@ -72,7 +72,7 @@ export const INTERNAL_ERROR = 70;
 /** What a shell shows for a program that a closed pipe ended. */
 export const BROKEN_PIPE = 141;
 
-/** What each exit status means: for the README and the manual page. */
+/** What each exit status means: for docs/GUIDE.md and the manual page. */
 export const EXIT_MEANINGS: readonly (readonly [status: number, meaning: string])[] = [
   [EXIT.done, "done; the answer is yes"],
   [EXIT.no, "the answer is no: evidence is false, in whole or in part, a check failed, a receipt is wrong or missing"],

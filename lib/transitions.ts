@@ -3,10 +3,10 @@
  *
  * A frame that the state doesn't list is `unexpected`. `send …` marks the steps that a client takes by itself; a server
  * only ever answers. Every state but the last two also ends in `failed`: by an error of either side, for good. The
- * diagram in the README is made from this table. Two names stand for many frames: `room request` for what a client asks
- * (ROOM_REQUESTS in `log_frames.ts`), `room frame` for what a server sends (ROOM_FRAMES). These, and `enrol`,
- * `resume`, `reset` and `welcome`, are taken only where both sides said that they know rooms. A name with a blank in it
- * is never a type.
+ * diagrams in docs/ARCHITECTURE.md are made from this table. Two names stand for many frames: `room request` for what a
+ * client asks (ROOM_REQUESTS in `log_frames.ts`), `room frame` for what a server sends (ROOM_FRAMES). These, and
+ * `enrol`, `resume`, `reset` and `welcome`, are taken only if both sides said that they know rooms. A name with a blank
+ * in it is never a type.
  *
  * @layer protocol
  */

@@ -16,8 +16,23 @@ import { TYPED } from "../lib/client_command.ts";
 import { NEXT, type Side, type Transitions } from "../lib/transitions.ts";
 import { ROOT } from "./environment.ts";
 
-/** The README's path. */
-export const README = `${ROOT}/README.md`;
+/** The documents, by their paths from the top of the repository. */
+export const PAGES = [
+  "README.md",
+  "CHANGELOG.md",
+  ...[...Deno.readDirSync(`${ROOT}/docs`)].map(({ name }) => `docs/${name}`).filter((path) => path.endsWith(".md"))
+    .toSorted(),
+];
+
+/** The text of a document. */
+export const pageText = (path: string): string => Deno.readTextFileSync(`${ROOT}/${path}`);
+
+/** The anchors of a document's headings, as GitHub makes them. */
+export function anchorsOf(page: string): string[] {
+  return [...page.replaceAll(/^```[^]*?^```$/gm, "").matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+    heading.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")
+  );
+}
 
 /** A row for each setting: name, flag, default, meaning. */
 export function settingRows(): string[][] {
@@ -67,10 +82,14 @@ export function madeParts(): Record<string, Record<string, string>> {
   const commands = Object.entries(BOT_COMMANDS).map(([name, { does, fields }]) => [name, { about: does, fields }]);
   const events = Object.entries(BOT_EVENTS).map(([name, { says, fields }]) => [name, { about: says, fields }]);
   return {
-    "README.md": {
+    "docs/OPERATING.md": {
       "settings": table(["Setting", "Flag", "Default", "Meaning"], settingRows()),
+    },
+    "docs/GUIDE.md": {
       "exit statuses": table(["Status", "Means"], EXIT_MEANINGS.map(([status, meaning]) => [`${status}`, meaning])),
       "room commands": table(["Typed", "Does"], commandRows()),
+    },
+    "docs/ARCHITECTURE.md": {
       "server states": diagram("server"),
       "client states": diagram("client"),
     },

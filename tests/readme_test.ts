@@ -4,9 +4,8 @@ import { COMMAND_NAMES } from "../lib/client_command.ts";
 import { ROOT, runCommand, temporaryFolder } from "./environment.ts";
 import { evidenceCases } from "./evidence.ts";
 import { catalogue } from "../tools/commands.ts";
-import { madeParts, partOf, README } from "./readme.ts";
+import { anchorsOf, madeParts, PAGES, pageText, partOf } from "./readme.ts";
 
-const text = Deno.readTextFileSync(README);
 const tasks: Record<string, unknown> = JSON.parse(Deno.readTextFileSync(`${ROOT}/deno.json`)).tasks;
 
 /** Without what a formatter may change: blanks and the dashes under a table's head. */
@@ -14,23 +13,27 @@ function plain(part: string): string {
   return part.split("\n").map((line) => line.replaceAll(/\s+/g, " ").replaceAll(/-{3,}/g, "---").trim()).join("\n");
 }
 
-/** All that a pattern's first group finds in the README. */
-function mentioned(pattern: RegExp): string[] {
-  return [...new Set([...text.matchAll(pattern)].map(([, found]) => found ?? ""))];
+/** All that a pattern's first group finds in the documents, each with the page that it was found in. */
+function mentioned(pattern: RegExp): { readonly page: string; readonly found: string }[] {
+  return PAGES.flatMap((page) => [...pageText(page).matchAll(pattern)].map(([, found = ""]) => ({ page, found })));
 }
 
 for (const [path, parts] of Object.entries(madeParts())) {
   for (const [name, made] of Object.entries(parts)) {
     Deno.test(`the ${name} in ${path} are those of the code`, () => {
       const advice = "write them anew: deno run -A tests/readme.ts && deno fmt";
-      assert.equal(plain(partOf(Deno.readTextFileSync(`${ROOT}/${path}`), name) ?? ""), plain(made), advice);
+      assert.equal(plain(partOf(pageText(path), name) ?? ""), plain(made), advice);
     });
   }
 }
 
-Deno.test("the README has a row for every command, with every flag that isn't a setting's, and no other", async () => {
+Deno.test("docs/GUIDE.md has a row for every command, with every flag that isn't a setting's, and no other", async () => {
   const rows = new Map<string, string>();
-  for (const [, name = "", row = ""] of text.matchAll(/^\| `securechat ([a-z]+(?: [a-z]+)?)[^`]*`(.*)$/gm)) {
+  for (
+    const [, name = "", row = ""] of pageText("docs/GUIDE.md").matchAll(
+      /^\| `securechat ([a-z]+(?: [a-z]+)?)[^`]*`(.*)$/gm,
+    )
+  ) {
     rows.set(name, (rows.get(name) ?? "") + row);
   }
   const pages = await catalogue();
@@ -47,21 +50,23 @@ Deno.test("bots can ask for everything that can be typed, and `say`", () => {
   assert.deepEqual(Object.keys(BOT_COMMANDS).sort(), ["say", ...COMMAND_NAMES].sort());
 });
 
-Deno.test("every task that the README names is there", () => {
+Deno.test("every task that a document names is there", () => {
   const names = mentioned(/deno task (?:--quiet )?([a-z:]+)/g);
   assert.ok(names.length > 5);
-  assert.deepEqual(names.filter((name) => !Object.hasOwn(tasks, name)), []);
+  assert.deepEqual(names.filter(({ found }) => !Object.hasOwn(tasks, found)), []);
 });
 
-Deno.test("every file of this repository that the README names is there", () => {
-  const names = [
-    ...mentioned(/\]\((?!https?:|#)([^)#]+)/g),
-    ...mentioned(/[`"\s]\.?\/?((?:lib|tools|tests|mysql|\.github|\.ci)\/[a-z0-9_./-]*[a-z0-9_/])(?=[`"\s,.:])/g),
-  ];
+Deno.test("every file of this repository that a document names or points to is there", () => {
+  const pointed = mentioned(/\]\((?!https?:|#)([^)#]+)/g)
+    .map(({ page, found }) => ({ page, found: new URL(found, `file:///${page}`).pathname.slice(1) }));
+  const named = mentioned(
+    /[`"\s]\.?\/?((?:lib|tools|tests|docs|mysql|\.github|\.ci)\/[a-z0-9_./-]*[a-z0-9_/])(?=[`"\s,.:])/gi,
+  );
+  const names = [...pointed, ...named.filter(({ page }) => page !== "CHANGELOG.md")];
   assert.ok(names.length > 10);
-  const missing = names.filter((name) => {
+  const missing = names.filter(({ found }) => {
     try {
-      Deno.statSync(`${ROOT}/${name}`);
+      Deno.statSync(`${ROOT}/${found}`);
       return false;
     } catch {
       return true;
@@ -70,18 +75,27 @@ Deno.test("every file of this repository that the README names is there", () => 
   assert.deepEqual(missing, []);
 });
 
-Deno.test("every heading that the README points to is there", () => {
-  const anchors = [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
-    (heading ?? "").toLowerCase().replaceAll(/[^a-z0-9 _-]/g, "").replaceAll(" ", "-")
-  );
-  assert.deepEqual(mentioned(/\]\(#([^)]+)\)/g).filter((anchor) => !anchors.includes(anchor)), []);
+Deno.test("every heading that a document points to is there", () => {
+  const links = mentioned(/\]\(((?!https?:)[^)]*#[^)]+)\)/g);
+  assert.ok(links.length > 10);
+  const wrong = links.filter(({ page, found }) => {
+    const [path = "", anchor = ""] = found.split("#");
+    const target = path === "" ? page : new URL(path, `file:///${page}`).pathname.slice(1);
+    return !PAGES.includes(target) || !anchorsOf(pageText(target)).includes(anchor);
+  });
+  assert.deepEqual(wrong, []);
 });
 
-Deno.test("the README's example of the library says of evidence what verify says, and needs to read alone", async () => {
-  const code = /```ts\n(import \{[^}]*verify[^]*?)```/.exec(text)?.[1] ?? assert.fail("there is no example");
+Deno.test("the README has at most 12 KB", () => {
+  assert.ok(new TextEncoder().encode(pageText("README.md")).length <= 12 * 1024);
+});
+
+Deno.test("the example of the library says of evidence what verify says, and needs to read alone", async () => {
+  const code = /```ts\n(import \{[^}]*verify[^]*?)```/.exec(pageText("docs/GUIDE.md"))?.[1] ??
+    assert.fail("there is no example");
   using folder = temporaryFolder();
   const file = `${folder.path}/example.ts`;
-  await Deno.writeTextFile(file, code.replace('"./mod.ts"', JSON.stringify(new URL("../mod.ts", import.meta.url))));
+  await Deno.writeTextFile(file, code.replace('"../mod.ts"', JSON.stringify(new URL("../mod.ts", import.meta.url))));
   for (const name of ["session", "line_dropped_fail"]) {
     const evidence = evidenceCases().find((one) => one.name === name) ?? assert.fail(name);
     const args = ["run", "--quiet", "--no-prompt", "--config", `${ROOT}/deno.json`, "--allow-read", file];
