@@ -1,7 +1,7 @@
 import { assert } from "./assert.ts";
 import { encodeHex, encodeUtf8 } from "../lib/bytes.ts";
 import { sha256 } from "../lib/hash.ts";
-import { canonicalJson, type Json, type JsonObject } from "../lib/json.ts";
+import { canonicalJson, type JsonObject, OddNumber } from "../lib/json.ts";
 import {
   charterHash,
   isCharterSigned,
@@ -58,8 +58,8 @@ Deno.test("parseCharter() refuses fields that are missing or of another form", a
   for (const name of Object.keys(charter)) {
     const { [name]: _, ...rest } = charter;
     assert.equal(parseCharter(rest), undefined, name);
-    for (const value of [null, -1, "x", {}, 1.5]) {
-      assert.equal(parseCharter({ ...charter, [name]: value as Json }), undefined, `${name} ${value}`);
+    for (const value of [null, new OddNumber("-1"), "x", {}, new OddNumber("1.5")]) {
+      assert.equal(parseCharter({ ...charter, [name]: value }), undefined, name);
     }
   }
   assert.equal(parseCharter({ ...charter, within: 59 }), undefined);
