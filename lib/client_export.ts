@@ -18,16 +18,16 @@ import type { Checkpoint } from "./log_checkpoint.ts";
 import { headsToShow, lastLines } from "./client_heads.ts";
 import { PROGRAM } from "./config.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { createPrivateFolder, exists, writeAtomically } from "./files.ts";
+import { createPrivateFolder, exists, shellWord, writeAtomically } from "./files.ts";
 import { encodeJson, type JsonObject } from "./json.ts";
 import type { SigningKey } from "./pss.ts";
 import { formatTime } from "./receipt.ts";
 import { leafHash, rangeProof } from "./log_tree.ts";
 import { isOpenedBy, parseRoomLine } from "./log_line.ts";
 import { encodeLineProof, encodeOpening, makeRoomReceipt, type Opening } from "./log_receipt.ts";
-import { type RoomRecords, verifyCommand } from "./client_room_records.ts";
+import type { RoomRecords } from "./client_room_records.ts";
 import { LogTree } from "./log_whole_tree.ts";
-import type { KeptLine } from "./client_log_monitor.ts";
+import type { KeptLine } from "./client_store.ts";
 import { parseLine } from "./transcript.ts";
 import { parseCertificates } from "./x509.ts";
 
@@ -301,4 +301,9 @@ async function freeName({ folder, now }: ExportOptions, room: string, endings: r
 
 async function writePrivate(path: string, text: string): Promise<void> {
   await writeAtomically(path, text, { mode: 0o600 });
+}
+
+/** The shell command that verifies an export. */
+function verifyCommand(receipt: string, ...others: readonly string[]): string {
+  return `${PROGRAM} verify ${[receipt, ...others].map(shellWord).join(" ")}`;
 }

@@ -34,6 +34,7 @@ import { AT_ANY_TIME, isLastingKind, rightProblem } from "./log_rules.ts";
 import { usernameKey } from "./names.ts";
 import type { Pins } from "./client_pins.ts";
 import { VerifyingKey } from "./pss.ts";
+import type { Fault, Kept, KeptLine, KeptRoom } from "./client_store.ts";
 import type { Lie, LineEvent, RoomEvent } from "./client_event.ts";
 import { isCarriedBy, isOfLog, isOpenedBy, logHash, parseOrigin } from "./log_line.ts";
 import { EMPTY_ROOT, leafHash, verifyConsistency } from "./log_tree.ts";
@@ -70,53 +71,6 @@ export interface ViewQuestions {
   consistency(from: number, to: number): Promise<readonly Bytes[] | undefined>;
   /** The last head that was signed up to a time, in unix seconds. */
   head(by: number): Promise<Checkpoint | undefined>;
-}
-
-/** Why a line is not good, and whether it changes what it says all the same. */
-export interface Fault {
-  readonly reason: string;
-  readonly counts: boolean;
-}
-
-/** What must be on the disk to go on from. */
-export type Kept =
-  /** Where a log begins whose beginning isn't shown. */
-  | { readonly type: "base"; readonly size: number; readonly peaks: readonly Bytes[] }
-  | { readonly type: "line"; readonly index: number; readonly line: string; readonly envelope: Bytes | null }
-  | { readonly type: "erasure"; readonly index: number }
-  /** What was found of a line by what may be another later: its author's certificate, and the keys. */
-  | { readonly type: "bad"; readonly index: number } & Fault
-  | { readonly type: "checkpoint"; readonly checkpoint: Checkpoint }
-  /** The server has refused a line of this client's: its leaf hash in the log's tree, in hex. */
-  | { readonly type: "refused"; readonly leaf: string }
-  /** A line of this client's own names the head of that size. */
-  | { readonly type: "seen"; readonly size: number }
-  | {
-    readonly type: "lie";
-    readonly lie: Lie;
-    readonly reason: string;
-    /** Signed heads that convict, where there are such. */
-    readonly heads: readonly Checkpoint[];
-  };
-
-/** A line as it was kept. */
-export interface KeptLine {
-  readonly line: string;
-  readonly envelope: Bytes | null;
-}
-
-/** What was kept of a room. */
-export interface KeptRoom {
-  readonly base: { readonly size: number; readonly peaks: readonly Bytes[] } | undefined;
-  /** From the base on. */
-  readonly lines: readonly KeptLine[];
-  /** The indexes of those that were found bad, and why. */
-  readonly bad: ReadonlyMap<number, Fault>;
-  /** Signed heads, in the order in which they came. */
-  readonly checkpoints: readonly Checkpoint[];
-  /** The leaf hashes of lines that the server has refused, in hex. */
-  readonly refused?: readonly string[];
-  readonly lie: { readonly lie: Lie; readonly reason: string } | undefined;
 }
 
 /** Checks signatures of lines, many at once. */

@@ -32,7 +32,8 @@ import {
   postJson,
   type RoomFrame,
 } from "./log_frames.ts";
-import { type Kept, type KeptRoom, RoomView, type RoomViewOptions } from "./client_log_monitor.ts";
+import { RoomView, type RoomViewOptions } from "./client_log_monitor.ts";
+import type { Kept, RoomRecord } from "./client_store.ts";
 import { encodeLine } from "./transcript.ts";
 
 /** Lines on their way at once: enough to fill a long road. */
@@ -66,38 +67,6 @@ export class RequestRefused extends Error {
     super(reason);
     this.name = "RequestRefused";
   }
-}
-
-/** A line that isn't known to be accepted. */
-export interface UnsentLine {
-  /** Names it on this client. */
-  readonly key: number;
-  readonly statement: Statement;
-  /** When it was written, unix ms. */
-  readonly ts: number;
-  /** The bytes that were sent, once it is signed. */
-  readonly post: PostFields | undefined;
-  /** The certificate that signed it. */
-  readonly by?: string;
-}
-
-/**
- * What is on the disk of one room. Writes are done in the order of the calls; each resolves once it would survive. One
- * that rejects is still to be done, before any later one, however often it takes.
- */
-export interface RoomRecord {
-  /** The log that this room is; `undefined` before it was first joined. */
-  readonly pinned: { readonly origin: string; readonly history: HistoryPolicy } | undefined;
-  pin(origin: string, history: HistoryPolicy): Promise<void>;
-  read(): Promise<KeptRoom>;
-  keep(kept: Kept): Promise<void>;
-  /** By key. */
-  readonly unsent: readonly UnsentLine[];
-  /** Adds a line, or takes the place of the one with its key. */
-  putUnsent(line: UnsentLine): Promise<void>;
-  removeUnsent(key: number): Promise<void>;
-  /** Resolves when nothing is to be done any more of what was rejected. */
-  written(): Promise<void>;
 }
 
 /** A room's policy, when it is made. */

@@ -23,10 +23,11 @@ import type { Statement } from "./log_envelope.ts";
 import { Failure, ProtocolError } from "./errors.ts";
 import type { Json } from "./json.ts";
 import { partners, usernameKey } from "./names.ts";
-import { type Pin, Pins, type Standing } from "./client_pins.ts";
+import type { ClientStore } from "./client_store.ts";
+import { Pins, type Standing } from "./client_pins.ts";
 import type { SigningKey } from "./pss.ts";
 import type { ListedRoom, Member, RoomEvent } from "./client_event.ts";
-import { postFrame, RequestRefused, RoomMember, type RoomPolicy, type RoomRecord } from "./client_room.ts";
+import { postFrame, RequestRefused, RoomMember, type RoomPolicy } from "./client_room.ts";
 import { PRESENCE_MEMBERS, type RoomFrame } from "./log_frames.ts";
 import type { RoomView, Signatures } from "./client_log_monitor.ts";
 import { parseCertificates } from "./x509.ts";
@@ -45,23 +46,6 @@ export interface RoomLink {
   request(frame: RequestFrame): void;
   /** The plaintext of what the server sealed for this session. */
   open(payload: Bytes): Bytes | undefined;
-}
-
-/** What a client has on its disk of one server. */
-export interface ClientStore {
-  /** The record of a room; made where there is none. */
-  room(name: string): Promise<RoomRecord>;
-  /** Puts the record of a room out of the way: where it is kept now. */
-  putAside(name: string): Promise<string>;
-  /** The rooms that this client was in last. */
-  rooms(): Promise<readonly string[]>;
-  keepRooms(names: readonly string[]): Promise<void>;
-  /** The account that these records are of; `undefined` before its first session. */
-  account(): Promise<string | undefined>;
-  certificate(fingerprint: string): Promise<string | undefined>;
-  keepCertificate(fingerprint: string, pem: string): Promise<void>;
-  pins(): Promise<readonly Pin[]>;
-  keepPin(pin: Pin): Promise<void>;
 }
 
 /** A client's certificate, its PEM with intermediates, and its key. */

@@ -208,8 +208,8 @@ export async function recordToRead(
   };
   const [found, ...others] = all.filter(fits);
   if (!found) {
-    const what = `there is no ${folder}/${folderName(host ?? "localhost")}, where rooms would be kept`;
-    throw new Failure(EXIT.usage, `${what}; name their server with --host, or their folder with --transcripts`);
+    const what = `Folder not found: ${folder}/${folderName(host ?? "localhost")}`;
+    throw new Failure(EXIT.usage, `${what}; name the server with --host, or the folder with --transcripts`);
   }
   if (others.length === 0) return `${folder}/${found.name}`;
   const known = [found, ...others].map(({ name, server }) => server?.addresses.join(" or ") ?? name).join(", ");

@@ -5,7 +5,7 @@ import { EXIT, Failure, ProtocolError } from "../lib/errors.ts";
 import { exists } from "../lib/files.ts";
 import type { Identity } from "../lib/identity.ts";
 import { awaitHead, type ExportOptions, exportRoom, proveLine } from "../lib/client_export.ts";
-import type { ClientStore } from "../lib/client_rooms.ts";
+import type { ClientStore } from "../lib/client_store.ts";
 import { importSigningKey } from "../lib/pss.ts";
 import { RoomRecords } from "../lib/client_room_records.ts";
 import { verifyLineProof, verifyRoom } from "../lib/verify_room.ts";

@@ -3,9 +3,9 @@ import { encodeUtf8 } from "../lib/bytes.ts";
 import type { Checkpoint } from "../lib/log_checkpoint.ts";
 import { encodeEnvelope, type Statement } from "../lib/log_envelope.ts";
 import { Failure } from "../lib/errors.ts";
-import type { UnsentLine } from "../lib/client_room.ts";
-import { RoomRecords, StoredRoomRecord } from "../lib/client_room_records.ts";
-import type { Kept } from "../lib/client_log_monitor.ts";
+import { RoomFiles } from "../lib/client_room_files.ts";
+import { RoomRecords } from "../lib/client_room_records.ts";
+import type { Kept, UnsentLine } from "../lib/client_store.ts";
 import { encodeOpening } from "../lib/log_receipt.ts";
 import { encodeLine } from "../lib/transcript.ts";
 import { type BenchClient, RoomBench } from "./room_bench.ts";
@@ -50,7 +50,7 @@ const full = () => Promise.reject(new Error("No space left on device (os error 2
 
 Deno.test("what was kept of a room is there again, in its order", async () => {
   await inFolder(async (dir) => {
-    const record = await StoredRoomRecord.open(`${dir}/#ops`);
+    const record = await RoomFiles.open(`${dir}/#ops`);
     await record.pin(ORIGIN, "all");
     await Promise.all(
       [line(0), line(1), head(2), line(2), { type: "erasure", index: 1 } as const].map((one) => record.keep(one)),
@@ -59,7 +59,7 @@ Deno.test("what was kept of a room is there again, in its order", async () => {
     await record.putUnsent(unsent(7, "seven", 4));
     await record.removeUnsent(8);
     await record.close();
-    const again = await StoredRoomRecord.open(`${dir}/#ops`);
+    const again = await RoomFiles.open(`${dir}/#ops`);
     assert.deepEqual(again.pinned, { origin: ORIGIN, history: "all" });
     const { lines, checkpoints, base, lie } = await again.read();
     assert.deepEqual(lines.map((one) => one.line), [0, 1, 2].map((index) => line(index).line));
@@ -73,7 +73,7 @@ Deno.test("what was kept of a room is there again, in its order", async () => {
 Deno.test("a torn end of any file is cut, and what was whole before it is there", async () => {
   await inFolder(async (dir) => {
     const path = `${dir}/#ops`;
-    const record = await StoredRoomRecord.open(path);
+    const record = await RoomFiles.open(path);
     await record.pin(ORIGIN, "all");
     for (const one of [line(0), line(1), head(2)]) await record.keep(one);
     await record.putUnsent(unsent(7, "seven", 2));
@@ -90,7 +90,7 @@ Deno.test("a torn end of any file is cut, and what was whole before it is there"
       const lastLine = whole.lastIndexOf(10, whole.length - 2) + 1;
       for (const cut of [lastLine + 1, Math.floor((lastLine + whole.length) / 2), whole.length - 1]) {
         await Deno.writeFile(`${path}/${name}`, whole.subarray(0, cut));
-        const again = await StoredRoomRecord.open(path);
+        const again = await RoomFiles.open(path);
         const { lines, checkpoints } = await again.read();
         const [only] = again.unsent;
         const found = {
@@ -110,13 +110,13 @@ Deno.test("a torn end of any file is cut, and what was whole before it is there"
 Deno.test("words whose line a crash kept from the disk are cut off, and come again", async () => {
   await inFolder(async (dir) => {
     const path = `${dir}/#ops`;
-    const record = await StoredRoomRecord.open(path);
+    const record = await RoomFiles.open(path);
     await record.pin(ORIGIN, "all");
     await record.keep(line(0));
     await record.close();
     const before = await Deno.readTextFile(`${path}/openings.txt`);
     await Deno.writeTextFile(`${path}/openings.txt`, `${before}1\t${btoa("lost")}\n`);
-    const again = await StoredRoomRecord.open(path);
+    const again = await RoomFiles.open(path);
     await again.keep(line(1, "came again"));
     await again.close();
     const rows = (await Deno.readTextFile(`${path}/openings.txt`)).split("\n");
@@ -128,31 +128,31 @@ Deno.test("words whose line a crash kept from the disk are cut off, and come aga
 Deno.test("what was found of a line stays, and goes with a line that a crash kept from the disk", async () => {
   await inFolder(async (dir) => {
     const path = `${dir}/#ops`;
-    const record = await StoredRoomRecord.open(path);
+    const record = await RoomFiles.open(path);
     await record.pin(ORIGIN, "all");
     const faults = [0, 1].map((index) => ({ index, reason: `${index} is not good`, counts: index === 0 }));
     for (const fault of faults) await record.keep({ type: "bad", ...fault });
     await record.keep(line(0));
     assert.deepEqual([...(await record.read()).bad.keys()], [0, 1]);
     await record.close();
-    const again = await StoredRoomRecord.open(path);
+    const again = await RoomFiles.open(path);
     assert.deepEqual([...(await again.read()).bad], [[0, faults[0]]]);
     await again.close();
     await Deno.remove(`${path}/bad`);
-    assert.deepEqual((await (await StoredRoomRecord.toRead(path)).read()).bad, new Map());
+    assert.deepEqual((await (await RoomFiles.toRead(path)).read()).bad, new Map());
   });
 });
 
-Deno.test("a file that is damaged in its middle is not gone on with", async () => {
+Deno.test("a file that is damaged in its middle is refused", async () => {
   await inFolder(async (dir) => {
     const path = `${dir}/#ops`;
-    const record = await StoredRoomRecord.open(path);
+    const record = await RoomFiles.open(path);
     await record.pin(ORIGIN, "all");
     for (const one of [line(0), line(1)]) await record.keep(one);
     await record.close();
     const text = await Deno.readTextFile(`${path}/transcript.txt`);
     await Deno.writeTextFile(`${path}/transcript.txt`, `x${text}`);
-    await assert.rejects(StoredRoomRecord.open(path), /transcript\.txt is damaged in its middle/);
+    await assert.rejects(RoomFiles.open(path), /transcript\.txt is damaged/);
   });
 });
 
@@ -170,7 +170,7 @@ Deno.test("a room's record that is put aside is kept whole beside the new one, h
     }
     await records.close();
     for (const n of [1, 2]) {
-      const aside = await StoredRoomRecord.open(`${records.dir}/#ops~${n}`);
+      const aside = await RoomFiles.open(`${records.dir}/#ops~${n}`);
       const { lines, lie } = await aside.read();
       assert.deepEqual(lines, [{ line: line(0).line, envelope: words(`log ${n}`) }]);
       assert.equal(lie?.lie, "fork");
@@ -182,7 +182,7 @@ Deno.test("a room's record that is put aside is kept whole beside the new one, h
 Deno.test("erased words are in no file, those of a line that waits for others neither", async () => {
   await inFolder(async (dir) => {
     const path = `${dir}/#ops`;
-    const record = await StoredRoomRecord.open(path);
+    const record = await RoomFiles.open(path);
     await record.pin(ORIGIN, "all");
     await record.putUnsent(unsent(1, "hunter2", 0));
     await record.putUnsent(unsent(2, "waits", 1));
@@ -195,7 +195,7 @@ Deno.test("erased words are in no file, those of a line that waits for others ne
       const text = await Deno.readTextFile(`${path}/${name}`);
       for (const form of ["hunter2", ...secret]) assert.ok(!text.includes(form), `${name} holds ${form}`);
     }
-    const again = await StoredRoomRecord.open(path);
+    const again = await RoomFiles.open(path);
     assert.deepEqual(again.unsent.map(({ key }) => key), [2]);
     await again.close();
   });
@@ -203,7 +203,7 @@ Deno.test("erased words are in no file, those of a line that waits for others ne
 
 Deno.test("a file that could not be written anew is gone on with", async () => {
   await inFolder(async (dir) => {
-    const record = await StoredRoomRecord.open(`${dir}/#ops`);
+    const record = await RoomFiles.open(`${dir}/#ops`);
     await record.pin(ORIGIN, "all");
     await record.putUnsent(unsent(1, "waits"));
     await record.keep(line(0));
@@ -218,7 +218,7 @@ Deno.test("a file that could not be written anew is gone on with", async () => {
     await record.putUnsent(unsent(2, "waits too"));
     await record.close();
     await assert.rejects(record.keep(line(2)), /openings\.txt is closed/);
-    const again = await StoredRoomRecord.open(`${dir}/#ops`);
+    const again = await RoomFiles.open(`${dir}/#ops`);
     assert.deepEqual((await again.read()).lines[1], { line: line(1).line, envelope: words("line 1") });
     assert.deepEqual(again.unsent.map(({ key }) => key), [1, 2]);
     await again.close();
@@ -231,7 +231,7 @@ Deno.test("what the disk did not take is written before anything later: nothing 
     ...[{ type: "seen", size: 2 } as const, { type: "erasure", index: 0 } as const, line(3), head(4)],
   ];
   const { write } = Deno.FsFile.prototype;
-  const writeAll = async (record: StoredRoomRecord) => {
+  const writeAll = async (record: RoomFiles) => {
     const failed: boolean[] = [];
     const note = (written: Promise<void>) => written.then(() => failed.push(false), () => failed.push(true));
     await note(record.pin(ORIGIN, "all"));
@@ -245,7 +245,7 @@ Deno.test("what the disk did not take is written before anything later: nothing 
   for (const count of [1, 3, Infinity]) {
     for (let from = 0, failed = 1; failed > 0; from++) {
       await inFolder(async (dir) => {
-        const record = await StoredRoomRecord.open(`${dir}/#ops`);
+        const record = await RoomFiles.open(`${dir}/#ops`);
         let at = -1;
         try {
           Deno.FsFile.prototype.write = async function (bytes) {
@@ -260,7 +260,7 @@ Deno.test("what the disk did not take is written before anything later: nothing 
         }
         await record.close();
         assert.deepEqual((await Deno.readTextFile(`${dir}/#ops/openings.txt`)).match(/^\d+/gm), ["1", "2", "3"]);
-        const again = await StoredRoomRecord.open(`${dir}/#ops`);
+        const again = await RoomFiles.open(`${dir}/#ops`);
         const { lines, bad } = await again.read();
         const what = `${count} from ${from}`;
         assert.deepEqual(lines.map((one) => one.line), [0, 1, 2, 3].map((index) => line(index).line), what);
@@ -278,7 +278,7 @@ Deno.test("what the disk did not take is written before anything later: nothing 
 Deno.test("of many heads are left the first of each hour, those that own lines name, cover an author's last, and the newest", async () => {
   await inFolder(async (dir) => {
     const path = `${dir}/#ops`;
-    const record = await StoredRoomRecord.open(path);
+    const record = await RoomFiles.open(path);
     await record.pin(ORIGIN, "all");
     const heads = Array.from({ length: 1_200 }, (_, i) => head(i + 1, 86_400 * Math.floor(i / 600) + i));
     const asked = head(1_100, 86_400 + 1_099); // an earlier one that came after the newest
@@ -289,7 +289,7 @@ Deno.test("of many heads are left the first of each hour, those that own lines n
       await record.keep({ ...kept, line: kept.line.replace(/[0-9a-f]{64}$/, signer) });
     }
     await record.close();
-    const again = await StoredRoomRecord.open(path);
+    const again = await RoomFiles.open(path);
     assert.deepEqual((await again.checkpoints()).map(({ size }) => size), [1, 18, 30, 41, 601, 1_200]);
     assert.equal((await again.read()).checkpoints.at(-1)?.size, 1_200);
     await again.close();
@@ -298,12 +298,12 @@ Deno.test("of many heads are left the first of each hour, those that own lines n
 
 Deno.test("what a server was caught at stays on the disk, with the heads that convict it", async () => {
   await inFolder(async (dir) => {
-    const record = await StoredRoomRecord.open(`${dir}/#ops`);
+    const record = await RoomFiles.open(`${dir}/#ops`);
     await record.pin(ORIGIN, "since_join");
     const heads = [head(3).checkpoint, head(3, 9).checkpoint];
     await record.keep({ type: "lie", lie: "fork", reason: "Two logs.", heads });
     await record.close();
-    const again = await StoredRoomRecord.open(`${dir}/#ops`);
+    const again = await RoomFiles.open(`${dir}/#ops`);
     assert.deepEqual((await again.read()).lie, { lie: "fork", reason: "Two logs." });
     assert.equal(JSON.parse(await Deno.readTextFile(`${dir}/#ops/lie`)).heads.length, 2);
     await again.close();
@@ -376,7 +376,7 @@ Deno.test("a line that comes while a room is read is not shown without its words
         Deno.writeTextFileSync(`${dir}/transcript.txt`, `${line(1).line}\n`, { append: true });
         return file;
       };
-      const { lines } = await (await StoredRoomRecord.toRead(dir)).read();
+      const { lines } = await (await RoomFiles.toRead(dir)).read();
       assert.deepEqual(lines.map(({ envelope }) => envelope === null), [false]);
     } finally {
       Deno.openSync = open;
@@ -387,7 +387,7 @@ Deno.test("a line that comes while a room is read is not shown without its words
 Deno.test("two programs don't write the same records", async () => {
   await inFolder(async (dir) => {
     const records = await RoomRecords.open(dir, "localhost");
-    await assert.rejects(RoomRecords.open(dir, "localhost"), /another program uses the rooms/);
+    await assert.rejects(RoomRecords.open(dir, "localhost"), /securechat is already running with the rooms/);
     const elsewhere = await RoomRecords.open(dir, "chat.example");
     await Promise.all([records.close(), elsewhere.close()]);
   });
@@ -410,7 +410,7 @@ async function pair() {
 async function onDisk(
   { bench, test }: {
     bench: RoomBench;
-    test: (carol: BenchClient, whileFull: (work: () => Promise<void>) => Promise<StoredRoomRecord>) => Promise<void>;
+    test: (carol: BenchClient, whileFull: (work: () => Promise<void>) => Promise<RoomFiles>) => Promise<void>;
   },
 ): Promise<BenchClient> {
   const dir = await Deno.makeTempDir({ prefix: "securechat-" });

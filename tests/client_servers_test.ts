@@ -141,7 +141,7 @@ Deno.test("an export finds the record of a host, or the only one, and asks which
   const rooms = `${folder.path}/rooms`;
   await assert.rejects(
     recordToRead(rooms, { host: "localhost" }),
-    /there is no .*rooms\/localhost, where rooms would be/,
+    /Folder not found: .*rooms\/localhost/,
   );
   await visit(folder.path, await server("localhost"));
   assert.equal(await recordToRead(rooms, {}), `${rooms}/localhost`);

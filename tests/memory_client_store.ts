@@ -1,10 +1,8 @@
 /** A {@link ClientStore} in memory: what would be on a client's disk, which outlives the client that wrote it. */
 
 import type { HistoryPolicy } from "../lib/log_frames.ts";
-import type { ClientStore } from "../lib/client_rooms.ts";
-import type { RoomRecord, UnsentLine } from "../lib/client_room.ts";
 import type { Pin } from "../lib/client_pins.ts";
-import type { Kept, KeptLine, KeptRoom } from "../lib/client_log_monitor.ts";
+import type { ClientStore, Kept, KeptLine, KeptRoom, RoomRecord, UnsentLine } from "../lib/client_store.ts";
 
 /** The record of one room. */
 export class MemoryRoomRecord implements RoomRecord {

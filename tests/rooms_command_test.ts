@@ -183,7 +183,7 @@ Deno.test("export and prove write from the client's own files what verify finds 
   }
   const elsewhere = await run(["export", "#ops", ...where.map((word) => word === "ada/kept" ? "gone" : word)], options);
   assert.equal(elsewhere.status, 2, elsewhere.stderr);
-  assert.match(elsewhere.stderr, /there is no gone\/rooms\/localhost, where rooms would be kept; name their server/);
+  assert.match(elsewhere.stderr, /Folder not found: gone\/rooms\/localhost; name the server/);
   assert.deepEqual([...Deno.readDirSync(`${world.path}/ada/kept/rooms/localhost`)].map(({ name }) => name).sort(), [
     "#ops",
     "account",
