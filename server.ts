@@ -10,6 +10,7 @@
 import { setImmediate } from "node:timers";
 import { Accounts } from "./lib/server_accounts.ts";
 import { Audit } from "./lib/server_audit.ts";
+import { SummedAudit } from "./lib/server_audit_summary.ts";
 import { encodeHex, encodeUtf8, type Random } from "./lib/bytes.ts";
 import { keyOfRequest } from "./lib/ca.ts";
 import { CERTIFICATE_DAYS, certifyRequest } from "./lib/ca_folder.ts";
@@ -110,6 +111,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   }
   const spool = await Spool.open(config.DATA_DIR, { limit: config.SPOOL_MAX_BYTES });
   const audit = new Audit({ store, spool, random });
+  const rows = new SummedAudit({ record: (row) => audit.record(row), now, steady: monotonic });
   const journals = `${config.DATA_DIR}/journals`;
   await createJournalFolder(journals);
   await audit.drain();
@@ -125,9 +127,9 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
       lock: config.LOCK_SECONDS * 1000,
       registrationsPerHour: config.REGISTRATIONS_PER_HOUR,
     },
-    record: (row) => {
+    record: (row, party) => {
       warnOf(row, log);
-      return audit.record(row);
+      return rows.record(row, party);
     },
     now,
     sleep,
@@ -171,6 +173,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     store,
     accounts,
     audit,
+    rows,
     spool,
     deadlines,
     journals,
@@ -576,8 +579,9 @@ class Server implements RunningServer {
     }
   }
 
-  async #drain(): Promise<void> {
+  async #drain(isEnd = false): Promise<void> {
     try {
+      await this.#shared.rows.look(isEnd);
       await this.#shared.audit.drain();
     } catch (error) {
       this.#shared.log.error("the spool of the audit log can't be read", { reason: messageOf(error) });
@@ -611,7 +615,7 @@ class Server implements RunningServer {
     await hub.settled();
     await this.#dropping;
     this.#timers.stop();
-    await this.#drain();
+    await this.#drain(true);
     log.look(true);
     spool.close();
     await store.close();

@@ -313,7 +313,7 @@ export const SETTINGS = {
   }),
   LINES_PER_SECOND: fixed(integer(1, 1_000_000), "50", {
     commands: SERVE,
-    describe: "lines a second that one account may post in rooms; ten times as many at once",
+    describe: "lines a second that one account may write; ten times as many at once",
   }),
   LINE_BYTES_PER_SECOND: fixed(integer(16_384, 2 ** 30, "BYTES"), "65536", {
     commands: SERVE,

@@ -12,8 +12,8 @@
  * Against whom a failure counts is `server_login_limits.ts`. Who is locked is told `rate-limited` and costs no more work. A
  * certificate that this server issued for one account can log in to no other, so nothing is compared for it there.
  * Every decision leaves an audit row with the reason that the answer keeps to itself; with the database away the answer
- * is `server-error`, and nothing counts as a failure. Whoever goes on all the same, or shows bad certificates without
- * end, leaves one row that says so, and no more.
+ * is `server-error`, and nothing counts as a failure. Rows of whoever goes on all the same are summed up
+ * (`server_audit_summary.ts`).
  *
  * What a payload's fields must be is `message.ts`; how records are made is `password.ts`; sessions are the server's.
  *
@@ -25,6 +25,7 @@ import { ProtocolError } from "./errors.ts";
 import { hmacSha256 } from "./hash.ts";
 import { type Attempt, LoginLimits, type LoginLimitSettings, type Origin, partyOf } from "./server_login_limits.ts";
 import { usernameKey } from "./names.ts";
+import type { Party } from "./server_audit_summary.ts";
 import {
   type PasswordCheck,
   type PasswordClaim,
@@ -47,13 +48,13 @@ export type { Origin } from "./server_login_limits.ts";
 /** The longest that a failed login waits for its answer: clients give up on a silent server after some time. */
 const MAX_DELAY = 5000;
 const HOUR = 3_600_000;
-/** Refusals of a party that leave audit rows, in the time of a lock: even many people behind one address have fewer. */
-const MAX_REFUSALS = 300;
 /**
  * Tokens that don't resume a session, of one certificate in the time of a lock: nobody guesses one, and each is a
  * query.
  */
 const MAX_RESUMES = 60;
+/** What only somebody with the right password or code can do. */
+const LET_IN: ReadonlySet<AuditEvent> = new Set(["login_success", "password_changed", "password_reset"]);
 /** Places in the password queue for a certificate that is one account's. */
 const OWN_PLACES = 4;
 /** The stored secret behind the salts of addresses that have no account. */
@@ -74,7 +75,7 @@ export interface AccountsOptions {
   readonly passwords: PasswordQueue;
   readonly limits: AccountLimits;
   /** Writes an audit row, or keeps it for later; where it can do neither it rejects, and nobody is let in. */
-  readonly record: (row: AuditRow) => Promise<void>;
+  readonly record: (row: AuditRow, party: Party) => Promise<void>;
   readonly now: Clock;
   readonly sleep: (milliseconds: number) => Promise<void>;
 }
@@ -133,7 +134,6 @@ export class Accounts {
   readonly #options: AccountsOptions;
   readonly #failures: LoginLimits;
   readonly #registrations: Throttle;
-  readonly #refusals: Throttle;
   readonly #resumes: Throttle;
   /** Stands in for the record of an address that has no account. */
   readonly #noRecord: string;
@@ -144,7 +144,6 @@ export class Accounts {
     this.#options = options;
     this.#failures = new LoginLimits(limits, now);
     this.#registrations = new Throttle({ limit: limits.registrationsPerHour, window: HOUR }, now);
-    this.#refusals = new Throttle({ limit: MAX_REFUSALS, window: limits.lock }, now);
     this.#resumes = new Throttle({ limit: MAX_RESUMES, window: limits.lock }, now);
     this.#noRecord = unmatchableRecord(passwords.work);
   }
@@ -155,9 +154,7 @@ export class Accounts {
     const { email, username, salt, pwd, registrant } = request;
     const party = partyOf(request);
     if (this.#registrations.holds(party)) {
-      if (await this.countRefusal(request)) {
-        await this.#audit("registration_failure", request, "too many registrations");
-      }
+      await this.#audit("registration_failure", request, "too many registrations");
       throw new ProtocolError("rate-limited", `Too many registrations came ${whence(request)}; try again in an hour.`);
     }
     this.#registrations.take(party); // before the work, so that many at once are counted, too
@@ -288,19 +285,6 @@ export class Accounts {
     this.#resumes.take(partyOf(request));
   }
 
-  /**
-   * Counts a refusal that is no failed login: a bad certificate, a try while somebody is locked. Whether it leaves an
-   * audit row: whoever is refused without end must not fill the database.
-   */
-  async countRefusal(request: Origin): Promise<boolean> {
-    const party = partyOf(request);
-    if (this.#refusals.holds(party)) return false;
-    if (this.#refusals.take(party) === MAX_REFUSALS) {
-      await this.#audit("address_limited", request, "too many refusals; further ones leave no row for some minutes");
-    }
-    return true;
-  }
-
   /** The salt to log in with: the account's, or one that only this server can tell from it. Throws `server-error`. */
   async salt(email: string): Promise<Bytes> {
     try {
@@ -316,7 +300,7 @@ export class Accounts {
   }
 
   async #held(request: Attempt, held: string): Promise<ProtocolError> {
-    if (await this.countRefusal(request)) await this.#audit("login_failure", request, `too many failed logins ${held}`);
+    await this.#audit("login_failure", request, `too many failed logins ${held}`);
     return new ProtocolError("rate-limited", `Too many logins failed ${held}; try again later.`);
   }
 
@@ -362,25 +346,26 @@ export class Accounts {
   async givenUp(event: AuditEvent, request: Origin & { readonly email: string }, error: unknown): Promise<unknown> {
     const thrown = withoutStore(error);
     if (thrown !== error) await this.#audit(event, request, "the database cannot be reached");
-    else if (thrown instanceof ProtocolError && await this.countRefusal(request)) {
-      await this.#audit(event, request, "too many password checks are waiting");
-    }
+    else if (thrown instanceof ProtocolError) await this.#audit(event, request, "too many password checks are waiting");
     return thrown;
   }
 
-  #audit(
+  async #audit(
     event: AuditEvent,
-    { email, clientFingerprint, address }: Origin & { readonly email?: string },
+    { email, ...origin }: Origin & { readonly email?: string },
     reason?: string,
-  ): Promise<void> | void {
-    return this.#options.record({
+  ): Promise<void> {
+    const { clientFingerprint, address } = origin;
+    // Only who was let in is known by the account: whoever fails would count against somebody else.
+    const isIn = email !== undefined && LET_IN.has(event);
+    await this.#options.record({
       event,
       ...email === undefined ? {} : { email },
       clientFingerprint,
       ipAddress: address,
       occurredAt: this.#options.now(),
       ...reason === undefined ? {} : { reason },
-    });
+    }, isIn ? { name: email, isProven: true } : { name: partyOf(origin), isProven: origin.isProven });
   }
 }
 

@@ -17,6 +17,7 @@
 
 import type { Account, Accounts, Origin } from "./server_accounts.ts";
 import type { Audit } from "./server_audit.ts";
+import type { SummedAudit } from "./server_audit_summary.ts";
 import { type Bytes, encodeBase64, encodeHex, type Random } from "./bytes.ts";
 import { isRevoked, type Trust } from "./certificate_path.ts";
 import type { Config } from "./config.ts";
@@ -43,6 +44,7 @@ import type { Place, Standing } from "./server_places.ts";
 import type { Share, Turns } from "./server_turns.ts";
 import type { Spool } from "./server_spool.ts";
 import { type AuditEvent, type Store, withoutStore } from "./server_store.ts";
+import { partyOf } from "./server_login_limits.ts";
 import { sourceOf } from "./server_throttle.ts";
 import { TranscriptSummary } from "./transcript.ts";
 import type { Link } from "./transport.ts";
@@ -72,6 +74,8 @@ export interface Shared {
   readonly store: Store & { readonly rooms: RoomStore };
   readonly accounts: Accounts;
   readonly audit: Audit;
+  /** Where audit rows of people go. */
+  readonly rows: SummedAudit;
   readonly spool: Spool;
   readonly deadlines: Deadlines;
   readonly journals: string;
@@ -132,8 +136,6 @@ export class Conversation {
   #stopWaiting: (() => void) | undefined;
   /** What the next start needs for a receipt, should this server be gone before it makes one. */
   #noting: Promise<void> | undefined;
-  /** Audit rows that were left out, by event. */
-  readonly #unwritten = new Map<AuditEvent, number>();
 
   /** `channel`: what the link runs over. */
   constructor(shared: Shared, link: Link, channel: Channel, place: () => Place) {
@@ -209,7 +211,6 @@ export class Conversation {
     this.#share.leave();
     if (this.#attendee) this.#shared.hub.leave(this.#attendee);
     try {
-      for (const [event, left] of this.#unwritten) await this.#audit(event, `${left} more like this`);
       await this.#closeSession();
     } catch (error) {
       this.#shared.log.error("a session could not be closed", { ...this.#who(), reason: messageOf(error) });
@@ -282,12 +283,13 @@ export class Conversation {
         return await this.#welcome();
       case "message":
         log.debug("message received", { ...this.#who(), seqno: event.seqno });
+        await this.#waitForQuota(event.line.length);
         return await this.#reply({
           after: this.#append(event.line),
           give: () => this.#connection.acknowledge(event.seqno),
         });
       case "stale":
-        await this.#auditSome("stale", event.error.message);
+        await this.#audit("stale", event.error.message);
         return await this.#reply({ after: undefined, give: () => this.#connection.refuse(event.error) });
       case "receipt":
         return await this.#takeReceipt(event.receipt, event.problem);
@@ -325,29 +327,24 @@ export class Conversation {
   }
 
   async #audit(event: AuditEvent, reason: string): Promise<void> {
-    const { clientFingerprint } = this.#connection;
-    await this.#shared.audit.record({
+    const { clientFingerprint, isProven } = this.#connection;
+    const party = this.#account
+      ? { name: this.#account.email, isProven: true }
+      : { name: partyOf(this.#origin()), isProven };
+    await this.#shared.rows.record({
       event,
       reason,
       occurredAt: this.#shared.clock.now(),
       ipAddress: this.#link.address,
       ...(clientFingerprint === undefined ? {} : { clientFingerprint }),
       ...(this.#email === undefined ? {} : { email: this.#email }),
-    });
+    }, party);
   }
 
   /** Nothing is issued by a clock that has just jumped. */
   #mustKnowTheTime(): void {
     if (!this.#shared.clock.isDoubtful) return;
     throw new ProtocolError("server-error", "The server's clock has just jumped; try again in some minutes.");
-  }
-
-  /**
-   * A row of what somebody can do over and over: beyond some in a minute they are counted, and summed up at the end.
-   */
-  async #auditSome(event: AuditEvent, reason: string): Promise<void> {
-    if (this.#shared.limits.mayLeaveRow(this.#accountName)) return await this.#audit(event, reason);
-    this.#unwritten.set(event, (this.#unwritten.get(event) ?? 0) + 1);
   }
 
   /** Who is counted: the account, on whichever connection. */
@@ -373,6 +370,7 @@ export class Conversation {
     this.#share = this.#shared.turns.share(this.#accountName);
     const { userId, email } = account;
     this.#email = email;
+    this.#shared.limits.checkSession(this.#accountName);
     log.info(`${credentials.type === "register" ? "registration" : credentials.type} succeeded`, this.#who());
     const tokenHash = encodeHex(sha256(random(32)));
     // The journal first: a session without one in this folder is another server's on the same database.
@@ -539,11 +537,16 @@ export class Conversation {
     this.#connection.answer({ type: "password_changed", payload: encodeBase64(answer) }, id);
   }
 
-  /** A line waits until its author's quota has room for it; whatever is done comes out of the account's share. */
+  /** A line waits until its author's quota has room for it. */
+  async #waitForQuota(bytes: number): Promise<void> {
+    const wait = this.#shared.limits.timeOfLine(this.#accountName, bytes);
+    if (wait > 0) await this.#wait(sleep(wait));
+  }
+
+  /** A line waits for the quota; whatever is done comes out of the account's share. */
   async #answerInTurn(request: RoomRequest, id: Json | undefined): Promise<void> {
     if (request.type === "post") {
-      const wait = this.#shared.limits.timeOfLine(this.#accountName, request.body.length);
-      if (wait > 0) await this.#wait(sleep(wait));
+      await this.#waitForQuota(request.body.length);
       if (this.#over) return;
     }
     const began = performance.now();
@@ -620,7 +623,7 @@ export class Conversation {
   async #takeReceipt(receipt: JsonObject, problem: string | undefined): Promise<void> {
     if (problem === undefined) return await this.#keep("client_receipt", receipt);
     this.#shared.log.warn("the client's receipt is wrong", { ...this.#who(), reason: problem });
-    await this.#auditSome("receipt_invalid", problem);
+    await this.#audit("receipt_invalid", problem);
   }
 
   async #quit(): Promise<void> {
@@ -659,8 +662,7 @@ export class Conversation {
     await this.#replying;
     const event = AUDITED[answer.code];
     try {
-      const leavesRow = event && (this.#session || await this.#shared.accounts.countRefusal(this.#origin()));
-      if (leavesRow) await this.#audit(event, answer.message);
+      if (event) await this.#audit(event, answer.message);
     } catch (failure) {
       this.#shared.log.error("an audit row could not be kept", { ...this.#who(), reason: messageOf(failure) });
     }

@@ -1,7 +1,7 @@
 /**
- * What one account may do in a time, on all its connections together: lines and their bytes in rooms, requests that
- * leave something on the server's disk or ask for many names, and audit rows. Who posts faster than the quota waits,
- * and loses no line; a request beyond its limit is refused as `rate-limited`.
+ * What one account may do in a time, on all its connections together: lines and their bytes, sessions, and requests that
+ * leave something on the server's disk or ask for many names. Who writes faster than the quota waits, and loses no line;
+ * a request or a session beyond its limit is refused as `rate-limited`.
  *
  * @layer chat
  */
@@ -21,12 +21,16 @@ const LINE_BURST = 10;
 /** The same for bytes: shorter, since a member on a slow link has to read them. */
 const BYTE_BURST = 3;
 
-/** Audit rows of what somebody can do over and over. */
-const ROWS = { rate: 10 / 60, burst: 10 };
+/**
+ * Sessions of one account: each has a row and, with a quit, files. A client that loses its connection every six seconds
+ * all day long stays below.
+ */
+const SESSIONS = { rate: 600 / 3600, burst: 500 };
 
 /** Requests that have a limit of their own. A client that comes back joins all of its rooms at once. */
 const REQUESTS: Readonly<Partial<Record<string, { readonly rate: number; readonly burst: number }>>> = {
   code: { rate: 20 / 3600, burst: 20 },
+  password: { rate: 20 / 3600, burst: 10 },
   logout: { rate: 60 / 3600, burst: 20 },
   renew: { rate: 20 / 3600, burst: 20 },
   create: { rate: 1, burst: 100 },
@@ -37,13 +41,13 @@ const REQUESTS: Readonly<Partial<Record<string, { readonly rate: number; readonl
 export class MemberLimits {
   readonly #lines: Quota;
   readonly #bytes: Quota;
-  readonly #rows: Quota;
+  readonly #sessions: Quota;
   readonly #requests: ReadonlyMap<string, Quota>;
 
   constructor({ linesPerSecond, lineBytesPerSecond }: LineLimits, now: Clock) {
     this.#lines = new Quota({ rate: linesPerSecond, burst: LINE_BURST * linesPerSecond }, now);
     this.#bytes = new Quota({ rate: lineBytesPerSecond, burst: BYTE_BURST * lineBytesPerSecond }, now);
-    this.#rows = new Quota(ROWS, now);
+    this.#sessions = new Quota(SESSIONS, now);
     this.#requests = new Map(
       Object.entries(REQUESTS).flatMap(([type, limits]) => limits ? [[type, new Quota(limits, now)]] : []),
     );
@@ -54,9 +58,10 @@ export class MemberLimits {
     return Math.max(this.#lines.take(account, 1), this.#bytes.take(account, bytes));
   }
 
-  /** Whether one more audit row may be left. */
-  mayLeaveRow(account: string): boolean {
-    return this.#rows.tryTake(account);
+  /** Counts a session that begins. Throws `rate-limited`. */
+  checkSession(account: string): void {
+    if (this.#sessions.tryTake(account)) return;
+    throw new ProtocolError("rate-limited", "Your account has begun too many sessions; try again in a minute.");
   }
 
   /** Counts a request. Throws `rate-limited`. */

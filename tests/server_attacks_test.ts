@@ -7,7 +7,9 @@ import { DatabaseSync } from "node:sqlite";
 import { assert } from "./assert.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
 import { LoginLimits } from "../lib/server_login_limits.ts";
-import { Client, withServer } from "./server.ts";
+import { loadIdentity } from "../lib/identity.ts";
+import { MemberLimits } from "../lib/server_limits.ts";
+import { certificates, Client, withServer } from "./server.ts";
 
 /** Connections that say so much and then nothing. */
 async function silent(port: number, count: number, said = ""): Promise<Deno.TcpConn[]> {
@@ -97,7 +99,7 @@ Deno.test("wrong receipts without end leave some audit rows and the number of th
     using database = new DatabaseSync(`${dir}/data/securechat.db`);
     const rows = database.prepare("SELECT reason FROM audit_log WHERE event_type = 'receipt_invalid' ORDER BY id")
       .all();
-    assert.deepEqual([rows.length, rows.at(-1)?.["reason"]], [11, "240 more like this"]);
+    assert.deepEqual([rows.length, rows.at(-1)?.["reason"]], [61, "190 more like this in 15 minutes"]);
   });
 });
 
@@ -120,6 +122,51 @@ Deno.test("codes that one account asks for without end are refused as rate-limit
     await server.stop();
     using database = new DatabaseSync(`${dir}/data/securechat.db`);
     assert.equal(database.prepare("SELECT COUNT(*) AS n FROM codes").get()?.["n"], 20);
+  });
+});
+
+Deno.test("many connections of one address that show a certificate in version 1 leave some rows and one sum", async () => {
+  await withServer({ ALLOW_V1: "true" }, async (server, dir) => {
+    const pem = (await loadIdentity(await certificates(), "client")).pem;
+    const nonce = "AAAAAAAAAAAAAAAAAAAAAA==";
+    for (let tries = 0; tries < 90; tries++) {
+      const client = await Client.open(server);
+      client.sendRaw(encodeUtf8(`${JSON.stringify({ type: "hello", client_cert: pem, nonce })}\n{"type":"odd"}\n`));
+      while (await client.next().catch(() => "end") !== "end");
+      client.close();
+    }
+    await server.stop();
+    using database = new DatabaseSync(`${dir}/data/securechat.db`);
+    const rows = database.prepare("SELECT reason FROM audit_log WHERE event_type = 'v1_session' ORDER BY id").all();
+    assert.deepEqual([rows.length, rows.at(-1)?.["reason"]], [61, "30 more like this in 15 minutes"]);
+  });
+});
+
+Deno.test("sessions that one account begins without end are refused as rate-limited", () => {
+  let now = 0;
+  const limits = new MemberLimits({ linesPerSecond: 50, lineBytesPerSecond: 65_536 }, () => now);
+  for (let count = 0; count < 500; count++) limits.checkSession("account 1");
+  assert.throws(() => limits.checkSession("account 1"), /too many sessions/);
+  limits.checkSession("account 2");
+  now += 6_000;
+  limits.checkSession("account 1");
+  assert.throws(() => limits.checkSession("account 1"), /too many sessions/);
+});
+
+Deno.test("an account changes its password some times an hour and no more, whether or not the old one is right", () => {
+  const limits = new MemberLimits({ linesPerSecond: 50, lineBytesPerSecond: 65_536 }, () => 0);
+  for (let count = 0; count < 10; count++) limits.check("account 1", "password");
+  assert.throws(() => limits.check("account 1", "password"), /too often/);
+});
+
+Deno.test("messages of a session wait for the account's quota, and none is lost", async () => {
+  await withServer({ LINES_PER_SECOND: "1" }, async (server) => {
+    const client = await Client.inSession(server);
+    const began = performance.now();
+    for (let i = 0; i < 12; i++) await client.connection.sendText(`line ${i}`);
+    for (let i = 0; i < 12; i++) await client.expect("acknowledged");
+    assert.ok(performance.now() - began > 900, "the burst is ten lines");
+    client.close();
   });
 });
 
