@@ -15,6 +15,7 @@ import type { Bytes } from "./bytes.ts";
 import type { Checkpoint } from "./log_checkpoint.ts";
 import type { HistoryPolicy } from "./log_frames.ts";
 import type { NodePlace, TreeNode } from "./log_tree.ts";
+import type { LogStore } from "./server_log_store.ts";
 import type { Store } from "./server_store.ts";
 
 /** A room as it was made. */
@@ -222,7 +223,8 @@ export interface RoomStore {
   dropExpired(now: number): Promise<void>;
 }
 
-/** One database with both: what a server opens. */
+/** One database with all of it: what a server opens. */
 export interface ServerStore extends Store {
   readonly rooms: RoomStore;
+  readonly log: LogStore;
 }

@@ -14,7 +14,7 @@
  * @layer chat
  */
 
-import { type Bytes, encodeHex, encodeUtf8 } from "./bytes.ts";
+import { type Bytes, encodeUtf8 } from "./bytes.ts";
 import { hash, useCode } from "./server_account_tables.ts";
 import type { Checkpoint } from "./log_checkpoint.ts";
 import { usernameKey } from "./names.ts";
@@ -34,6 +34,7 @@ import type {
   StoredRoom,
   Token,
 } from "./room_store.ts";
+import { bytes, hex, integer, text } from "./store_columns.ts";
 import type { SqlDatabase, SqlRow, SqlStatement, SqlValue } from "./store_sql.ts";
 
 /** The rooms in a database. */
@@ -535,32 +536,4 @@ function lineOf(row: SqlRow): StoredLine {
     body: row["is_erased"] === 0 ? bytes(row, "body") : null,
     acceptedAt: integer(row, "accepted_at"),
   };
-}
-
-// What a column holds is what the migrations say; anything else is the work of another program.
-
-function integer(row: SqlRow, column: string): number {
-  const value = row[column];
-  if (typeof value !== "number" || !Number.isSafeInteger(value)) throw foreign(column);
-  return value;
-}
-
-function text(row: SqlRow, column: string): string {
-  const value = row[column];
-  if (typeof value !== "string") throw foreign(column);
-  return value;
-}
-
-function bytes(row: SqlRow, column: string): Bytes {
-  const value = row[column];
-  if (!(value instanceof Uint8Array)) throw foreign(column);
-  return new Uint8Array(value);
-}
-
-function hex(row: SqlRow, column: string): string {
-  return encodeHex(bytes(row, column));
-}
-
-function foreign(column: string): TypeError {
-  return new TypeError(`the column ${column} holds something else than this program's migrations give it`);
 }

@@ -10,6 +10,7 @@
  *                      6 | 2026-01-02 10:00:00     heads by their time
  *                      7 | 2026-01-02 10:00:00     who made an empty room
  *                      8 | 2026-01-02 10:00:00     which certificate registered whom, and which this server issued
+ *                      9 | 2026-01-02 10:00:00     the server's log, and the tree over the audit log
  *
  * Migration 1 is the seed's own schema with IF NOT EXISTS, so a database that the seed made is one whose version is not
  * yet recorded. Migration 2 converts the text to `utf8mb4_bin` (equal means equal bytes, as in SQLite), widens
@@ -29,6 +30,9 @@
  * Migration 8 adds `users.registered_with`, the certificate with which an account was registered; `devices.is_issued`,
  * whether this server issued the certificate, with a code or as a renewal, so that it is its account's alone; and
  * `codes.issued_pem`, the certificate that was issued with a code, for a client that did not get the answer.
+ *
+ * Migration 9 adds the tables of the server's log (`server_log_tables.ts`), and `audit_log.entry_index`, the leaf that a
+ * row is in the tree over the audit log: none until a tick registers it.
  *
  * In MySQL each CREATE names the engine, the character set and the collation: a server's defaults may be others, and an
  * engine without transactions would lose lines. The start checks them for tables that are there already.
@@ -392,6 +396,151 @@ export const MIGRATIONS: readonly Migration[] = [
       "ALTER TABLE users ADD KEY registered_with (registered_with)",
       "ALTER TABLE devices ADD COLUMN is_issued TINYINT NOT NULL DEFAULT 0",
       "ALTER TABLE codes ADD COLUMN issued_pem MEDIUMTEXT",
+    ],
+  },
+  {
+    version: 9,
+    sqlite: [
+      `CREATE TABLE server_logs (
+        id INT NOT NULL PRIMARY KEY,
+        origin VARCHAR(255) UNIQUE NOT NULL,
+        vkey VARCHAR(400) NOT NULL,
+        charter TEXT NOT NULL,
+        size BIGINT NOT NULL,
+        root BINARY(32) NOT NULL,
+        audit_size BIGINT NOT NULL
+      )`,
+      `CREATE TABLE log_ticks (
+        log_id INT NOT NULL,
+        tick_index BIGINT NOT NULL,
+        tick BLOB NOT NULL,
+        tags BLOB NOT NULL,
+        PRIMARY KEY (log_id, tick_index),
+        FOREIGN KEY (log_id) REFERENCES server_logs(id) ON DELETE CASCADE
+      )`,
+      `CREATE TABLE log_nodes (
+        log_id INT NOT NULL,
+        level TINYINT NOT NULL,
+        node_index BIGINT NOT NULL,
+        hash BINARY(32) NOT NULL,
+        PRIMARY KEY (log_id, level, node_index),
+        FOREIGN KEY (log_id) REFERENCES server_logs(id) ON DELETE CASCADE
+      ) WITHOUT ROWID`,
+      `CREATE TABLE log_heads (
+        log_id INT NOT NULL,
+        tick_index BIGINT NOT NULL,
+        place INT NOT NULL,
+        room_id INT NOT NULL,
+        size BIGINT NOT NULL,
+        hash BINARY(32) NOT NULL,
+        PRIMARY KEY (log_id, tick_index, place),
+        FOREIGN KEY (log_id) REFERENCES server_logs(id) ON DELETE CASCADE,
+        FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
+      ) WITHOUT ROWID`,
+      "CREATE INDEX log_head_rooms ON log_heads (log_id, room_id, tick_index)",
+      `CREATE TABLE log_notes (
+        log_id INT NOT NULL,
+        size BIGINT NOT NULL,
+        note BLOB NOT NULL,
+        hash BINARY(32) NOT NULL,
+        closed_at BIGINT NOT NULL,
+        named_in BIGINT,
+        PRIMARY KEY (log_id, size),
+        FOREIGN KEY (log_id) REFERENCES server_logs(id) ON DELETE CASCADE
+      )`,
+      `CREATE TABLE log_tokens (
+        hash BINARY(32) NOT NULL PRIMARY KEY,
+        log_id INT NOT NULL,
+        size BIGINT NOT NULL,
+        token BLOB NOT NULL,
+        stated_time BIGINT NOT NULL,
+        named_in BIGINT,
+        FOREIGN KEY (log_id) REFERENCES server_logs(id) ON DELETE CASCADE
+      )`,
+      "CREATE INDEX token_names ON log_tokens (log_id, named_in)",
+      `CREATE TABLE log_certificates (
+        hash BINARY(32) NOT NULL PRIMARY KEY,
+        pem TEXT NOT NULL
+      )`,
+      `CREATE TABLE audit_nodes (
+        level TINYINT NOT NULL,
+        node_index BIGINT NOT NULL,
+        hash BINARY(32) NOT NULL,
+        PRIMARY KEY (level, node_index)
+      ) WITHOUT ROWID`,
+      "ALTER TABLE audit_log ADD COLUMN entry_index BIGINT",
+      "CREATE UNIQUE INDEX entry_index ON audit_log (entry_index)",
+    ],
+    mysql: [
+      `CREATE TABLE IF NOT EXISTS server_logs (
+        id INT NOT NULL PRIMARY KEY,
+        origin VARCHAR(255) UNIQUE NOT NULL,
+        vkey VARCHAR(400) NOT NULL,
+        charter MEDIUMTEXT NOT NULL,
+        size BIGINT NOT NULL,
+        root BINARY(32) NOT NULL,
+        audit_size BIGINT NOT NULL
+      )${MYSQL_TABLE}`,
+      `CREATE TABLE IF NOT EXISTS log_ticks (
+        log_id INT NOT NULL,
+        tick_index BIGINT NOT NULL,
+        tick BLOB NOT NULL,
+        tags BLOB NOT NULL,
+        PRIMARY KEY (log_id, tick_index),
+        FOREIGN KEY (log_id) REFERENCES server_logs(id) ON DELETE CASCADE
+      )${MYSQL_TABLE}`,
+      `CREATE TABLE IF NOT EXISTS log_nodes (
+        log_id INT NOT NULL,
+        level TINYINT NOT NULL,
+        node_index BIGINT NOT NULL,
+        hash BINARY(32) NOT NULL,
+        PRIMARY KEY (log_id, level, node_index),
+        FOREIGN KEY (log_id) REFERENCES server_logs(id) ON DELETE CASCADE
+      )${MYSQL_TABLE}`,
+      `CREATE TABLE IF NOT EXISTS log_heads (
+        log_id INT NOT NULL,
+        tick_index BIGINT NOT NULL,
+        place INT NOT NULL,
+        room_id INT NOT NULL,
+        size BIGINT NOT NULL,
+        hash BINARY(32) NOT NULL,
+        PRIMARY KEY (log_id, tick_index, place),
+        KEY log_head_rooms (log_id, room_id, tick_index),
+        FOREIGN KEY (log_id) REFERENCES server_logs(id) ON DELETE CASCADE,
+        FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
+      )${MYSQL_TABLE}`,
+      `CREATE TABLE IF NOT EXISTS log_notes (
+        log_id INT NOT NULL,
+        size BIGINT NOT NULL,
+        note MEDIUMBLOB NOT NULL,
+        hash BINARY(32) NOT NULL,
+        closed_at BIGINT NOT NULL,
+        named_in BIGINT,
+        PRIMARY KEY (log_id, size),
+        FOREIGN KEY (log_id) REFERENCES server_logs(id) ON DELETE CASCADE
+      )${MYSQL_TABLE}`,
+      `CREATE TABLE IF NOT EXISTS log_tokens (
+        hash BINARY(32) NOT NULL PRIMARY KEY,
+        log_id INT NOT NULL,
+        size BIGINT NOT NULL,
+        token BLOB NOT NULL,
+        stated_time BIGINT NOT NULL,
+        named_in BIGINT,
+        KEY token_names (log_id, named_in),
+        FOREIGN KEY (log_id) REFERENCES server_logs(id) ON DELETE CASCADE
+      )${MYSQL_TABLE}`,
+      `CREATE TABLE IF NOT EXISTS log_certificates (
+        hash BINARY(32) NOT NULL PRIMARY KEY,
+        pem MEDIUMTEXT NOT NULL
+      )${MYSQL_TABLE}`,
+      `CREATE TABLE IF NOT EXISTS audit_nodes (
+        level TINYINT NOT NULL,
+        node_index BIGINT NOT NULL,
+        hash BINARY(32) NOT NULL,
+        PRIMARY KEY (level, node_index)
+      )${MYSQL_TABLE}`,
+      "ALTER TABLE audit_log ADD COLUMN entry_index BIGINT",
+      "ALTER TABLE audit_log ADD UNIQUE KEY entry_index (entry_index)",
     ],
   },
 ];

@@ -39,6 +39,8 @@ import { readTextFile } from "./files.ts";
 import { CREATE_SCHEMA_VERSION, MIGRATIONS, MYSQL_TABLE, pendingMigrations } from "./store_migrations.ts";
 import type { RoomStore, ServerStore } from "./room_store.ts";
 import { RoomTables } from "./room_tables.ts";
+import type { LogStore } from "./server_log_store.ts";
+import { LogTables } from "./server_log_tables.ts";
 import type { SqlDatabase, SqlStatement, SqlValue } from "./store_sql.ts";
 import {
   type AuditRow,
@@ -243,6 +245,8 @@ function parameter(value: SqlValue): string | number | Buffer | null {
 
 class MysqlStore implements ServerStore {
   readonly rooms: RoomStore;
+  /** The server's log in the same database. */
+  readonly log: LogStore;
   readonly #tables: SqlDatabase;
   readonly #pool: Pool;
   readonly #timeout: number;
@@ -256,6 +260,7 @@ class MysqlStore implements ServerStore {
       scrub: () => Promise.resolve(), // see above
     };
     this.rooms = new RoomTables(this.#tables);
+    this.log = new LogTables(this.#tables);
   }
 
   /** Applies what is pending. Looking for it takes no right but SELECT. */

@@ -27,6 +27,8 @@ import { createPrivateFolder, explain } from "./files.ts";
 import { CREATE_SCHEMA_VERSION, pendingMigrations } from "./store_migrations.ts";
 import type { RoomStore, ServerStore } from "./room_store.ts";
 import { RoomTables } from "./room_tables.ts";
+import type { LogStore } from "./server_log_store.ts";
+import { LogTables } from "./server_log_tables.ts";
 import type { SqlDatabase, SqlStatement } from "./store_sql.ts";
 import {
   type AuditRow,
@@ -164,6 +166,8 @@ class NothingChanged extends Error {}
 export class SqliteStore implements ServerStore {
   /** The rooms in the same database. */
   readonly rooms: RoomStore;
+  /** The server's log in the same database. */
+  readonly log: LogStore;
   readonly #tables: SqlDatabase;
   readonly #database: DatabaseSync;
   readonly #path: string | undefined;
@@ -190,6 +194,7 @@ export class SqliteStore implements ServerStore {
       scrub: () => this.#attempt(() => this.#scrub()),
     };
     this.rooms = new RoomTables(this.#tables);
+    this.log = new LogTables(this.#tables);
   }
 
   findUser(email: string): Promise<User | undefined> {

@@ -56,7 +56,10 @@ CREATE TABLE audit_log (
   ip_address VARCHAR(45),
   -- A row whose key is there already is not written again.
   event_key CHAR(32),
-  UNIQUE KEY event_key (event_key)
+  -- The leaf that the row is in the tree over this log; NULL until a tick registers it.
+  entry_index BIGINT,
+  UNIQUE KEY event_key (event_key),
+  UNIQUE KEY entry_index (entry_index)
 ) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE server_secrets (
@@ -190,9 +193,85 @@ CREATE TABLE session_tokens (
   FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
 ) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
+-- The server's log.
+CREATE TABLE server_logs (
+  id INT NOT NULL PRIMARY KEY,
+  origin VARCHAR(255) UNIQUE NOT NULL,
+  vkey VARCHAR(400) NOT NULL,
+  charter MEDIUMTEXT NOT NULL,
+  size BIGINT NOT NULL,
+  root BINARY(32) NOT NULL,
+  audit_size BIGINT NOT NULL
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE log_ticks (
+  log_id INT NOT NULL,
+  tick_index BIGINT NOT NULL,
+  tick BLOB NOT NULL,
+  tags BLOB NOT NULL,
+  PRIMARY KEY (log_id, tick_index),
+  FOREIGN KEY (log_id) REFERENCES server_logs(id) ON DELETE CASCADE
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE log_nodes (
+  log_id INT NOT NULL,
+  level TINYINT NOT NULL,
+  node_index BIGINT NOT NULL,
+  hash BINARY(32) NOT NULL,
+  PRIMARY KEY (log_id, level, node_index),
+  FOREIGN KEY (log_id) REFERENCES server_logs(id) ON DELETE CASCADE
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE log_heads (
+  log_id INT NOT NULL,
+  tick_index BIGINT NOT NULL,
+  place INT NOT NULL,
+  room_id INT NOT NULL,
+  size BIGINT NOT NULL,
+  hash BINARY(32) NOT NULL,
+  PRIMARY KEY (log_id, tick_index, place),
+  KEY log_head_rooms (log_id, room_id, tick_index),
+  FOREIGN KEY (log_id) REFERENCES server_logs(id) ON DELETE CASCADE,
+  FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE log_notes (
+  log_id INT NOT NULL,
+  size BIGINT NOT NULL,
+  note MEDIUMBLOB NOT NULL,
+  hash BINARY(32) NOT NULL,
+  closed_at BIGINT NOT NULL,
+  named_in BIGINT,
+  PRIMARY KEY (log_id, size),
+  FOREIGN KEY (log_id) REFERENCES server_logs(id) ON DELETE CASCADE
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE log_tokens (
+  hash BINARY(32) NOT NULL PRIMARY KEY,
+  log_id INT NOT NULL,
+  size BIGINT NOT NULL,
+  token BLOB NOT NULL,
+  stated_time BIGINT NOT NULL,
+  named_in BIGINT,
+  KEY token_names (log_id, named_in),
+  FOREIGN KEY (log_id) REFERENCES server_logs(id) ON DELETE CASCADE
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE log_certificates (
+  hash BINARY(32) NOT NULL PRIMARY KEY,
+  pem MEDIUMTEXT NOT NULL
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE audit_nodes (
+  level TINYINT NOT NULL,
+  node_index BIGINT NOT NULL,
+  hash BINARY(32) NOT NULL,
+  PRIMARY KEY (level, node_index)
+) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
 CREATE TABLE schema_version (
   version INT NOT NULL PRIMARY KEY,
   applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP
 ) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-INSERT INTO schema_version (version) VALUES (1), (2), (3), (4), (5), (6), (7), (8);
+INSERT INTO schema_version (version) VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9);
