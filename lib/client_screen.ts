@@ -21,7 +21,7 @@
 
 import { cells } from "./cell_width.ts";
 import { type TypedLine, WordsUnderWay } from "./client_typed.ts";
-import { type Edit, type Key, LineEditor, SecondPress } from "./client_line_editor.ts";
+import { type Edit, type Key, LineEditor, SecondPress } from "./line_editor.ts";
 import { usernameKey } from "./names.ts";
 import { readable } from "./readable.ts";
 import { COMMAND_NAMES, indexToRedact, REDACT_QUESTION } from "./client_command.ts";

@@ -39,7 +39,7 @@ import { type ExportOptions, exportRoom, HEAD_WAIT, proveLine, type RoomExport }
 import { RequestRefused, type RoomPolicy } from "./client_room.ts";
 import type { RoomRecords } from "./client_room_records.ts";
 import type { RoomView, Signatures } from "./client_log_monitor.ts";
-import { SignaturePool } from "./verify_pool.ts";
+import { SignaturePool } from "./line_signature_pool.ts";
 import { parseCertificates } from "./x509.ts";
 
 /** A connection's bytes; a `Link` of `transport.ts` is one. */

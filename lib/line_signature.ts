@@ -1,6 +1,6 @@
 /**
  * The signatures of a transcript's lines, many at a time (docs/PROTOCOL.md, "Messages" and "Transcript"): nearly all
- * the work that verification is. `ONE_BY_ONE` does it here; `verify_pool.ts` shares it among workers, each of which
+ * the work that verification is. `ONE_BY_ONE` does it here; `line_signature_pool.ts` shares it among workers, each of which
  * calls this.
  *
  *     ONE_BY_ONE.check([{ line, modulus }]) → [true]

@@ -20,7 +20,7 @@ import { type Bytes, concat, encodeUtf8, parseUtf8 } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { listenForHangup } from "./hangup.ts";
 import { Job, type JobHooks, suspend } from "./job.ts";
-import { type Key, keysOf, LineEditor } from "./client_line_editor.ts";
+import { type Key, keysOf, LineEditor } from "./line_editor.ts";
 import { LEAST_FOR_WRAPPING, wrap } from "./rows.ts";
 import { printable } from "./text.ts";
 import { readTimeZone } from "./time_zone.ts";

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { KeyReader } from "../lib/client_line_editor.ts";
+import { KeyReader } from "../lib/line_editor.ts";
 import type { LineEvent } from "../lib/client_event.ts";
 import { difference, type Outcome, RoomScreen } from "../lib/client_screen.ts";
 import type { ShownEvent } from "../lib/client_text.ts";

@@ -11,6 +11,9 @@ import {
   OUTSIDE_ONLY,
   programTests,
   pureTests,
+  siblings,
+  sideOf,
+  valueImports,
 } from "./modules.ts";
 
 /** Each dependency, and the only modules that import it. */
@@ -35,9 +38,7 @@ const layers = new Map(lib.map((module) => [nameOf(module), layerOf(module)]));
 const rankOf = (layer: Layer | undefined) => layer === undefined ? -1 : LAYERS.indexOf(layer);
 
 /** The modules of lib/ that this one imports. */
-function neighbours(module: Module): string[] {
-  return module.imports.flatMap((specifier) => /^\.\/([a-z0-9_]+)\.ts$/.exec(specifier)?.[1] ?? []);
-}
+const neighbours = (module: Module): string[] => siblings(module.imports);
 
 /** What is wrong with the imports of a module of lib/. */
 function wrongImports(module: Module): string[] {
@@ -48,6 +49,14 @@ function wrongImports(module: Module): string[] {
   });
   const elsewhere = module.imports.filter((specifier) => specifier.startsWith(".") && !specifier.startsWith("./"));
   return [...wrong, ...elsewhere].map((name) => `${module.path} imports ${name}`);
+}
+
+/** What a module of lib/ loads although it runs on another side. Types are not loaded. */
+function foreign(module: Module): string[] {
+  const own = sideOf(nameOf(module));
+  return siblings(valueImports(module))
+    .filter((name) => ![own, "everywhere"].includes(sideOf(name)))
+    .map((name) => `${module.path} loads ${name}`);
 }
 
 function forbidden(module: Module): string | undefined {
@@ -62,6 +71,10 @@ Deno.test("every module of lib/ declares its layer in its head comment", () => {
 
 Deno.test("modules of lib/ import downwards or within their layer, and protocol and chat never each other", () => {
   assert.deepEqual(lib.flatMap(wrongImports), []);
+});
+
+Deno.test("a module of one side loads no module of another: the client, the server, the verifier", () => {
+  assert.deepEqual(lib.flatMap(foreign), []);
 });
 
 Deno.test("no module of lib/ imports itself, over any way", () => {
@@ -133,6 +146,12 @@ Deno.test("the layer rule finds what it forbids", () => {
   assert.equal(wrongImports(at("chat", 'const x = await import("./session.ts");')).length, 1);
   assert.equal(wrongImports(at("outside", 'import { serve } from "../server.ts";')).length, 1);
   assert.equal(wrongImports(at("outside", 'import { x } from "./text.ts"; // "./nowhere.ts"')).length, 0);
+  const side = (name: string, code: string) => foreign(moduleOf(`lib/${name}.ts`, code)).length;
+  assert.equal(side("client_x", 'import { Room } from "./room.ts";'), 1);
+  assert.equal(side("server_x", 'const { LineEditor } = await import("./client_screen.ts");'), 1);
+  assert.equal(side("frame", 'import { Session } from "./client_session.ts";'), 1);
+  assert.equal(side("verify_x", 'import type { Room } from "./room.ts";'), 0);
+  assert.equal(side("room_x", 'import { Throttle } from "./server_throttle.ts";'), 0);
   assert.match(forbidden(at("format", "const now = Date.now();")) ?? "", /Date\.now/);
   assert.equal(forbidden(at("format", "/** Not Date.now. */ // nor Deno.exit")), undefined);
   assert.equal(forbidden(at("outside", "const now = Date.now();")), undefined);

@@ -6,7 +6,7 @@ import { concat, encodeInteger, parseUtf8 } from "../lib/bytes.ts";
 import { engine, useEngine } from "../lib/engine.ts";
 import { openLibcrypto } from "../lib/libcrypto.ts";
 import { checkPacked, ONE_BY_ONE, packLines, type SignatureChecker, type SignedLine } from "../lib/line_signature.ts";
-import { SignaturePool, WITH_ENGINE } from "../lib/verify_pool.ts";
+import { SignaturePool, WITH_ENGINE } from "../lib/line_signature_pool.ts";
 import { messageInput, parseLine } from "../lib/transcript.ts";
 import { encodeLineProof } from "../lib/log_receipt.ts";
 import { SignatureBatches } from "../lib/verify_verdict.ts";
@@ -102,7 +102,7 @@ async function verdictsOf(checker: SignatureChecker, batch: readonly SignedLine[
 }
 
 function pool(name: string): SignaturePool {
-  const url = new URL("../lib/verify_worker.ts", import.meta.url);
+  const url = new URL("../lib/line_signature_worker.ts", import.meta.url);
   return new SignaturePool(2, () => new Worker(url, { type: "module", name }), 0);
 }
 

@@ -17,6 +17,44 @@ export const LAYERS = ["ground", "crypto", "format", "protocol", "chat", "outsid
 /** One of {@link LAYERS}. */
 export type Layer = typeof LAYERS[number];
 
+/** Where a module of lib/ runs. What runs everywhere knows nothing of a side. */
+export type Side = "client" | "server" | "verifier" | "everywhere";
+
+/** A family of lib/: modules whose names begin alike. The prefix says where they run. */
+export interface Family {
+  /** What a name begins with, up to its end or an underscore. */
+  readonly prefix: string;
+  readonly side: Side;
+  readonly holds: string;
+}
+
+/** The families of lib/. A module of none of them runs everywhere. */
+export const FAMILIES: readonly Family[] = [
+  { prefix: "client", side: "client", holds: "a person's client: session, rooms, records on disk, commands, screens" },
+  { prefix: "handshake_client", side: "client", holds: "the client's side of the protocol" },
+  { prefix: "server", side: "server", holds: "connections, accounts, devices, audit log, journals, limits" },
+  { prefix: "handshake_server", side: "server", holds: "the server's side of the protocol" },
+  { prefix: "room", side: "server", holds: "the server's rooms: placing lines, members, keys, heads" },
+  { prefix: "store", side: "server", holds: "databases: SQLite, MySQL and MariaDB" },
+  { prefix: "logging", side: "server", holds: "the server's log file" },
+  { prefix: "verify", side: "verifier", holds: "the offline check of evidence" },
+  { prefix: "log", side: "everywhere", holds: "a room's log: lines, envelopes, tree, checkpoints, receipts, rules" },
+  { prefix: "certificate", side: "everywhere", holds: "the check of certificates" },
+  { prefix: "ca", side: "everywhere", holds: "issuing and revoking certificates" },
+  { prefix: "private_key", side: "everywhere", holds: "private keys as files" },
+  { prefix: "password", side: "everywhere", holds: "passwords: rules, digests, stored records" },
+  { prefix: "line_signature", side: "everywhere", holds: "the signatures of many lines at once" },
+];
+
+/** The family of a module of lib/, by its name: the longest prefix. */
+export function familyOf(name: string): Family | undefined {
+  return FAMILIES.filter(({ prefix }) => name === prefix || name.startsWith(`${prefix}_`))
+    .toSorted((a, b) => b.prefix.length - a.prefix.length)[0];
+}
+
+/** Where a module of lib/ runs, by its name. */
+export const sideOf = (name: string): Side => familyOf(name)?.side ?? "everywhere";
+
 /** A module of the program or of the tests. */
 export interface Module {
   readonly path: string;
@@ -59,6 +97,11 @@ export const OUTSIDE_ONLY =
 /** Tests that start the program and take long: once, from the source, is enough. */
 const LONG = ["tests/cert_commands_test.ts", "tests/kill_test.ts", "tests/load_test.ts", "tests/rooms_chaos_test.ts"];
 
+/** The names of the modules of lib/ among specifiers of one of them. */
+export function siblings(specifiers: readonly string[]): string[] {
+  return specifiers.flatMap((specifier) => /^\.\/([a-z0-9_]+)\.ts$/.exec(specifier)?.[1] ?? []);
+}
+
 /** The paths of the tests that need no permission at all. */
 export function pureTests(): string[] {
   const lib = modulesOf("lib");
@@ -83,7 +126,7 @@ export function pureTests(): string[] {
 }
 
 /** What is loaded when the module is: types aren't. */
-function valueImports({ path, code }: Module): readonly string[] {
+export function valueImports({ path, code }: Module): readonly string[] {
   const isOfTypes = /^(?:import|export) (?:type\b[^;]*?|\{(?:\s*type \w+,?)+\s*\}) from "[^"]+";$/gm;
   return moduleOf(path, code.replaceAll(isOfTypes, "")).imports;
 }

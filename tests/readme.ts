@@ -14,6 +14,7 @@ import { flagOf, type SettingName, SETTINGS } from "../lib/config.ts";
 import { EXIT_MEANINGS } from "../lib/errors.ts";
 import { TYPED } from "../lib/client_command.ts";
 import { NEXT, type Side, type Transitions } from "../lib/transitions.ts";
+import { familyRows, layerPicture, moduleRows } from "./architecture.ts";
 import { ROOT } from "./environment.ts";
 
 /** The documents, by their paths from the top of the repository. */
@@ -90,6 +91,9 @@ export function madeParts(): Record<string, Record<string, string>> {
       "room commands": table(["Typed", "Does"], commandRows()),
     },
     "docs/ARCHITECTURE.md": {
+      "layers": `\`\`\`mermaid\n${layerPicture()}\n\`\`\``,
+      "families": table(["Names begin with", "Runs", "Holds"], familyRows()),
+      "modules": table(["Layer", "Modules"], moduleRows()),
       "server states": diagram("server"),
       "client states": diagram("client"),
     },

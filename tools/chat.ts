@@ -16,7 +16,7 @@ import { type ExitStatus, Failure } from "../lib/errors.ts";
 import { shellWord } from "../lib/files.ts";
 import { type Identity, loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";
 import { suspend } from "../lib/job.ts";
-import { type Edit, LineEditor, SecondPress } from "../lib/client_line_editor.ts";
+import { type Edit, LineEditor, SecondPress } from "../lib/line_editor.ts";
 import { isUsername, normaliseEmail } from "../lib/names.ts";
 import { readable } from "../lib/readable.ts";
 import { type ChatEvent, eventJson, Screen, sentences } from "../lib/client_chat_screen.ts";

@@ -5,7 +5,7 @@
  *
  * esbuild bundles mod.ts into a temporary folder: what a command imports lazily becomes a chunk of its own, so a start
  * reads no more than it uses, and no folder node_modules gets into the binary. A worker is an entry of its own beside
- * them; where the source says `new URL("./verify_worker.ts", import.meta.url)` the bundle says `….js`, and every chunk
+ * them; where the source says `new URL("./line_signature_worker.ts", import.meta.url)` the bundle says `….js`, and every chunk
  * lies in the same folder.
  *
  * The runtime comes from Deno's host, in the version of the Deno that runs this. Where that host can't be reached,
@@ -22,7 +22,7 @@ import { EXIT, Failure } from "../lib/errors.ts";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
 /** Modules that run in a worker: nobody imports them, so each is bundled as an entry. */
-const WORKERS = ["verify_worker"];
+const WORKERS = ["line_signature_worker"];
 
 const SPEC = {
   program: "deno task",

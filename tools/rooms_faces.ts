@@ -9,7 +9,7 @@ import { PlainPrompt } from "../lib/client_plain_prompt.ts";
 import { type TypedLine, TypedLines, WordsUnderWay } from "../lib/client_typed.ts";
 import { suspend } from "../lib/job.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
-import { type Edit, type Key, LineEditor, SecondPress } from "../lib/client_line_editor.ts";
+import { type Edit, type Key, LineEditor, SecondPress } from "../lib/line_editor.ts";
 import { readable } from "../lib/readable.ts";
 import { indexToRedact, parseTyped, REDACT_QUESTION } from "../lib/client_command.ts";
 import { difference, MANY_LINES, type Outcome, RoomScreen } from "../lib/client_screen.ts";

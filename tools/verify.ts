@@ -18,7 +18,7 @@ import { isKnownKind } from "../lib/log_envelope.ts";
 import { canonicalJson, encodeAsciiJson } from "../lib/json.ts";
 import { formatTime } from "../lib/receipt.ts";
 import { MAX_ROOM_RECEIPT_BYTES } from "../lib/log_receipt.ts";
-import { SignaturePool } from "../lib/verify_pool.ts";
+import { SignaturePool } from "../lib/line_signature_pool.ts";
 import { cells } from "../lib/cell_width.ts";
 import { wrap } from "../lib/rows.ts";
 import { size, wantsColour, write } from "../lib/terminal.ts";

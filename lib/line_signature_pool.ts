@@ -119,5 +119,5 @@ export const WITH_ENGINE = "with engine";
 
 function startWorker(): Worker {
   const name = engine() ? WITH_ENGINE : "";
-  return new Worker(new URL("./verify_worker.ts", import.meta.url), { type: "module", name });
+  return new Worker(new URL("./line_signature_worker.ts", import.meta.url), { type: "module", name });
 }

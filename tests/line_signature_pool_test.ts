@@ -2,7 +2,7 @@ import { assert } from "./assert.ts";
 import { evidenceCase } from "./evidence.ts";
 import { parseUtf8 } from "../lib/bytes.ts";
 import { checkPacked, ONE_BY_ONE, packLines, type SignedLine } from "../lib/line_signature.ts";
-import { SignaturePool } from "../lib/verify_pool.ts";
+import { SignaturePool } from "../lib/line_signature_pool.ts";
 import { parseLine } from "../lib/transcript.ts";
 import { parseCertificates } from "../lib/x509.ts";
 
@@ -34,7 +34,7 @@ Deno.test("a SignaturePool checks long ones in workers, and answers each batch w
   let started = 0;
   using pool = new SignaturePool(2, () => {
     started++;
-    return new Worker(new URL("../lib/verify_worker.ts", import.meta.url), { type: "module" });
+    return new Worker(new URL("../lib/line_signature_worker.ts", import.meta.url), { type: "module" });
   });
   await checkOften(pool, 6);
   assert.equal(started, 2);
@@ -55,7 +55,7 @@ Deno.test("a SignaturePool whose worker fails loses no batch", async () => {
   }`;
   let started = 0;
   using pool = new SignaturePool(2, () => {
-    const url = started++ === 0 ? broken : new URL("../lib/verify_worker.ts", import.meta.url).href;
+    const url = started++ === 0 ? broken : new URL("../lib/line_signature_worker.ts", import.meta.url).href;
     return new Worker(url, { type: "module" });
   });
   await checkOften(pool, 6);

@@ -1,5 +1,5 @@
 /**
- * A worker of `verify_pool.ts`: gets a batch of lines, answers with what became of their signatures. It has nothing
+ * A worker of `line_signature_pool.ts`: gets a batch of lines, answers with what became of their signatures. It has nothing
  * else to do with the outside.
  *
  * @layer outside
@@ -8,7 +8,7 @@
 import { useEngine } from "./engine.ts";
 import { openLibcrypto } from "./libcrypto.ts";
 import { checkPacked } from "./line_signature.ts";
-import { type Answer, type Question, WITH_ENGINE } from "./verify_pool.ts";
+import { type Answer, type Question, WITH_ENGINE } from "./line_signature_pool.ts";
 
 interface Port {
   readonly name: string;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { encodeUtf8 } from "../lib/bytes.ts";
-import { type Edit, type Key, KeyReader, keysOf, LineEditor, SecondPress } from "../lib/client_line_editor.ts";
+import { type Edit, type Key, KeyReader, keysOf, LineEditor, SecondPress } from "../lib/line_editor.ts";
 import { assert } from "./assert.ts";
 
 /** The keys that a terminal's text is read as. */

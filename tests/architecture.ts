@@ -1,0 +1,52 @@
+/**
+ * The parts of docs/ARCHITECTURE.md that follow from the modules: the picture of layers, the families, and the list of
+ * all modules by layer.
+ */
+
+import { FAMILIES, familyOf, layerOf, LAYERS, type Module, modulesOf, nameOf, siblings } from "./modules.ts";
+
+const HOLDS: Readonly<Record<typeof LAYERS[number], string>> = {
+  outside: "sockets, files, databases, the terminal, the clock: all that needs a permission",
+  chat: "rooms, on the server and in the client",
+  protocol: "one side of a conversation: bytes in, events out; and the offline verifier",
+  format: "what travels and what is kept: frames, lines, checkpoints, receipts",
+  crypto: "algorithms, keys, certificates",
+  ground: "bytes, JSON, text, errors",
+};
+
+const lib = modulesOf("lib");
+const layers = new Map(lib.map((module) => [nameOf(module), layerOf(module)]));
+
+/** The families of some modules, by prefix, and how many modules have none. */
+function familiesIn(modules: readonly Module[]): string[] {
+  const prefixes = new Set(modules.map((module) => familyOf(nameOf(module))?.prefix));
+  return FAMILIES.map(({ prefix }) => prefix).filter((prefix) => prefixes.has(prefix)).map((prefix) => `${prefix}_*`);
+}
+
+/** The picture of the layers, in Mermaid: an arrow for each layer that imports another. */
+export function layerPicture(): string {
+  const boxes = LAYERS.toReversed().map((layer) => {
+    const families = familiesIn(lib.filter((module) => layerOf(module) === layer));
+    return `  ${layer}["<b>${layer}</b><br>${[HOLDS[layer], families.join(" ")].filter(Boolean).join("<br>")}"]`;
+  });
+  const arrows = LAYERS.toReversed().flatMap((from) =>
+    LAYERS.toReversed().filter((to) =>
+      to !== from &&
+      lib.some((module) => layerOf(module) === from && siblings(module.imports).some((name) => layers.get(name) === to))
+    ).map((to) => `  ${from} --> ${to}`)
+  );
+  return ["flowchart TD", ...boxes, ...arrows].join("\n");
+}
+
+/** A row for each family: its prefix, where it runs, what it holds. */
+export function familyRows(): string[][] {
+  return FAMILIES.map(({ prefix, side, holds }) => [`\`${prefix}_\``, side, holds]);
+}
+
+/** A row for each layer: its modules, family by family. */
+export function moduleRows(): string[][] {
+  return LAYERS.toReversed().map((layer) => {
+    const names = lib.filter((module) => layerOf(module) === layer).map((module) => `\`${nameOf(module)}\``);
+    return [layer, names.join(" ")];
+  });
+}
