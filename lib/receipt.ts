@@ -90,7 +90,7 @@ export interface ExpectedReceipt {
 
 /**
  * What is wrong with a receipt of the session's other side, as far as it shows without the lines and the CA;
- * `undefined` where nothing is. The whole judgement is `verify.ts`.
+ * `undefined` where nothing is. The whole check is `verify.ts`.
  */
 export function receiptProblem(receipt: JsonObject, expected: ExpectedReceipt): string | undefined {
   const { summary, identity, verifying } = expected;

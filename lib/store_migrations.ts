@@ -16,7 +16,7 @@
  * yet recorded. Migration 2 converts the text to `utf8mb4_bin` (equal means equal bytes, as in SQLite), widens
  * `pwd_hash` for the password record, lower-cases addresses as docs/PROTOCOL.md, "Credentials" compares them, and adds:
  *
- * - `users.username_key`, the lower-cased user name, which is what is unique; of two of the seed's names that differ
+ * - `users.username_key`, the lower-cased username, which is what is unique; of two of the seed's names that differ
  *   in case alone the older one holds it;
  * - `audit_log.event_key`, by which a row that is written a second time, after an answer that was lost, is known;
  * - `server_secrets`.

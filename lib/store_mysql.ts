@@ -86,7 +86,7 @@ const CONNECTIONS = 10;
 /** An ALTER of a large table takes minutes; a server that waits longer than this should rather say so. */
 const MIGRATION_WAIT_S = 60;
 
-/** Well below the 4 MiB that MySQL 5.7 takes in one packet (max_allowed_packet). */
+/** Well below the 4 MiB that MySQL 5.7 takes in one query (max_allowed_packet). */
 const MAX_INSERT_BYTES = 1_048_576;
 
 /** Rows of one INSERT: more gain little, and every number of rows is a statement that both sides remember. */
@@ -232,7 +232,7 @@ function split(statement: SqlStatement): Sent[] {
   }));
 }
 
-/** How many bytes a value takes in a packet at most. */
+/** How many bytes a value takes in a query at most. */
 function sizeOf(value: SqlValue): number {
   if (typeof value === "string") return 3 * value.length + 9;
   return value instanceof Uint8Array ? value.length + 9 : 8;

@@ -469,7 +469,7 @@ function positive(element: Element): bigint {
 /** Understood where they are critical (docs/PROTOCOL.md, "Hello and certificates"). */
 const MAY_BE_CRITICAL: readonly string[] = [OID.basicConstraints, OID.keyUsage, OID.subjectAltName];
 
-/** Refused wherever they stand: the path check doesn't follow them, and a private chat has no use for them. */
+/** Refused wherever they stand: the path check doesn't follow them, and a CA for a chat has no use for them. */
 const NO_USE: Readonly<Record<string, string>> = {
   [OID.nameConstraints]: "name constraints",
   [OID.certificatePolicies]: "certificate policies",

@@ -3,9 +3,19 @@
  * all modules by layer.
  */
 
-import { FAMILIES, familyOf, layerOf, LAYERS, type Module, modulesOf, nameOf, siblings } from "./modules.ts";
+import {
+  FAMILIES,
+  familyOf,
+  type Layer,
+  layerOf,
+  LAYERS,
+  type Module,
+  modulesOf,
+  nameOf,
+  siblings,
+} from "./modules.ts";
 
-const HOLDS: Readonly<Record<typeof LAYERS[number], string>> = {
+const HOLDS: Readonly<Record<Layer, string>> = {
   outside: "sockets, files, databases, the terminal, the clock: all that needs a permission",
   chat: "rooms, on the server and in the client",
   protocol: "one side of a conversation: bytes in, events out; and the offline verifier",
@@ -23,18 +33,24 @@ function familiesIn(modules: readonly Module[]): string[] {
   return FAMILIES.map(({ prefix }) => prefix).filter((prefix) => prefixes.has(prefix)).map((prefix) => `${prefix}_*`);
 }
 
-/** The picture of the layers, in Mermaid: an arrow for each layer that imports another. */
+/** The layers that modules of a layer import, themselves not counted. */
+function importedBy(from: Layer): Layer[] {
+  const names = lib.filter((module) => layerOf(module) === from).flatMap(({ imports }) => siblings(imports));
+  return LAYERS.filter((to) => to !== from && names.some((name) => layers.get(name) === to));
+}
+
+/** The picture of the layers, in Mermaid: an arrow for each layer that imports another, unless others lead there. */
 export function layerPicture(): string {
   const boxes = LAYERS.toReversed().map((layer) => {
     const families = familiesIn(lib.filter((module) => layerOf(module) === layer));
     return `  ${layer}["<b>${layer}</b><br>${[HOLDS[layer], families.join(" ")].filter(Boolean).join("<br>")}"]`;
   });
-  const arrows = LAYERS.toReversed().flatMap((from) =>
-    LAYERS.toReversed().filter((to) =>
-      to !== from &&
-      lib.some((module) => layerOf(module) === from && siblings(module.imports).some((name) => layers.get(name) === to))
-    ).map((to) => `  ${from} --> ${to}`)
-  );
+  const arrows = LAYERS.toReversed().flatMap((from) => {
+    const below = importedBy(from);
+    // What another layer below imports as well is not drawn twice.
+    return below.filter((to) => !below.some((between) => importedBy(between).includes(to)))
+      .map((to) => `  ${from} --> ${to}`);
+  });
   return ["flowchart TD", ...boxes, ...arrows].join("\n");
 }
 

@@ -94,6 +94,8 @@ export function madeParts(): Record<string, Record<string, string>> {
       "layers": `\`\`\`mermaid\n${layerPicture()}\n\`\`\``,
       "families": table(["Names begin with", "Runs", "Holds"], familyRows()),
       "modules": table(["Layer", "Modules"], moduleRows()),
+    },
+    "docs/PROTOCOL.md": {
       "server states": diagram("server"),
       "client states": diagram("client"),
     },
