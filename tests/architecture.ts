@@ -1,6 +1,5 @@
 /**
- * The parts of docs/ARCHITECTURE.md that follow from the modules: the picture of layers, the families, and the list of
- * all modules by layer.
+ * The parts of docs/ARCHITECTURE.md that follow from the modules: the picture of layers, and the families.
  */
 
 import {
@@ -57,12 +56,4 @@ export function layerPicture(): string {
 /** A row for each family: its prefix, where it runs, what it holds. */
 export function familyRows(): string[][] {
   return FAMILIES.map(({ prefix, side, holds }) => [`\`${prefix}_\``, side, holds]);
-}
-
-/** A row for each layer: its modules, family by family. */
-export function moduleRows(): string[][] {
-  return LAYERS.toReversed().map((layer) => {
-    const names = lib.filter((module) => layerOf(module) === layer).map((module) => `\`${nameOf(module)}\``);
-    return [layer, names.join(" ")];
-  });
 }

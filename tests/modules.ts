@@ -4,6 +4,7 @@
  *
  *     deno run -A tests/modules.ts pure       runs the tests that need no permission
  *     deno run -A tests/modules.ts program    runs the tests that start the program, but for the long ones
+ *     deno run -A tests/modules.ts list       names the modules of lib/ by layer, each with what it is for
  *
  * A module of lib/ names its layer in its head comment (`@layer format`). A test is pure if neither it nor anything
  * that it imports touches the outside; it starts the program if it imports that from `environment.ts`.
@@ -142,7 +143,25 @@ export function programTests(): string[] {
     .map(({ path }) => path).filter((path) => !LONG.includes(path));
 }
 
-if (import.meta.main) {
+/** The first sentence of a module's head comment. */
+export function purposeOf({ text }: Module): string {
+  const head = /^\/\*\*\n([^]*?)\*\//.exec(text)?.[1] ?? "";
+  return /^.*?[.:](?= |$)/.exec(head.replaceAll(/\s*\n? \* ?/g, " ").trim())?.[0] ?? "";
+}
+
+/** The modules of lib/ by layer, from the outermost one, each with what it is for. */
+function listing(): string {
+  const lib = modulesOf("lib");
+  return LAYERS.toReversed().map((layer) => {
+    const rows = lib.filter((module) => layerOf(module) === layer)
+      .map((module) => `  ${nameOf(module).padEnd(24)} ${purposeOf(module)}`);
+    return [layer, ...rows].join("\n");
+  }).join("\n\n");
+}
+
+if (import.meta.main && Deno.args[0] === "list") {
+  console.log(listing());
+} else if (import.meta.main) {
   const lists = { pure: pureTests, program: programTests } as const;
   const [name, ...more] = Deno.args;
   if (name !== "pure" && name !== "program") throw new RangeError("pure or program is wanted");

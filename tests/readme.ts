@@ -14,7 +14,7 @@ import { flagOf, type SettingName, SETTINGS } from "../lib/config.ts";
 import { EXIT_MEANINGS } from "../lib/errors.ts";
 import { TYPED } from "../lib/client_command.ts";
 import { NEXT, type Side, type Transitions } from "../lib/transitions.ts";
-import { familyRows, layerPicture, moduleRows } from "./architecture.ts";
+import { familyRows, layerPicture } from "./architecture.ts";
 import { ROOT } from "./environment.ts";
 
 /** The documents, by their paths from the top of the repository. */
@@ -93,7 +93,6 @@ export function madeParts(): Record<string, Record<string, string>> {
     "docs/ARCHITECTURE.md": {
       "layers": `\`\`\`mermaid\n${layerPicture()}\n\`\`\``,
       "families": table(["Names begin with", "Runs", "Holds"], familyRows()),
-      "modules": table(["Layer", "Modules"], moduleRows()),
     },
     "docs/PROTOCOL.md": {
       "server states": diagram("server"),
