@@ -23,7 +23,8 @@ import { encodeJson, type JsonObject } from "./json.ts";
 import type { SigningKey } from "./pss.ts";
 import { formatTime } from "./receipt.ts";
 import { leafHash, rangeProof } from "./log_tree.ts";
-import { isOpenedBy, parseRoomLine } from "./log_line.ts";
+import { parseRoomLine } from "./log_line.ts";
+import { hashFaults } from "./log_rules.ts";
 import { encodeLineProof, encodeOpening, makeRoomReceipt, type Opening } from "./log_receipt.ts";
 import type { RoomRecords } from "./client_room_records.ts";
 import { LogTree } from "./log_whole_tree.ts";
@@ -261,7 +262,9 @@ function openingsOf(lines: readonly KeptLine[], from: number, open: ExportOption
     const index = from + at;
     if (open !== "all" && !isNamed(index)) return [];
     // What a server sent in their place is on the disk as well, and is nobody's words.
-    if (envelope && isOpenedBy(parseRoomLine(line)?.body ?? envelope, envelope)) return [{ index, envelope }];
+    const hashes = parseRoomLine(line)?.body;
+    const isOpening = envelope && hashes && hashFaults(hashes, { words: envelope }).length === 0;
+    if (isOpening) return [{ index, envelope }];
     if (open === "all") return [];
     throw new Failure(EXIT.usage, `the words of line ${index} are not here: they were erased, or never came as signed`);
   });

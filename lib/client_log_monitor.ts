@@ -30,13 +30,26 @@ import { type CertificatePath, findPath, type Trust } from "./certificate_path.t
 import { type Checkpoint, isCheckpointSigned } from "./log_checkpoint.ts";
 import { type Envelope, type Head, parseEnvelope } from "./log_envelope.ts";
 import { ProtocolError } from "./errors.ts";
-import { AT_ANY_TIME, isLastingKind, rightProblem } from "./log_rules.ts";
+import {
+  AT_ANY_TIME,
+  CHECKPOINT_PRECISION,
+  hashFaults,
+  headFault,
+  isLastingKind,
+  MAX_CLOCK_DIFFERENCE,
+  orderFaults,
+  rightFault,
+  rightReason,
+  riseFault,
+  roomFault,
+  type RuleFault,
+} from "./log_rules.ts";
 import { usernameKey } from "./names.ts";
 import type { Pins } from "./client_pins.ts";
 import { VerifyingKey } from "./pss.ts";
 import type { Fault, Kept, KeptLine, KeptRoom } from "./client_store.ts";
 import type { Lie, LineEvent, RoomEvent } from "./client_event.ts";
-import { isCarriedBy, isOfLog, isOpenedBy, logHash, parseOrigin } from "./log_line.ts";
+import { logHash, parseOrigin } from "./log_line.ts";
 import { EMPTY_ROOT, leafHash, verifyConsistency } from "./log_tree.ts";
 import type { PostedFields } from "./log_frames.ts";
 import { RoomState } from "./log_roles.ts";
@@ -44,10 +57,6 @@ import { LogTree } from "./log_whole_tree.ts";
 import { encodeLine, messageInput, parseLine, type TranscriptLine } from "./transcript.ts";
 import { type Certificate, parseCertificates } from "./x509.ts";
 
-/** How far the time of a signed head may be from this clock, and before those of its lines, in milliseconds. */
-const MAX_SKEW = 300_000;
-/** Times of heads are whole seconds. */
-const SECOND = 1_000;
 /** After so long without a {@link RoomView.tick} the computer was asleep: what comes then was sent some time ago. */
 const ASLEEP_AFTER = 30_000;
 /**
@@ -468,11 +477,11 @@ export class RoomView {
       if (next.body && !key && !this.#hasKeys) break;
       this.#ahead.delete(next.index);
       const line = lineOf(next);
-      const isCarried = next.body === null || isCarriedBy(line.body, next.body);
-      const bytes = next.body && key && isCarried ? decrypt(key, next.body) : undefined;
+      const [uncarried] = next.body ? hashFaults(line.body, { body: next.body }) : [];
+      const bytes = next.body && key && !uncarried ? decrypt(key, next.body) : undefined;
       const placed = this.#place(next.index, line, encodeLine(line), bytes ?? null);
       if (!placed) break;
-      if (!isCarried) this.#denyLine(placed, "changed line", "its body is not the one that its author signed");
+      if (uncarried) this.#denyLine(placed, ...lieOf(uncarried, placed));
       else if (next.body && key && !bytes) {
         this.#denyLine(placed, "changed line", "its body can't be decrypted with the room's key");
       } else if (next.body && !key) placed.bad = "The server gives no key for it.";
@@ -487,43 +496,33 @@ export class RoomView {
     const tree = this.#tree;
     if (!tree) return undefined;
     const author = this.#author(line.signer);
-    const isOpened = bytes !== null && isOpenedBy(line.body, bytes);
-    const { envelope, bad } = readEnvelope(isOpened ? bytes : null);
+    const [unopened] = bytes ? hashFaults(line.body, { words: bytes }) : [];
+    const { envelope, bad } = readEnvelope(unopened ? null : bytes);
     const placed: Placed = { index, line, text, author, envelope, bytes, bad, counts: false, shown: undefined };
     if (envelope?.statement?.kind === "join") {
       author.claimed = envelope.statement.username;
       if (line.signer === this.#options.own) this.#joining += 1;
     }
-    const due = author.next ?? line.seqno;
     const leaf = leafHash(encodeUtf8(text));
     tree.append(leaf);
     this.#lines.push(author);
     const since = this.#options.now();
-    const earliest = Math.max(line.ts, this.#isLive && this.#isAwake ? since : 0) - MAX_SKEW - SECOND;
+    const earliest = Math.max(line.ts, this.#isLive && this.#isAwake ? since : 0) - MAX_CLOCK_DIFFERENCE -
+      CHECKPOINT_PRECISION;
     this.#uncovered.push({ index, author: line.signer, since, earliest });
     if (this.#refused.size > 0 && this.#refused.has(encodeHex(leaf))) {
       this.#denyLine(placed, "refused line", "the server had refused it, and told its author so");
       return placed;
     }
-    if (!isOfLog(line.body, this.#log)) {
-      this.#denyLine(placed, "replayed line", "it was written for another room or log");
-      return placed;
-    }
-    if (line.seqno !== due) {
-      const what =
-        `its author's line ${line.seqno} stands where line ${due} is due: one was dropped, or two were swapped`;
-      this.#denyLine(placed, "wrong order", what);
-      return placed;
-    }
-    if (line.ts < author.ts) {
-      this.#denyLine(placed, "wrong order", "its time is before that of its author's line before");
+    const [misplaced] = [...hashFaults(line.body, { log: this.#log }), ...orderFaults(line, author)];
+    if (misplaced) {
+      this.#denyLine(placed, ...lieOf(misplaced, placed));
       return placed;
     }
     author.next = line.seqno + 1;
     author.ts = line.ts;
-    if (bytes && !isOpened) {
-      this.#denyLine(placed, "changed line", "its words are not those that its author signed");
-    } else if (envelope && bad === undefined) this.#read(placed, envelope, tree);
+    if (unopened) this.#denyLine(placed, ...lieOf(unopened, placed));
+    else if (envelope && bad === undefined) this.#read(placed, envelope, tree);
     else if (!bytes) this.#wordless.set(index, this.#options.now());
     return placed;
   }
@@ -538,17 +537,12 @@ export class RoomView {
   }
 
   /** What a line had seen, and in which room. */
-  #read(placed: Placed, { room, seen, kind }: Envelope, tree: LogTree): void {
+  #read(placed: Placed, envelope: Envelope, tree: LogTree): void {
     const { index, author } = placed;
-    if (room !== this.#options.room) return this.#denyLine(placed, "replayed line", "it was written for another room");
-    if (seen.size > index) return this.#denyLine(placed, "wrong head", "it had seen lines that were not there");
-    if (seen.size < author.seen.size) {
-      return this.#denyLine(placed, "wrong order", "it had seen less than its author's line before");
-    }
-    const root = seen.size === 0 ? EMPTY_HEAD.root : tree.rootAt(seen.size);
-    if (root !== undefined && root !== seen.root) {
-      return this.#denyLine(placed, "fork", `its author was shown another log of ${seen.size} lines`);
-    }
+    const { seen, kind } = envelope;
+    const fault = roomFault(envelope, this.#options.room) ?? riseFault(envelope, author.seen.size) ??
+      headFault(envelope, { index, rootAt: (size) => tree.rootAt(size) });
+    if (fault) return this.#denyLine(placed, ...lieOf(fault, placed));
     author.seen = seen;
     if (isLastingKind(kind)) this.#acts.add(index);
   }
@@ -565,15 +559,16 @@ export class RoomView {
     const { author, envelope } = placed;
     if (!envelope) return undefined;
     const { statement } = envelope;
-    const problem = this.#rightProblem(placed);
-    if (problem !== undefined || statement?.kind !== "join") return problem;
+    const fault = this.#rightFault(placed);
+    if (fault) return rightReason(fault);
+    if (statement?.kind !== "join") return undefined;
     const pinned = this.#options.pins.usernameOf(author.fingerprint);
     const isOther = pinned !== undefined && pinned !== usernameKey(statement.username);
     return isOther ? "Its author's certificate was somebody else's before." : undefined;
   }
 
-  #rightProblem({ author, index, envelope }: Placed, by = AT_ANY_TIME): string | undefined {
-    return rightProblem({ index, author: author.fingerprint, statement: envelope?.statement }, {
+  #rightFault({ author, index, envelope }: Placed, by = AT_ANY_TIME) {
+    return rightFault({ index, author: author.fingerprint, statement: envelope?.statement }, {
       state: this.#state,
       base: this.#tree?.base ?? 0,
       usernameOf: (fingerprint) => this.#authors.get(fingerprint)?.username,
@@ -590,13 +585,13 @@ export class RoomView {
   #timeLimit(placed: Placed): Timed | undefined {
     const { index, author, envelope } = placed;
     if (!envelope || placed.bad !== undefined) return undefined;
-    const reason = this.#rightProblem(placed, 0);
-    if (reason === undefined) return undefined;
+    const fault = this.#rightFault(placed, 0);
+    if (!fault) return undefined;
     const { statement } = envelope;
     const until = statement?.kind === "join"
       ? this.#state.bannedUntil(statement.username)
       : this.#state.mutedUntil(author.username ?? "");
-    return { index, until, reason };
+    return { index, until, reason: rightReason(fault) };
   }
 
   /** Takes what a line changes; one that is bad has its place and says nothing. */
@@ -860,7 +855,7 @@ export class RoomView {
 
   /** Whether a head is of a time that has not come yet, or is before that of a line which it covers. */
   #isOfWrongTime({ size, time }: Checkpoint): boolean {
-    if (1000 * time > this.#options.now() + MAX_SKEW) return true;
+    if (1000 * time > this.#options.now() + MAX_CLOCK_DIFFERENCE) return true;
     return isBefore({ time }, this.#uncovered.filter(({ index }) => index < size));
   }
 
@@ -1066,6 +1061,32 @@ function isBefore({ time }: Pick<Checkpoint, "time">, lines: readonly Uncovered[
 
 function lineOf({ seqno, ts, ct, sig, from }: PostedFields): TranscriptLine {
   return { seqno, ts, body: ct, signature: sig, signer: from };
+}
+
+/** The lie in which a server is caught that shows a line which breaks a rule, and the reason. */
+function lieOf(fault: RuleFault, { line, envelope }: Pick<Placed, "line" | "envelope">): [Lie, string] {
+  switch (fault.rule) {
+    case "log":
+      return ["replayed line", "it was written for another room or log"];
+    case "words":
+      return ["changed line", "its words are not those that its author signed"];
+    case "body":
+      return ["changed line", "its body is not the one that its author signed"];
+    case "seqno": {
+      const where = `its author's line ${line.seqno} stands where line ${fault.due} is due`;
+      return ["wrong order", `${where}: one was dropped, or two were swapped`];
+    }
+    case "time":
+      return ["wrong order", "its time is before that of its author's line before"];
+    case "room":
+      return ["replayed line", "it was written for another room"];
+    case "seen too much":
+      return ["wrong head", "it had seen lines that were not there"];
+    case "seen less":
+      return ["wrong order", "it had seen less than its author's line before"];
+    case "seen another log":
+      return ["fork", `its author was shown another log of ${envelope?.seen.size} lines`];
+  }
 }
 
 function readEnvelope(bytes: Bytes | null): { envelope: Envelope | undefined; bad: string | undefined } {

@@ -1,32 +1,148 @@
 /**
- * Whether a line of a room may say what it says, by the lines before it (docs/PROTOCOL.md, "Rooms as evidence"): the
- * one rule by which a client marks a line that it is shown, and by which a verifier marks one that it is handed.
+ * The rules of a room's line, written once for its three judges (docs/PROTOCOL.md, "Rooms as evidence"). Each rule is a
+ * pure function that returns what is broken as a typed fault; what a fault leads to is the judge's decision:
  *
- *     rightProblem({ index: 4, author: "06bc…", statement: { kind: "text", text: "hello" } }, log)
- *     → "Its author was not in the room."
+ *     the server (`room.ts`)                     refuses the line with an error code
+ *     a member's client (`client_log_monitor.ts`) names the lie of the server, or marks the line as bad
+ *     the verifier (`verify_lines.ts`)           fails a named check
  *
- * Who is in the room and what each may do follows from the lines alone (`log_roles.ts`). What the lines can't tell is
- * not asked here: whether the room took only those who were invited, and which account a certificate is bound to.
+ *     hashFaults      R names this log, C the words, H the body        what of them is at hand
+ *     orderFaults     seqno without a gap, a time that never falls     by the author's line before
+ *     roomFault       the words are for this room
+ *     headFault       the head in `seen` was there by then, and is this log's
+ *     riseFault       `seen` never falls                               by the author's line before
+ *     rightFault      name, erasure and role                           by all lines before (`log_roles.ts`)
+ *
+ * A log's lines can't tell two things, so no rule here asks for them: whether the room took only people who were
+ * invited, and which account a certificate is bound to.
  *
  * @layer format
  */
 
-import type { Statement } from "./log_envelope.ts";
+import { encodeHex } from "./bytes.ts";
+import type { Envelope, Statement } from "./log_envelope.ts";
+import { isCarriedBy, isOfLog, isOpenedBy } from "./log_line.ts";
+import { LASTING, type Objection, type RoomState } from "./log_roles.ts";
+import { EMPTY_ROOT } from "./log_tree.ts";
 import { usernameKey } from "./names.ts";
-import { LASTING, type RoomState } from "./log_roles.ts";
 
-/** Later than any time that a ban can name, and earlier than for good: what is objected to then always was. */
+/** How far two clocks may be apart, in milliseconds: no line's time is further ahead of the server's clock. */
+export const MAX_CLOCK_DIFFERENCE = 300_000;
+
+/** A checkpoint tells whole seconds: it may have been made up to the end of its second. In milliseconds. */
+export const CHECKPOINT_PRECISION = 1_000;
+
+/**
+ * Whether a line's time (unix milliseconds) is so far ahead that a checkpoint of that time (unix seconds) can't cover
+ * the line.
+ */
+export function isAheadOfCheckpoint(ts: number, time: number): boolean {
+  return ts >= 1000 * time + CHECKPOINT_PRECISION + MAX_CLOCK_DIFFERENCE;
+}
+
+/** A rule that a line breaks. */
+export type RuleFault = HashFault | OrderFault | EnvelopeFault;
+
+/** R, C or H of the line belongs to something else. */
+export type HashFault = { readonly rule: "log" | "words" | "body" };
+
+/** The line doesn't follow its author's line before. */
+export type OrderFault =
+  /** `due`: the seqno that the line must have. */
+  | { readonly rule: "seqno"; readonly due: number }
+  /** `before`: the time of the author's line before, unix milliseconds. */
+  | { readonly rule: "time"; readonly before: number };
+
+/** What the line's words say can't be so. */
+export type EnvelopeFault =
+  /** The words name another room. */
+  | { readonly rule: "room" }
+  /** The head in `seen` has more lines than stand before this one. */
+  | { readonly rule: "seen too much" }
+  /** `before`: the size in `seen` of the author's line before, which is larger. */
+  | { readonly rule: "seen less"; readonly before: number }
+  /** The head in `seen` is another log's. */
+  | { readonly rule: "seen another log" };
+
+/** The parts of a line that are at hand; a rule about a part that isn't there is not asked. */
+export interface LineParts {
+  /** R of this log. */
+  readonly log?: Uint8Array;
+  /** The envelope's bytes. */
+  readonly words?: Uint8Array;
+  /** `iv || ciphertext`. */
+  readonly body?: Uint8Array;
+}
+
+/** Holds R, C and H of a line against what they stand for. */
+export function hashFaults(hashes: Uint8Array, { log, words, body }: LineParts): HashFault[] {
+  const faults: HashFault[] = [];
+  if (log && !isOfLog(hashes, log)) faults.push({ rule: "log" });
+  if (words && !isOpenedBy(hashes, words)) faults.push({ rule: "words" });
+  if (body && !isCarriedBy(hashes, body)) faults.push({ rule: "body" });
+  return faults;
+}
+
+/** What an author's line before asks of the next one. */
+export interface AuthorOrder {
+  /** The seqno that is due; `undefined` if the author's lines before aren't known. */
+  readonly next: number | undefined;
+  /** The time of the line before, unix milliseconds; 0 if there is none. */
+  readonly ts: number;
+}
+
+/** Holds a line against its author's line before. */
+export function orderFaults(
+  { seqno, ts }: { readonly seqno: number; readonly ts: number },
+  { next, ts: before }: AuthorOrder,
+): OrderFault[] {
+  const faults: OrderFault[] = [];
+  if (next !== undefined && seqno !== next) faults.push({ rule: "seqno", due: next });
+  if (ts < before) faults.push({ rule: "time", before });
+  return faults;
+}
+
+/** Whether a line's words are for this room. */
+export function roomFault({ room }: Pick<Envelope, "room">, here: string): EnvelopeFault | undefined {
+  return room === here ? undefined : { rule: "room" };
+}
+
+/** What the head that a line's author had seen is held against. */
+export interface HeadPlace {
+  /** The line's index. */
+  readonly index: number;
+  /** The log's root at a size, in hex; `undefined` if it isn't known, and then it isn't compared. */
+  readonly rootAt: (size: number) => string | undefined;
+}
+
+/** Whether the head that an author had seen was there when the line was placed, and is one of this log. */
+export function headFault({ seen }: Pick<Envelope, "seen">, { index, rootAt }: HeadPlace): EnvelopeFault | undefined {
+  if (seen.size > index) return { rule: "seen too much" };
+  const root = seen.size === 0 ? NO_LINES : rootAt(seen.size);
+  return root === undefined || root === seen.root ? undefined : { rule: "seen another log" };
+}
+
+/** Whether an author had seen no less than in the line before; `before` is the size in that one's `seen`, or 0. */
+export function riseFault({ seen }: Pick<Envelope, "seen">, before: number): EnvelopeFault | undefined {
+  return seen.size < before ? { rule: "seen less", before } : undefined;
+}
+
+const NO_LINES = encodeHex(EMPTY_ROOT);
+
+// Rights.
+
+/** In place of a time: beyond the end of every ban and mute that has one, so only those without an end are in force. */
 export const AT_ANY_TIME = Number.MAX_SAFE_INTEGER;
 
 /** The lines before one, as far as they are known. */
 export interface LinesBefore {
   /** What the lines from {@link base} on have made of the room. */
   readonly state: RoomState;
-  /** The first line that is known. Where it isn't 0, nobody's role is known. */
+  /** The first line that is known. If it isn't 0, nobody's role is known. */
   readonly base: number;
   /** The name in the join line of a certificate that was found good. */
   usernameOf(author: string): string | undefined;
-  /** The author of a line; `undefined` where the line isn't known. */
+  /** The author of a line; `undefined` if the line isn't known. */
   authorOf(index: number): string | undefined;
   /** Whether that line may not be erased. */
   isLasting(index: number): boolean;
@@ -41,41 +157,65 @@ export interface LineAct {
   readonly statement: Statement | undefined;
 }
 
-const OBJECTIONS = {
-  "forbidden": "Its author's role does not allow it.",
-  "not-member": "Its author was not in the room.",
-  "muted": "Its author was muted.",
-} as const;
+/** A line that its author had no right to write. */
+export type RightFault =
+  /** The certificate called itself `before` in an earlier join line. */
+  | { readonly rule: "name"; readonly before: string }
+  /** It erases a line that isn't the author's own words. */
+  | { readonly rule: "erasure" }
+  /** The author's role, a ban or a mute forbids it. */
+  | { readonly rule: "role"; readonly objection: Objection; readonly isJoin: boolean };
 
 /** Whether lines of a kind may not be erased: they decide about others, or say what became of other lines. */
 export function isLastingKind(kind: string | undefined): boolean {
   return kind !== undefined && LASTING.has(kind);
 }
 
+/** Whether an author may erase a line: only words, and only the author's own. */
+export function mayErase(by: string, line: { readonly author: string | undefined; readonly isLasting: boolean }) {
+  return line.author === by && !line.isLasting;
+}
+
 /**
- * Why a line may not say what it says; `undefined` where it may. `by` is a time, in unix seconds, at which the line had
- * its place for certain: a ban or a mute that lasts beyond it was in force.
+ * The right that a line's author lacked; `undefined` if the line may say what it says. `by` is a time, in unix seconds,
+ * at which the line certainly had its place: a ban or a mute that lasts beyond it was in force.
  */
-export function rightProblem(act: LineAct, before: LinesBefore, by = AT_ANY_TIME): string | undefined {
+export function rightFault(act: LineAct, before: LinesBefore, by = AT_ANY_TIME): RightFault | undefined {
   const { author, statement } = act;
   const known = before.usernameOf(author);
   if (statement?.kind === "join" && known !== undefined && usernameKey(known) !== usernameKey(statement.username)) {
-    return `This certificate called itself "${known}" before.`;
+    return { rule: "name", before: known };
   }
-  if (statement?.kind === "redact" && !mayErase(act, statement.index, before)) {
-    return "It erases what its author may not erase.";
-  }
-  if (before.base !== 0) return undefined; // roles are known from the lines alone, and these aren't all
+  if (statement?.kind === "redact" && !mayEraseLine(act, statement.index, before)) return { rule: "erasure" };
+  if (before.base !== 0) return undefined; // roles follow from all lines, and not all are known
   const username = statement?.kind === "join" ? statement.username : known ?? "";
   const objection = before.state.objection({ author, username, statement }, by);
-  if (objection === "forbidden" && statement?.kind === "join") {
-    return "Its author was banned, or is not of this conversation.";
-  }
-  return objection && OBJECTIONS[objection];
+  return objection && { rule: "role", objection, isJoin: statement?.kind === "join" };
 }
 
-function mayErase({ index, author }: LineAct, target: number, before: LinesBefore): boolean {
-  if (before.isLasting(target)) return false;
-  const whose = target < index ? before.authorOf(target) : undefined;
-  return whose === author || (whose === undefined && target < before.base);
+function mayEraseLine({ index, author }: LineAct, target: number, before: LinesBefore): boolean {
+  const isLasting = before.isLasting(target);
+  if (target < before.base) return !isLasting; // whose it is isn't known
+  return mayErase(author, { author: target < index ? before.authorOf(target) : undefined, isLasting });
+}
+
+const OBJECTIONS = {
+  "forbidden": "Its author's role does not allow it.",
+  "not-member": "Its author was not in the room.",
+  "muted": "Its author was muted.",
+} as const satisfies Readonly<Record<Objection, string>>;
+
+/** A {@link RightFault} as a sentence for the people who read the line. */
+export function rightReason(fault: RightFault): string {
+  switch (fault.rule) {
+    case "name":
+      return `This certificate called itself "${fault.before}" before.`;
+    case "erasure":
+      return "It erases what its author may not erase.";
+    case "role":
+      if (fault.isJoin && fault.objection === "forbidden") {
+        return "Its author was banned, or is not of this conversation.";
+      }
+      return OBJECTIONS[fault.objection];
+  }
 }

@@ -30,10 +30,20 @@ import type { VerifyingKey } from "./pss.ts";
 import { formatTime } from "./receipt.ts";
 import { Frontier, leafHash, type NodePlace, peakPlaces, type TreeNode } from "./log_tree.ts";
 import { type KeyWrap, RoomEpochs } from "./room_epochs.ts";
-import { type HeadSigner, MAX_AHEAD, NOT_GOOD, RoomHeads } from "./room_heads.ts";
-import { isCarriedBy, isOfLog, isOpenedBy, logHash } from "./log_line.ts";
+import { type HeadSigner, NOT_GOOD, RoomHeads } from "./room_heads.ts";
+import { logHash } from "./log_line.ts";
+import {
+  hashFaults,
+  headFault,
+  isLastingKind,
+  MAX_CLOCK_DIFFERENCE,
+  mayErase,
+  orderFaults,
+  riseFault,
+  roomFault,
+} from "./log_rules.ts";
 import { encodePosted, MAX_PAGE, type Member, type PostFields, type Presence, PRESENCE_MEMBERS } from "./log_frames.ts";
-import { LASTING, type RoomAct, RoomState } from "./log_roles.ts";
+import { type RoomAct, RoomState } from "./log_roles.ts";
 import type { RoomStore, StoredEpoch, StoredLine, StoredRoom } from "./room_store.ts";
 import type { ServerClock } from "./server_clock.ts";
 import { encodeLine, messageInput } from "./transcript.ts";
@@ -458,8 +468,9 @@ export class Room {
     const line = encodeLine({ seqno, ts, body: ct, signature, signer: from.fingerprint });
     if (seqno < this.#author(from.fingerprint).nextSeqno) return await this.#postAgain(line, seqno, from, id);
     const envelope = this.#openPost(post);
-    const root = await this.#heads.rootAt(envelope.seen.size);
-    if (root !== envelope.seen.root) {
+    const { size } = envelope.seen;
+    const signed = await this.#heads.rootAt(size) ?? NEVER_SIGNED;
+    if (headFault(envelope, { index: this.#frontier.size, rootAt: () => signed })) {
       throw new ProtocolError("bad-envelope", "`seen` is no head that this server has signed.");
     }
     if (envelope.statement?.kind === "redact") await this.#checkRedaction(envelope.statement.index, from);
@@ -486,18 +497,20 @@ export class Room {
     const key = this.#epochs.keyForPost(epoch);
     if (!key) throw oldEpoch();
     const plaintext = decrypt(key, body);
-    if (!isOfLog(ct, this.#log) || !isCarriedBy(ct, body) || !plaintext || !isOpenedBy(ct, plaintext)) {
+    if (!plaintext || hashFaults(ct, { log: this.#log, words: plaintext, body }).length > 0) {
       throw new ProtocolError("bad-envelope", "The line is not the hash of its log, its envelope and its body.");
     }
     const envelope = parseEnvelope(plaintext);
-    if (envelope.room !== this.name) throw new ProtocolError("bad-envelope", "The envelope names another room.");
+    if (roomFault(envelope, this.name)) throw new ProtocolError("bad-envelope", "The envelope names another room.");
     return envelope;
   }
 
   async #checkRedaction(index: number, from: Attendee): Promise<void> {
     const [target] = await this.#tools.store.linesFrom(this.origin, index, 1);
     const kind = target && this.#openStored(target)?.kind;
-    if (target?.index !== index || target.author !== from.fingerprint || (kind !== undefined && LASTING.has(kind))) {
+    const isTheirs = target?.index === index &&
+      mayErase(from.fingerprint, { author: target.author, isLasting: isLastingKind(kind) });
+    if (!isTheirs) {
       throw new ProtocolError("forbidden", "Only words of one's own can be erased.");
     }
     if (target.body === null) throw new ProtocolError("forbidden", "That line is erased already.");
@@ -519,15 +532,16 @@ export class Room {
     if (this.#waiting.length >= MAX_WAITING) {
       throw new ProtocolError("server-error", "The server has too much to write.");
     }
-    if (post.seqno !== author.nextSeqno) {
+    const order = orderFaults(post, { next: author.nextSeqno, ts: author.ts });
+    if (order.some(({ rule }) => rule === "seqno")) {
       throw new ProtocolError("replay", `The line's seqno must be ${author.nextSeqno}, the author's next.`);
     }
-    if (post.ts > (this.#tools.clock?.latest() ?? now) + MAX_AHEAD || post.ts < author.ts) {
+    if (order.length > 0 || post.ts > (this.#tools.clock?.latest() ?? now) + MAX_CLOCK_DIFFERENCE) {
       throw new ProtocolError("stale", "The line's time is ahead of the server's, or before the author's last.", {
         now,
       });
     }
-    if (seen.size < author.seenSize) {
+    if (riseFault(envelope, author.seenSize)) {
       throw new ProtocolError("bad-envelope", "`seen` is smaller than in the author's line before.");
     }
     if (statement?.kind === "join" && statement.username !== from.username) {
@@ -864,6 +878,9 @@ const READ_ONLY = "the room is read-only until the log is closed with: securecha
 
 /** What members read of one that was closed. */
 const CLOSED = "The server's operator has closed this room's log: it takes no more lines, and stays good as evidence.";
+
+/** In place of the root at a size for which no head was signed: no root equals it. */
+const NEVER_SIGNED = "";
 
 function broken(): ProtocolError {
   return new ProtocolError("server-error", "The server can't keep lines now; try again in a moment.");

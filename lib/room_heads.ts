@@ -19,15 +19,12 @@ import { type Clock, encodeHex } from "./bytes.ts";
 import { type Checkpoint, type CheckpointSigner, signCheckpoint } from "./log_checkpoint.ts";
 import type { Head } from "./log_envelope.ts";
 import { ProtocolError } from "./errors.ts";
+import { isAheadOfCheckpoint } from "./log_rules.ts";
 import { EMPTY_ROOT } from "./log_tree.ts";
 import type { RoomStore } from "./room_store.ts";
 
 /** How far apart heads are at least, and how long a store that failed has, in milliseconds. */
 const INTERVAL = 1_000;
-/** How far ahead of the server's clock a line's time may lie, in milliseconds (docs/PROTOCOL.md, "Posting"). */
-export const MAX_AHEAD = 300_000;
-/** A head tells whole seconds. */
-const SECOND = 1_000;
 /** Heads that are kept at hand: a minute of a busy room. */
 const RECENT = 64;
 
@@ -141,7 +138,7 @@ export class RoomHeads {
   }
 
   #isBehind(): boolean {
-    return this.#options.latestTs() >= 1000 * this.#time + SECOND + MAX_AHEAD;
+    return isAheadOfCheckpoint(this.#options.latestTs(), this.#time);
   }
 
   /** Makes a head of what is durable now, where there is none. */

@@ -5,14 +5,14 @@
  * @layer protocol
  */
 
-import { encodeHex } from "./bytes.ts";
 import type { Checkpoint } from "./log_checkpoint.ts";
 import { type Envelope, furtherNames, parseEnvelope } from "./log_envelope.ts";
 import { ProtocolError } from "./errors.ts";
 import type { Json } from "./json.ts";
 import type { SignatureChecker } from "./line_signature.ts";
-import { isOfLog, isOpenedBy, logHash, parseRoomLine } from "./log_line.ts";
-import { EMPTY_ROOT, leafHash } from "./log_tree.ts";
+import { logHash, parseRoomLine } from "./log_line.ts";
+import { type EnvelopeFault, hashFaults, headFault, orderFaults, riseFault, roomFault } from "./log_rules.ts";
+import { leafHash } from "./log_tree.ts";
 import type { Opening } from "./log_receipt.ts";
 import { printable } from "./text.ts";
 import { lineProblem, type TranscriptLine } from "./transcript.ts";
@@ -141,7 +141,9 @@ export class ShownLines {
   async #takeLine(index: number, line: TranscriptLine, opening: Opening | undefined): Promise<void> {
     const { findings, heads, times } = this.#context;
     const covering = heads.covering(index);
-    if (!isOfLog(line.body, this.#log)) findings.line(index, "line log", "it was written for another log (R)");
+    if (hashFaults(line.body, { log: this.#log }).length > 0) {
+      findings.line(index, "line log", "it was written for another log (R)");
+    }
     times.line(index, line, covering);
     const author = await this.#checkAuthor(line, index, covering);
     const modulus = author?.chain.leaf.rsa?.modulus;
@@ -166,8 +168,10 @@ export class ShownLines {
       return undefined;
     }
     if (author.next === undefined) this.#earlierLines += line.seqno;
-    else if (line.seqno !== author.next) {
-      findings.frame("seqno", `line ${index} has seqno ${line.seqno}, where its author's next is ${author.next}`);
+    // The order of times is `verify_times.ts`.
+    for (const fault of orderFaults(line, { next: author.next, ts: 0 })) {
+      if (fault.rule !== "seqno") continue;
+      findings.frame("seqno", `line ${index} has seqno ${line.seqno}, where its author's next is ${fault.due}`);
     }
     author.next = line.seqno + 1;
     if (author.judged !== covering) await this.#judgeAuthor(author, covering);
@@ -188,8 +192,8 @@ export class ShownLines {
 
   /** What was opened, where the opening is that of the line. */
   #open({ index, envelope: bytes }: Opening, line: TranscriptLine, author: Author | undefined): Envelope | undefined {
-    const { findings, receipt } = this.#context;
-    if (!isOpenedBy(line.body, bytes)) {
+    const { findings } = this.#context;
+    if (hashFaults(line.body, { words: bytes }).length > 0) {
       findings.line(
         index,
         "opening hash",
@@ -205,24 +209,25 @@ export class ShownLines {
       findings.line(index, "envelope", printable(error.message));
       return undefined;
     }
-    if (envelope.room !== receipt.room) findings.line(index, "opening room", "it was written for another room");
-    this.#checkSeen(index, envelope, author);
+    this.#checkEnvelope(index, envelope, author);
     return envelope;
   }
 
-  /** Holds what an author had seen against the lines. */
-  #checkSeen(index: number, { seen }: Envelope, author: Author | undefined): void {
+  /** Holds an envelope against the lines: its room, and the head that its author had seen. */
+  #checkEnvelope(index: number, envelope: Envelope, author: Author | undefined): void {
     const { findings, receipt, tree } = this.#context;
-    const fail = (reason: string) => findings.frame("seen", `line ${index} had seen ${reason}`);
-    if (seen.size > index || (seen.size === 0 && seen.root !== encodeHex(EMPTY_ROOT))) {
-      fail(`what was not there: a head of ${seen.size} lines`);
-    } else if (seen.size >= receipt.from) {
-      const root = tree.rootAt(seen.size);
-      if (root === undefined) findings.skip("seen", "of what an author had seen, not every line is shown");
-      else if (root !== seen.root) fail(`another log of ${seen.size} lines`);
+    const { size } = envelope.seen;
+    const rootAt = (at: number) => at < receipt.from ? undefined : tree.rootAt(at);
+    if (roomFault(envelope, receipt.room)) findings.line(index, "opening room", "it was written for another room");
+    const head = headFault(envelope, { index, rootAt });
+    const isComparable = !head && size >= receipt.from;
+    if (isComparable && rootAt(size) === undefined) {
+      findings.skip("seen", "of what an author had seen, not every line is shown");
     }
-    if (author && seen.size < author.seen) fail(`${seen.size} lines, its author before that ${author.seen}`);
-    if (author) author.seen = seen.size;
+    for (const fault of [head, riseFault(envelope, author?.seen ?? 0)]) {
+      if (fault) findings.frame("seen", `line ${index} had seen ${seenReason(fault, size)}`);
+    }
+    if (author) author.seen = size;
   }
 
   /** No line comes any more. */
@@ -234,4 +239,11 @@ export class ShownLines {
       findings.frame("seqno", more + receipt.from);
     }
   }
+}
+
+/** What is wrong with the head of that size that an author had seen. */
+function seenReason(fault: EnvelopeFault, size: number): string {
+  if (fault.rule === "seen less") return `${size} lines, its author before that ${fault.before}`;
+  if (fault.rule === "seen another log" && size > 0) return `another log of ${size} lines`;
+  return `what was not there: a head of ${size} lines`;
 }

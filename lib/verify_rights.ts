@@ -17,7 +17,7 @@
  */
 
 import type { Envelope } from "./log_envelope.ts";
-import { isLastingKind, type LinesBefore, rightProblem } from "./log_rules.ts";
+import { isLastingKind, type LinesBefore, rightFault, rightReason } from "./log_rules.ts";
 import { usernameKey } from "./names.ts";
 import { RoomState } from "./log_roles.ts";
 import type { RoomFindings } from "./verify_findings.ts";
@@ -68,11 +68,11 @@ export function judgeRights(room: string, lines: readonly JudgedLine[], findings
     const others = findings.bad.faultsOf(index);
     const mayBeGood = !others || (mayCount && others.every(({ check }) => OF_CERTIFICATE.has(check)));
     const act = { index, author, statement: envelope?.statement };
-    const problem = envelope && mayBeGood ? rightProblem(act, before, by) : undefined;
-    if (problem !== undefined) faults.push({ index, reason: problem });
-    const isGood = !others && problem === undefined;
+    const fault = envelope && mayBeGood ? rightFault(act, before, by) : undefined;
+    if (fault) faults.push({ index, reason: rightReason(fault) });
+    const isGood = !others && !fault;
     // What came too early for a ban or a mute stands: who is shown other checkpoints can't know that it did.
-    const counts = mayBeGood && (problem === undefined || rightProblem(act, before) === undefined);
+    const counts = mayBeGood && (!fault || !rightFault(act, before));
     const statement = counts ? act.statement : undefined;
     if (statement?.kind === "join") {
       usernames.set(author, statement.username);

@@ -5,6 +5,7 @@
  * @layer protocol
  */
 
+import { MAX_CLOCK_DIFFERENCE } from "./log_rules.ts";
 import type { Trust } from "./certificate_path.ts";
 import { quoted, shortName } from "./text.ts";
 import { type Check, type LineSigner, revocationNotes, signersText } from "./verify_verdict.ts";
@@ -14,7 +15,7 @@ import type { RoomReceipt } from "./verify_form.ts";
 import type { CertificateJudge } from "./verify_judge.ts";
 import type { OpenedLine, ShownLines } from "./verify_lines.ts";
 import type { Rights } from "./verify_rights.ts";
-import { MAX_CLOCK_DIFFERENCE, timeText } from "./verify_times.ts";
+import { timeText } from "./verify_times.ts";
 
 /** A line of a room that isn't good. */
 export interface BadRoomLine extends BadLine<RoomCheckName> {

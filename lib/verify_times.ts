@@ -14,17 +14,12 @@
  */
 
 import type { Checkpoint } from "./log_checkpoint.ts";
+import { isAheadOfCheckpoint, MAX_CLOCK_DIFFERENCE, orderFaults } from "./log_rules.ts";
 import { formatTime } from "./receipt.ts";
 import type { TranscriptLine } from "./transcript.ts";
 import type { RoomFindings } from "./verify_findings.ts";
 import type { RoomReceipt } from "./verify_form.ts";
 import type { CertificateJudge } from "./verify_judge.ts";
-
-/** How far two clocks may be apart: 5 minutes, in milliseconds. */
-export const MAX_CLOCK_DIFFERENCE = 300_000;
-
-/** A checkpoint tells whole seconds: it may have been made up to the end of its second. */
-const SECOND = 1_000;
 
 /** A time (unix milliseconds) as text; evidence may name one beyond any calendar. */
 export function timeText(at: number): string {
@@ -42,16 +37,15 @@ export class Times {
   }
 
   /** A line, and the first checkpoint shown that covers it. */
-  line(index: number, { ts, signer }: TranscriptLine, covering: Checkpoint): void {
-    const placed = covering.time * 1000;
-    if (ts >= placed + SECOND + MAX_CLOCK_DIFFERENCE) {
+  line(index: number, { seqno, ts, signer }: TranscriptLine, covering: Checkpoint): void {
+    if (isAheadOfCheckpoint(ts, covering.time)) {
       this.#fail(
         `line ${index} is of ${timeText(ts)} by its author's own time, and the checkpoint of ${covering.size} lines, ` +
-          `in which it is already, of ${timeText(placed)}`,
+          `in which it is already, of ${timeText(covering.time * 1000)}`,
       );
     }
     const before = this.#latest.get(signer);
-    if (before && ts < before.ts) {
+    if (before && orderFaults({ seqno, ts }, { next: undefined, ts: before.ts }).length > 0) {
       this.#fail(
         `line ${index} is of ${timeText(ts)} by its author's own time, and line ${before.index}, ` +
           `which the same author wrote before it, of ${timeText(before.ts)}`,

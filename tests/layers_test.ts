@@ -112,6 +112,11 @@ Deno.test("flags and exits have one door", () => {
   assert.deepEqual(holds(/\bDeno\.exit\b/), ["mod.ts"]);
 });
 
+Deno.test("the rules of a line have one door: no judge compares R, C or H by itself", () => {
+  const compare = everything.filter(({ code }) => /\bis(?:OfLog|OpenedBy|CarriedBy)\b/.test(code));
+  assert.deepEqual(compare.map(({ path }) => path), ["lib/log_line.ts", "lib/log_rules.ts"]);
+});
+
 Deno.test("the tests of pure modules are found, and those that need the outside are not", () => {
   const pure = pureTests();
   for (const name of ["frame", "json", "room", "verify_room"]) assert.ok(pure.includes(`tests/${name}_test.ts`), name);

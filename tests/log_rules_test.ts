@@ -1,7 +1,19 @@
 import { assert } from "./assert.ts";
 import type { Statement } from "../lib/log_envelope.ts";
-import { type LinesBefore, rightProblem } from "../lib/log_rules.ts";
+import { lineHashes, logHash } from "../lib/log_line.ts";
 import { RoomState } from "../lib/log_roles.ts";
+import {
+  hashFaults,
+  headFault,
+  isAheadOfCheckpoint,
+  type LinesBefore,
+  mayErase,
+  orderFaults,
+  rightFault,
+  rightReason,
+  riseFault,
+  roomFault,
+} from "../lib/log_rules.ts";
 
 const [ADA, BOB, EVE] = ["a".repeat(64), "b".repeat(64), "e".repeat(64)];
 const NAMES: Readonly<Record<string, string>> = { [ADA]: "ada", [BOB]: "bob" };
@@ -21,7 +33,8 @@ function problemAfter(
     authorOf: (index) => lines[index - base]?.[0],
     isLasting: (index) => !["text", undefined].includes(lines[index - base]?.[1].kind),
   };
-  return rightProblem({ index: base + lines.length, author, statement }, before, by);
+  const fault = rightFault({ index: base + lines.length, author, statement }, before, by);
+  return fault && rightReason(fault);
 }
 
 const join = (username: string): Statement => ({ kind: "join", username });
@@ -75,4 +88,63 @@ Deno.test("a certificate has one name", () => {
 
 Deno.test("nobody is judged by a role where the first lines are not known", () => {
   assert.equal(problemAfter(START, [EVE, { kind: "kick", username: "ada" }], { base: 10 }), undefined);
+});
+
+const OURS = logHash("chat.example/#ops/8f14e45fceea167a5a36dedd4bea2543");
+const OTHERS = logHash("chat.example/#ops/00000000000000000000000000000000");
+const [WORDS, BODY] = [new Uint8Array([1, 2, 3]), new Uint8Array([4, 5, 6])];
+const NO_LINES = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+const [ROOT, OTHER_ROOT] = ["1".repeat(64), "2".repeat(64)];
+
+Deno.test("a line's three hashes name its log, its words and its body, and what isn't at hand isn't asked", () => {
+  const hashes = lineHashes({ log: OURS, envelope: WORDS, body: BODY });
+  assert.deepEqual(hashFaults(hashes, { log: OURS, words: WORDS, body: BODY }), []);
+  assert.deepEqual(hashFaults(hashes, { log: OTHERS, words: BODY, body: WORDS }), [
+    { rule: "log" },
+    { rule: "words" },
+    { rule: "body" },
+  ]);
+  assert.deepEqual(hashFaults(hashes, {}), []);
+  assert.deepEqual(hashFaults(hashes, { body: WORDS }), [{ rule: "body" }]);
+});
+
+Deno.test("an author's lines are numbered without a gap, and their times never fall", () => {
+  const before = { next: 4, ts: 1_000 };
+  assert.deepEqual(orderFaults({ seqno: 4, ts: 1_000 }, before), []);
+  assert.deepEqual(orderFaults({ seqno: 5, ts: 1_000 }, before), [{ rule: "seqno", due: 4 }]);
+  assert.deepEqual(orderFaults({ seqno: 3, ts: 999 }, before), [
+    { rule: "seqno", due: 4 },
+    { rule: "time", before: 1_000 },
+  ]);
+  assert.deepEqual(orderFaults({ seqno: 17, ts: 0 }, { next: undefined, ts: 0 }), [], "the lines before aren't known");
+});
+
+Deno.test("words are for their room", () => {
+  assert.equal(roomFault({ room: "#ops" }, "#ops"), undefined);
+  assert.deepEqual(roomFault({ room: "#Ops" }, "#ops"), { rule: "room" });
+});
+
+Deno.test("an author had seen a head that was there and is this log's, and no smaller one than in the line before", () => {
+  const place = { index: 9, rootAt: (size: number) => size < 3 ? undefined : ROOT };
+  const seen = (size: number, root: string) => ({ seen: { size, root } });
+  assert.equal(headFault(seen(9, ROOT), place), undefined);
+  assert.deepEqual(headFault(seen(10, ROOT), place), { rule: "seen too much" });
+  assert.deepEqual(headFault(seen(9, OTHER_ROOT), place), { rule: "seen another log" });
+  assert.equal(headFault(seen(2, OTHER_ROOT), place), undefined, "a root that isn't known is not compared");
+  assert.equal(headFault(seen(0, NO_LINES), place), undefined);
+  assert.deepEqual(headFault(seen(0, ROOT), place), { rule: "seen another log" });
+  assert.equal(riseFault(seen(5, ROOT), 5), undefined);
+  assert.deepEqual(riseFault(seen(4, ROOT), 5), { rule: "seen less", before: 5 });
+});
+
+Deno.test("a checkpoint covers no line that is more than five minutes ahead of the end of its second", () => {
+  assert.equal(isAheadOfCheckpoint(1_000_000 + 300_999, 1_000), false);
+  assert.equal(isAheadOfCheckpoint(1_000_000 + 301_000, 1_000), true);
+});
+
+Deno.test("an erasure's line is the author's own, and words", () => {
+  assert.equal(mayErase(BOB, { author: BOB, isLasting: false }), true);
+  assert.equal(mayErase(BOB, { author: ADA, isLasting: false }), false);
+  assert.equal(mayErase(BOB, { author: undefined, isLasting: false }), false);
+  assert.equal(mayErase(BOB, { author: BOB, isLasting: true }), false);
 });
