@@ -27,7 +27,9 @@ import { Records } from "./lib/client_chat_records.ts";
 import type { ChatEvent } from "./lib/client_chat_screen.ts";
 import { MAX_TEXT_OCTETS } from "./lib/session.ts";
 import { connect, type ConnectOptions, type Link } from "./lib/transport.ts";
+import { parseTime } from "./lib/receipt.ts";
 import { transcriptLines, verify } from "./lib/verify.ts";
+import { receiptClockNotes } from "./lib/verify_session.ts";
 import type { Certificate } from "./lib/x509.ts";
 
 /** How many lines may be on their way: enough to fill a long road, and few enough to stop soon when asked to. */
@@ -365,6 +367,9 @@ class Conversation {
       await records.writeServerReceipt(text);
       this.#serverReceipt = records.serverReceipt;
       show({ event: "server_receipt", path: records.serverReceipt });
+      const created = receipt["created_at"];
+      const made = typeof created === "string" ? parseTime(created) : undefined;
+      for (const message of receiptClockNotes(made, now())) show({ event: "warning", message });
       return this.#closing ? DONE : SERVER_ENDED;
     }
     const problems = verdict.checks.flatMap(({ name, outcome, reasons }) =>

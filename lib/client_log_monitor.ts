@@ -36,7 +36,6 @@ import {
   hashFaults,
   headFault,
   isLastingKind,
-  MAX_CLOCK_DIFFERENCE,
   orderFaults,
   rightFault,
   rightReason,
@@ -54,7 +53,7 @@ import { EMPTY_ROOT, leafHash, verifyConsistency } from "./log_tree.ts";
 import type { PostedFields } from "./log_frames.ts";
 import { RoomState } from "./log_roles.ts";
 import { LogTree } from "./log_whole_tree.ts";
-import { encodeLine, messageInput, parseLine, type TranscriptLine } from "./transcript.ts";
+import { encodeLine, MAX_CLOCK_DIFFERENCE, messageInput, parseLine, type TranscriptLine } from "./transcript.ts";
 import { type Certificate, parseCertificates } from "./x509.ts";
 
 /** After so long without a {@link RoomView.tick} the computer was asleep: what comes then was sent some time ago. */

@@ -500,7 +500,7 @@ export class ClientConnection extends Connection<ClientEvent> {
     for (let i = 0; i < index; i++) this.#refuseOldest();
     const message = this.#pending.shift();
     if (message) {
-      this.summary.add(message.line, message.seqno);
+      this.summary.add(message.line, message.seqno, message.ts);
       this.#events.push({ type: "acknowledged", message, receivedAt });
     }
     return this.#settle();

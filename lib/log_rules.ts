@@ -25,9 +25,7 @@ import { isCarriedBy, isOfLog, isOpenedBy } from "./log_line.ts";
 import { LASTING, type Objection, type RoomState } from "./log_roles.ts";
 import { EMPTY_ROOT } from "./log_tree.ts";
 import { usernameKey } from "./names.ts";
-
-/** How far two clocks may be apart, in milliseconds: no line's time is further ahead of the server's clock. */
-export const MAX_CLOCK_DIFFERENCE = 300_000;
+import { MAX_CLOCK_DIFFERENCE } from "./transcript.ts";
 
 /** A checkpoint tells whole seconds: it may have been made up to the end of its second. In milliseconds. */
 export const CHECKPOINT_PRECISION = 1_000;

@@ -16,7 +16,7 @@
 import { type Bytes, concat, encodeBase64, encodeUtf8, parseBase64 } from "./bytes.ts";
 import { canonicalJson, type JsonObject, member } from "./json.ts";
 import type { SigningKey, VerifyingKey } from "./pss.ts";
-import type { TranscriptSummary } from "./transcript.ts";
+import { MAX_CLOCK_DIFFERENCE, type TranscriptSummary } from "./transcript.ts";
 
 /** 1 MiB: a receipt with hundreds of certificates fits; a verifier can't be made to read more. */
 export const MAX_RECEIPT_BYTES = 1_048_576;
@@ -42,7 +42,7 @@ export interface ReceiptOptions {
   /** The PEM, with intermediates, of every certificate that a line names. */
   readonly linePems: readonly string[];
   readonly summary: TranscriptSummary;
-  /** Unix milliseconds. */
+  /** The clock, unix milliseconds. */
   readonly createdAt: number;
   /** Of a version-2 session alone. */
   readonly identity?: SessionIdentity;
@@ -55,7 +55,7 @@ export async function makeReceipt(options: ReceiptOptions): Promise<JsonObject> 
   const receipt: JsonObject = {
     type: "receipt",
     peer: options.role,
-    created_at: formatTime(options.createdAt),
+    created_at: formatTime(noEarlierThan(summary.latest, options.createdAt)),
     first_seqno: summary.first,
     last_seqno: summary.last,
     message_count: summary.count,
@@ -68,6 +68,14 @@ export async function makeReceipt(options: ReceiptOptions): Promise<JsonObject> 
   if (!options.identity) return receipt;
   const { otherFingerprint, session } = options.identity;
   return await signStatement({ ...receipt, other_fingerprint: otherFingerprint, session }, key);
+}
+
+/**
+ * The clock's time; the last line's, where the clock was set back since then: a receipt that says it was made before
+ * what it confirms is refused.
+ */
+function noEarlierThan(latest: number, now: number): number {
+  return latest > now + MAX_CLOCK_DIFFERENCE ? latest : now;
 }
 
 /** The receipt with `statement_signature`, which covers all its fields. */

@@ -32,21 +32,12 @@ import { Frontier, leafHash, type NodePlace, peakPlaces, type TreeNode } from ".
 import { type KeyWrap, RoomEpochs } from "./room_epochs.ts";
 import { type HeadSigner, NOT_GOOD, RoomHeads } from "./room_heads.ts";
 import { logHash } from "./log_line.ts";
-import {
-  hashFaults,
-  headFault,
-  isLastingKind,
-  MAX_CLOCK_DIFFERENCE,
-  mayErase,
-  orderFaults,
-  riseFault,
-  roomFault,
-} from "./log_rules.ts";
+import { hashFaults, headFault, isLastingKind, mayErase, orderFaults, riseFault, roomFault } from "./log_rules.ts";
 import { encodePosted, MAX_PAGE, type Member, type PostFields, type Presence, PRESENCE_MEMBERS } from "./log_frames.ts";
 import { type RoomAct, RoomState } from "./log_roles.ts";
 import type { RoomStore, StoredEpoch, StoredLine, StoredRoom } from "./room_store.ts";
 import type { ServerClock } from "./server_clock.ts";
-import { encodeLine, messageInput } from "./transcript.ts";
+import { encodeLine, MAX_CLOCK_DIFFERENCE, messageInput } from "./transcript.ts";
 
 /** How long a store that failed has, before it is tried again, in milliseconds. */
 const RETRY_AFTER = 1_000;

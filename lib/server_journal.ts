@@ -152,6 +152,6 @@ async function recoverJournal(dir: string, tokenHash: string): Promise<Recovered
   }
   using _ = file;
   const endedAt = (await file.stat()).mtime?.getTime() ?? 0; // before a cut changes it
-  const { cut, damaged } = await recoverLines(file, parseLine, ({ seqno }, line) => summary.add(line, seqno));
+  const { cut, damaged } = await recoverLines(file, parseLine, ({ seqno, ts }, line) => summary.add(line, seqno, ts));
   return said({ endedAt, cut, damaged });
 }

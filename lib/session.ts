@@ -25,14 +25,14 @@ import { ProtocolError } from "./errors.ts";
 import { hmacSha256 } from "./hash.ts";
 import type { Msg, Version } from "./message.ts";
 import type { SigningKey, VerifyingKey } from "./pss.ts";
-import { encodeLine, messageInput, TranscriptSummary } from "./transcript.ts";
+import { encodeLine, MAX_CLOCK_DIFFERENCE, messageInput, TranscriptSummary } from "./transcript.ts";
 
 /** The most octets of UTF-8 that a message's text may have. */
 export const MAX_TEXT_OCTETS = 16_000;
 /** How far a seqno may lie beyond the last one. */
 export const MAX_GAP = 1_000;
-/** How far a message's time may lie from the receiver's clock, either way: 5 minutes, in milliseconds. */
-export const MAX_SKEW = 300_000;
+/** How far a message's time may lie from the receiver's clock, either way, in milliseconds. */
+export const MAX_SKEW = MAX_CLOCK_DIFFERENCE;
 
 /** What both sides agreed on. */
 export interface SessionKey {
@@ -83,6 +83,11 @@ export class SessionReceiver {
         now,
       });
     }
+    // Of one after the other, both within 5 minutes of an honest clock, the second can't be earlier by more.
+    if (this.summary.latest - ts > 2 * MAX_SKEW) {
+      const reason = "The server's clock was set back in this session, so that its times can't be true: connect again.";
+      throw new ProtocolError("stale", reason, { now });
+    }
     if (version === 2 && !equalBytes(body.subarray(0, BLOCK_SIZE), messageIv(key, seqno, ts))) {
       throw new ProtocolError("decrypt-fail", "The message is not of this session.");
     }
@@ -95,7 +100,7 @@ export class SessionReceiver {
       throw new ProtocolError("too-large", `A message may have ${MAX_TEXT_OCTETS} octets of text at most.`);
     }
     const line = encodeLine({ seqno, ts, body, signature, signer });
-    this.summary.add(line, seqno);
+    this.summary.add(line, seqno, ts);
     return { line, text };
   }
 }

@@ -78,20 +78,29 @@ export function messageInput(seqno: number, ts: number, body: Uint8Array): Bytes
 
 const LF = encodeUtf8("\n");
 
+/**
+ * How far two clocks may be apart, in milliseconds: the time of a line that is accepted is no further from the server's
+ * clock, in a room no further ahead of it.
+ */
+export const MAX_CLOCK_DIFFERENCE = 300_000;
+
 /** What a receipt says of a transcript, kept while the lines come; memory doesn't grow with them. */
 export class TranscriptSummary {
   count = 0;
   first: number | null = null;
   last: number | null = null;
+  /** The latest of the lines' own times, unix milliseconds. */
+  latest = 0;
   readonly #hash = new RunningHash();
 
-  /** Takes the next line: its text without LF, as bytes or a string, and its seqno. */
-  add(text: string | Uint8Array, seqno: number): void {
+  /** Takes the next line: its text without LF, as bytes or a string, its seqno and its time. */
+  add(text: string | Uint8Array, seqno: number, ts: number): void {
     if (this.count > 0) this.#hash.update(LF);
     this.#hash.update(typeof text === "string" ? encodeUtf8(text) : text);
     this.count += 1;
     this.first ??= seqno;
     this.last = seqno;
+    this.latest = Math.max(this.latest, ts);
   }
 
   /** The transcript hash so far: 32 bytes. */

@@ -5,7 +5,7 @@
  * @layer protocol
  */
 
-import { MAX_CLOCK_DIFFERENCE } from "./log_rules.ts";
+import { MAX_CLOCK_DIFFERENCE } from "./transcript.ts";
 import type { Trust } from "./certificate_path.ts";
 import { quoted, shortName } from "./text.ts";
 import { type Check, type LineSigner, revocationNotes, signersText } from "./verify_verdict.ts";

@@ -20,10 +20,8 @@ import type { CertificatePath } from "./certificate_path.ts";
 import { encodeHex } from "./bytes.ts";
 import { formatTime } from "./receipt.ts";
 import { ROOM_LINE_SIZE } from "./log_line.ts";
-import type { TranscriptLine } from "./transcript.ts";
+import { MAX_CLOCK_DIFFERENCE as MAX_APART, type TranscriptLine } from "./transcript.ts";
 
-/** How far a clock may be from the server's: 5 minutes, in milliseconds. */
-const MAX_APART = 300_000;
 /** A receipt's created_at is in whole seconds. */
 const SECOND = 1_000;
 
@@ -105,6 +103,16 @@ export class SessionLog {
         : []
     );
   }
+}
+
+/**
+ * What to say of a receipt that reaches the other side of its session with another time than that side's. Either clock
+ * may have been set in the meantime, so it refutes nothing.
+ */
+export function receiptClockNotes(createdAt: number | undefined, now: number | undefined): string[] {
+  if (createdAt === undefined || now === undefined || Math.abs(createdAt - now) <= MAX_APART) return [];
+  const [made, here] = [formatTime(createdAt), formatTime(now)];
+  return [`The receipt was made ${made}, it says, and this computer's clock says ${here}: one of them is wrong.`];
 }
 
 /** So many lines are compared: a room's lines repeat from the second on. */

@@ -14,9 +14,9 @@
  */
 
 import type { Checkpoint } from "./log_checkpoint.ts";
-import { isAheadOfCheckpoint, MAX_CLOCK_DIFFERENCE, orderFaults } from "./log_rules.ts";
+import { isAheadOfCheckpoint, orderFaults } from "./log_rules.ts";
 import { formatTime } from "./receipt.ts";
-import type { TranscriptLine } from "./transcript.ts";
+import { MAX_CLOCK_DIFFERENCE, type TranscriptLine } from "./transcript.ts";
 import type { RoomFindings } from "./verify_findings.ts";
 import type { RoomReceipt } from "./verify_form.ts";
 import type { CertificateJudge } from "./verify_judge.ts";

@@ -3,6 +3,8 @@ import { issueCertificate } from "../lib/ca.ts";
 import { Failure } from "../lib/errors.ts";
 import { loadIdentity, loadTrust } from "../lib/identity.ts";
 import { publicKeyOf } from "../lib/private_key.ts";
+import { type Evidence, transcriptLines, verify } from "../lib/verify.ts";
+import { parseCertificates } from "../lib/x509.ts";
 import type { ChatEvent } from "../lib/client_chat_screen.ts";
 import { assert } from "./assert.ts";
 import { writeCertificates } from "./certificate_folder.ts";
@@ -537,6 +539,28 @@ Deno.test("chat() shows a refused line with how far the clocks differ, and the l
   const difference = (refused?.server_time ?? 0) - (refused?.own_time ?? 0);
   assert.ok(Math.abs(difference - 400_000) < 10_000, String(difference));
   assert.equal(world.transcriptLines(), 1);
+});
+
+Deno.test("chat() whose clock is set back before the end keeps the server's receipt, says so, and both receipts verify", async () => {
+  await using world = await World.create();
+  let skew = 0;
+  const inside = new Inside(world, { now: () => Date.now() + skew });
+  inside.type("in time");
+  await inside.until("acknowledged");
+  skew = -3_600_000;
+  inside.endInput();
+  assert.equal(await inside.status, 0);
+  const end = inside.events.at(-1);
+  assert.ok(end?.event === "end" && end.server_receipt !== null && end.client_receipt !== null);
+  assert.match(ofType(inside.events, "warning").at(-1)?.message ?? "", /says, and this computer's clock says/);
+  const authorities = parseCertificates(await Deno.readTextFile(`${world.path}/certs/ca_cert.pem`));
+  for (const path of [end.server_receipt, end.client_receipt]) {
+    const evidence: Evidence = {
+      receipt: await Deno.readFile(path),
+      lines: transcriptLines(await Deno.readFile(end.transcript ?? "")),
+    };
+    assert.equal((await verify(evidence, { authorities, revocations: [] })).result, "valid", path);
+  }
 });
 
 Deno.test("chat() whose server stops while lines pour in ends with what was acknowledged, and says which were not", async () => {

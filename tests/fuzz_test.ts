@@ -338,7 +338,7 @@ Deno.test("verify() judges any receipt and any lines, and calls none valid but w
     const body = new Uint8Array(48).fill(seqno);
     const signature = await client.key.sign(messageInput(seqno, NOW, body));
     lines.push(encodeLine({ seqno, ts: NOW, body, signature, signer: fingerprint(client) }));
-    summary.add(lines.at(-1) ?? "", seqno);
+    summary.add(lines.at(-1) ?? "", seqno, 0);
   }
   const receipt = encodeJson(
     await makeReceipt({

@@ -4,7 +4,8 @@ import { GROUP_14, GROUP_2 } from "../lib/dh.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import { PeerError } from "../lib/handshake_client.ts";
 import type { JsonObject } from "../lib/json.ts";
-import { fixedClock } from "./fixtures.ts";
+import { verify } from "../lib/verify.ts";
+import { fixedClock, identities } from "./fixtures.ts";
 import { type Chunks, Pair, type Tamper } from "./pair.ts";
 
 /** Runs until one side refuses; the code, whichever side it was. */
@@ -258,4 +259,25 @@ Deno.test("the client's receipt is checked against what the server accepted", as
   assert.equal(problems.length, 7);
   assert.equal(problems[0], undefined);
   for (const problem of problems.slice(1)) assert.notEqual(problem, undefined);
+});
+
+Deno.test("receipts of both sides verify where a clock was set back before they were made", async () => {
+  for (const side of ["client", "server"] as const) {
+    let offset = 0;
+    const pair = await Pair.create({ [side]: { now: () => fixedClock() + offset } });
+    await pair.open();
+    await pair.client.sendText("before the clock was set");
+    await pair.run();
+    offset = -3_600_000;
+    await pair.client.quit();
+    await pair.run();
+    const lines = pair.serverEvents.flatMap((event) => event.type === "message" ? [event.line] : []);
+    const theirs = pair.clientEvents.flatMap((event) => event.type === "receipt" ? [event.receipt] : []);
+    const { trust } = await identities();
+    for (const receipt of [...theirs, await pair.client.makeReceipt()]) {
+      const { result, sentence } = await verify({ receipt, lines }, trust);
+      assert.equal(result, "valid", `${side}: ${sentence}`);
+    }
+    assert.equal(theirs.length, 1);
+  }
 });

@@ -23,7 +23,7 @@ async function session() {
     const signature = await client.key.sign(messageInput(seqno, ts, BODY));
     const line = encodeLine({ seqno, ts, body: BODY, signature, signer: clientLeaf.fingerprint });
     lines.push(line);
-    summary.add(line, seqno);
+    summary.add(line, seqno, ts);
   }
   const identity = { otherFingerprint: clientLeaf.fingerprint, session: SESSION };
   const options = {

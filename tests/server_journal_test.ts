@@ -68,7 +68,7 @@ async function recovered(content: string | Uint8Array) {
 
 function hashOf(lines: readonly string[]): string {
   const summary = new TranscriptSummary();
-  lines.forEach((text, seqno) => summary.add(text, seqno));
+  lines.forEach((text, seqno) => summary.add(text, seqno, 0));
   return summary.hash();
 }
 

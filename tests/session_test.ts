@@ -100,6 +100,25 @@ Deno.test("Session.open() refuses a time more than 5 minutes away and says its o
   );
 });
 
+Deno.test("Session.open() takes no message that would refute the lines before it, where the server's clock was set back", async () => {
+  const { client } = await identities();
+  const leaf = client.chain[0];
+  const { seal } = await bench();
+  let now = fixedClock();
+  const key = { key: KEY, version: 2, signer: leaf?.fingerprint ?? "" } as const;
+  const receiver = new SessionReceiver(key, new VerifyingKey(leaf?.rsa?.modulus ?? 0n), () => now);
+  const answer = async (seqno: number, ts: number) => {
+    const msg = await seal("x", { seqno, now: () => ts });
+    return code(() => receiver.open(msg));
+  };
+  assert.equal(await answer(0, now), "accepted");
+  now -= 600_000;
+  assert.equal(await answer(1, now), "accepted");
+  now -= 1;
+  assert.equal(await answer(2, now), "stale");
+  assert.equal(await answer(2, now + 1), "accepted");
+});
+
 Deno.test("Session.open() refuses a message of another session of the same certificate in version 2", async () => {
   const { receiver, signing } = await bench();
   const other = { key: KEY.map((byte) => byte ^ 1), version: 2, signer: "" } as const;

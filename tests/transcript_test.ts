@@ -127,18 +127,18 @@ Deno.test("TranscriptSummary hashes the lines joined with LF, as text or as byte
   const summary = new TranscriptSummary();
   assert.deepEqual(summary.digest(), sha256());
   assert.deepEqual([summary.count, summary.first, summary.last], [0, null, null]);
-  summary.add("a", 3);
+  summary.add("a", 3, 0);
   assert.deepEqual(summary.digest(), sha256(encodeUtf8("a")));
-  summary.add(encodeUtf8("b"), 7);
-  summary.add("c", 8);
+  summary.add(encodeUtf8("b"), 7, 0);
+  summary.add("c", 8, 0);
   assert.equal(summary.hash(), encodeHex(sha256(encodeUtf8("a\nb\nc"))));
   assert.deepEqual([summary.count, summary.first, summary.last], [3, 3, 8]);
 });
 
 Deno.test("TranscriptSummary tells a first seqno of 0 from none", () => {
   const summary = new TranscriptSummary();
-  summary.add("a", 0);
-  summary.add("b", 1);
+  summary.add("a", 0, 0);
+  summary.add("b", 1, 0);
   assert.deepEqual([summary.first, summary.last], [0, 1]);
 });
 

@@ -360,7 +360,7 @@ async function transcript({ folder, identity, key }: Setting, lines: number): Pr
       const ts = began + seqno;
       new DataView(body.buffer).setUint32(0, seqno); // lines of a session never begin alike
       const line = encodeLine({ seqno, ts, body, signature: key.signNow(messageInput(seqno, ts, body)), signer });
-      summary.add(line, seqno);
+      summary.add(line, seqno, ts);
       batch.push(`${line}\n`);
     }
     const bytes = encoder.encode(batch.join(""));
