@@ -32,8 +32,10 @@ import {
   postJson,
   type RoomFrame,
 } from "./log_frames.ts";
-import { RoomView, type RoomViewOptions } from "./client_log_monitor.ts";
-import type { Kept, RoomRecord } from "./client_store.ts";
+import type { JudgedLine } from "./client_line_monitor.ts";
+import { LogMonitor, type LogMonitorOptions } from "./client_log_monitor.ts";
+import type { LineEvent } from "./client_event.ts";
+import type { RoomRecord } from "./client_store.ts";
 import { encodeLine } from "./transcript.ts";
 
 /** Lines on their way at once: enough to fill a long road. */
@@ -77,7 +79,7 @@ export interface RoomPolicy {
 
 /** What a member works with; the first part as the view. */
 export interface RoomMemberOptions
-  extends Pick<RoomViewOptions, "room" | "own" | "trust" | "pins" | "ask" | "emit" | "now" | "signatures"> {
+  extends Pick<LogMonitorOptions, "room" | "own" | "trust" | "pins" | "ask" | "emit" | "now" | "signatures"> {
   readonly now: Clock;
   readonly random: Random;
   readonly key: SigningKey;
@@ -119,7 +121,7 @@ interface Queued {
 /** A room that this client is in, or was. */
 export class RoomMember {
   readonly #options: RoomMemberOptions;
-  #view: RoomView | undefined;
+  #view: LogMonitor | undefined;
   #queue: Queued[] = [];
   /** What is done one after the other: signing, catching up, sending. */
   #work: Promise<unknown> = Promise.resolve();
@@ -162,7 +164,7 @@ export class RoomMember {
   }
 
   /** The room as it was checked; `undefined` before it was first joined. */
-  get view(): RoomView | undefined {
+  get view(): LogMonitor | undefined {
     return this.#view;
   }
 
@@ -347,16 +349,12 @@ export class RoomMember {
     view.admitted(joined.topic);
   }
 
-  #makeView(origin: string, history: HistoryPolicy): RoomView {
-    const { room, trust, pins, ask, emit, now, signatures } = this.#options;
-    const own = () => this.#options.own;
-    return this.#view = new RoomView({
-      get own() { // it changes when the certificate is renewed
-        return own();
-      },
-      ...{ room, origin, history, trust, pins, ask, emit, now },
-      ...(signatures ? { signatures } : {}),
-      keep: (kept) => this.#keep(kept),
+  #makeView(origin: string, history: HistoryPolicy): LogMonitor {
+    const { room, own, trust, pins, ask, emit, now, signatures } = this.#options;
+    return this.#view = new LogMonitor({
+      ...{ room, origin, history, own, trust, pins, ask, emit, now, signatures },
+      keep: (kept) => this.#write(this.#options.record.keep(kept)),
+      judged: (line) => this.#judged(line),
     });
   }
 
@@ -373,6 +371,7 @@ export class RoomMember {
   /** The certificate is another: what the old one signed may stand in the log, and is sent under it no more. */
   renewed(): void {
     for (const item of this.#queue) item.post = undefined;
+    this.#view?.become(this.#options.own);
   }
 
   /** The server says that the log is closed. */
@@ -471,7 +470,7 @@ export class RoomMember {
   }
 
   /** A server may refuse again and again what lines are checked with, or lines: that nothing moves is told, once. */
-  #tellBehind(view: RoomView | undefined): void {
+  #tellBehind(view: LogMonitor | undefined): void {
     const { now, emit, room } = this.#options;
     const isBehind = view !== undefined && view.isBehind && !view.lie && this.#isLive;
     if (!isBehind || view.shown !== this.#stuckAt?.shown) {
@@ -694,24 +693,13 @@ export class RoomMember {
 
   // Keeping.
 
-  #keep(kept: Kept): void {
-    const written = this.#write(this.#options.record.keep(kept));
-    if (kept.type !== "line") return;
-    const item = this.#queue.find(({ line }) => line === kept.line);
-    if (item) void written.then(() => this.#accept(item, kept.index));
+  /** A line was judged, and is being written. */
+  #judged({ event, text, written }: JudgedLine): void {
+    const item = this.#queue.find(({ line }) => line === text);
+    if (item) void written.then(() => this.#accept(item, event.index));
     const { isOut, lie } = this.#view ?? {};
     if (!this.#isLive || !this.#isIn || !isOut || lie) return;
-    this.goOut(item?.statement.kind === "part" ? "You have left it." : this.#whyOut(kept), 0);
-  }
-
-  /** Who has put this client out, and for how long, by the line that did. */
-  #whyOut({ index, line, envelope }: Kept & { type: "line" }): string {
-    const { username, from, statement } = this.#view?.describe(index, { line, envelope }) ?? {};
-    const who = username ?? `${from?.slice(0, 8)}…`;
-    if (statement?.kind === "kick") return `${who} removed you from this room.`;
-    if (statement?.kind !== "ban") return "You are not in this room any more.";
-    const { until } = statement;
-    return `${who} banned you from this room${until === undefined ? "" : ` until ${formatTime(1000 * until)}`}.`;
+    this.goOut(item?.statement.kind === "part" ? "You have left it." : whyOut(event), 0);
   }
 
   /** A line is in the transcript on the disk: nothing more has to be done for it. */
@@ -747,6 +735,15 @@ export class RoomMember {
 /** The transcript's line. */
 function lineOf({ seqno, ts, ct: body, sig: signature }: Omit<PostFields, "body">, signer: string): string {
   return encodeLine({ seqno, ts, body, signature, signer });
+}
+
+/** Who has put this client out, and for how long, by the line that did. */
+function whyOut({ username, from, statement }: LineEvent): string {
+  const who = username ?? `${from.slice(0, 8)}…`;
+  if (statement?.kind === "kick") return `${who} removed you from this room.`;
+  if (statement?.kind !== "ban") return "You are not in this room any more.";
+  const { until } = statement;
+  return `${who} banned you from this room${until === undefined ? "" : ` until ${formatTime(1000 * until)}`}.`;
 }
 
 function connectionGone(): RequestRefused {

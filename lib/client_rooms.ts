@@ -29,7 +29,8 @@ import type { SigningKey } from "./pss.ts";
 import type { ListedRoom, Member, RoomEvent } from "./client_event.ts";
 import { postFrame, RequestRefused, RoomMember, type RoomPolicy } from "./client_room.ts";
 import { PRESENCE_MEMBERS, type RoomFrame } from "./log_frames.ts";
-import type { RoomView, Signatures } from "./client_log_monitor.ts";
+import type { Signatures } from "./client_line_monitor.ts";
+import type { LogMonitor } from "./client_log_monitor.ts";
 import { parseCertificates } from "./x509.ts";
 
 /** How long it takes until a room is come into again that the server could not open, in milliseconds. */
@@ -141,7 +142,7 @@ export class RoomClient {
   }
 
   /** A room as it was checked; `undefined` for one that was never joined. */
-  view(room: string): RoomView | undefined {
+  view(room: string): LogMonitor | undefined {
     return this.#ready.get(room)?.view;
   }
 

@@ -38,7 +38,8 @@ import type { LineEvent, ListedRoom, Member, RoomEvent } from "./client_event.ts
 import { type ExportOptions, exportRoom, HEAD_WAIT, proveLine, type RoomExport } from "./client_export.ts";
 import { RequestRefused, type RoomPolicy } from "./client_room.ts";
 import type { RoomRecords } from "./client_room_records.ts";
-import type { RoomView, Signatures } from "./client_log_monitor.ts";
+import type { Signatures } from "./client_line_monitor.ts";
+import type { LogMonitor } from "./client_log_monitor.ts";
 import { SignaturePool } from "./line_signature_pool.ts";
 import { parseCertificates } from "./x509.ts";
 
@@ -654,7 +655,7 @@ export class RoomSession {
 
   /** Says so in the rooms in which something can be said; false where there is none. */
   async #vouchFor(fingerprint: string): Promise<boolean> {
-    const isTrusted = (view: RoomView | undefined) => view !== undefined && view.lie === undefined;
+    const isTrusted = (view: LogMonitor | undefined) => view !== undefined && view.lie === undefined;
     const rooms = this.joined.filter((room) => isTrusted(this.#rooms.view(room)));
     for (const room of rooms) await this.#rooms.post(room, { kind: "device", fingerprint });
     return rooms.length > 0;

@@ -12,7 +12,7 @@ import { Pins } from "../lib/client_pins.ts";
 import type { RoomEvent } from "../lib/client_event.ts";
 import { lineHashes, logHash } from "../lib/log_line.ts";
 import { EMPTY_ROOT, Frontier, leafHash } from "../lib/log_tree.ts";
-import { RoomView } from "../lib/client_log_monitor.ts";
+import { LogMonitor } from "../lib/client_log_monitor.ts";
 import { encodeLine, messageInput } from "../lib/transcript.ts";
 import { assert } from "./assert.ts";
 import { handClock, identities, NOW } from "./fixtures.ts";
@@ -186,7 +186,7 @@ async function stage() {
   const clock = handClock();
   const events: RoomEvent[] = [];
   const kept: string[] = [];
-  const view = new RoomView({
+  const view = new LogMonitor({
     ...{ room: "#ops", origin: ORIGIN, history: "all", own: "a".repeat(64), pins: new Pins(), now: clock.now },
     trust: () => Promise.resolve(trust),
     ask: {
@@ -196,7 +196,7 @@ async function stage() {
       head: () => Promise.resolve(undefined),
     },
     emit: (event) => events.push(event),
-    keep: ({ type }) => kept.push(type),
+    keep: ({ type }) => Promise.resolve(void kept.push(type)),
   });
   const key = new Uint8Array(16);
   view.takeKey(1, key);

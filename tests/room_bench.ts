@@ -16,7 +16,7 @@ import { RoomClient } from "../lib/client_rooms.ts";
 import type { ClientStore } from "../lib/client_store.ts";
 import type { LineEvent, RoomEvent } from "../lib/client_event.ts";
 import { parseRequest, parseRoomFrame } from "../lib/log_frames.ts";
-import type { Signatures } from "../lib/client_log_monitor.ts";
+import type { Signatures } from "../lib/client_line_monitor.ts";
 import { certificate, countingRandom, handClock, identities, key } from "./fixtures.ts";
 import { MemoryClientStore } from "./memory_client_store.ts";
 import { MemoryRoomStore } from "./memory_room_store.ts";
