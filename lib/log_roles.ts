@@ -80,6 +80,42 @@ export class RoomState {
     this.#lines = Math.max(this.#lines, 1);
   }
 
+  /** All of it as JSON, for {@link RoomState.decode}. */
+  encode(): unknown {
+    return {
+      lines: this.#lines,
+      topic: this.#topic,
+      devices: [...this.#devices],
+      // Infinity is null in JSON, and null is nothing else here.
+      people: [...this.#people.values()],
+    };
+  }
+
+  /** What {@link RoomState.encode} gave, after JSON. */
+  // deno-lint-ignore no-explicit-any -- what this program has written
+  static decode({ lines, topic, devices, people }: any, room: string, inviteOnly: boolean): RoomState {
+    const state = new RoomState(room, inviteOnly);
+    state.#lines = lines;
+    state.#topic = topic;
+    for (const [device, key] of devices) state.#devices.set(device, key);
+    for (const { bannedUntil, mutedUntil, ...person } of people) {
+      const until = { bannedUntil: bannedUntil ?? Infinity, mutedUntil: mutedUntil ?? Infinity };
+      state.#people.set(usernameKey(person.username), { ...person, ...until });
+      if (person.isMember) state.#memberCount += 1;
+    }
+    return state;
+  }
+
+  /** The certificates whose join lines stand, each with its account as it is compared. */
+  get devices(): ReadonlyMap<string, string> {
+    return this.#devices;
+  }
+
+  /** How many people are or were in the room. */
+  get personCount(): number {
+    return this.#people.size;
+  }
+
   /** Members and their roles, by name. */
   get members(): readonly { readonly username: string; readonly role: RoomRole }[] {
     return [...this.#people.values()].filter(({ isMember }) => isMember)

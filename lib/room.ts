@@ -35,7 +35,8 @@ import { logHash } from "./log_line.ts";
 import { hashFaults, headFault, isLastingKind, mayErase, orderFaults, riseFault, roomFault } from "./log_rules.ts";
 import { encodePosted, MAX_PAGE, type Member, type PostFields, type Presence, PRESENCE_MEMBERS } from "./log_frames.ts";
 import { type RoomAct, RoomState } from "./log_roles.ts";
-import type { RoomStore, StoredEpoch, StoredLine, StoredRoom } from "./room_store.ts";
+import { type Author, isSnapshotDue, openSnapshot, sealSnapshot, type Snapshot } from "./room_snapshot.ts";
+import type { RoomStore, StoredEpoch, StoredLine, StoredRoom, StoredState } from "./room_store.ts";
 import type { ServerClock } from "./server_clock.ts";
 import { encodeLine, MAX_CLOCK_DIFFERENCE, messageInput } from "./transcript.ts";
 
@@ -55,6 +56,8 @@ const PIECE_LINES = 64;
 const MAX_ROUND = 256;
 /** Acts that are read and folded in one go, before everybody else has a turn. */
 const ACTS_AT_ONCE = 200;
+/** Authors whose last lines are looked for in one go. */
+const AUTHORS_AT_ONCE = 100;
 /** How far apart two states of one member are told, in milliseconds: what changes in between is merged. */
 const PRESENCE_INTERVAL = 1_000;
 /** Lines that wait for the store, before posts are refused as too many. */
@@ -112,13 +115,6 @@ export interface RoomTools {
   readonly invite: (room: string, username: string, from: string) => void;
 }
 
-/** An author's place in the log. */
-interface Author {
-  nextSeqno: number;
-  ts: number;
-  seenSize: number;
-}
-
 /** A line that has its place and waits for the store. */
 interface Placed {
   readonly line: StoredLine;
@@ -127,6 +123,8 @@ interface Placed {
   readonly act: RoomAct;
   readonly from: Attendee;
   readonly id: Json | undefined;
+  /** What the lines up to this one come to, where that is to be stored. */
+  readonly state: StoredState | undefined;
 }
 
 /** What is told of a durable line; the first node is its leaf. */
@@ -143,6 +141,10 @@ export class Room {
   #state: RoomState;
   #frontier = new Frontier();
   #authors = new Map<string, Author>();
+  /** The latest epoch of a join line. */
+  #joinedAt: number | undefined;
+  /** The index of the state that is stored. */
+  #storedAt = 0;
   readonly #epochs: RoomEpochs;
   readonly #heads: RoomHeads;
   /** The epoch whose key was given to those who were here. */
@@ -198,8 +200,8 @@ export class Room {
     const room = new Room(stored, tools, await RoomEpochs.load({ ...tools, origin: stored.origin }));
     const acts = await room.#load();
     room.#durable = new Frontier(room.#frontier.size, room.#frontier.peaks);
+    for (const [device, username] of room.#state.devices) room.#standing.set(device, username);
     for (const [index, act] of acts) {
-      room.#stand(act);
       // What no head covers may have been written by a process that ended before it could tell of it.
       if (index >= (room.#heads.newest?.size ?? 0)) room.#follow(act);
     }
@@ -208,7 +210,10 @@ export class Room {
     return room;
   }
 
-  /** Reads what the store holds, and its acts by their index. All is read before any of it is taken. */
+  /**
+   * Reads what the store holds, and by their index the acts that no head covers, some before them perhaps. All is read
+   * before any of it is taken.
+   */
   async #load(): Promise<ReadonlyMap<number, RoomAct>> {
     const { store } = this.#tools;
     const stored = await store.findRoom(this.name);
@@ -217,17 +222,21 @@ export class Room {
     if (size < this.#durable.size) throw new Error("lines that were told of are gone");
     const frontier = new Frontier(size, await store.nodes(this.origin, peakPlaces(size)));
     const newest = await store.latestCheckpoint(this.origin);
-    const last = await store.lastLines(this.origin);
     await this.#epochs.read();
-    const { state, acts, joinedAt } = await this.#fold();
+    const held = await store.findState(this.origin);
+    // Acts that no head covers have to be read one by one: what follows from them may not have been told.
+    const snapshot = held && held.index <= (newest?.size ?? 0) ? this.#openState(held) : undefined;
+    const { state, acts, joinedAt, authors } = snapshot
+      ? await this.#foldFrom(snapshot, size)
+      : { ...await this.#fold(), authors: await this.#lastOfAuthors() };
 
     this.#isForked = stored.forkedAt !== undefined;
     this.#frontier = frontier;
     this.#heads.restore(newest);
-    this.#authors = new Map(
-      last.map(({ author, seqno, ts, seenSize }) => [author, { nextSeqno: seqno + 1, ts, seenSize }]),
-    );
+    this.#authors = authors;
     this.#state = state;
+    this.#joinedAt = joinedAt;
+    this.#storedAt = snapshot?.index ?? 0;
     this.#erasing.clear();
     if (joinedAt !== undefined) this.#retireBefore(joinedAt);
     return acts;
@@ -242,11 +251,9 @@ export class Room {
     for (let from = 0;;) {
       const lines = await store.actLines(this.origin, from, ACTS_AT_ONCE);
       for (const line of lines) {
-        const { statement } = this.#openStored(line) ?? {};
-        const username = statement?.kind === "join" ? statement.username : state.usernameOf(line.author) ?? "";
-        const act = { author: line.author, username, statement };
+        const act = this.#actOf(line, state);
         state.apply(act);
-        if (statement?.kind === "join") joinedAt = Math.max(joinedAt ?? 0, line.epoch);
+        if (act.statement?.kind === "join") joinedAt = Math.max(joinedAt ?? 0, line.epoch);
         acts.set(line.index, act);
         from = line.index + 1;
       }
@@ -255,9 +262,59 @@ export class Room {
     }
   }
 
+  #openState(stored: StoredState): Snapshot | undefined {
+    return openSnapshot(stored, [this.name, this.#room.inviteOnly], this.origin, this.#tools.keys);
+  }
+
+  /** What a snapshot and the lines behind it come to. */
+  async #foldFrom({ index, state, authors, joinedAt: joinedBefore }: Snapshot, size: number) {
+    const { store, turn } = this.#tools;
+    const acts = new Map<number, RoomAct>();
+    let joinedAt = joinedBefore;
+    for (let from = index; from < size; from += ACTS_AT_ONCE) {
+      for (const line of await store.linesFrom(this.origin, from, Math.min(ACTS_AT_ONCE, size - from))) {
+        authors.set(line.author, { nextSeqno: line.seqno + 1, ts: line.ts, seenSize: line.seenSize });
+        if (!line.isAct) continue;
+        const act = this.#actOf(line, state);
+        state.apply(act);
+        if (act.statement?.kind === "join") joinedAt = Math.max(joinedAt ?? 0, line.epoch);
+        acts.set(line.index, act);
+      }
+      await turn();
+    }
+    return { state, acts, joinedAt, authors };
+  }
+
+  #actOf(line: StoredLine, state: RoomState): RoomAct {
+    const { statement } = this.#openStored(line) ?? {};
+    const username = statement?.kind === "join" ? statement.username : state.usernameOf(line.author) ?? "";
+    return { author: line.author, username, statement };
+  }
+
+  async #lastOfAuthors(): Promise<Map<string, Author>> {
+    const { store, turn } = this.#tools;
+    const authors = new Map<string, Author>();
+    for (let after = "00".repeat(32);;) {
+      const page = await store.lastLines(this.origin, after, AUTHORS_AT_ONCE);
+      for (const { author, seqno, ts, seenSize } of page) authors.set(author, { nextSeqno: seqno + 1, ts, seenSize });
+      after = page.at(-1)?.author ?? after;
+      if (page.length < AUTHORS_AT_ONCE) return authors;
+      await turn();
+    }
+  }
+
+  /** What the lines before `index` come to, where that is to be stored again. */
+  #stateDue(index: number): StoredState | undefined {
+    const now = { index, state: this.#state, authors: this.#authors, joinedAt: this.#joinedAt };
+    if (!isSnapshotDue(index - this.#storedAt, now)) return undefined;
+    this.#storedAt = index;
+    return sealSnapshot(now, this.origin, this.#tools.keys);
+  }
+
   /** What a line changes as soon as it has its place. */
   #apply(act: RoomAct, epoch: number): void {
     this.#state.apply(act);
+    if (act.statement?.kind === "join") this.#joinedAt = Math.max(this.#joinedAt ?? 0, epoch);
     // Who comes gets no older key, where newcomers don't see what was before: so no line after it is under one.
     if (act.statement?.kind === "join") this.#retireBefore(epoch);
   }
@@ -565,7 +622,8 @@ export class Room {
     this.#apply(act, post.epoch);
     this.#epochs.use(post.epoch);
     if (erased !== undefined) this.#erasing.add(erased);
-    this.#waiting.push({ line: stored, nodes, posted: this.#posted(stored), act, from, id });
+    const state = this.#stateDue(index + 1);
+    this.#waiting.push({ line: stored, nodes, posted: this.#posted(stored), act, from, id, state });
     this.#committing ??= this.#commitAll();
   }
 
@@ -620,12 +678,13 @@ export class Room {
       uninvited.push(out);
       isAnyoneOut = true;
     }
+    const state = round.findLast((one) => one.state)?.state;
     const append = (epoch?: StoredEpoch) =>
       this.#tools.store.appendLines(
         this.origin,
         round.map(({ line }) => line),
         round.flatMap(({ nodes }) => nodes),
-        { erased, uninvited, ...epoch ? { epoch } : {} },
+        { erased, uninvited, ...epoch ? { epoch } : {}, ...state ? { state } : {} },
       );
     if (isAnyoneOut) await this.#epochs.begin(append);
     else await append();

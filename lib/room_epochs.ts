@@ -27,12 +27,21 @@ export interface EpochOptions {
   readonly store: Pick<RoomStore, "addEpoch" | "epochs">;
   readonly keys: KeyWrap;
   readonly random: Random;
+  /** Gives everybody else a turn: a room may have very many epochs. */
+  readonly turn?: () => Promise<void>;
 }
+
+/** Epochs that are read at once. */
+const PAGE = 1_000;
 
 /** The epochs of one room. */
 export class RoomEpochs {
   readonly #options: EpochOptions;
+  /** In their order. */
+  readonly #epochs: number[] = [];
   readonly #keys = new Map<number, Bytes>();
+  /** Keys that nobody has needed yet. */
+  readonly #wrapped = new Map<number, Bytes>();
   #current = 0;
   /** Lines of earlier ones are taken no more. */
   #oldest = 0;
@@ -62,14 +71,21 @@ export class RoomEpochs {
     return this.#current;
   }
 
-  /** The key of an epoch, of 16 bytes. */
+  /** The key of an epoch, of 16 bytes. An Error where another key file wrapped it. */
   key(epoch: number): Bytes | undefined {
-    return this.#keys.get(epoch);
+    const wrapped = this.#wrapped.get(epoch);
+    if (!wrapped) return this.#keys.get(epoch);
+    const { origin, keys } = this.#options;
+    const key = keys.unwrap(wrapped, contextOf(origin, epoch));
+    if (!key) throw new Error(`the key of epoch ${epoch} of ${origin} can't be unwrapped: is this its key file?`);
+    this.#wrapped.delete(epoch);
+    this.#keys.set(epoch, key);
+    return key;
   }
 
   /** The key for a line that is posted now: of the current epoch, or of the one before. */
   keyForPost(epoch: number): Bytes | undefined {
-    return epoch >= this.#current - 1 && epoch >= this.#oldest ? this.#keys.get(epoch) : undefined;
+    return epoch >= this.#current - 1 && epoch >= this.#oldest ? this.key(epoch) : undefined;
   }
 
   /** From now on no line may be under a key before that of `epoch`. */
@@ -84,7 +100,7 @@ export class RoomEpochs {
 
   /** The epochs from one on, upwards. */
   from(first: number): number[] {
-    return [...this.#keys.keys()].filter((epoch) => epoch >= first);
+    return this.#epochs.filter((epoch) => epoch >= first);
   }
 
   /** Begins another epoch; resolves once its key is stored, by `keep` where something else is to be written with it. */
@@ -109,14 +125,23 @@ export class RoomEpochs {
   }
 
   async #read(): Promise<void> {
-    const { origin, store, keys } = this.#options;
-    for (const { epoch, wrappedKey } of await store.epochs(origin, this.#current + 1, Number.MAX_SAFE_INTEGER)) {
-      const key = keys.unwrap(wrappedKey, contextOf(origin, epoch));
-      if (!key) throw new Error(`the key of epoch ${epoch} of ${origin} can't be unwrapped: is this its key file?`);
-      this.#keys.set(epoch, key);
-      this.#current = epoch;
-      this.#isUsed = true; // by whom, nobody knows
+    const { origin, store, turn } = this.#options;
+    for (let isMore = true; isMore;) {
+      const page = await store.epochs(origin, this.#current + 1, PAGE);
+      for (const { epoch, wrappedKey } of page) {
+        this.#wrapped.set(epoch, wrappedKey);
+        this.#take(epoch);
+        this.#isUsed = true; // by whom, nobody knows
+      }
+      isMore = page.length === PAGE;
+      if (isMore) await turn?.();
     }
+    this.key(this.#current); // whether it can be read
+  }
+
+  #take(epoch: number): void {
+    this.#epochs.push(epoch);
+    this.#current = epoch;
   }
 
   async #begin(keep: (epoch: StoredEpoch) => Promise<void>): Promise<void> {
@@ -126,7 +151,7 @@ export class RoomEpochs {
     const epoch = this.#current + 1;
     await keep({ epoch, wrappedKey: keys.wrap(key, contextOf(origin, epoch)) });
     this.#keys.set(epoch, key);
-    this.#current = epoch;
+    this.#take(epoch);
     this.#isUsed = false;
   }
 }

@@ -67,6 +67,12 @@ export interface StoredEpoch {
   readonly wrappedKey: Bytes;
 }
 
+/** What the lines before an index come to (`room_snapshot.ts`). */
+export interface StoredState {
+  readonly index: number;
+  readonly state: Bytes;
+}
+
 /** What follows from lines: it is written with them, so that neither stands without the other. */
 export interface Consequences {
   /** Lines that stood before, whose bodies are erased: from the table and, as far as it can, from freed pages. */
@@ -75,6 +81,8 @@ export interface Consequences {
   readonly uninvited?: readonly string[];
   /** The epoch that begins. */
   readonly epoch?: StoredEpoch;
+  /** What lines up to one of these come to, in place of what was stored of that before. */
+  readonly state?: StoredState;
 }
 
 /** An author's last line in a log. */
@@ -167,8 +175,10 @@ export interface RoomStore {
   linesFrom(origin: string, from: number, count: number): Promise<readonly StoredLine[]>;
   /** Lines that are acts, from an index on, in order: what a room's state is folded from. */
   actLines(origin: string, from: number, count: number): Promise<readonly StoredLine[]>;
-  /** The last line of each author. */
-  lastLines(origin: string): Promise<readonly LastLine[]>;
+  /** The last line of each author, of authors behind `after`, by author. */
+  lastLines(origin: string, after: string, count: number): Promise<readonly LastLine[]>;
+  /** The state that was stored last; `undefined` where none was. */
+  findState(origin: string): Promise<StoredState | undefined>;
   lineBy(origin: string, author: string, seqno: number): Promise<StoredLine | undefined>;
   /** The hashes of nodes, in the order asked for; a plain Error where one is missing. Two queries at most. */
   nodes(origin: string, places: readonly NodePlace[]): Promise<readonly Bytes[]>;

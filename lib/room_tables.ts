@@ -32,6 +32,7 @@ import type {
   StoredEpoch,
   StoredLine,
   StoredRoom,
+  StoredState,
   Token,
 } from "./room_store.ts";
 import { bytes, hex, integer, text } from "./store_columns.ts";
@@ -124,7 +125,7 @@ export class RoomTables implements RoomStore {
     origin: string,
     lines: readonly StoredLine[],
     nodes: readonly TreeNode[],
-    { erased = [], uninvited = [], epoch }: Consequences = {},
+    { erased = [], uninvited = [], epoch, state }: Consequences = {},
   ): Promise<void> {
     const [first] = lines;
     if (!first) return;
@@ -142,6 +143,7 @@ export class RoomTables implements RoomStore {
         rows: nodes.filter(isKept).map(({ level, index, hash }) => [log, level, index, hash]),
       },
       ...epoch ? [{ insert: INSERT_EPOCH, rows: [[log, epoch.epoch, epoch.wrappedKey]] }] : [],
+      ...state ? [{ insert: REPLACE_STATE, rows: [[log, state.index, state.state]] }] : [],
       ...uninvited.map((username) => ({
         sql: "DELETE FROM room_invitations WHERE username_key = ? AND room = (SELECT name FROM rooms WHERE id = ?)",
         values: [usernameKey(username), log],
@@ -169,13 +171,15 @@ export class RoomTables implements RoomStore {
     );
   }
 
-  async lastLines(origin: string): Promise<readonly LastLine[]> {
+  async lastLines(origin: string, after: string, count: number): Promise<readonly LastLine[]> {
     const log = await this.#log(origin);
     const rows = await this.#database.rows(
       `SELECT room_lines.author, room_lines.seqno, ts, seen_size FROM room_lines JOIN
-        (SELECT author, MAX(seqno) AS seqno FROM room_lines WHERE room_id = ? GROUP BY author) AS newest
-        ON room_lines.author = newest.author AND room_lines.seqno = newest.seqno WHERE room_id = ?`,
-      [log, log],
+        (SELECT author, MAX(seqno) AS seqno FROM room_lines WHERE room_id = ? AND author > ?
+          GROUP BY author ORDER BY author ${limit(count)}) AS newest
+        ON room_lines.author = newest.author AND room_lines.seqno = newest.seqno WHERE room_id = ?
+        ORDER BY newest.author`,
+      [log, hash(after), log],
     );
     return rows.map((row) => ({
       author: hex(row, "author"),
@@ -183,6 +187,13 @@ export class RoomTables implements RoomStore {
       ts: integer(row, "ts"),
       seenSize: integer(row, "seen_size"),
     }));
+  }
+
+  async findState(origin: string): Promise<StoredState | undefined> {
+    const row = await this.#row("SELECT line_index, state FROM room_states WHERE room_id = ?", [
+      await this.#log(origin),
+    ]);
+    return row && { index: integer(row, "line_index"), state: bytes(row, "state") };
   }
 
   async lineBy(origin: string, author: string, seqno: number): Promise<StoredLine | undefined> {
@@ -473,6 +484,7 @@ const INSERT_LINES = `INSERT INTO room_lines (${LINE_COLUMNS.join(", ")})`;
 const CODE_COLUMNS = "hash, username, email, kind, expires_at, issued_to, issued_pem";
 
 const INSERT_NODES = "INSERT INTO room_nodes (room_id, level, node_index, hash)";
+const REPLACE_STATE = "REPLACE INTO room_states (room_id, line_index, state)";
 const INSERT_EPOCH = "INSERT INTO room_epochs (room_id, epoch, wrapped_key)";
 
 /** A leaf is the hash of its line, which has a row already. */

@@ -11,6 +11,7 @@
  *                      7 | 2026-01-02 10:00:00     who made an empty room
  *                      8 | 2026-01-02 10:00:00     which certificate registered whom, and which this server issued
  *                      9 | 2026-01-02 10:00:00     the server's log, and the tree over the audit log
+ *                     10 | 2026-01-02 10:00:00     what a room's lines come to, from time to time
  *
  * Migration 1 is the seed's own schema with IF NOT EXISTS, so a database that the seed made is one whose version is not
  * yet recorded. Migration 2 converts the text to `utf8mb4_bin` (equal means equal bytes, as in SQLite), widens
@@ -541,6 +542,25 @@ export const MIGRATIONS: readonly Migration[] = [
       )${MYSQL_TABLE}`,
       "ALTER TABLE audit_log ADD COLUMN entry_index BIGINT",
       "ALTER TABLE audit_log ADD UNIQUE KEY entry_index (entry_index)",
+    ],
+  },
+  {
+    version: 10,
+    sqlite: [
+      `CREATE TABLE room_states (
+        room_id INT NOT NULL PRIMARY KEY,
+        line_index BIGINT NOT NULL,
+        state BLOB NOT NULL,
+        FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
+      )`,
+    ],
+    mysql: [
+      `CREATE TABLE IF NOT EXISTS room_states (
+        room_id INT NOT NULL PRIMARY KEY,
+        line_index BIGINT NOT NULL,
+        state MEDIUMBLOB NOT NULL,
+        FOREIGN KEY (room_id) REFERENCES rooms(id) ON DELETE CASCADE
+      )${MYSQL_TABLE}`,
     ],
   },
 ];

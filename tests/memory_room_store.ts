@@ -14,6 +14,7 @@ import type {
   RoomStore,
   StoredLine,
   StoredRoom,
+  StoredState,
   Token,
 } from "../lib/room_store.ts";
 import { StoreUnavailable } from "../lib/server_store.ts";
@@ -24,6 +25,7 @@ interface Log {
   readonly nodes: Map<string, Bytes>;
   readonly checkpoints: Checkpoint[];
   readonly epochs: { epoch: number; wrappedKey: Bytes }[];
+  state?: StoredState;
 }
 
 export class MemoryRoomStore implements RoomStore {
@@ -107,7 +109,7 @@ export class MemoryRoomStore implements RoomStore {
     origin: string,
     lines: readonly StoredLine[],
     nodes: readonly TreeNode[],
-    { erased = [], uninvited = [], epoch }: Consequences = {},
+    { erased = [], uninvited = [], epoch, state }: Consequences = {},
   ): Promise<void> {
     await this.beforeCommit();
     const log = this.log(origin);
@@ -121,6 +123,7 @@ export class MemoryRoomStore implements RoomStore {
     log.lines.push(...lines);
     for (const { level, index, hash } of nodes) log.nodes.set(`${level} ${index}`, hash);
     if (epoch) log.epochs.push(epoch);
+    if (state) log.state = state;
     for (const username of uninvited) this.#dropInvitation(log.room.name, username);
     for (const index of erased) {
       const line = log.lines[index];
@@ -134,10 +137,14 @@ export class MemoryRoomStore implements RoomStore {
     const acts = this.log(origin).lines.filter(({ isAct, index }) => isAct && index >= from);
     return Promise.resolve(acts.slice(0, count));
   }
-  lastLines(origin: string) {
+  lastLines(origin: string, after: string, count: number) {
     const last = new Map<string, LastLine>();
     for (const line of this.log(origin).lines) last.set(line.author, line);
-    return Promise.resolve([...last.values()]);
+    const sorted = [...last.values()].sort((one, other) => one.author < other.author ? -1 : 1);
+    return Promise.resolve(sorted.filter(({ author }) => author > after).slice(0, count));
+  }
+  findState(origin: string) {
+    return Promise.resolve(this.log(origin).state);
   }
   lineBy(origin: string, author: string, seqno: number) {
     return Promise.resolve(this.log(origin).lines.find((line) => line.author === author && line.seqno === seqno));

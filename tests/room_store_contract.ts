@@ -37,6 +37,8 @@ export function fingerprint(name: string): string {
 
 const ALICE = fingerprint("alice");
 const BOB = fingerprint("bob");
+/** Before every author. */
+const NOBODY = "0".repeat(64);
 
 /** A room of that name with an origin of its own. */
 export function newRoom(name: string, fields: Partial<NewRoom> = {}): NewRoom {
@@ -291,7 +293,7 @@ export function testRoomStore(
     await append(rooms, other.origin, new Frontier(), [{ ...first, body: new Uint8Array(5) }]);
     assert.deepEqual(await rooms.linesFrom(other.origin, 0, 100), [{ ...first, body: new Uint8Array(5) }]);
     assert.deepEqual(await rooms.linesFrom(origin, 0, 100), lines);
-    assert.equal((await rooms.lastLines(other.origin)).length, 1);
+    assert.equal((await rooms.lastLines(other.origin, NOBODY, 9)).length, 1);
     await refused(rooms.linesFrom("chat.example/#nowhere/0", 0, 1));
     await refused(rooms.appendLines("chat.example/#nowhere/0", [line(0)], []));
   });
@@ -302,11 +304,13 @@ export function testRoomStore(
   });
 
   testLog("lastLines() gives each author's last line, and lineBy() any", async ({ rooms, origin, lines }) => {
-    const last = (await rooms.lastLines(origin)).toSorted((a, b) => a.seqno - b.seqno || a.ts - b.ts);
-    assert.deepEqual(last, [
+    const last = [
       { author: ALICE, seqno: 9, ts: NOW + 18, seenSize: 6 },
       { author: BOB, seqno: 9, ts: NOW + 19, seenSize: 6 },
-    ]);
+    ].toSorted((one, other) => one.author < other.author ? -1 : 1);
+    assert.deepEqual(await rooms.lastLines(origin, NOBODY, 9), last);
+    assert.deepEqual(await rooms.lastLines(origin, NOBODY, 1), last.slice(0, 1));
+    assert.deepEqual(await rooms.lastLines(origin, last[0]?.author ?? "", 9), last.slice(1));
     assert.deepEqual(await rooms.lineBy(origin, BOB, 3), lines[7]);
     assert.equal(await rooms.lineBy(origin, BOB, 10), undefined);
     assert.equal(await rooms.lineBy(origin, fingerprint("carol"), 0), undefined);
@@ -429,6 +433,22 @@ export function testRoomStore(
     assert.deepEqual(await rooms.linesFrom(origin, 0, 100), [...erased, line(20), line(21)]);
     assert.deepEqual(await rooms.actLines(origin, 0, 100), erased.filter(({ isAct }) => isAct));
   });
+
+  testLog(
+    "the state of a log is written with its lines, or not at all, in place of the one before",
+    async ({ rooms, origin }) => {
+      const frontier = new Frontier(20, await peaks(rooms, origin, 20));
+      assert.equal(await rooms.findState(origin), undefined);
+      const state = (index: number) => ({ index, state: new Uint8Array(70_000).fill(index) });
+      await append(rooms, origin, frontier, [line(20), line(21)], { state: state(21) });
+      assert.deepEqual(await rooms.findState(origin), state(21));
+      await append(rooms, origin, frontier, [line(22)]);
+      await refused(append(rooms, origin, new Frontier(), [line(0)], { state: state(1) }));
+      assert.deepEqual(await rooms.findState(origin), state(21));
+      await append(rooms, origin, frontier, [line(23)], { state: state(24) });
+      assert.deepEqual(await rooms.findState(origin), state(24));
+    },
+  );
 
   testLog("what follows from lines stands with them, or not at all", async ({ rooms, origin, lines }) => {
     const key = (byte: number) => new Uint8Array(24).fill(byte);

@@ -751,6 +751,47 @@ Deno.test("what follows from a line is so for the next server, though this one e
   assert.deepEqual(eve.heard, [{ type: "invited", room: "#ops", from: "ada" }]);
 });
 
+Deno.test("a room with many lines is read from the state that was stored with one of them, and is the same", async () => {
+  const { hub, store, settle, ada, bob } = await room({ history: "since_join" });
+  await ada.say(hub, "#ops", { kind: "mute", username: "bob" });
+  await settle();
+  for (let lines = 0; lines < 1_000; lines++) {
+    if (lines % 50 === 0) await settle();
+    assert.equal(
+      await ada.say(hub, "#ops", lines % 100 === 7 ? { kind: "topic", text: `${lines}` } : "hello"),
+      undefined,
+    );
+  }
+  await settle();
+  await settle();
+  const log = store.log(ada.rooms.get("#ops")?.origin ?? "");
+  assert.equal(log.state?.index, 1_000);
+
+  const heard = async (readsAll: boolean) => {
+    const asked: number[] = [];
+    const actLines = store.actLines.bind(store);
+    store.actLines = (origin, from, count) => (asked.push(from), actLines(origin, from, count));
+    const next = await bench(fixedClock, store);
+    const [again, muted] = [await Person.create("ada"), await Person.create("bob")];
+    for (const one of [again, muted]) assert.equal(await one.ask(next.hub, { type: "join", room: "#ops" }), undefined);
+    assert.equal(await muted.say(next.hub, "#ops", "psst"), "muted");
+    assert.equal(await again.ask(next.hub, { type: "members", room: "#ops", from: 0 }), undefined);
+    store.actLines = actLines;
+    assert.equal(asked.length > 0, readsAll);
+    return [again.heard, muted.heard, again.rooms.get("#ops")?.seqno, muted.rooms.get("#ops")?.seqno];
+  };
+  const fromState = await heard(false);
+  const { state } = log;
+  delete log.state;
+  assert.deepEqual(fromState, await heard(true));
+  assert.ok(state);
+  log.state = { ...state, state: new Uint8Array(9) };
+  assert.deepEqual(fromState, await heard(true), "a state that can't be read is none");
+  log.state = { ...state, index: log.lines.length + 1 };
+  assert.deepEqual(fromState, await heard(true), "acts that no head covers are read one by one");
+  void bob;
+});
+
 Deno.test("a line that comes at any moment while the store is read again is answered", async () => {
   for (let turns = 0; turns < 12; turns++) {
     const { hub, store, settle, ada, bob } = await room();
