@@ -31,6 +31,12 @@ export interface Head {
   readonly root: string;
 }
 
+/** A head of the server's log that a line's author has checked (docs/PROTOCOL.md, "The server's log"). */
+export interface LogPin extends Head {
+  /** The 32 hex digits at the end of the log's origin. */
+  readonly id: string;
+}
+
 /** What somebody in a room may be. */
 export type RoomRole = "owner" | "moderator" | "member";
 
@@ -53,6 +59,8 @@ export interface Envelope {
   readonly room: string;
   /** The newest head that the author had checked. */
   readonly seen: Head;
+  /** The newest head of the server's log that the author had checked; `undefined` if there was none. */
+  readonly log: LogPin | undefined;
   readonly kind: string;
   readonly body: Json;
   /** Kind and body, where the kind is known. */
@@ -63,15 +71,17 @@ export interface Envelope {
 export interface EnvelopeOptions {
   readonly room: string;
   readonly seen: Head;
+  readonly log?: LogPin;
   readonly statement: Statement;
   readonly salt: Uint8Array;
 }
 
 /** An envelope's bytes. Throws `bad-envelope` for what no reader would take: too long, or with a lone surrogate. */
-export function encodeEnvelope({ room, seen, statement, salt }: EnvelopeOptions): Bytes {
+export function encodeEnvelope({ room, seen, log, statement, salt }: EnvelopeOptions): Bytes {
   const canonical = canonicalJson({
     ...{ body: bodyOf(statement), kind: statement.kind, room, salt: encodeBase64(salt) },
     seen: { root: seen.root, size: seen.size },
+    ...log ? { log: { id: log.id, root: log.root, size: log.size } } : {},
     v: 1,
   });
   if (canonical === undefined) throw bad("The text holds half a character (a lone surrogate).");
@@ -123,15 +133,18 @@ export function parseEnvelope(bytes: Uint8Array): Envelope {
   }
   const seen = parseHead(member(envelope, "seen"));
   if (!seen) throw bad("The envelope's seen is not a size and a root.");
+  const log = member(envelope, "log");
+  const pin = parsePin(log);
+  if (log !== undefined && !pin) throw bad("The envelope's log is not an id, a root and a size.");
   const body = member(envelope, "body");
   if (body === undefined) throw bad("The envelope has no body.");
   const read = isKnownKind(kind) ? STATEMENTS[kind] : undefined;
   const statement = read?.(body, kind);
   if (read && !statement) throw bad(`The body of a line of the kind "${kind}" is wrong.`);
-  return { room, seen, kind, body, statement };
+  return { room, seen, log: pin, kind, body, statement };
 }
 
-const NAMES: ReadonlySet<string> = new Set(["body", "kind", "room", "salt", "seen", "v"]);
+const NAMES: ReadonlySet<string> = new Set(["body", "kind", "log", "room", "salt", "seen", "v"]);
 const SEEN_NAMES: ReadonlySet<string> = new Set(["root", "size"]);
 
 /** The names in an envelope that was read which are signed with it and mean nothing here. */
@@ -153,6 +166,14 @@ export function parseHead(value: Json | undefined): Head | undefined {
   if (!isJsonObject(value)) return undefined;
   const [size, root] = [member(value, "size"), member(value, "root")];
   return isCount(size) && isHash(root) ? { size, root } : undefined;
+}
+
+/** The head of a server's log in an object of exactly three names. */
+function parsePin(value: Json | undefined): LogPin | undefined {
+  const head = parseHead(value);
+  if (!head || !isJsonObject(value) || Object.keys(value).length !== 3) return undefined;
+  const id = member(value, "id");
+  return typeof id === "string" && /^[0-9a-f]{32}$/.test(id) ? { id, ...head } : undefined;
 }
 
 type Reader = (body: Json, kind: string) => Statement | undefined;

@@ -199,3 +199,22 @@ Deno.test("what parseEnvelope() takes has one spelling", () => {
     refuses(encodeUtf8(canonical.replace('"kind"', '"\\u006bind"')), /RFC 8785/);
   }));
 });
+
+Deno.test("an envelope names a head of the server's log with exactly id, root and size", () => {
+  const log = { id: "8f14e45fceea167a5a36dedd4bea2543", root: fingerprint, size: 1_024 };
+  const read = parseEnvelope(encodeEnvelope({ ...plain, log }));
+  assert.deepEqual(read.log, log);
+  assert.equal(parseEnvelope(bytes).log, undefined);
+  for (
+    const wrong of [
+      null,
+      {},
+      { ...log, size: -1 },
+      { ...log, id: log.id.toUpperCase() },
+      { ...log, id: `${log.id}0` },
+      { ...log, root: "ab" },
+      { ...log, more: 1 },
+      { id: log.id, size: 1 },
+    ]
+  ) refuses(put({ log: wrong }), /log is not an id/);
+});
