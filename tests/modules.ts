@@ -146,7 +146,7 @@ export function programTests(): string[] {
 /** The first sentence of a module's head comment. */
 export function purposeOf({ text }: Module): string {
   const head = /^\/\*\*\n([^]*?)\*\//.exec(text)?.[1] ?? "";
-  return /^.*?[.:](?= |$)/.exec(head.replaceAll(/\s*\n? \* ?/g, " ").trim())?.[0] ?? "";
+  return /^.*?\.(?= |$)/.exec(head.replaceAll(/\s*\n? \* ?/g, " ").trim())?.[0] ?? "";
 }
 
 /** The modules of lib/ by layer, from the outermost one, each with what it is for. */
