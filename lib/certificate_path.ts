@@ -30,8 +30,8 @@ export interface Trust {
   readonly revocations: readonly RevocationList[];
 }
 
-/** What a certificate is wanted for; `either` where a transcript's lines may be anybody's. */
-export type Purpose = "server" | "client" | "either";
+/** What a certificate is wanted for; `either` where a transcript's lines may be anybody's; `tsa`: time-stamp tokens. */
+export type Purpose = "server" | "client" | "either" | "tsa";
 
 /** How revocation lists are read: as of now, or (offline) however old, for what is dated after the revocation. */
 export type RevocationMode = "current" | "offline";
@@ -43,7 +43,7 @@ export interface PathOptions {
   readonly host?: string;
   /** The fingerprint of the verifier's own certificate (item 7). */
   readonly own?: string;
-  /** Leaves out the rule that keys are RSA: P-256, P-384 and P-521 pass too. */
+  /** Leaves out the rule that keys are RSA: P-256, P-384 and P-521 pass too, as they always do for `tsa`. */
   readonly anyKey?: boolean;
   /** How many certificates may stand between leaf and CA. */
   readonly maxIntermediates?: number;
@@ -69,7 +69,7 @@ export const MAX_PATH = 8;
 const MAX_CANDIDATES = 16;
 const MAX_STEPS = 64;
 /** Times are whole seconds, and that of notAfter is the last one in which a certificate is valid. */
-const SECOND = 1000;
+export const SECOND = 1000;
 
 /** Searches the paths from the first certificate to a trusted CA and checks what doesn't depend on the time. */
 export async function findPath(
@@ -97,14 +97,14 @@ export async function findPath(
 }
 
 /** A path, what is wrong with it at any time, and the revocation lists that concern it. */
-interface Candidate {
+export interface Candidate {
   readonly certificates: readonly Certificate[];
   readonly problems: readonly string[];
   readonly lists: readonly AppliedList[];
 }
 
 /** A revocation list of a certificate's issuer. */
-interface AppliedList {
+export interface AppliedList {
   readonly certificate: Certificate;
   readonly depth: number;
   readonly list: RevocationList;
@@ -171,30 +171,50 @@ export class CertificatePath {
     return [...new Set(lists.filter(({ isPassedOver }) => isPassedOver).map(({ list }) => list))];
   }
 
-  /** The first path without a problem, or the one with the fewest. */
+  /** All paths, for a question that isn't answered here. */
+  get candidates(): readonly Candidate[] {
+    return this.#candidates;
+  }
+
   #best(at: number, revocation: RevocationMode): { certificates: readonly Certificate[]; problems: string[] } {
-    let best: { certificates: readonly Certificate[]; problems: string[] } | undefined;
-    for (const { certificates, problems, lists } of this.#candidates) {
-      const all = [...problems];
-      certificates.forEach((certificate, depth) => {
-        const problem = dateProblem(certificate, at);
-        if (problem !== undefined) all.push(`${nameOf(certificate, depth, this.#purpose)} ${problem}`);
-      });
-      for (const applied of lists) {
-        if (!applied.isPassedOver) all.push(...revocationProblems(applied, at, revocation, this.#purpose));
-        else if (revocation === "current" && !hasOwnList(lists, applied.depth)) {
-          all.push(
-            `${listName(applied.list)} is not signed with the key that signed ${
-              nameOf(applied.certificate, applied.depth, this.#purpose)
-            }`,
-          );
-        }
-      }
-      if (all.length === 0) return { certificates, problems: all };
-      if (best === undefined || all.length < best.problems.length) best = { certificates, problems: all };
-    }
+    const best = bestOf(this.#candidates, (candidate) => this.#problemsOf(candidate, at, revocation));
     return best ?? { certificates: [], problems: ["there is no certificate"] };
   }
+
+  #problemsOf({ certificates, problems, lists }: Candidate, at: number, revocation: RevocationMode): string[] {
+    const all = [...problems];
+    certificates.forEach((certificate, depth) => {
+      const problem = dateProblem(certificate, at);
+      if (problem !== undefined) all.push(`${nameOf(certificate, depth, this.#purpose)} ${problem}`);
+    });
+    for (const applied of lists) {
+      if (!applied.isPassedOver) all.push(...revocationProblems(applied, at, revocation, this.#purpose));
+      else if (revocation === "current" && !hasOwnList(lists, applied.depth)) {
+        all.push(
+          `${listName(applied.list)} is not signed with the key that signed ${
+            nameOf(applied.certificate, applied.depth, this.#purpose)
+          }`,
+        );
+      }
+    }
+    return all;
+  }
+}
+
+/** The first path without a problem, or the one with the fewest. */
+export function bestOf<T>(
+  candidates: readonly Candidate[],
+  problemsOf: (candidate: Candidate) => T[],
+): { certificates: readonly Certificate[]; problems: T[] } | undefined {
+  let best: { certificates: readonly Certificate[]; problems: T[] } | undefined;
+  for (const candidate of candidates) {
+    const problems = problemsOf(candidate);
+    if (problems.length < (best?.problems.length ?? Infinity)) {
+      best = { certificates: candidate.certificates, problems };
+    }
+    if (problems.length === 0) break;
+  }
+  return best;
 }
 
 /** Walks from issuer to issuer, depth first. */
@@ -269,10 +289,10 @@ function fixedProblems(certificates: readonly Certificate[], options: PathOption
   const problems: string[] = [];
   certificates.forEach((certificate, depth) => {
     const issuer = certificates[depth + 1];
-    const reasons = [...certificate.faults];
+    const reasons = [...options.purpose === "tsa" ? certificate.timestampFaults : certificate.faults];
     const key = keyProblem(certificate, options);
     if (key !== undefined) reasons.push(key);
-    reasons.push(...identifierProblems(certificate, issuer));
+    reasons.push(...identifierProblems(certificate, issuer, options.purpose));
     if (depth > 0) reasons.push(...issuerProblems(certificate, depth - 1, issuer === undefined, options.purpose));
     else reasons.push(...leafProblems(certificate, options));
     const name = nameOf(certificate, depth, options.purpose);
@@ -285,12 +305,15 @@ function fixedProblems(certificates: readonly Certificate[], options: PathOption
   return problems;
 }
 
-/** Item 4, the key. */
-function keyProblem({ rsa, curve, keyKind }: Certificate, options: PathOptions): string | undefined {
+/** Item 4, the key: the end of a sentence. */
+export function keyProblem({ rsa, curve, keyKind }: Certificate, options: PathOptions): string | undefined {
+  const isForStamps = options.purpose === "tsa";
   if (rsa === undefined) {
-    return options.anyKey && curve !== undefined ? undefined : `has a key of another kind than RSA: ${keyKind}`;
+    if ((options.anyKey || isForStamps) && curve !== undefined) return undefined;
+    return `has a key of another kind than RSA${isForStamps ? " and the known curves" : ""}: ${keyKind}`;
   }
-  if (rsa.bits < 2048 || rsa.bits > 4096) return `has an RSA key of ${rsa.bits} bits, not of 2048 to 4096`;
+  const most = isForStamps ? 8192 : 4096;
+  if (rsa.bits < 2048 || rsa.bits > most) return `has an RSA key of ${rsa.bits} bits, not of 2048 to ${most}`;
   if (rsa.bits % 8 !== 0) return `has an RSA key of ${rsa.bits} bits, which are not whole octets`;
   if (rsa.exponent !== 65537n) return "has an RSA key whose exponent is not 65537";
   // RFC 8017 section 3.1: primes are odd. OpenSSL verifies nothing with such a key, and BigInt would.
@@ -299,11 +322,13 @@ function keyProblem({ rsa, curve, keyKind }: Certificate, options: PathOptions):
 }
 
 /** RFC 5280 sections 4.2.1.1 and 4.2.1.2: none at all, or all that belong together. */
-function identifierProblems(certificate: Certificate, issuer: Certificate | undefined): string[] {
+function identifierProblems(certificate: Certificate, issuer: Certificate | undefined, purpose: Purpose): string[] {
   const { subjectKeyIdentifier, authorityKeyIdentifier, authorityCertificate, subjectName, issuerName } = certificate;
   const problems: string[] = [];
   const isSelfIssued = subjectName === issuerName;
-  if (subjectKeyIdentifier !== undefined && authorityKeyIdentifier === undefined && !isSelfIssued) {
+  const namesCertificate = purpose === "tsa" && authorityCertificate !== undefined;
+  const namesIssuer = authorityKeyIdentifier !== undefined || namesCertificate;
+  if (subjectKeyIdentifier !== undefined && !namesIssuer && !isSelfIssued) {
     problems.push("has an identifier of its own key, but none of its issuer's");
   }
   const named = issuer?.subjectKeyIdentifier ??
@@ -334,16 +359,41 @@ function issuerProblems(issuer: Certificate, below: number, isRoot: boolean, pur
   return problems;
 }
 
-const PURPOSES = { server: [OID.serverAuth], client: [OID.clientAuth], either: [OID.serverAuth, OID.clientAuth] };
+const PURPOSES = {
+  server: [OID.serverAuth],
+  client: [OID.clientAuth],
+  either: [OID.serverAuth, OID.clientAuth],
+  tsa: [OID.timeStamping],
+};
 const PREFIXES = { server: "SERVER: ", client: "CLIENT: " };
 
 function hasPurpose(purposes: readonly string[], wanted: Purpose): boolean {
   return [OID.anyExtendedKeyUsage, ...PURPOSES[wanted]].some((purpose) => purposes.includes(purpose));
 }
 
+/**
+ * What keeps a certificate from signing time-stamp tokens, whatever its path (docs/PROTOCOL.md, "Time-stamp tokens"):
+ * the ends of sentences.
+ */
+export function stampSignerProblems(certificate: Certificate): string[] {
+  const { isAuthority, extendedKeyUsage, hasCriticalPurposes, keyUsage } = certificate;
+  const problems: string[] = [];
+  if (isAuthority) problems.push("is a CA's");
+  const [purpose, ...more] = extendedKeyUsage ?? [];
+  if (purpose !== OID.timeStamping || more.length > 0) {
+    problems.push("is not for time-stamping alone, by its extendedKeyUsage");
+  } else if (!hasCriticalPurposes) problems.push("has an extendedKeyUsage that is not critical");
+  const others = [...keyUsage ?? []].filter((usage) => usage !== "digitalSignature" && usage !== "nonRepudiation");
+  if (keyUsage !== undefined && (keyUsage.size === 0 || others.length > 0)) {
+    problems.push("is not for signing alone, by its keyUsage");
+  }
+  return problems;
+}
+
 /** Items 4, 6 and 7. */
 function leafProblems(leaf: Certificate, options: PathOptions): string[] {
   const { purpose, host, own } = options;
+  if (purpose === "tsa") return stampSignerProblems(leaf);
   const { keyUsage, extendedKeyUsage, commonNames } = leaf;
   const problems: string[] = [];
   if (leaf.isAuthority) problems.push("is a CA's, not a person's or a server's");
@@ -476,13 +526,15 @@ function listName(list: RevocationList): string {
   return `the revocation list of "${shortName(list.issuer)}"`;
 }
 
-function nameOf(certificate: Certificate, depth: number, purpose: Purpose): string {
-  const kind = depth > 0 ? "CA certificate" : purpose === "either" ? "certificate" : `${purpose} certificate`;
+/** A certificate of a path in a sentence: `the client certificate "CN=CLIENT: ada"`. */
+export function nameOf(certificate: Certificate, depth: number, purpose: Purpose): string {
+  const kinds = { either: "certificate", tsa: "authority's certificate" } as const;
+  const kind = depth > 0 ? "CA certificate" : kinds[purpose as keyof typeof kinds] ?? `${purpose} certificate`;
   return `the ${kind} "${shortName(certificate.subject)}"`;
 }
 
-/** No date lies beyond 8.64e15 ms, but a transcript's line may say so. */
-function instant(at: number): string {
+/** A time (unix ms) as text. No date lies beyond 8.64e15 ms, but a transcript's line may say so. */
+export function instant(at: number): string {
   if (at > 8_640_000_000_000_000) return `${at} ms`;
   return new Date(at).toISOString().replace(/\.\d+Z$/, "Z");
 }

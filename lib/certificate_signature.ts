@@ -1,28 +1,37 @@
 /**
- * The signatures over certificates and revocation lists (docs/PROTOCOL.md, "Hello and certificates"): SHA-256 or
- * stronger, with RSA by PKCS #1 v1.5 (RFC 8017 section 8.2) or PSS with a salt as long as the hash, and ECDSA for `cert
- * check --any-key`. WebCrypto verifies. (The signatures of the protocol itself are another matter: `pss.ts`.)
+ * The signatures over certificates, revocation lists and time-stamp tokens (docs/PROTOCOL.md, "Hello and certificates"
+ * and "Time-stamp tokens"): SHA-256 or stronger, with RSA by PKCS #1 v1.5 (RFC 8017 section 8.2) or PSS with a salt as
+ * long as the hash, and ECDSA for `cert check --any-key` and for tokens. (The signatures of the protocol itself are
+ * another matter: `pss.ts`.)
  *
  *     300d06092a864886f70d01010b0500        sha256WithRSAEncryption, as it stands in a certificate
  *
- * An AlgorithmIdentifier is known by its bytes, so that none with odd parameters is taken for one that it resembles.
+ * An AlgorithmIdentifier of a certificate is known by its bytes, so that none with odd parameters is taken for one that
+ * it resembles.
+ *
+ * WebCrypto verifies what it can. It reads no RSA key of more than 4,096 bits, which only time-stamping authorities may
+ * have: `rsa_wide.ts` verifies with those. Nor does it verify on P-521 in Deno 2.6.10: @noble/curves does, everywhere.
  *
  * @layer crypto
  */
 
 import { type Bytes, concat, encodeHex, encodeInteger, parseInteger } from "./bytes.ts";
 import { contextTag, DerError, encodeCount, encodeDer, encodeOid, Fields, parseDer, readInteger, TAG } from "./der.ts";
+import { digest, HASH_SIZES, type HashName } from "./hash.ts";
+import { verifyWideRsa } from "./rsa_wide.ts";
 import type { Certificate, Curve, Signed } from "./x509.ts";
 
-interface Scheme {
+/** A way of signing: the kind of key, the padding where it is RSA, and the hash. */
+export interface Scheme {
   readonly name: "RSASSA-PKCS1-v1_5" | "RSA-PSS" | "ECDSA";
-  readonly hash: string;
-  readonly hashSize: number;
+  readonly hash: HashName;
 }
 
+/** What a signature is verified with: the fields of a certificate that describe its key. */
+export type PublicKey = Pick<Certificate, "publicKey" | "rsa" | "curve">;
+
 const SCHEMES: ReadonlyMap<string, Scheme> = new Map(
-  [256, 384, 512].flatMap((bits, i): [string, Scheme][] => {
-    const [hash, hashSize] = [`SHA-${bits}`, bits / 8];
+  (["SHA-256", "SHA-384", "SHA-512"] as const).flatMap((hash, i): [string, Scheme][] => {
     const none = encodeDer(TAG.null);
     const hashId = encodeDer(TAG.sequence, encodeOid(`2.16.840.1.101.3.4.2.${i + 1}`), none);
     const mask = encodeDer(TAG.sequence, encodeOid("1.2.840.113549.1.1.8"), hashId);
@@ -30,31 +39,40 @@ const SCHEMES: ReadonlyMap<string, Scheme> = new Map(
       TAG.sequence,
       encodeDer(contextTag(0), hashId),
       encodeDer(contextTag(1), mask),
-      encodeDer(contextTag(2), encodeCount(hashSize)),
+      encodeDer(contextTag(2), encodeCount(HASH_SIZES[hash])),
     );
     const identifier = (oid: string, ...parameters: Bytes[]) =>
       encodeHex(encodeDer(TAG.sequence, encodeOid(oid), ...parameters));
     return [
-      [identifier(`1.2.840.113549.1.1.${i + 11}`, none), { name: "RSASSA-PKCS1-v1_5", hash, hashSize }],
-      [identifier("1.2.840.113549.1.1.10", pss), { name: "RSA-PSS", hash, hashSize }],
-      [identifier(`1.2.840.10045.4.3.${i + 2}`), { name: "ECDSA", hash, hashSize }],
+      [identifier(`1.2.840.113549.1.1.${i + 11}`, none), { name: "RSASSA-PKCS1-v1_5", hash }],
+      [identifier("1.2.840.113549.1.1.10", pss), { name: "RSA-PSS", hash }],
+      [identifier(`1.2.840.10045.4.3.${i + 2}`), { name: "ECDSA", hash }],
     ];
   }),
 );
 
+/** The way in which a certificate or list is signed; `undefined` for one that isn't taken. */
+export function schemeOf(signed: Signed): Scheme | undefined {
+  return SCHEMES.get(signed.signatureAlgorithm);
+}
+
 /** Whether the signature is by an algorithm that is taken. */
 export function isKnownAlgorithm(signed: Signed): boolean {
-  return SCHEMES.has(signed.signatureAlgorithm);
+  return schemeOf(signed) !== undefined;
 }
 
 /** Whether the signature over the certificate or list is good under the issuer's key. */
-export async function verifySignature(signed: Signed, issuer: Certificate): Promise<boolean> {
-  const scheme = SCHEMES.get(signed.signatureAlgorithm);
-  if (scheme === undefined) return false;
+export async function verifySignature(signed: Signed, issuer: PublicKey): Promise<boolean> {
+  const scheme = schemeOf(signed);
+  return scheme !== undefined && await verifyData(scheme, issuer, signed.signature, signed.tbs);
+}
+
+/** Whether the signature over the data is good under the key. ECDSA signatures are in DER. */
+export async function verifyData(scheme: Scheme, key: PublicKey, signature: Bytes, data: Bytes): Promise<boolean> {
   try {
     return scheme.name === "ECDSA"
-      ? await verifyEcdsa(signed, issuer, scheme)
-      : await verifyRsa(signed, issuer, scheme);
+      ? await verifyEcdsa(scheme, key, signature, data)
+      : await verifyRsa(scheme, key, signature, data);
   } catch (error) {
     // WebCrypto throws for a key that it can't read, and this reader for a signature.
     if (error instanceof DOMException || error instanceof DerError || error instanceof RangeError) return false;
@@ -62,23 +80,30 @@ export async function verifySignature(signed: Signed, issuer: Certificate): Prom
   }
 }
 
-async function verifyRsa(signed: Signed, issuer: Certificate, { name, hash, hashSize }: Scheme): Promise<boolean> {
-  const { rsa } = issuer;
-  const { signature } = signed;
+/** WebCrypto reads no larger keys. */
+const MAX_WEBCRYPTO_BITS = 4_096;
+
+async function verifyRsa(scheme: Scheme, key: PublicKey, signature: Bytes, data: Bytes): Promise<boolean> {
+  const { name, hash } = scheme;
+  const { rsa, publicKey } = key;
   // `s + n` would be a second form of the signature, and so a second fingerprint for the certificate.
   if (rsa === undefined || signature.length !== Math.ceil(rsa.bits / 8)) return false;
   if (parseInteger(signature) >= rsa.modulus) return false;
-  const key = await crypto.subtle.importKey("spki", issuer.publicKey, { name, hash }, false, ["verify"]);
-  return await crypto.subtle.verify({ name, saltLength: hashSize }, key, signature, signed.tbs);
+  if (rsa.bits > MAX_WEBCRYPTO_BITS) {
+    return verifyWideRsa(name === "RSA-PSS" ? "PSS" : "PKCS1", hash, rsa, signature, data);
+  }
+  const imported = await crypto.subtle.importKey("spki", publicKey, { name, hash }, false, ["verify"]);
+  return await crypto.subtle.verify({ name, saltLength: HASH_SIZES[hash] }, imported, signature, data);
 }
 
 const SIZES: Readonly<Record<Curve, number>> = { "P-256": 32, "P-384": 48, "P-521": 66 };
 
 /** WebCrypto wants r and s side by side where a certificate has a SEQUENCE of two INTEGERs (RFC 3279 section 2.2.3). */
-async function verifyEcdsa(signed: Signed, issuer: Certificate, { name, hash }: Scheme): Promise<boolean> {
-  const { curve } = issuer;
+async function verifyEcdsa(scheme: Scheme, key: PublicKey, signature: Bytes, data: Bytes): Promise<boolean> {
+  const { name, hash } = scheme;
+  const { curve, publicKey } = key;
   if (curve === undefined) return false;
-  const numbers = new Fields(parseDer(signed.signature, "its signature"), "its signature");
+  const numbers = new Fields(parseDer(signature, "its signature"), "its signature");
   const [r, s] = [numbers.next(TAG.integer), numbers.next(TAG.integer)].map((number) => {
     const bytes = readInteger(number, "its signature");
     if ((bytes[0] ?? 0) >= 0x80) throw new DerError("its signature has a negative number");
@@ -86,6 +111,20 @@ async function verifyEcdsa(signed: Signed, issuer: Certificate, { name, hash }: 
   });
   numbers.end();
   if (r === undefined || s === undefined) return false;
-  const key = await crypto.subtle.importKey("spki", issuer.publicKey, { name, namedCurve: curve }, false, ["verify"]);
-  return await crypto.subtle.verify({ name, hash }, key, concat(r, s), signed.tbs);
+  const plain = concat(r, s);
+  if (curve === "P-521") return await verifyP521(publicKey, plain, digest(hash, data));
+  const imported = await crypto.subtle.importKey("spki", publicKey, { name, namedCurve: curve }, false, ["verify"]);
+  return await crypto.subtle.verify({ name, hash }, imported, plain, data);
+}
+
+async function verifyP521(publicKey: Bytes, signature: Bytes, hash: Bytes): Promise<boolean> {
+  const { p521 } = await import("@noble/curves/nist.js");
+  const key = new Fields(parseDer(publicKey, "its key"), "its key");
+  key.next(TAG.sequence);
+  const point = key.next(TAG.bitString).content.subarray(1);
+  try {
+    return p521.verify(signature, hash, point, { prehash: false, lowS: false, format: "compact" });
+  } catch {
+    return false; // a point that isn't on the curve, or a number out of range
+  }
 }

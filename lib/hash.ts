@@ -1,7 +1,7 @@
 /**
  * SHA-256 (FIPS 180-4) and HMAC-SHA-256 (RFC 2104), by the {@link engine} where there is one. Without it short inputs,
  * and those of messages are all short, are hashed in `sha256.ts`, long ones by node:crypto, as are those that come in
- * pieces. All of them answer at once, unlike WebCrypto.
+ * pieces. All of them answer at once, unlike WebCrypto. Other hashes ({@link digest}) are those of time-stamp tokens.
  *
  * @layer crypto
  */
@@ -21,6 +21,19 @@ export function sha256(...parts: readonly Uint8Array[]): Bytes {
   const hash = createHash("sha256");
   for (const part of parts) hash.update(part);
   return new Uint8Array(hash.digest());
+}
+
+/** The hashes of certificates and time-stamp tokens, in WebCrypto's spelling. */
+export type HashName = "SHA-256" | "SHA-384" | "SHA-512";
+
+/** The lengths of their digests, in bytes. */
+export const HASH_SIZES: Readonly<Record<HashName, number>> = { "SHA-256": 32, "SHA-384": 48, "SHA-512": 64 };
+
+/** The digest of the parts, one after the other. */
+export function digest(hash: HashName | "SHA-1", ...parts: readonly Uint8Array[]): Bytes {
+  const running = createHash(hash.replace("-", "").toLowerCase());
+  for (const part of parts) running.update(part);
+  return new Uint8Array(running.digest());
 }
 
 /** The block size of SHA-256, to which HMAC fills its key. */

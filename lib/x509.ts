@@ -57,6 +57,7 @@ export const OID = {
   subjectAltName: "2.5.29.17",
   basicConstraints: "2.5.29.19",
   crlNumber: "2.5.29.20",
+  reasonCode: "2.5.29.21",
   nameConstraints: "2.5.29.30",
   certificatePolicies: "2.5.29.32",
   policyMappings: "2.5.29.33",
@@ -67,6 +68,7 @@ export const OID = {
   authorityInfoAccess: "1.3.6.1.5.5.7.1.1",
   serverAuth: "1.3.6.1.5.5.7.3.1",
   clientAuth: "1.3.6.1.5.5.7.3.2",
+  timeStamping: "1.3.6.1.5.5.7.3.8",
   anyExtendedKeyUsage: "2.5.29.37.0",
 } as const;
 
@@ -152,6 +154,13 @@ export interface Certificate extends Signed {
   readonly keyUsage: ReadonlySet<KeyUsage> | undefined;
   /** Object identifiers. */
   readonly extendedKeyUsage: readonly string[] | undefined;
+  /** Whether extendedKeyUsage is critical: a time-stamping authority's has to be, any other must not. */
+  readonly hasCriticalPurposes: boolean;
+  /**
+   * The `faults` that count on the path of a time-stamping authority. Two are none there: a critical extendedKeyUsage,
+   * and an authorityKeyIdentifier that names the issuer's certificate and not its key.
+   */
+  readonly timestampFaults: readonly string[];
   /** `undefined` where there is no subjectAltName at all. */
   readonly hostNames: HostNames | undefined;
 }
@@ -170,6 +179,8 @@ export interface HostNames {
 export interface Revocation {
   /** Unix milliseconds. */
   readonly date: number;
+  /** The number of the reason (RFC 5280 section 5.3.1), where one is given, readable and not contradicted. */
+  readonly reason?: number;
 }
 
 /** A revocation list (CRL). */
@@ -255,6 +266,9 @@ function readPem(pem: string, label: string, max: number, maxBytes: number): Byt
 
 const OLD_VERSION = "it is not of version 3, so it can't say what its key is for; issue it again with extensions";
 
+const CRITICAL_PURPOSES = "has a critical extendedKeyUsage";
+const ODD_IDENTIFIER = "names its issuer's key without an identifier, or its certificate by halves";
+
 /** RFC 5280 section 4.1. */
 function certificate(der: Bytes): Certificate {
   const outer = new Fields(parseDer(der, "it"), "it");
@@ -301,7 +315,8 @@ function certificate(der: Bytes): Certificate {
   if (constraints?.isAuthority && !extensions.isCritical(OID.basicConstraints) && !isPlainRoot) {
     faults.push("is a CA's by a basicConstraints that is not critical");
   }
-  if (keyIdentifier?.isOdd) faults.push("names its issuer's key without an identifier, or its certificate by halves");
+  if (keyIdentifier?.isOdd) faults.push(ODD_IDENTIFIER);
+  const passing = [CRITICAL_PURPOSES, ...keyIdentifier?.certificate === undefined ? [] : [ODD_IDENTIFIER]];
   return {
     der,
     get pem() {
@@ -327,8 +342,10 @@ function certificate(der: Bytes): Certificate {
     pathLength: constraints?.pathLength,
     keyUsage,
     extendedKeyUsage: extensions.read(OID.extendedKeyUsage, readPurposes),
+    hasCriticalPurposes: extensions.isCritical(OID.extendedKeyUsage),
     hostNames: hosts,
     faults,
+    timestampFaults: faults.filter((fault) => !passing.includes(fault)),
   };
 }
 
@@ -360,9 +377,13 @@ function revocationList(der: Bytes): RevocationList {
     const entry = new Fields(element, "an entry of it");
     const serial = serialText(readInteger(entry.next(TAG.integer), "a serial number in it"));
     const date = readTime(entry.next(TAG.utcTime, TAG.generalizedTime), "a revocation date in it");
-    faults.push(...readExtensions(entry.optional(TAG.sequence), TAG.sequence).faults);
+    const entryExtensions = readExtensions(entry.optional(TAG.sequence), TAG.sequence);
+    faults.push(...entryExtensions.faults);
     entry.end();
-    revoked.set(serial, { date: Math.min(date, revoked.get(serial)?.date ?? Infinity) });
+    const known = revoked.get(serial);
+    const reason = reasonOf(entryExtensions);
+    const isAgreed = reason !== undefined && (known === undefined || known.reason === reason);
+    revoked.set(serial, { date: Math.min(date, known?.date ?? Infinity), ...isAgreed ? { reason } : {} });
   }
   return {
     tbs: tbs.whole,
@@ -377,6 +398,19 @@ function revocationList(der: Bytes): RevocationList {
     number,
     revoked,
   };
+}
+
+/** A reason that can't be read is none: it excuses nothing, and the revocation counts all the same. */
+function reasonOf(extensions: Extensions): number | undefined {
+  try {
+    return extensions.read(
+      OID.reasonCode,
+      (value) => value.tag === TAG.enumerated ? readCount(value, "a reason in it") : undefined,
+    );
+  } catch (error) {
+    if (error instanceof DerError) return undefined;
+    throw error;
+  }
 }
 
 function signatureOf(outer: Fields): { algorithm: string; signature: Bytes } {

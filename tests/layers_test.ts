@@ -23,6 +23,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   "reflect-metadata": ["lib/ca.ts"],
   "@logtape/logtape": ["lib/logging.ts"],
   "@logtape/file": ["lib/logging.ts"],
+  "@noble/curves": ["lib/certificate_signature.ts"],
   "des.js": ["lib/private_key_pbes2.ts"],
   "esbuild": ["tools/compile.ts"],
   "leven": ["lib/nearest.ts"],

@@ -166,7 +166,7 @@ Deno.test("parseRevocationList() reads what was issued and refuses what is somet
   const revoked = [{ serial: "abc", date: NOW - 1000 }, { serial: "5f1c0b9e4a7d22d08c3a6b51e0f4978d", date: NOW }];
   const pem = await issueRevocationList(await authority(), revoked, { now: NOW, nextUpdate: NOW + 5000, number: 7n });
   const list = parseRevocationList(pem);
-  assert.deepEqual([...list.revoked], revoked.map(({ serial, date }) => [serial, { date }]));
+  assert.deepEqual([...list.revoked], revoked.map(({ serial, date }) => [serial, { date, reason: 5 }]));
   assert.deepEqual([list.thisUpdate, list.nextUpdate, list.number], [NOW, NOW + 5000, 7n]);
   assert.deepEqual(list.faults, []);
   assert.equal(await verifySignature(list, (await authority()).certificate), true);
