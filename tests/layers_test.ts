@@ -19,6 +19,7 @@ import {
 /** Each dependency, and the only modules that import it. */
 const DOORS: Readonly<Record<string, readonly string[]>> = {
   "mysql2": ["lib/store_mysql.ts"],
+  "@noble/post-quantum": ["lib/ml_dsa.ts"],
   "@peculiar/x509": ["lib/ca.ts"],
   "reflect-metadata": ["lib/ca.ts"],
   "@logtape/logtape": ["lib/logging.ts"],

@@ -40,6 +40,7 @@ export const FAMILIES: readonly Family[] = [
   { prefix: "logging", side: "server", holds: "the server's log file" },
   { prefix: "verify", side: "verifier", holds: "the offline check of evidence" },
   { prefix: "log", side: "everywhere", holds: "a room's log: lines, envelopes, tree, checkpoints, receipts, rules" },
+  { prefix: "witness", side: "everywhere", holds: "who cosigns a log: policies, and the witness itself" },
   { prefix: "certificate", side: "everywhere", holds: "the check of certificates" },
   { prefix: "ca", side: "everywhere", holds: "issuing and revoking certificates" },
   { prefix: "private_key", side: "everywhere", holds: "private keys as files" },
