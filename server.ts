@@ -356,7 +356,7 @@ async function revokedAmong(fingerprints: readonly string[], trust: Trust, store
   if (trust.revocations.every(({ revoked }) => revoked.size === 0)) return found;
   for (const fingerprint of fingerprints) {
     const pem = await store.findCertificate(fingerprint);
-    if (pem !== undefined && isRevoked(parseCertificates(pem), trust)) found.push(fingerprint);
+    if (pem !== undefined && await isRevoked(parseCertificates(pem), trust)) found.push(fingerprint);
   }
   return found;
 }

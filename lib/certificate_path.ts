@@ -49,13 +49,25 @@ export interface PathOptions {
   readonly maxIntermediates?: number;
 }
 
-/** Whether a list of its issuer's names one of these certificates, whatever else is right or wrong with them. */
-export function isRevoked(chain: readonly Certificate[], { revocations }: Pick<Trust, "revocations">): boolean {
-  return chain.some(({ issuerName, serial, authorityKeyIdentifier }) =>
-    revocations.some((list) =>
-      list.issuerName === issuerName && isOfKey(list, authorityKeyIdentifier) && list.revoked.has(serial)
-    )
-  );
+/**
+ * Whether a list of its issuer's names one of these certificates, whatever else is right or wrong with them. As in a
+ * path, a list applies to what its key signed. Where the issuer isn't at hand, identifiers tell whose list it is.
+ */
+export async function isRevoked(chain: readonly Certificate[], { authorities, revocations }: Trust): Promise<boolean> {
+  for (const certificate of chain) {
+    const { issuerName, serial, authorityKeyIdentifier } = certificate;
+    const lists = revocations.filter((list) => list.issuerName === issuerName && list.revoked.has(serial));
+    if (lists.length === 0) continue;
+    const issuers: Certificate[] = [];
+    for (const other of [...authorities, ...chain]) {
+      if (other.subjectName === issuerName && await verifySignature(certificate, other)) issuers.push(other);
+    }
+    if (issuers.length === 0 && lists.some((list) => isOfKey(list, authorityKeyIdentifier))) return true;
+    for (const list of lists) {
+      for (const issuer of issuers) if (isSaidToBeOf(list, issuer) || await isGoodList(list, issuer)) return true;
+    }
+  }
+  return false;
 }
 
 /** Whether what is signed may be of the issuer's key with that identifier, as far as identifiers tell. */
@@ -340,7 +352,12 @@ function identifierProblems(certificate: Certificate, issuer: Certificate | unde
   const above = issuer ?? (isSelfIssued ? certificate : undefined);
   const isOther = above !== undefined && authorityCertificate !== undefined &&
     (authorityCertificate.issuerName !== above.issuerName || authorityCertificate.serial !== above.serial);
-  if (isOther) problems.push("names another certificate as its issuer's");
+  if (isOther) {
+    const mend = "if the CA was renewed, trust its earlier certificate too";
+    problems.push(
+      `names another certificate as its issuer's, of serial number ${authorityCertificate.serial}; ${mend}`,
+    );
+  }
   return problems;
 }
 
@@ -476,15 +493,18 @@ function appliedLists(certificates: readonly Certificate[], trust: Trust): Promi
   return Promise.all(applied.map(async ({ certificate, depth, issuer, list }) => {
     const applied = { certificate, depth, list };
     const isGood = await isGoodList(list, issuer); // whatever identifier it has: a renewed CA may have another one
-    const isSaidToBe = list.authorityKeyIdentifier !== undefined &&
-      list.authorityKeyIdentifier === issuer.subjectKeyIdentifier;
-    if (!isGood && !isSaidToBe) return { ...applied, problems: [], isPassedOver: true };
+    if (!isGood && !isSaidToBeOf(list, issuer)) return { ...applied, problems: [], isPassedOver: true };
     const problems = list.faults.map((fault) => `${listName(list)} ${fault}`);
     if (issuer.keyUsage?.has("cRLSign") === false) {
       problems.push(`${listName(list)} is signed with a key that may not sign such lists, by the CA's keyUsage`);
     } else if (!isGood) problems.push(`${listName(list)} is not signed with that CA's key`);
     return { ...applied, problems, isPassedOver: false };
   }));
+}
+
+/** Whether a list names the issuer's key as the one that signed it: where it didn't, the list itself is wrong. */
+function isSaidToBeOf({ authorityKeyIdentifier }: RevocationList, { subjectKeyIdentifier }: Certificate): boolean {
+  return authorityKeyIdentifier !== undefined && authorityKeyIdentifier === subjectKeyIdentifier;
 }
 
 /**

@@ -173,7 +173,9 @@ export class Conversation {
   /** Ends the conversation where the client's certificate is revoked by now; whether it did. */
   async endIfRevoked(trust: Trust): Promise<boolean> {
     const { clientPem } = this.#connection;
-    if (clientPem === undefined || this.#over || !isRevoked(parseCertificates(clientPem), trust)) return false;
+    if (clientPem === undefined || this.#over || !await isRevoked(parseCertificates(clientPem), trust)) {
+      return false;
+    }
     await this.#fail(new ProtocolError("bad-cert", "The client certificate was revoked."));
     return true;
   }

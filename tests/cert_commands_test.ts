@@ -163,7 +163,7 @@ Deno.test("cert show tells what a certificate and a revocation list say", async 
   const days = (Date.parse(shown.not_after) - Date.now()) / 86_400_000;
   assert.ok(days > 9.9 && days <= 10, `${days} days`);
   const list = await expect(0, folder.path, "cert", "show", "certs/crl.pem");
-  assert.match(list.stdout, /^issuer {10}CN=Secure Chat CA of localhost [0-9a-f]{6}\n/);
+  assert.match(list.stdout, /^issuer {10}"CN=Secure Chat CA of localhost [0-9a-f]{6}"\n/);
   assert.match(
     (await expect(2, folder.path, "cert", "show", "certs/ca_private_key.pem")).stderr,
     /there is no PEM certificate/,
@@ -177,7 +177,7 @@ Deno.test("cert revoke shows whom it revokes and revokes by file and by serial n
   await expect(0, folder.path, "cert", "client", "eve", "--out", "eve/client_cert.pem");
   const list = () => parseRevocationList(read(`${folder.path}/certs/crl.pem`));
   const asked = await expect(2, folder.path, "cert", "revoke", "eve/client_cert.pem");
-  assert.match(asked.stderr, /CN=CLIENT: eve, serial number [0-9a-f]+, good until [^]*--yes/);
+  assert.match(asked.stderr, /"CN=CLIENT: eve", serial number [0-9a-f]+, good until [^]*--yes/);
   await assert.rejects(Deno.stat(`${folder.path}/certs/crl.pem`));
 
   await expect(0, folder.path, "cert", "revoke", "eve/client_cert.pem", "--yes");
@@ -192,7 +192,7 @@ Deno.test("cert revoke shows whom it revokes and revokes by file and by serial n
   );
   const colons = serial.toUpperCase().padStart(32, "0").replace(/..(?=.)/g, "$&:");
   const second = await expect(0, folder.path, "cert", "revoke", colons, "--yes");
-  assert.match(second.stderr, /CN=CLIENT: client, serial number/);
+  assert.match(second.stderr, /"CN=CLIENT: client", serial number/);
   assert.deepEqual([...list().revoked.keys()].sort(), [...first.revoked.keys(), serial].sort());
   assert.ok((list().number ?? 0n) > (first.number ?? 0n), "the list's number rises");
 
@@ -411,7 +411,7 @@ Deno.test({
     for (const [answer, status] of [["\r", 1], ["maybe\r", 1], ["y\r", 0]] as const) {
       const { command, args } = program("cert", "revoke", "certs/client_cert.pem");
       await using terminal = openTerminal([command, ...args], { cwd: folder.path });
-      await terminal.expect("CN=CLIENT: client, serial number");
+      await terminal.expect('"CN=CLIENT: client", serial number');
       await terminal.expect("Revoke it? This cannot be taken back. [y/N] ");
       terminal.type(answer);
       assert.equal((await terminal.ended()).status, status);
@@ -493,7 +493,7 @@ Deno.test("ca issuing makes an issuing CA below a CA that has none, once", async
   await expect(0, folder.path, "ca");
   assert.match((await expect(0, folder.path, "ca", "issuing")).stdout, /^certs\/issuing_cert\.pem\n/);
   const { stdout } = await expect(0, folder.path, "cert", "show", "certs/issuing_cert.pem");
-  assert.match(stdout, /issuer +CN=Secure Chat CA [0-9a-f]{6}\n[^]*authority +yes, 0 below/);
+  assert.match(stdout, /issuer +"CN=Secure Chat CA [0-9a-f]{6}"\n[^]*authority +yes, 0 below/);
   assert.match((await expect(2, folder.path, "ca", "issuing")).stderr, /issuing_cert\.pem is there already/);
   assert.match(
     (await expect(2, folder.path, "ca", "frob")).stderr,
@@ -550,11 +550,13 @@ Deno.test({
     const made = await runCommand("openssl", [
       ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "100", "-subj", "/C=AT/O=Example/CN=Example CA"],
       ...["-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", "ca_private_key.pem", "-out", "ca_cert.pem"],
+      ...["-addext", "authorityKeyIdentifier=keyid:always,issuer:always"],
     ], { cwd: dir });
     assert.equal(made.status, 0, made.stderr);
     await expect(0, folder.path, "cert", "client", "ada");
     const [before] = parseCertificates(read(`${dir}/ca_cert.pem`));
-    await expect(0, folder.path, "cert", "renew", "certs/ca_cert.pem");
+    const renewed = await expect(0, folder.path, "cert", "renew", "certs/ca_cert.pem");
+    assert.match(renewed.stderr, /keep it behind the new one in certs\/ca_cert\.pem until they end\.$/m);
     const [after] = parseCertificates(read(`${dir}/ca_cert.pem`));
     assert.equal(after?.subjectName, before?.subjectName);
     await expect(0, folder.path, "cert", "check", "certs/client_cert.pem");
@@ -592,5 +594,65 @@ Deno.test({
     const { status, stderr } = await run(args, { cwd: folder.path, stdin: "correct horse\n" });
     assert.equal(status, 0, stderr);
     assert.match(read(`${folder.path}/certs/ca_private_key.pem`), /BEGIN ENCRYPTED/);
+  },
+});
+
+/** A certificate with names that look like rows and lists of our own. */
+async function confusingCertificate(dir: string): Promise<string> {
+  const name = `${"a".repeat(45)} refused because`;
+  const config = `[req]\ndistinguished_name=dn\nx509_extensions=ext\nprompt=no\n[dn]\nCN=${name}\n[ext]\n` +
+    "subjectAltName=@names\n[names]\nDNS.1=one.example\\, two.example\nDNS.2=three.example\nemail.1=a b@example.org\n";
+  Deno.writeTextFileSync(`${dir}/c.cnf`, config);
+  const args = [
+    "req",
+    "-x509",
+    "-newkey",
+    "rsa:2048",
+    "-nodes",
+    "-keyout",
+    "k.pem",
+    "-out",
+    "c.pem",
+    "-config",
+    "c.cnf",
+  ];
+  const made = await runCommand("openssl", args, { cwd: dir });
+  assert.equal(made.status, 0, made.stderr);
+  return "c.pem";
+}
+
+Deno.test({
+  name: "cert show quotes every name, so that one can't look like two, or like a row of ours",
+  ...skipUnless("openssl"),
+  async fn() {
+    using folder = temporaryFolder();
+    const file = await confusingCertificate(folder.path);
+    const { stdout } = await expect(0, folder.path, "cert", "show", file);
+    assert.match(stdout, /^subject {9}"CN=a{45} refused because"$/m);
+    assert.match(stdout, /^hosts {11}"one\.example, two\.example", "three\.example"$/m);
+    assert.match(stdout, /^emails {10}"a b@example\.org"$/m);
+    const json = JSON.parse((await expect(0, folder.path, "cert", "show", file, "--json")).stdout);
+    assert.deepEqual(json.hosts, ["one.example, two.example", "three.example"]);
+  },
+});
+
+Deno.test({
+  name:
+    "on a terminal, what cert show and cert check say of a long name goes on in rows that can't be taken for others",
+  ...skipUnless("openssl", "pty"),
+  async fn() {
+    using folder = temporaryFolder();
+    const file = await confusingCertificate(folder.path);
+    for (const part of ["show", "check"]) {
+      const { command, args } = program("cert", part, file, ...(part === "show" ? [] : ["--ca", file]));
+      await using terminal = openTerminal([command, ...args], { cwd: folder.path, columns: 60 });
+      await terminal.ended();
+      const rows = terminal.shown.split("\r\n");
+      for (const row of rows.slice(1, rows.findIndex((row) => row.startsWith("status ")))) {
+        assert.ok(row.length <= 60, row);
+        assert.doesNotMatch(row, /^ *refused because/);
+      }
+      assert.match(terminal.shown, /\| refused because/);
+    }
   },
 });

@@ -229,9 +229,9 @@ Deno.test({
     assert.throws(() => parseCertificates(withText), /there is text before the first PEM certificate/);
     const [server] = parseCertificateFile(withText);
     assert(server && ca[0]);
-    const problems = async (chain: Certificate) => {
+    const problems = async (chain: Certificate, authorities: readonly Certificate[] = ca) => {
       const question = { purpose: "server", host: "localhost" } as const;
-      const path = await findPath([chain], { authorities: ca, revocations: [] }, question);
+      const path = await findPath([chain], { authorities, revocations: [] }, question);
       return path.problems(Date.now(), "current");
     };
     assert.deepEqual(await problems(server), []);
@@ -239,6 +239,16 @@ Deno.test({
     for (const wrong of [{ issuerName: issuerName.replace(/.$/, "0"), serial }, { issuerName, serial: "1" }]) {
       const [problem = ""] = await problems({ ...server, authorityCertificate: wrong });
       assert.match(problem, /names another certificate as its issuer's/);
+    }
+    // The root is renewed, under the same name and key: what OpenSSL says of the leaf counts.
+    await openssl("req", "-x509", "-new", "-key", "ca.key", "-out", "renewed.crt", ...root);
+    const texts = ["ca.crt", "renewed.crt"].map((file) => Deno.readTextFileSync(`${cwd}/${file}`));
+    for (const trusted of [texts.slice(0, 1), texts.slice(1), texts, texts.toReversed()]) {
+      Deno.writeTextFileSync(`${cwd}/trusted.crt`, trusted.join(""));
+      const { status } = await runCommand("openssl", ["verify", "-CAfile", "trusted.crt", "s.crt"], { cwd });
+      const found = await problems(server, trusted.flatMap((pem) => parseCertificateFile(pem)));
+      assert.equal(found.length === 0, status === 0, found.join());
+      if (status !== 0) assert.match(found.join(), /if the CA was renewed, trust its earlier certificate too$/);
     }
     const cut = withText.replace(/-----END CERTIFICATE-----\n$/, "");
     assert.throws(() => parseCertificateFile(cut), /cut short/);

@@ -100,8 +100,30 @@ Deno.test("online, a list of another key alone lets nobody in, and a namesake's 
   };
   assert.match((await problems([others])).join(), /is not signed with the key that signed the client certificate/);
   assert.deepEqual(await problems([own, others]), []);
-  assert.equal(isRevoked([leaf], { revocations: [others] }), false);
-  assert.equal(isRevoked([leaf], { revocations: [await listOf(ca, [leaf.serial])] }), true);
+  const isOver = async (...revocations: typeof own[]) =>
+    await isRevoked([leaf], { authorities: [ca.certificate], revocations });
+  assert.equal(await isOver(others), false);
+  assert.equal(await isOver(others, await listOf(ca, [leaf.serial])), true);
+});
+
+Deno.test("a session goes on or ends by the lists of the key that signed its certificate, whatever identifiers say", async () => {
+  const ca = await authority();
+  const leaf = await certificate("client", client);
+  const times = { now: NOW, nextUpdate: NOW + 86_400_000, number: 1n };
+  const revoked = [{ serial: leaf.serial, date: NOW }];
+  const listBy = async (of: typeof ca, identifier: string | undefined) => {
+    const named = { ...of, certificate: { ...of.certificate, subjectKeyIdentifier: identifier } };
+    return parseRevocationList(await issueRevocationList(named, revoked, times));
+  };
+  const isOver = async (list: Awaited<ReturnType<typeof listBy>>, authorities = [ca.certificate]) =>
+    await isRevoked([leaf], { authorities, revocations: [list] });
+  const namesake = await createAuthority("Test CA", await key("stranger"), issuing);
+  assert.equal(await isOver(await listBy(ca, "ab".repeat(20))), true, "another identifier of the same key");
+  assert.equal(await isOver(await listBy(namesake, undefined)), false, "another key without an identifier");
+  const { subjectKeyIdentifier } = ca.certificate;
+  const said = await listBy(namesake, subjectKeyIdentifier);
+  assert.equal(await isOver(said), true, "a list that says it is the CA's and isn't: as new sessions, none goes on");
+  assert.equal(await isOver(await listBy(ca, subjectKeyIdentifier), []), true, "the CA isn't here any more");
 });
 
 Deno.test("evidence from before a CA was renewed is good by the renewed certificate alone", async () => {

@@ -32,9 +32,10 @@ import {
   type PassphraseOptions,
   pathIn,
 } from "../lib/identity.ts";
-import { encodeJson } from "../lib/json.ts";
+import { encodeAsciiJson } from "../lib/json.ts";
 import { didYouMean } from "../lib/nearest.ts";
-import { printable } from "../lib/text.ts";
+import { onRows } from "../lib/terminal.ts";
+import { nameText, printable, shortName } from "../lib/text.ts";
 import {
   type Certificate,
   OID,
@@ -197,9 +198,8 @@ async function show(args: string[]): Promise<ExitStatus> {
   const described = /-----BEGIN X509 CRL-----/.test(pem)
     ? [describeList(reading(path, () => parseRevocationListFile(pem)))]
     : reading(path, () => parseCertificateFile(pem)).map(describe);
-  console.log(
-    options.json ? encodeJson(described.length === 1 ? described[0] : described) : described.map(tell).join("\n\n"),
-  );
+  if (options.json) console.log(encodeAsciiJson(described.length === 1 ? described[0] : described));
+  else console.log(described.map((each) => onRows(tell(each)).join("\n")).join("\n\n"));
   return EXIT.done;
 }
 
@@ -216,8 +216,8 @@ function describe(certificate: Certificate): Description {
     not_before: instant(certificate.notBefore),
     not_after: instant(certificate.notAfter),
     key: certificate.keyKind,
-    hosts: hostNames ? [...hostNames.dnsNames, ...hostNames.addresses].map(printable) : null,
-    emails: hostNames?.emails.map(printable) ?? null,
+    hosts: hostNames ? [...hostNames.dnsNames, ...hostNames.addresses] : null,
+    emails: hostNames?.emails ?? null,
     authority: certificate.isAuthority ? `yes${pathLength === undefined ? "" : `, ${pathLength} below`}` : "no",
     key_usage: keyUsage ? [...keyUsage] : null,
     purposes: purposes ?? null,
@@ -236,13 +236,22 @@ function describeList(list: RevocationList): Description {
   };
 }
 
-function tell(description: Description): string {
-  return Object.entries(description)
-    .filter(([, value]) => value !== null && value.length > 0)
-    .map(([name, value]) =>
-      `${name.replaceAll("_", " ").padEnd(16)}${typeof value === "string" ? value : value?.join(", ")}`
-    )
-    .join("\n");
+/** Fields whose values somebody chose; subject and issuer are escaped already. */
+const CHOSEN: Readonly<Record<string, (value: string) => string>> = {
+  ...{ subject: inQuotes, issuer: inQuotes },
+  ...{ hosts: (value) => inQuotes(nameText(value)), emails: (value) => inQuotes(nameText(value)) },
+};
+
+function tell(description: Description): string[] {
+  return Object.entries(description).flatMap(([name, value]) => {
+    const values = value === null ? [] : typeof value === "string" ? [value] : value;
+    const shown = values.map(CHOSEN[name] ?? ((text) => text)).join(", ");
+    return values.length === 0 ? [] : [`${name.replaceAll("_", " ").padEnd(16)}${shown}`];
+  });
+}
+
+function inQuotes(text: string): string {
+  return `"${text}"`;
 }
 
 /** What parses a file's text; Failure with the file's name where it doesn't parse. */
@@ -298,6 +307,12 @@ async function renewFile(args: string[]): Promise<ExitStatus> {
   });
   console.log(options.json ? jsonOfMade([made], { replaces: old.serial }) : tellMade([made]));
   console.error(`The old one, serial number ${old.serial}, is good until ${instant(old.notAfter)}.`);
+  if (old.isAuthority && old.authorityCertificate !== undefined) {
+    console.error(
+      "Certificates that name the old one by its serial number, as other tools issue them, are good by the old one alone: " +
+        `keep it behind the new one in ${path} until they end.`,
+    );
+  }
   return EXIT.done;
 }
 
@@ -319,7 +334,7 @@ async function mustBeOurs(path: string, certificate: Certificate, { certificate:
   if (certificate.issuerName === issuer.subjectName && await verifySignature(certificate, issuer)) return;
   throw new Failure(
     EXIT.usage,
-    `${path} was issued by another CA, "${certificate.issuer}", not by "${issuer.subject}"`,
+    `${path} was issued by another CA, "${shortName(certificate.issuer)}", not by "${shortName(issuer.subject)}"`,
   );
 }
 
@@ -354,11 +369,11 @@ async function revoke(args: string[]): Promise<ExitStatus> {
   const dir = config.CERT_DIR;
   const days = daysOf("--crl-days", options["crl-days"]);
   const authorities = await revokers(dir, { passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE });
-  const { serial, subject, notAfter, by } = await whomToRevoke(dir, what, authorities);
+  const { serial, subject, who, notAfter, by } = await whomToRevoke(dir, what, authorities);
   if (by.some(({ certificate }) => certificate.serial === serial)) {
     throw new Failure(EXIT.usage, "a CA cannot revoke itself: make a new one, and new certificates, in another folder");
   }
-  console.error(`${subject}, serial number ${serial}${notAfter === "" ? "" : `, good until ${notAfter}`}`);
+  console.error(`${who}, serial number ${serial}${notAfter === "" ? "" : `, good until ${notAfter}`}`);
   const before = await revokedAt(dir, serial);
   if (before !== undefined) console.error(`It was revoked ${instant(before)} already.`);
   else if (!options.yes) await mustAgree();
@@ -367,7 +382,7 @@ async function revoke(args: string[]): Promise<ExitStatus> {
   const revokedSince = instant(await revokedAt(dir, serial) ?? 0);
   console.log(
     options.json
-      ? encodeJson({ file: lists[0]?.path, serial, subject, revoked_at: revokedSince, revoked: lists[0]?.revoked })
+      ? encodeAsciiJson({ file: lists[0]?.path, serial, subject, revoked_at: revokedSince, revoked: lists[0]?.revoked })
       : lists.map(({ path, revoked, nextUpdate }) => `${path}\n  ${revoked} revoked, good until ${instant(nextUpdate)}`)
         .join("\n"),
   );
@@ -379,22 +394,25 @@ async function whomToRevoke(
   dir: string,
   what: string,
   authorities: readonly Authority[],
-): Promise<Pick<Issued, "serial" | "subject" | "notAfter"> & { readonly by: readonly Authority[] }> {
+): Promise<
+  Pick<Issued, "serial" | "subject" | "notAfter"> & { readonly who: string; readonly by: readonly Authority[] }
+> {
   if (await exists(what)) {
     const certificate = await readLeaf(what);
     const named = authorities.filter((authority) => authority.certificate.subjectName === certificate.issuerName);
     const by = named.length > 0 ? named : authorities.slice(0, 1);
     for (const authority of by) await mustBeOurs(what, certificate, authority);
     const { serial, subject, notAfter } = certificate;
-    return { serial, subject, notAfter: instant(notAfter), by };
+    return { serial, subject, who: inQuotes(shortName(subject)), notAfter: instant(notAfter), by };
   }
   const hex = what.toLowerCase().replace(/^0x/, "").replaceAll(":", "").replace(/^0+/, "");
   if (!/^[0-9a-f]{1,40}$/.test(hex)) {
     throw new Failure(EXIT.usage, `there is no file ${what}, and it is no serial number in hex`);
   }
   const issued = await findIssued(dir, hex);
-  const unknown = { serial: hex, subject: `a certificate that ${dir}/issued.txt doesn't know`, notAfter: "" };
-  return { ...issued ?? unknown, by: authorities };
+  if (issued) return { ...issued, who: inQuotes(shortName(issued.subject)), by: authorities };
+  const who = `a certificate that ${dir}/issued.txt doesn't know`;
+  return { serial: hex, subject: who, who, notAfter: "", by: authorities };
 }
 
 async function mustAgree(): Promise<void> {
@@ -487,9 +505,14 @@ async function check(args: string[]): Promise<ExitStatus> {
   const good = problems.length === 0;
   if (options.json) {
     const authority = judge && authorityJson(judge, found);
-    console.log(encodeJson({ good, at: instant(at), path: subjects, problems, revocation_lists: lists, authority }));
-  } else if (good) console.log(`good: ${subjects.map((subject) => `"${subject}"`).join(", by ")}`);
-  else console.log(["not good:", ...problems.map((problem) => `- ${problem}`)].join("\n"));
+    console.log(
+      encodeAsciiJson({ good, at: instant(at), path: subjects, problems, revocation_lists: lists, authority }),
+    );
+  } else {
+    const path = subjects.map((subject) => inQuotes(shortName(subject))).join(", by ");
+    const rows = good ? [`good: ${path}`] : ["not good:", ...problems.map((problem) => `- ${problem}`)];
+    console.log(onRows(rows).join("\n"));
+  }
   if (options.json) return good ? EXIT.done : EXIT.no;
   if (good && judge && found.source === "found") {
     console.error(`CA SHA-256 ${judge.fingerprint}\n${foundNote(printable(found.path))}`);
