@@ -1,0 +1,450 @@
+/**
+ * A client follows the server's log (docs/PROTOCOL.md, "Following the server's log"): every tick is read, and where a
+ * tick registers one of the client's rooms, the registered head has to be shown and has to be of the room's own log. So
+ * a server can't keep two versions of a room without showing each member both.
+ *
+ *     follow() ── log ─────── charter: pinned at first sight
+ *              ├─ log_ticks ─ leaves up to the newest closed note; the room's tag in each tick → a hit
+ *              ├─ log_note ── signed over exactly the root that the leaves give; cosigned, by the client's policy
+ *              └─ log_heads ─ for each hit: path, signature, and the room's own tree
+ *
+ * What is wrong is told once as a lie, and what was received is kept with it; from then on the client names the log in
+ * no line. What is late is told once, and taken back when it is mended. Leaves, notes and registered heads are kept, since
+ * they are what proves the time of a line later, and an export asks nobody.
+ *
+ * @layer chat
+ */
+
+import { type Bytes, type Clock, concat, encodeBase64, parseBase64 } from "./bytes.ts";
+import { canonicalJson, type JsonObject } from "./json.ts";
+import { type Charter, charterHash, parseCharter } from "./log_charter.ts";
+import { type Checkpoint, encodeCheckpoint, parseCheckpoint } from "./log_checkpoint.ts";
+import type { Head, LogPin } from "./log_envelope.ts";
+import type { LogAnswer, LogRequest, SentHead, SentTick } from "./log_follow_frames.ts";
+import { areTagsOf, headHash, parseTick, placeOfTag, tagOf, type Tick } from "./log_tick.ts";
+import { inclusionProof, leafHash, peakPlaces, verifyInclusion } from "./log_tree.ts";
+import { LogTree } from "./log_whole_tree.ts";
+
+/** A client that is further behind takes the tags of the last ticks only: a week of minutes. */
+export const MAX_TAGGED_TICKS = 10_080;
+/** How long a hit may wait until its head is shown, in milliseconds. */
+const MAX_HIDDEN = 3_600_000;
+/** Pages of ticks in one round: the rest follows in the next. */
+const MAX_PAGES = 200;
+
+/** A room that the client is in, as it knows the room. */
+export interface FollowedRoom {
+  readonly room: string;
+  readonly origin: string;
+  /** What is wrong with a checkpoint that a tick registers; `undefined` if it is of the room's own log. */
+  problemOf(checkpoint: Checkpoint): Promise<string | undefined>;
+}
+
+/** A registered head of a room. What proves it stands in the records: the tick, and the path from the head to it. */
+export interface RegisteredHead {
+  readonly origin: string;
+  readonly tick: number;
+  /** Of the checkpoint: unix seconds, and how many lines. */
+  readonly time: number;
+  readonly size: number;
+}
+
+/** A closed note whose root the client has computed itself. */
+export interface KeptNote extends Head {
+  readonly note: string;
+  /** Whether the client's policy is satisfied, or there is none. */
+  readonly isSatisfied: boolean;
+}
+
+/**
+ * What is kept on the disk, in order: one record a line. A `tick` has its bytes and tags, once for all rooms that it
+ * registers; a `hit` says that a room's head in it is awaited since then, and `head` that it was shown.
+ */
+export type LogRecord = JsonObject & { readonly type: "pin" | "leaves" | "tick" | "hit" | "head" | "note" | "lie" };
+
+/** How a note is judged by the keys that the client goes by. */
+export interface NoteJudgement {
+  /** What the note says; `undefined` if the log's key didn't sign it, or a line of a known key is wrong. */
+  readonly head: Head | undefined;
+  /** Whether the client's policy is satisfied; true without one. */
+  readonly isSatisfied: boolean;
+}
+
+/** What the client tells of the log. */
+export type LogNews =
+  /** The server lied: `what` was received is kept. */
+  | { readonly news: "lie"; readonly reason: string }
+  /** Something isn't done in time. `room` is absent if it concerns all. */
+  | { readonly news: "late"; readonly reason: string }
+  | { readonly news: "mended"; readonly reason: string };
+
+/** What {@link ClientLog} works with. */
+export interface ClientLogOptions {
+  readonly ask: (request: LogRequest) => Promise<LogAnswer>;
+  readonly rooms: () => readonly FollowedRoom[];
+  /** What is wrong with a charter: its signer, or its signature. */
+  readonly charterProblem: (charter: Charter) => Promise<string | undefined>;
+  readonly judgeNote: (note: string, charter: Charter) => Promise<NoteJudgement>;
+  /** Whether the client's policy names logs, and not this one. */
+  readonly isForeign: (vkey: string) => boolean;
+  readonly keep: (records: readonly LogRecord[]) => Promise<void>;
+  readonly tell: (news: LogNews) => void;
+  readonly now: Clock;
+}
+
+/** A room's head in a tick that was not shown yet. */
+interface Hit {
+  readonly origin: string;
+  readonly tick: number;
+  /** Since when, unix milliseconds. */
+  readonly since: number;
+}
+
+/** Thrown where the server lied; what it is about is told. */
+class Lie extends Error {}
+
+/** A client's view of the server's log. */
+export class ClientLog {
+  readonly #options: ClientLogOptions;
+  #charter: Charter | undefined;
+  #tree = new LogTree();
+  #heads: RegisteredHead[] = [];
+  /** Ticks with hits that wait, by index. */
+  readonly #ticks = new Map<number, { readonly tick: Tick; readonly tags: Bytes }>();
+  #notes: KeptNote[] = [];
+  #hits: Hit[] = [];
+  readonly #late = new Set<string>();
+  #isBroken = false;
+  /** The first tick whose tags were looked at; all before it were passed over. */
+  #passedOver = 0;
+
+  constructor(options: ClientLogOptions, records: Iterable<JsonObject> = []) {
+    this.#options = options;
+    for (const record of records) this.#restore(record);
+  }
+
+  /** The log that is followed; `undefined` before the first. */
+  get charter(): Charter | undefined {
+    return this.#charter;
+  }
+
+  /** Whether the server lied about its log. */
+  get isBroken(): boolean {
+    return this.#isBroken;
+  }
+
+  /** The tree over the ticks, as far as the client has read. */
+  get tree(): LogTree {
+    return this.#tree;
+  }
+
+  /** The registered heads of a room, by their ticks. */
+  headsOf(origin: string): readonly RegisteredHead[] {
+    return this.#heads.filter((head) => head.origin === origin);
+  }
+
+  /** The notes that were checked, by their sizes. */
+  get notes(): readonly KeptNote[] {
+    return this.#notes;
+  }
+
+  /** How many ticks were passed over without a look at their tags. */
+  get passedOver(): number {
+    return this.#passedOver;
+  }
+
+  /** The head that the client's lines name: of the newest note that its policy takes; `undefined` if there is none. */
+  get pin(): LogPin | undefined {
+    const note = this.#notes.findLast(({ isSatisfied }) => isSatisfied);
+    if (!note || !this.#charter || this.#isBroken) return undefined;
+    return { id: this.#charter.origin.slice(-32), root: note.root, size: note.size };
+  }
+
+  /** Whether the log that another's line names is this one: `unknown` if the client can't say yet. */
+  compare({ id, size, root }: LogPin): "same" | "other" | "unknown" {
+    if (!this.#charter) return "unknown";
+    if (!this.#charter.origin.endsWith(`/${id}`)) {
+      const earlier = this.#charter.was.find(({ origin }) => origin.endsWith(`/${id}`));
+      return !earlier ? "other" : earlier.size === size && earlier.root !== root ? "other" : "unknown";
+    }
+    const known = this.#tree.rootAt(size);
+    return known === undefined ? "unknown" : known === root ? "same" : "other";
+  }
+
+  /** A session begins, and says which log the server has: `undefined` for none. */
+  begin(origin: string | undefined): void {
+    if (this.#charter === undefined) return;
+    const isGone = origin === undefined;
+    this.#say("gone", isGone, "The server shows no log any more.", "The server shows its log again.");
+  }
+
+  /** Reads what is new. What the server doesn't answer is asked again in the next round. */
+  async follow(): Promise<void> {
+    if (this.#isBroken) return;
+    try {
+      await this.#pin();
+      const size = await this.#readTicks();
+      await this.#readNote(size);
+      for (const room of this.#options.rooms()) await this.#readHeads(room);
+      this.#lookForHidden();
+    } catch (error) {
+      if (!(error instanceof Lie)) throw error;
+      this.#isBroken = true;
+      await this.#options.keep([{ type: "lie", reason: error.message, time: this.#options.now() }]);
+      this.#options.tell({ news: "lie", reason: error.message });
+    }
+  }
+
+  async #pin(): Promise<void> {
+    const newest = this.#notes.at(-1)?.note;
+    const answer = await this.#ask({ type: "log", ...(newest === undefined ? {} : { note: newest }) });
+    const charter = parseCharter(answer.charter);
+    if (!charter) throw new Lie("The charter of the server's log has another form.");
+    if (this.#charter && canonicalJson(this.#charter.object) === canonicalJson(charter.object)) return;
+    if (this.#charter && this.#charter.origin === charter.origin) {
+      throw new Lie("The server's log has a second charter.");
+    }
+    const problem = await this.#options.charterProblem(charter);
+    if (problem !== undefined) throw new Lie(`The charter of the server's log is not good: ${problem}`);
+    if (this.#options.isForeign(charter.vkey)) {
+      throw new Lie(`The server's log ${charter.origin} is none that your policy names.`);
+    }
+    this.#checkSuccession(charter);
+    if (answer.frontier.length !== peakPlaces(answer.size).length) {
+      throw new Lie("The log's frontier is none of its size.");
+    }
+    const peaks = answer.frontier.map(encodeBase64);
+    await this.#take({ type: "pin", charter: charter.object, base: answer.size, peaks });
+  }
+
+  /** A further log has to name the one that was followed, as far as it was. */
+  #checkSuccession(next: Charter): void {
+    if (!this.#charter) return;
+    const named = next.was.find(({ origin }) => origin === this.#charter?.origin);
+    if (!named) throw new Lie("The server has begun another log, which doesn't name the one before.");
+    const known = this.#tree.rootAt(named.size);
+    if (known !== undefined && known !== named.root) {
+      throw new Lie("The server's log names another end of the one before.");
+    }
+    const missing = this.#tree.size - named.size;
+    const lost = missing > 0 ? ` It leaves out the last ${missing} ticks of the one before.` : "";
+    this.#options.tell({ news: "mended", reason: `The server has begun another log: ${next.origin}.${lost}` });
+  }
+
+  /** Reads ticks up to the newest closed note; its size. */
+  async #readTicks(): Promise<number> {
+    let size = this.#tree.size;
+    for (let pages = 0; pages < MAX_PAGES; pages++) {
+      const from = this.#tree.size;
+      const tags = size - from <= MAX_TAGGED_TICKS;
+      const page = await this.#ask({ type: "log_ticks", from, tags });
+      size = page.size;
+      if (page.from !== from || size < from) throw new Lie("The server's log is shorter than it was.");
+      // Before the first page nobody knows how many there are: tags of ticks that are too old may have been asked for.
+      await this.#takeTicks(page.ticks, tags);
+      if (!tags) this.#passedOver = this.#tree.size;
+      if (this.#tree.size >= size) return size;
+      if (page.ticks.length === 0) throw new Lie("The server keeps ticks of its log back.");
+    }
+    return this.#tree.size;
+  }
+
+  async #takeTicks(ticks: readonly SentTick[], withTags: boolean): Promise<void> {
+    const from = this.#tree.size;
+    const records: LogRecord[] = [];
+    const rooms = this.#options.rooms();
+    for (const [at, { tick, tags }] of ticks.entries()) {
+      const index = from + at;
+      const read = parseTick(tick);
+      if (!read) throw new Lie(`Tick ${index} of the server's log has another form.`);
+      if (!withTags || !read.heads) continue;
+      if (!tags || !areTagsOf(read, tags)) throw new Lie(`The tags of tick ${index} are not the tick's.`);
+      const hits = rooms.filter(({ origin }) => placeOfTag(tags, tagOf(origin, index)) !== undefined);
+      if (hits.length === 0) continue;
+      records.push({ type: "tick", index, leaf: encodeBase64(tick), tags: encodeBase64(tags) });
+      records.push(...hits.map(({ origin }): LogRecord => ({
+        ...{ type: "hit", origin, tick: index, since: this.#options.now() },
+      })));
+    }
+    if (from === 0 && ticks[0] && parseTick(ticks[0].tick)?.charter !== this.#charterHash) {
+      throw new Lie("The first tick of the server's log names another charter.");
+    }
+    const leaves = ticks.map(({ tick }) => leafHash(tick));
+    if (leaves.length === 0) return;
+    records.push({ type: "leaves", from, hashes: encodeBase64(concat(...leaves)) });
+    await this.#take(...records);
+  }
+
+  /** Keeps records, and goes by them from then on. */
+  async #take(...records: readonly LogRecord[]): Promise<void> {
+    await this.#options.keep(records);
+    for (const record of records) this.#restore(record);
+  }
+
+  get #charterHash(): string | undefined {
+    return this.#charter && charterHash(this.#charter.object);
+  }
+
+  /** The note over what was read: signed by the log's key, and over the root that the leaves give. */
+  async #readNote(size: number): Promise<void> {
+    if (size === 0 || size > this.#tree.size || (this.#notes.at(-1)?.size ?? 0) >= size || !this.#charter) return;
+    const { note, size: noteSize } = await this.#ask({ type: "log_note", size });
+    if (noteSize !== size) return; // a newer one was closed meanwhile: the next round reads up to it
+    const { head, isSatisfied } = await this.#options.judgeNote(note, this.#charter);
+    if (!head) throw new Lie(`The note of ${size} ticks isn't signed by the key of the server's log.`);
+    if (head.size !== size || head.root !== this.#tree.rootAt(size)) {
+      throw new Lie(`The note of ${size} ticks is of another log than the ticks that were shown.`);
+    }
+    await this.#take({ type: "note", size, note, satisfied: isSatisfied });
+  }
+
+  /** Asks for the heads of a room that hits wait for. */
+  async #readHeads(room: FollowedRoom): Promise<void> {
+    let hits = this.#hits.filter(({ origin }) => origin === room.origin);
+    const [first] = hits;
+    for (let from: number | null = first?.tick ?? null; from !== null && hits.length > 0;) {
+      const page: LogAnswer & { type: "log_heads" } = await this.#ask({ type: "log_heads", room: room.room, from });
+      const shown = new Map(page.heads.map((head) => [head.tick, head]));
+      for (const hit of hits) {
+        const head = shown.get(hit.tick);
+        if (head) await this.#takeHead(hit, head, room);
+      }
+      hits = hits.filter(({ tick }) => !shown.has(tick));
+      if (page.next !== null && page.next <= from) return;
+      from = page.next;
+    }
+  }
+
+  async #takeHead({ tick: index }: Hit, { checkpoint, path }: SentHead, room: FollowedRoom): Promise<void> {
+    const { tick, tags } = this.#ticks.get(index) ?? {};
+    const place = tags && placeOfTag(tags, tagOf(room.origin, index));
+    if (!tick?.heads || place === undefined) return;
+    const tree = { size: tick.heads.count, root: Uint8Array.fromHex(tick.heads.hashes) };
+    const name = `The head of ${room.room} in tick ${index} of the server's log`;
+    if (!verifyInclusion(leafHash(headHash({ origin: room.origin, ...checkpoint })), place, path, tree)) {
+      throw new Lie(`${name} is not what the tick registers.`);
+    }
+    const problem = await room.problemOf(checkpoint);
+    if (problem !== undefined) throw new Lie(`${name} is of another log: ${problem}`);
+    await this.#take({
+      ...{ type: "head", origin: room.origin, tick: index, checkpoint: encodeCheckpoint(checkpoint) },
+      path: path.map(encodeBase64),
+    });
+  }
+
+  #lookForHidden(): void {
+    const hidden = this.#hits.find(({ since }) => this.#options.now() - since > MAX_HIDDEN);
+    if (!hidden) return;
+    const name = this.#options.rooms().find(({ origin }) => origin === hidden.origin)?.room;
+    if (name === undefined) return; // the room was left, and its heads aren't asked for any more
+    throw new Lie(`The server doesn't show the head of ${name} that tick ${hidden.tick} of its log registers.`);
+  }
+
+  /**
+   * Holds a room's newest checkpoint (unix seconds) against the promise of the charter: it is registered in time, and
+   * with a policy cosigned in time.
+   */
+  lookForLate(room: FollowedRoom, checkpoint: { readonly time: number; readonly size: number }): void {
+    if (!this.#charter || this.#isBroken) return;
+    const isOver = this.#options.now() > 1000 * (checkpoint.time + this.#charter.within);
+    const isRegistered = this.#heads.some(({ origin, size }) => origin === room.origin && size >= checkpoint.size);
+    const promise = `within the ${this.#charter.within} seconds that it promises`;
+    this.#say(
+      `registered ${room.origin}`,
+      isOver && !isRegistered,
+      `The server's log doesn't register ${room.room} ${promise}.`,
+      `The server's log registers ${room.room} again.`,
+    );
+    const newest = this.#notes.at(-1);
+    this.#say(
+      "witnessed",
+      isOver && newest !== undefined && !newest.isSatisfied,
+      "The witnesses that your policy names don't cosign the server's log.",
+      "The witnesses that your policy names cosign the server's log again.",
+    );
+  }
+
+  /** Tells once that something is late, and once that it isn't any more. */
+  #say(what: string, isLate: boolean, late: string, mended: string): void {
+    if (isLate === this.#late.has(what)) return;
+    if (isLate) this.#late.add(what);
+    else this.#late.delete(what);
+    this.#options.tell(isLate ? { news: "late", reason: late } : { news: "mended", reason: mended });
+  }
+
+  async #ask<T extends LogRequest["type"]>(request: LogRequest & { type: T }): Promise<LogAnswer & { type: T }> {
+    const answer = await this.#options.ask(request);
+    if (answer.type !== request.type) throw new Lie("The server answers another question about its log.");
+    return answer as LogAnswer & { type: T };
+  }
+
+  /** The path from a tick to the root at a size, out of the leaves that are kept. */
+  async path(tick: number, size: number): Promise<Bytes[]> {
+    return await inclusionProof(tick, size, this.#tree.read);
+  }
+
+  /** Takes a record that was kept; one of another form, which another program wrote, is passed over. */
+  #restore(record: JsonObject): void {
+    switch (record["type"]) {
+      case "pin": {
+        const charter = parseCharter(record["charter"]);
+        const peaks = hashesIn(record["peaks"]);
+        if (!charter || typeof record["base"] !== "number" || !peaks) return;
+        this.#charter = charter;
+        this.#tree = new LogTree(record["base"], peaks);
+        this.#notes = [];
+        this.#hits = [];
+        this.#heads = [];
+        this.#ticks.clear();
+        this.#passedOver = record["base"];
+        return;
+      }
+      case "leaves": {
+        const leaves = bytesIn(record["hashes"]);
+        if (record["from"] !== this.#tree.size || !leaves) return;
+        for (let at = 0; at + 32 <= leaves.length; at += 32) this.#tree.append(leaves.slice(at, at + 32));
+        return;
+      }
+      case "note": {
+        const { size, note, satisfied } = record;
+        const root = typeof size === "number" ? this.#tree.rootAt(size) : undefined;
+        if (typeof size !== "number" || typeof note !== "string" || root === undefined) return;
+        this.#notes.push({ size, root, note, isSatisfied: satisfied === true });
+        return;
+      }
+      case "tick": {
+        const [leaf, tags] = ["leaf", "tags"].map((name) => bytesIn(record[name]));
+        const tick = leaf && parseTick(leaf);
+        if (typeof record["index"] === "number" && tick && tags) this.#ticks.set(record["index"], { tick, tags });
+        return;
+      }
+      case "hit": {
+        const { origin, tick, since } = record;
+        if (typeof origin !== "string" || typeof tick !== "number" || typeof since !== "number") return;
+        this.#hits.push({ origin, tick, since });
+        return;
+      }
+      case "head": {
+        const checkpoint = parseCheckpoint(record["checkpoint"]);
+        const { origin, tick } = record;
+        if (typeof origin !== "string" || typeof tick !== "number" || !checkpoint) return;
+        this.#heads.push({ origin, tick, time: checkpoint.time, size: checkpoint.size });
+        this.#hits = this.#hits.filter((hit) => hit.origin !== origin || hit.tick !== tick);
+        if (!this.#hits.some((hit) => hit.tick === tick)) this.#ticks.delete(tick);
+        return;
+      }
+      case "lie":
+        this.#isBroken = true;
+    }
+  }
+}
+
+function bytesIn(value: unknown): Bytes | undefined {
+  return (typeof value === "string" ? parseBase64(value) : undefined)?.slice();
+}
+
+function hashesIn(value: unknown): Bytes[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const hashes = value.flatMap((each) => bytesIn(each) ?? []);
+  return hashes.length === value.length ? hashes : undefined;
+}
