@@ -100,6 +100,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     steady: monotonic,
     tell: (message) => log.error(message),
     settled: () => void hub.makeHeads(),
+    last: await store.latestTime().catch(() => undefined),
   });
   const { now } = clock;
   const lost = before.hasKey && !before.hasDatabase && databaseOf(config).kind === "sqlite";

@@ -584,6 +584,7 @@ export class Room {
     if (order.some(({ rule }) => rule === "seqno")) {
       throw new ProtocolError("replay", `The line's seqno must be ${author.nextSeqno}, the author's next.`);
     }
+    this.#tools.clock?.witness(usernameKey(from.username), post.ts); // before it is refused: the clock may be wrong
     if (order.length > 0 || post.ts > (this.#tools.clock?.latest() ?? now) + MAX_CLOCK_DIFFERENCE) {
       throw new ProtocolError("stale", "The line's time is ahead of the server's, or before the author's last.", {
         now,
@@ -603,7 +604,6 @@ export class Room {
       throw new ProtocolError("forbidden", "That line would change nothing: it is so already.");
     }
 
-    this.#tools.clock?.witness(usernameKey(from.username), post.ts);
     const index = this.#frontier.size;
     const stored: StoredLine = {
       index,

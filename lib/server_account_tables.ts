@@ -1,6 +1,6 @@
 /**
- * What belongs together when an account is made or its password is set, in tables, for either database (`store_sql.ts`): each
- * is one transaction, so that a server that is killed leaves all of it or nothing.
+ * Accounts in tables, for either database (`store_sql.ts`). What belongs together when an account is made or its password is
+ * set is one transaction, so that a server that is killed leaves all of it or nothing.
  *
  *     addUser       users + devices + the code that is used up
  *     setPassword   users + every token of the account + the code that is used up
@@ -100,4 +100,14 @@ export function hash(digits: string): Bytes {
     throw new TypeError("a hash or a fingerprint is 64 lower-case hex digits");
   }
   return parsed;
+}
+
+/** When the newest audit row was written, unix ms; `undefined` where there is none. */
+export async function latestTime(database: SqlDatabase): Promise<number | undefined> {
+  const [row] = await database.rows(
+    "SELECT CAST(occurred_at AS CHAR) AS time FROM audit_log ORDER BY id DESC LIMIT 1",
+    [],
+  );
+  const time = Date.parse(`${row?.["time"]}`.replace(" ", "T") + "Z");
+  return Number.isNaN(time) ? undefined : time;
 }

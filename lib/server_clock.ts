@@ -9,6 +9,10 @@
  *     it stays a minute, and no more members sign times that fit the old time than times that fit the new one
  *                                                     → confirmed: now() is the system's clock again
  *
+ * At the start nothing is known but when this server last wrote something. A clock that is before that, or more than a
+ * week after it, is doubted as well, though it is gone by: for a minute, and then until no more members sign times that
+ * don't fit it than times that do.
+ *
  * While the clock is doubtful the server signs no heads, issues nothing and deletes nothing; lines are taken and get
  * their head later. A member's time is a line's `ts`. One that fits neither clock says nothing: lines that were written
  * offline are older than when they come. Whoever runs the server can confirm the clock at once, by {@link confirm}.
@@ -22,6 +26,8 @@ import type { Clock } from "./bytes.ts";
 const JUMP = 60_000;
 /** How long a clock that has jumped must stay where it is, in milliseconds. */
 const AGREEMENT = 60_000;
+/** A server that was off for longer doubts its clock, in milliseconds. */
+const LONG_OFF = 7 * 86_400_000;
 
 /** What the clock works with. */
 export interface ServerClockOptions {
@@ -33,15 +39,21 @@ export interface ServerClockOptions {
   readonly tell: (message: string) => void;
   /** The clock is no longer doubtful. */
   readonly settled?: () => void;
+  /** When this server last wrote something, unix ms. */
+  readonly last?: number | undefined;
 }
 
-/** A jump that isn't confirmed. */
+/** A time that isn't confirmed. */
 interface Doubt {
-  /** What the system's clock is ahead of the steady one since the jump. */
+  /** What the system's clock is ahead of the steady one since the jump, or since the start. */
   readonly offset: number;
+  readonly isStart: boolean;
   /** Since when, by the steady clock. */
   readonly since: number;
-  /** Accounts whose signed times fit the time before the jump, and those whose times fit the one after it. */
+  /**
+   * Accounts whose signed times fit the time before the jump, or at the start another time than this one, and those
+   * whose times fit the one after it.
+   */
   readonly before: Set<string>;
   readonly after: Set<string>;
 }
@@ -56,6 +68,22 @@ export class ServerClock {
   constructor(options: ServerClockOptions) {
     this.#options = options;
     this.#offset = options.wall() - options.steady();
+    this.#doubtStart();
+  }
+
+  /** Doubts a clock that doesn't follow on what was written before the start. */
+  #doubtStart(): void {
+    const { last, steady, tell } = this.#options;
+    const since = steady();
+    const ahead = last === undefined ? 0 : since + this.#offset - last;
+    if (ahead >= -JUMP && ahead <= LONG_OFF) return;
+    this.#doubt = { offset: this.#offset, isStart: true, since, before: new Set(), after: new Set() };
+    const seconds = Math.abs(Math.round(ahead / 1000));
+    tell(
+      `the clock is ${seconds} s ${ahead < 0 ? "before" : "after"} what this server wrote last: no heads are signed, ` +
+        "no certificates issued and nothing is deleted for a minute, and until members' times agree; set it if it is " +
+        "wrong, and if it is right, send SIGHUP",
+    );
   }
 
   /** The time to go by, unix ms. */
@@ -77,7 +105,8 @@ export class ServerClock {
   look(): void {
     const steady = this.#options.steady();
     const offset = this.#options.wall() - steady;
-    if (Math.abs(offset - this.#offset) <= JUMP) {
+    if (this.#doubt?.isStart) this.#lookAtStart(this.#doubt, offset, steady);
+    else if (Math.abs(offset - this.#offset) <= JUMP) {
       this.#offset = offset;
       if (this.#doubt) this.#settle("the clock is back where it was before it jumped; heads are signed again");
     } else if (!this.#doubt || Math.abs(offset - this.#doubt.offset) > JUMP) {
@@ -85,8 +114,20 @@ export class ServerClock {
     } else if (steady - this.#doubt.since >= AGREEMENT) this.#judge(this.#doubt, steady);
   }
 
+  /** Nothing before the start is gone on from: whatever the clock is set to is gone by, and judged anew. */
+  #lookAtStart(doubt: Doubt, offset: number, steady: number): void {
+    if (Math.abs(offset - doubt.offset) <= JUMP) {
+      if (steady - doubt.since >= AGREEMENT) this.#judge(doubt, steady);
+      return;
+    }
+    this.#doubt = undefined;
+    this.#offset = offset;
+    this.#doubtStart();
+    if (this.#doubt === undefined) this.#settle("the clock follows on what was written before; heads are signed again");
+  }
+
   #begin(offset: number, since: number): void {
-    this.#doubt = { offset, since, before: new Set(), after: new Set() };
+    this.#doubt = { offset, isStart: false, since, before: new Set(), after: new Set() };
     const seconds = Math.round((offset - this.#offset) / 1000);
     this.#options.tell(
       `the clock has jumped by ${seconds} s: no heads are signed, no certificates issued and nothing is deleted until ` +
@@ -94,11 +135,13 @@ export class ServerClock {
     );
   }
 
-  #judge({ offset, before, after }: Doubt, since: number): void {
+  #judge({ before, after, ...doubt }: Doubt, since: number): void {
     if (before.size > after.size) {
-      this.#doubt = { offset, since, before: new Set(), after: new Set() };
+      this.#doubt = { ...doubt, since, before: new Set(), after: new Set() };
       this.#options.tell(
-        "the clock has jumped, and what members sign is still of the time before; set it, or send SIGHUP",
+        doubt.isStart
+          ? "the clock doesn't fit what members sign; set it, or send SIGHUP if it is right"
+          : "the clock has jumped, and what members sign is still of the time before; set it, or send SIGHUP",
       );
     } else this.confirm();
   }
@@ -107,9 +150,12 @@ export class ServerClock {
   witness(account: string, ts: number): void {
     this.look();
     if (!this.#doubt) return;
-    const { offset, before, after } = this.#doubt;
+    const { offset, isStart, before, after } = this.#doubt;
     const steady = this.#options.steady();
-    if (Math.abs(ts - steady - offset) <= JUMP) after.add(account);
+    if (Math.abs(ts - steady - offset) <= JUMP) {
+      after.add(account);
+      if (isStart) before.delete(account); // what came before was written offline
+    } else if (isStart && !after.has(account)) before.add(account);
     else if (Math.abs(ts - steady - this.#offset) <= JUMP) before.add(account);
   }
 

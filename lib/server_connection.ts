@@ -343,10 +343,10 @@ export class Conversation {
     }, party);
   }
 
-  /** Nothing is issued by a clock that has just jumped. */
+  /** Nothing is issued by a clock that is doubtful. */
   #mustKnowTheTime(): void {
     if (!this.#shared.clock.isDoubtful) return;
-    throw new ProtocolError("server-error", "The server's clock has just jumped; try again in some minutes.");
+    throw new ProtocolError("server-error", "The server's clock is in doubt; try again in some minutes.");
   }
 
   /** Who is counted: the account, on whichever connection. */

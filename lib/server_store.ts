@@ -183,6 +183,8 @@ export interface Store {
   unfinishedSessions(): Promise<readonly string[]>;
   /** Appends rows in order, all or none. */
   addAudit(rows: readonly AuditRow[]): Promise<void>;
+  /** When the newest audit row was written, unix ms; `undefined` where there is none. */
+  latestTime(): Promise<number | undefined>;
   /** What an operator has to know of it while it runs; asked every second. */
   trouble?(): string | undefined;
   close(): Promise<void>;

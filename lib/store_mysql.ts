@@ -32,7 +32,7 @@ import mysql, {
   type RowDataPacket,
   type SslOptions,
 } from "mysql2/promise";
-import { addUser, registrationsWith, replacePasswordRecord, setPassword } from "./server_account_tables.ts";
+import { addUser, latestTime, registrationsWith, replacePasswordRecord, setPassword } from "./server_account_tables.ts";
 import type { Bytes } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { readTextFile } from "./files.ts";
@@ -331,6 +331,10 @@ class MysqlStore implements ServerStore {
 
   async addUser(user: Omit<User, "id">, createdAt: number, registrant?: Registrant): Promise<number | undefined> {
     return await addUser(this.#tables, user, createdAt, registrant);
+  }
+
+  async latestTime(): Promise<number | undefined> {
+    return await latestTime(this.#tables);
   }
 
   async registrationsWith(fingerprint: string): Promise<number> {

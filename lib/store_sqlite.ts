@@ -20,7 +20,7 @@
  */
 
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
-import { addUser, registrationsWith, replacePasswordRecord, setPassword } from "./server_account_tables.ts";
+import { addUser, latestTime, registrationsWith, replacePasswordRecord, setPassword } from "./server_account_tables.ts";
 import type { Bytes } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { createPrivateFolder, explain } from "./files.ts";
@@ -206,6 +206,10 @@ export class SqliteStore implements ServerStore {
 
   addUser(user: Omit<User, "id">, createdAt: number, registrant?: Registrant): Promise<number | undefined> {
     return addUser(this.#tables, user, createdAt, registrant);
+  }
+
+  latestTime(): Promise<number | undefined> {
+    return latestTime(this.#tables);
   }
 
   registrationsWith(fingerprint: string): Promise<number> {

@@ -29,7 +29,7 @@ async function bench(
   store = new MemoryRoomStore(),
   revoked: ReadonlySet<string> = new Set(),
   turn: () => Promise<void> = () => Promise.resolve(),
-  clock = { isDoubtful: false, latest: now, witness: () => {} },
+  clock = { isDoubtful: false, latest: now, witness: (_account: string, _ts: number) => {} },
 ): Promise<Bench> {
   const { server } = await identities();
   const leaf = server.chain[0];
@@ -1278,4 +1278,17 @@ Deno.test("the limit of rooms a day goes on over a restart", async () => {
   await next.countMade();
   for (let made = 0; made < 40; made++) assert.equal(await create(next, `#two-${made}`), undefined);
   assert.equal(await create(next, "#one-too-many"), "forbidden");
+});
+
+Deno.test("a line whose time is refused says something of the server's clock all the same", async () => {
+  const heard: [string, number][] = [];
+  const witness = (...said: [string, number]) => void heard.push(said);
+  const store = new MemoryRoomStore();
+  const made = await bench(fixedClock, store, new Set(), undefined, { isDoubtful: true, latest: fixedClock, witness });
+  const ada = await Person.create("ada");
+  const asked = { type: "create", room: "#ops", mode: "recorded", history: "all", inviteOnly: false } as const;
+  assert.equal(await ada.ask(made.hub, asked), undefined);
+  const join = await ada.write("#ops", { kind: "join", username: "ada" }, { ts: fixedClock() + 3_600_000 });
+  assert.equal(await ada.ask(made.hub, { type: "post", ...join }), "stale");
+  assert.deepEqual(heard, [["ada", fixedClock() + 3_600_000]]);
 });

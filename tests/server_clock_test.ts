@@ -5,7 +5,7 @@ const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 
 /** A server's clock over two clocks that the test moves. */
-function clocks() {
+function clocks(last?: number) {
   let [wall, steady] = [1_700_000_000_000, 5_000];
   const told: string[] = [];
   let settled = 0;
@@ -14,6 +14,7 @@ function clocks() {
     steady: () => steady,
     tell: (message) => told.push(message),
     settled: () => settled += 1,
+    last,
   });
   return {
     clock,
@@ -104,4 +105,58 @@ Deno.test("a member's time isn't to be ahead of the later of both clocks", () =>
   assert.equal(clock.latest(), wall());
   jump(-2 * DAY);
   assert.equal(clock.latest(), clock.now());
+});
+
+const START = 1_700_000_000_000;
+
+Deno.test("at the start a clock is believed that follows on what was written last, after a night or a week", () => {
+  for (const off of [-30_000, 0, DAY, 7 * DAY]) {
+    const { clock, told } = clocks(START - off);
+    assert.ok(!clock.isDoubtful, `${off}`);
+    assert.deepEqual(told, []);
+  }
+});
+
+for (const [ahead, word] of [[8 * DAY, "after"], [-2 * MINUTE, "before"]] as const) {
+  Deno.test(`a clock that is ${ahead / MINUTE} minutes ${word} what was written last is doubted from the start, told, and gone by`, () => {
+    const { clock, told, pass, settled, wall } = clocks(START - ahead);
+    assert.ok(clock.isDoubtful);
+    assert.equal(clock.now(), wall());
+    assert.match(
+      told[0] ?? "",
+      new RegExp(`the clock is ${Math.abs(ahead) / 1000} s ${word} what this server wrote last`),
+    );
+    pass(MINUTE - 1);
+    assert.ok(clock.isDoubtful);
+    clock.witness("account 1", wall());
+    pass(1);
+    assert.ok(!clock.isDoubtful);
+    assert.equal(settled(), 1);
+  });
+}
+
+Deno.test("at the start members whose times don't fit the clock keep it doubtful, until it is set or the operator confirms it", () => {
+  const { clock, told, pass, jump, wall, settled } = clocks(START - 100 * DAY);
+  clock.witness("account 1", wall() - 100 * DAY);
+  pass(MINUTE);
+  assert.ok(clock.isDoubtful);
+  assert.match(told.at(-1) ?? "", /doesn't fit what members sign/);
+  jump(-100 * DAY);
+  pass(1_000);
+  assert.ok(!clock.isDoubtful, "now it follows on what was written");
+  assert.equal(clock.now(), wall());
+  assert.equal(settled(), 1);
+
+  const other = clocks(START - 100 * DAY);
+  other.clock.confirm();
+  assert.ok(!other.clock.isDoubtful);
+});
+
+Deno.test("at the start lines that were written offline contradict nothing once their author's clock agrees", () => {
+  const { clock, pass, wall } = clocks(START - 8 * DAY);
+  clock.witness("account 1", wall() - 3 * DAY);
+  clock.witness("account 1", wall());
+  clock.witness("account 1", wall() - 2 * DAY);
+  pass(MINUTE);
+  assert.ok(!clock.isDoubtful);
 });

@@ -297,6 +297,13 @@ export function testStore(name: string, openFixture: OpenFixture, options: TestO
     assert.equal((await query("SELECT * FROM audit_log WHERE event_type = 'cert_invalid'")).length, 1);
   });
 
+  test("latestTime() is when the newest audit row was written", async ({ store }) => {
+    assert.equal(await store.latestTime(), undefined);
+    await store.addAudit([{ event: "cert_invalid", occurredAt: NOW + 60_000 }]);
+    await store.addAudit([{ event: "cert_invalid", occurredAt: NOW }]);
+    assert.equal(await store.latestTime(), Math.floor(NOW / 1000) * 1000);
+  });
+
   test("overlong texts of an audit row are cut between characters, not refused", async ({ store, query }) => {
     await store.addAudit([{
       event: "login_failure",
