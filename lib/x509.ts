@@ -7,8 +7,8 @@
  *
  * The wire's field holds the leaf first and at most three further certificates after it (docs/PROTOCOL.md, "Hello and
  * certificates"), nothing else between or around them; in a file other text may stand around them. What is not DER, or
- * not the structure that RFC 5280 gives it, is `bad-cert` at once. What is well formed but has no place in a private
- * chat's certificates (name constraints, policies, critical extensions that are not understood, …) is kept as `faults`,
+ * not the structure that RFC 5280 gives it, is `bad-cert` at once. What is well formed but has no place in
+ * a chat's certificates (name constraints, policies, critical extensions that are not understood, …) is kept as `faults`,
  * one sentence's end each, for `certificate_path.ts` to refuse and for `cert show` to tell. Whether a certificate is
  * good is not asked here.
  *
