@@ -1,12 +1,14 @@
 import { assert } from "./assert.ts";
-import { PEER_PYTHON, ROOT, run, runCommand, SHARED, skipUnless, temporaryFolder } from "./environment.ts";
+import { PEER_PYTHON, program, ROOT, run, runCommand, SHARED, skipUnless, temporaryFolder } from "./environment.ts";
 import { type EvidenceCase, evidenceCase, evidenceCases, roomCases, verdictOf } from "./evidence.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
 import { canonicalJson, encodeJson } from "../lib/json.ts";
 import { encodeOpening } from "../lib/log_receipt.ts";
+import { cells } from "../lib/cell_width.ts";
 import { CHECKS } from "../lib/verify.ts";
 import { authority, identities } from "./fixtures.ts";
-import { RoomLog } from "./room_evidence.ts";
+import { openTerminal } from "./pty.ts";
+import { person, RoomLog } from "./room_evidence.ts";
 
 const session = evidenceCase("session");
 
@@ -429,6 +431,33 @@ Deno.test("words begin no row that looks like one of verify's own, however they 
   const rows = stdout.split("\n").filter((row) => row.includes("(0123456789abcdef)"));
   assert.ok(rows.length >= 13);
   for (const row of rows) assert.match(row, /^ {4}\| /);
+});
+
+Deno.test({
+  name: "on a terminal no row of verify is wider than it, and no name begins one that could be taken for ours",
+  ...skipUnless("pty"),
+  async fn() {
+    using folder = temporaryFolder();
+    const { server, client: ada } = await identities();
+    const eve = await person(`${"e".repeat(31)} [0] NOT GOOD by us`);
+    const log = new RoomLog(server);
+    await log.say(eve, { kind: "join", username: "eve" });
+    await log.say(ada, { kind: "join", username: "ada" });
+    await log.say(await person("Valid: lines 0 to 1 of it hold now, and all"), "not in the room");
+    await log.say(eve, "hello");
+    const { command, args } = program(...await writeRoom(folder.path, log));
+    for (const columns of [44, 60, 80]) {
+      await using terminal = openTerminal([command, ...args], { columns, env: { NO_COLOR: "1" } });
+      await terminal.ended();
+      const rows = terminal.shown.split("\r\n");
+      const end = rows.findIndex((row) => row.startsWith("status "));
+      assert.ok(end > 10, terminal.shown);
+      for (const row of rows.slice(1, end)) {
+        assert.ok(cells(row) <= columns, row);
+        assert.doesNotMatch(row, /^(?:\[0\] NOT|NOT|Valid)/);
+      }
+    }
+  },
 });
 
 Deno.test("verify --json prints nothing that acts on a terminal", async () => {

@@ -226,16 +226,16 @@ function report(verdict: Verdict | RoomVerdict, { caPath, authorities, colour }:
     : authorities.map((authority) => {
       const { subject, fingerprint } = authority;
       const idle = judgesOf(verdict, authorities).includes(authority) ? "" : " (no certificate here leads to it)";
-      return `CA  ${printable(caPath)}: "${shortName(subject)}"\n    SHA-256 ${fingerprint}${idle}`;
+      const rows = [`CA  ${printable(caPath)}: "${shortName(subject)}"`, `    SHA-256 ${fingerprint}${idle}`];
+      return rows.flatMap((row) => onTerminal(row, GOES_ON)).join("\n");
     });
   for (const check of verdict.checks) {
     const [code, mark] = MARKS[check.outcome];
     lines.push(`${paint(code, mark)} ${check.name}`, ...details(check));
   }
   for (const { subject, fingerprint, lines: count } of verdict.signers) {
-    lines.push(
-      `${count} ${count === 1 ? "line names" : "lines name"} "${shortName(subject)}" (SHA-256 ${fingerprint})`,
-    );
+    const names = count === 1 ? "line names" : "lines name";
+    lines.push(...onTerminal(`${count} ${names} "${shortName(subject)}" (SHA-256 ${fingerprint})`, GOES_ON));
   }
   lines.push(...shownLines(verdict, (text) => paint(MARKS.failed[0], text)));
   const code = MARKS[OUTCOMES[verdict.result]][0];
@@ -267,13 +267,18 @@ function shownLines(verdict: Verdict | RoomVerdict, paint: (text: string) => str
     rows: openedLine(line, width),
   }));
   const bad = lines.bad.map(({ index, faults, ...line }: BadLine & { opened?: OpenedLine }) => {
-    const rows = faults.map(({ check, reason }) => `[${index}] ${paint("NOT GOOD")} (${check}): ${reason}`);
+    const rows = faults.flatMap(({ check, reason }) => {
+      const [first = "", ...further] = onTerminal(`[${index}] ${NOT_GOOD} (${check}): ${reason}`, GOES_ON);
+      return [first.replace(NOT_GOOD, paint(NOT_GOOD)), ...further];
+    });
     return { index, rows: line.opened ? [...rows, ...openedLine(line.opened, width, "    ")] : rows };
   });
   const rows = [...good, ...bad].sort((one, other) => one.index - other.index).flatMap((line) => line.rows);
   const more = lines.count - lines.good - lines.bad.length;
   return more > 0 ? [...rows, `and ${more} more lines that are not good`] : rows;
 }
+
+const NOT_GOOD = "NOT GOOD";
 
 /** The author's own time, and the server's where they lie apart: 5 minutes, in milliseconds. */
 const MAX_APART = 300_000;
