@@ -5,6 +5,7 @@
  *     const verdict = await judgeToken(
  *       { token, imprint: imprintOf(note), certificates: parseCertificates(tsaPem, 1000), revocations: [] },
  *       { roots },
+ *       { allowEnded: false },
  *       { now: Date.now(), protectedAt: Date.now() },
  *     );
  *     verdict.outcome → "good"      verdict.by, verdict.since: what was stamped existed then
@@ -19,8 +20,8 @@
  * The signer is the one certificate that the token names both by its hash and by its issuer and number (or its key). The
  * first that would fit a purpose is never taken: whoever adds a certificate to a token doesn't change who signed it.
  *
- * `protectedAt` is until when the certificates must not have ended: the time of the renewal that took over, else now.
- * `timestamp_renewal.ts` works it out for a file with renewals.
+ * `protectedAt` is until when the certificates must not have ended, nor an algorithm have lost its trust: the time of the
+ * renewal that took over, else now. `timestamp_renewal.ts` works it out for a file with renewals.
  *
  * @layer crypto
  */
@@ -29,10 +30,11 @@ import { type Bytes, encodeHex, equalBytes } from "./bytes.ts";
 import { findPath, keyProblem, MAX_PATH, SECOND, stampSignerProblems } from "./certificate_path.ts";
 import { schemeOf, verifyData } from "./certificate_signature.ts";
 import { DerError } from "./der.ts";
+import { type Algorithm, type Distrust, distrustedOf } from "./distrust.ts";
 import { digest, type HashName } from "./hash.ts";
 import { shortName } from "./text.ts";
 import type { TokenInfo } from "./timestamp_info.ts";
-import { type StampObjection, stampStanding, type StampTimes } from "./timestamp_path.ts";
+import { type StampObjection, stampStanding } from "./timestamp_path.ts";
 import { type CertificateId, parseKeptToken, type SignerName, type Token } from "./timestamp_token.ts";
 import type { Certificate, RevocationList } from "./x509.ts";
 
@@ -60,13 +62,18 @@ export interface TokenTrust {
   readonly roots: readonly Certificate[];
 }
 
-/** When a token is judged (unix ms). */
-export interface TokenTimes extends Omit<StampTimes, "genTime"> {
-  readonly now: number;
+/** What the verifier allows beside the rules. */
+export interface TokenPolicy {
+  /** Takes tokens whose certificates have ended all the same. */
+  readonly allowEnded?: boolean | undefined;
+  readonly distrust?: Distrust | undefined;
 }
 
-/** What an algorithm is called for `--distrust`. */
-export type StampAlgorithm = "sha256" | "sha384" | "sha512" | "rsa" | "ecdsa";
+/** When a token is judged (unix ms). */
+export interface TokenTimes {
+  readonly now: number;
+  readonly protectedAt: number;
+}
 
 /** What is known of a token whose form is right. */
 interface Read {
@@ -90,7 +97,7 @@ export interface GoodToken extends Read {
   /** Whether that end had come before anything newer took over, and was allowed. */
   readonly hasEnded: boolean;
   /** All algorithms that the token relies on. */
-  readonly algorithms: ReadonlySet<StampAlgorithm>;
+  readonly algorithms: ReadonlySet<Algorithm>;
 }
 
 /** A token that counts for nothing, and may be honest. */
@@ -126,6 +133,7 @@ const MAX_CLOCK_DIFFERENCE = 300_000;
 export async function judgeToken(
   evidence: TokenEvidence,
   trust: TokenTrust,
+  policy: TokenPolicy,
   times: TokenTimes,
 ): Promise<TokenVerdict> {
   let token: Token;
@@ -143,7 +151,7 @@ export async function judgeToken(
   if (signer === undefined) {
     return { outcome: "nothing", cause: "signer", reason: "its signer's certificate is not at hand", info, signer };
   }
-  return await judgeSigned(token, signer, { ...evidence, ...trust }, times);
+  return await judgeSigned(token, signer, { ...evidence, ...trust }, { ...policy, ...times });
 }
 
 function wrong(reason: string): WrongToken {
@@ -202,7 +210,7 @@ async function judgeSigned(
   token: Token,
   signer: Certificate,
   { certificates, revocations, roots }: Surroundings,
-  times: TokenTimes,
+  rules: TokenPolicy & TokenTimes,
 ): Promise<TokenVerdict> {
   const { info } = token;
   const name = `the authority's certificate "${shortName(signer.subject)}"`;
@@ -214,18 +222,21 @@ async function judgeSigned(
   if (!await isSignedWith(token, signer)) return wrong("its signature is not the signer's");
   const [unfit] = stampSignerProblems(signer);
   if (unfit !== undefined) return wrong(`${name} ${unfit}`);
-  if (info.genTime > times.now + MAX_CLOCK_DIFFERENCE) return nothing("future", "its time is yet to come");
+  if (info.genTime > rules.now + MAX_CLOCK_DIFFERENCE) return nothing("future", "its time is yet to come");
 
   const chain = chainOf(signer, certificates);
   const path = await findPath(chain, { authorities: roots, revocations }, STAMPS);
-  const { certificates: found, problems } = stampStanding(path, { ...times, genTime: info.genTime });
+  const { certificates: found, problems } = stampStanding(path, { ...rules, genTime: info.genTime });
   if (path.authorities.length === 0) return { ...nothing("root", problems[0]?.reason ?? ""), top: topOf(chain) };
   const [objection] = problems;
   if (objection !== undefined) return nothing(objection.cause, objection.reason);
-  return goodToken(token, found, times.protectedAt);
+  const good = goodToken(token, found, rules.protectedAt);
+  const lost = rules.distrust && distrustedOf(good.algorithms, rules.protectedAt, rules.distrust);
+  if (lost === undefined) return good;
+  return nothing("distrusted", `it relies on ${lost}, and nothing newer protects it before that lost its trust`);
 }
 
-function goodToken(token: Token, path: readonly Certificate[], protectedAt: number): TokenVerdict {
+function goodToken(token: Token, path: readonly Certificate[], protectedAt: number): GoodToken {
   const { info } = token;
   const [signer, root] = [path[0], path.at(-1)];
   if (signer === undefined || root === undefined) throw new RangeError("a good path has a signer and a root");
@@ -247,7 +258,7 @@ function goodToken(token: Token, path: readonly Certificate[], protectedAt: numb
 }
 
 /** The root's own signature proves nothing, so its algorithm doesn't count. */
-function algorithmsOf({ info, hash, scheme }: Token, path: readonly Certificate[]): Set<StampAlgorithm> {
+function algorithmsOf({ info, hash, scheme }: Token, path: readonly Certificate[]): Set<Algorithm> {
   const schemes = [scheme, ...path.slice(0, -1).flatMap((certificate) => schemeOf(certificate) ?? [])];
   const hashes = [info.hash, hash, ...schemes.map((one) => one.hash)];
   const spelled = { "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512" } as const;

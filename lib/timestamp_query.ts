@@ -30,7 +30,7 @@ import { ProtocolError } from "./errors.ts";
 import type { HashName } from "./hash.ts";
 import { quoted } from "./text.ts";
 import { hashOid } from "./timestamp_algorithms.ts";
-import { type GoodToken, imprintOf, judgeToken, type TokenTrust } from "./timestamp_judge.ts";
+import { type GoodToken, type Imprint, judgeToken, type TokenTrust } from "./timestamp_judge.ts";
 import { MAX_TOKEN_BYTES, parseToken, type Token } from "./timestamp_token.ts";
 import { type Certificate, MAX_CERTIFICATE_BYTES, parseCertificate } from "./x509.ts";
 
@@ -128,7 +128,7 @@ const MAX_CERTIFICATES = 16;
  */
 export async function takeReply(
   reply: Bytes,
-  stamped: Uint8Array,
+  imprint: Imprint,
   trust: TokenTrust,
   rules: ReplyRules,
 ): Promise<TakenToken | string> {
@@ -136,14 +136,14 @@ export async function takeReply(
     const { status, text, token } = parseReply(reply);
     if (status > 1) return `it refuses to stamp, with status ${status}${text === "" ? "" : ` (${text})`}`;
     if (token === undefined) return "there is no token in its answer";
-    return await takeToken(parseToken(token), stamped, trust, rules);
+    return await takeToken(parseToken(token), imprint, trust, rules);
   } catch (error) {
     if (!(error instanceof DerError)) throw error;
     return error.message;
   }
 }
 
-async function takeToken(token: Token, stamped: Uint8Array, trust: TokenTrust, rules: ReplyRules) {
+async function takeToken(token: Token, imprint: Imprint, trust: TokenTrust, rules: ReplyRules) {
   const { nonce, within = Infinity, now } = rules;
   if (nonce !== undefined && token.info.nonce !== encodeHex(nonce)) return "its token is for another query";
   if (Math.abs(token.info.genTime - now) > within) {
@@ -151,8 +151,8 @@ async function takeToken(token: Token, stamped: Uint8Array, trust: TokenTrust, r
   }
   if (token.kept.length > MAX_TOKEN_BYTES) return `its token has more than ${MAX_TOKEN_BYTES} bytes`;
   const certificates = [...certificatesOf(token), ...rules.certificates ?? []];
-  const evidence = { token: token.kept, imprint: imprintOf(stamped), certificates, revocations: [] };
-  const verdict = await judgeToken(evidence, trust, { now, protectedAt: now });
+  const evidence = { token: token.kept, imprint, certificates, revocations: [] };
+  const verdict = await judgeToken(evidence, trust, {}, { now, protectedAt: now });
   if (verdict.outcome !== "good") return verdict.reason;
   return { token: token.kept, chain: verdict.path.slice(0, -1), verdict };
 }

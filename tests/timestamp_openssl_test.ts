@@ -39,7 +39,7 @@ for (const options of AUTHORITIES) {
         const nonce = freshNonce(random);
         const reply = await replyTo(files, encodeQuery({ hash, imprint: digest(hash, NOTE), nonce }));
         const now = Date.now();
-        const taken = await takeReply(reply, NOTE, { roots }, { nonce, now, within: 300_000 });
+        const taken = await takeReply(reply, imprintOf(NOTE), { roots }, { nonce, now, within: 300_000 });
         if (typeof taken === "string") throw new Error(taken);
         assert.ok(taken.token.length < 1_100, `${taken.token.length} bytes`);
         assert.deepEqual(taken.chain, certificates);
@@ -47,7 +47,7 @@ for (const options of AUTHORITIES) {
         assert.ok(isGood, said);
         assert.ok(!(await opensslVerifies(files, taken.token, NOTE.subarray(1))).isGood);
         const evidence = { token: taken.token, imprint: imprintOf(NOTE), certificates, revocations: [] };
-        const verdict = await judgeToken(evidence, { roots }, { now, protectedAt: now });
+        const verdict = await judgeToken(evidence, { roots }, {}, { now, protectedAt: now });
         if (verdict.outcome !== "good") throw new Error(verdict.reason);
         assert.equal(verdict.by - verdict.since, 2 * 1_501, "1.5001 seconds, both ways, rounded outwards");
         assert.ok(Math.abs(verdict.info.genTime - now) < 300_000);

@@ -36,7 +36,11 @@ for (const { key, digest: signed, id, ...golden } of vectors.cases) {
   Deno.test(`a query and openssl's answer to it, as they once were (${name})`, async () => {
     const query = encodeQuery({ hash: "SHA-256", imprint: digest("SHA-256", NOTE), nonce });
     assert.equal(encodeBase64(query), golden.query);
-    const taken = await takeReply(bytesOf(golden.reply), NOTE, { roots }, { nonce, now: time, within: 300_000 });
+    const taken = await takeReply(bytesOf(golden.reply), imprintOf(NOTE), { roots }, {
+      nonce,
+      now: time,
+      within: 300_000,
+    });
     if (typeof taken === "string") throw new Error(taken);
     assert.equal(encodeBase64(taken.token), golden.token);
     assert.equal(taken.chain.map(({ pem }) => pem).join(""), golden.chain);
@@ -49,7 +53,7 @@ for (const { key, digest: signed, id, ...golden } of vectors.cases) {
     const token = bytesOf(golden.token);
     const certificates = parseCertificateFile(golden.chain).toReversed();
     const evidence = { token, imprint: imprintOf(NOTE), certificates, revocations: [] };
-    const verdict = await judgeToken(evidence, { roots }, { now: time, protectedAt: time });
+    const verdict = await judgeToken(evidence, { roots }, {}, { now: time, protectedAt: time });
     if (verdict.outcome !== "good") throw new Error(verdict.reason);
     assert.equal(verdict.root, roots[0]);
     const hashes = new Set(["sha256", signed]);
@@ -65,7 +69,7 @@ for (const { key, digest: signed, id, ...golden } of vectors.cases) {
       const changed = token.slice();
       changed[at] = (changed[at] ?? 0) ^ 1 << at % 8;
       const evidence = { token: changed, imprint: imprintOf(NOTE), certificates, revocations: [] };
-      const verdict = await judgeToken(evidence, { roots }, { now: time, protectedAt: time });
+      const verdict = await judgeToken(evidence, { roots }, {}, { now: time, protectedAt: time });
       assert.notEqual(verdict.outcome, "good", `byte ${at}`);
     }
   });
@@ -89,7 +93,12 @@ async function authority(name = "Root") {
   const root = await makeCertificate({ name, key: await makeKey("P-256") });
   const signer = await makeCertificate({ name: "Stamp", key: await makeKey("P-256"), issuer: root });
   const take = (reply: Bytes, rules: { now?: number; nonce?: Bytes } = {}) =>
-    takeReply(reply, NOTE, { roots: [root.certificate] }, { nonce: NONCE, now: NOW, within: 300_000, ...rules });
+    takeReply(reply, imprintOf(NOTE), { roots: [root.certificate] }, {
+      nonce: NONCE,
+      now: NOW,
+      within: 300_000,
+      ...rules,
+    });
   const certificates = [signer.certificate.der];
   const token = (change: Partial<Parameters<typeof makeToken>[0]> = {}) =>
     makeToken({ data: NOTE, signer, certificates, rest: [encodeDer(TAG.integer, NONCE)], ...change });

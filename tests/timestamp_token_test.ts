@@ -2,6 +2,7 @@
 
 import { type Bytes, concat, encodeUtf8 } from "../lib/bytes.ts";
 import { contextTag, encodeCount, encodeDer, encodeOid, TAG } from "../lib/der.ts";
+import { type Distrust } from "../lib/distrust.ts";
 import { digest } from "../lib/hash.ts";
 import { parseTokenInfo } from "../lib/timestamp_info.ts";
 import { imprintOf, judgeToken, type TokenEvidence, type TokenVerdict } from "../lib/timestamp_judge.ts";
@@ -73,18 +74,19 @@ interface Question extends Partial<TokenEvidence> {
   readonly now?: number;
   readonly protectedAt?: number;
   readonly allowEnded?: boolean;
+  readonly distrust?: Distrust;
 }
 
 async function judged(token: Bytes, question: Question = {}): Promise<TokenVerdict> {
   const { root, between, tsa } = await world();
-  const { now = NOW, protectedAt = now, allowEnded, roots = [root.certificate], signer = tsa } = question;
+  const { now = NOW, protectedAt = now, allowEnded, distrust, roots = [root.certificate], signer = tsa } = question;
   const evidence = {
     token,
     imprint: question.imprint ?? imprintOf(NOTE),
     certificates: question.certificates ?? [between.certificate, signer.certificate],
     revocations: question.revocations ?? [],
   };
-  return await judgeToken(evidence, { roots }, { now, protectedAt, allowEnded });
+  return await judgeToken(evidence, { roots }, { allowEnded, distrust }, { now, protectedAt });
 }
 
 /** The verdict of a token with these parts in place of the good ones. */
