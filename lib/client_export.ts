@@ -1,6 +1,6 @@
 /**
  * What a client shows of a room to a stranger, from its own records alone: a transcript with its receipt, openings, or
- * a few lines in one file (docs/PROTOCOL.md, "Rooms as evidence").
+ * a few lines in one file (docs/PROTOCOL.md, "Receipts of a room").
  *
  *     const { verify } = await exportRoom(records, "#ops", { identity, now: Date.now(), folder: ".", open: "all" });
  *     verify → "securechat verify room_ops_20231115_143022.json room_ops_20231115_143022.txt --openings …"

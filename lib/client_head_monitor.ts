@@ -1,6 +1,6 @@
 /**
  * The checkpoints of one room's log, as a client checks them: who signed each, whether it follows from those before,
- * and whether it is over the lines that this client was shown (docs/PROTOCOL.md, "Rooms as evidence").
+ * and whether it is over the lines that this client was shown (docs/PROTOCOL.md, "Checkpoints").
  *
  *     heads.take(checkpoint)     signed by a certificate of this log's server, later and longer than the last
  *     heads.prove()              its root is that of the lines that are here → event "covered"

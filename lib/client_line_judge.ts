@@ -1,6 +1,6 @@
 /**
  * Judges one line after the other by the lines before it: whether its author signed it, was allowed to say it, and had
- * a certificate that was good when it was accepted (docs/PROTOCOL.md, "Rooms as evidence" and "Rooms").
+ * a certificate that was good when it was accepted (docs/PROTOCOL.md, "Rights" and "What a client checks").
  *
  *     judge.judge(placed, certificate, isSigned)      sets what is wrong with the line
  *     judge.apply(placed)                             the members, roles and topic that follow from it

@@ -1,6 +1,6 @@
 /**
  * Gives the lines that a server sends their places in a room's log, and checks at once everything that needs no
- * certificate (docs/PROTOCOL.md, "Rooms as evidence").
+ * certificate (docs/PROTOCOL.md, "A line").
  *
  *     order.take(posted)                 a line, in whatever order lines come
  *     order.drain() → [{ index, … }]     the lines that have their place now, in the order of the log

@@ -1,6 +1,6 @@
 /**
- * One room's log, as one client keeps and checks it (docs/PROTOCOL.md, "Rooms as evidence" and "Rooms"): nothing of it
- * is believed because the server says so.
+ * One room's log, as one client keeps and checks it (docs/PROTOCOL.md, "Rooms as evidence" and "What a client checks"):
+ * nothing of it is believed because the server says so.
  *
  *     posted → its place: the next index, gapless seqno, R, H and C, room, `seen`           client_line_order.ts
  *            → its author: signature, certificate at the covering checkpoint's time, name, role

@@ -1,6 +1,6 @@
 /**
  * Which certificates are whose, as far as this client has seen: one for all rooms of a server (docs/PROTOCOL.md,
- * "Before the session" and "Rooms as evidence").
+ * "Before the session" and "Devices and trust").
  *
  *     pins.see("24e7…", "ada")          → "first"     the first certificate of an account is believed
  *     pins.see("9f86…", "ada")          → "new"       a further one is ada's only because the server says so

@@ -1,6 +1,7 @@
 /**
  * The certificate of a person or a bot, renewed by the program that uses it, over a session of the old one and before
- * that ends (docs/PROTOCOL.md, "Rooms"): a new key, and a certificate for it by the server's issuing CA.
+ * that ends (docs/PROTOCOL.md, "New passwords and certificates"): a new key, and a certificate for it by the server's
+ * issuing CA.
  *
  *     client.next_private_key.pem    the new key, before anybody hears of it
  *     client.next_cert.pem           its certificate: once it is there the new pair counts, wherever a crash comes

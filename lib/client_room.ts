@@ -1,6 +1,6 @@
 /**
  * This client's own part in one room: coming in, catching up, and lines that must arrive once and in their order
- * (docs/PROTOCOL.md, "Rooms as evidence", "Requests" and "Posting").
+ * (docs/PROTOCOL.md, "Joining a room", "Pages" and "Posting").
  *
  *     enter: join → joined → own join line, where none stands → keys → history up to now → what is unsent
  *     post:  signed, on the disk, sent → `posted` → in the transcript on the disk → no longer unsent

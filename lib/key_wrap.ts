@@ -1,6 +1,6 @@
 /**
  * Wrapping keys for storage: AES-256-GCM (NIST SP 800-38D) under a key that lies elsewhere, so that a database, or a
- * copy of it, gives away none of the keys in it (docs/PROTOCOL.md, "Rooms").
+ * copy of it, gives away none of the keys in it (docs/PROTOCOL.md, "Keys").
  *
  *     wrapped = nonce (12 bytes, random) || ciphertext || tag (16 bytes)        44 bytes for a key of 16
  *

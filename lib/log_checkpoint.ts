@@ -1,6 +1,6 @@
 /**
  * The checkpoint: a log's head with the server's signature, the proof that lines were accepted (docs/PROTOCOL.md,
- * "Rooms as evidence").
+ * "Checkpoints").
  *
  *     {"time":1700055622,"size":57,"root":"<hex>","sig":"<b64>","from":"<fingerprint>"}      in receipts
  *

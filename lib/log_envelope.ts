@@ -1,5 +1,5 @@
 /**
- * The envelope: what a line of a room says, and after what (docs/PROTOCOL.md, "Rooms as evidence").
+ * The envelope: what a line of a room says, and after what (docs/PROTOCOL.md, "The envelope").
  *
  *     {"body":"hello","kind":"text","room":"#ops","salt":"<b64, 16 bytes>","seen":{"root":"<hex>","size":41},"v":1}
  *

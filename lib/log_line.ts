@@ -1,5 +1,5 @@
 /**
- * The line of a room: a transcript line whose ciphertext is three hashes (docs/PROTOCOL.md, "Rooms as evidence").
+ * The line of a room: a transcript line whose ciphertext is three hashes (docs/PROTOCOL.md, "A line").
  *
  *     ct = R || C || H     R = SHA-256("securechat/2 line" || 0x00 || origin)   which log
  *                          C = SHA-256(envelope)                               which words, which room, what was seen

@@ -1,5 +1,6 @@
 /**
- * What is shown of a room: receipts, openings and line proofs (docs/PROTOCOL.md, "Rooms as evidence").
+ * What is shown of a room: receipts, openings and line proofs (docs/PROTOCOL.md, "Receipts of a room" and "Openings and
+ * line proofs").
  *
  *     { "type": "room_receipt", "room": "#ops", "origin": "chat.example/#ops/<32 hex>", "from_index": 0,
  *       "message_count": 42, "checkpoint": { "time": 1700055622, "size": 57, "root": "<hex>", "sig": "<b64>",

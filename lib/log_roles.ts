@@ -1,6 +1,6 @@
 /**
- * Who is in a room and what each may do, as it follows from the room's lines alone (docs/PROTOCOL.md, "Rooms as
- * evidence" and "Rooms"). Server and client fold the same lines, so nobody has to believe the other about a role.
+ * Who is in a room and what each may do, as it follows from the room's lines alone (docs/PROTOCOL.md, "Who may
+ * do what"). Server and client fold the same lines, so nobody has to believe the other about a role.
  *
  *     line 0, join by ada            ada owns the room
  *     role {bob, moderator} by ada   bob may invite, kick, ban, mute and set the topic

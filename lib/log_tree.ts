@@ -1,6 +1,6 @@
 /**
- * The log of a room: the tree over its lines, and its proofs (docs/PROTOCOL.md, "Rooms as evidence"; RFC 6962 section
- * 2.1).
+ * The log of a room: the tree over its lines, and its proofs (docs/PROTOCOL.md, "The tree and its proofs"; RFC 6962
+ * section 2.1).
  *
  *     leaf = SHA-256(0x00 || line without LF)        node = SHA-256(0x01 || left || right)
  *
@@ -220,7 +220,7 @@ export async function consistencyProof(old: number, size: number, read: NodeRead
   return await hashesOf(path, read);
 }
 
-/** What a receipt shows of the tree beside its lines (docs/PROTOCOL.md, "Rooms as evidence"). */
+/** What a receipt shows of the tree beside its lines (docs/PROTOCOL.md, "Receipts of a room"). */
 export interface RangeProof {
   /** The largest subtrees wholly before the first line, left to right: the frontier at its index. */
   readonly before: readonly Bytes[];

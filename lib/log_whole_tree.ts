@@ -1,6 +1,6 @@
 /**
  * The tree of a log kept whole in memory, by who holds its lines: a client that checks what a server signs, and that
- * makes proofs by itself (docs/PROTOCOL.md, "Rooms as evidence").
+ * makes proofs by itself (docs/PROTOCOL.md, "The tree and its proofs").
  *
  *     const tree = new LogTree();              tree.append(leafHash(line));
  *     tree.rootAt(41)                          the root of any size from the tree's base on

@@ -1,5 +1,5 @@
 /**
- * The keys of a room's epochs, as the server keeps them (docs/PROTOCOL.md, "Rooms").
+ * The keys of a room's epochs, as the server keeps them (docs/PROTOCOL.md, "Keys").
  *
  *     epoch 1 … somebody is put out … epoch 2      new lines are under 2; what was on its way may be under 1 still
  *

@@ -1,5 +1,5 @@
 /**
- * The signed heads of a room's log, as the server makes them (docs/PROTOCOL.md, "Rooms as evidence"): stored before
+ * The signed heads of a room's log, as the server makes them (docs/PROTOCOL.md, "Checkpoints"): stored before
  * they are told, at most one a second, times that never go back, and never two roots for one size.
  *
  *     line durable → due() → at most a second later: sign, store, tell      what comes meanwhile is under the next

@@ -389,7 +389,8 @@ export class Conversation {
   }
 
   /**
-   * Who somebody is, and whether the certificate may enter that account (docs/PROTOCOL.md, "Credentials" and "Rooms").
+   * Who somebody is, and whether the certificate may enter that account (docs/PROTOCOL.md, "Credentials" and
+   * "Before the session").
    */
   async #authenticate(credentials: Exclude<Credentials, { type: "salt" }>, signal: AbortSignal): Promise<Account> {
     const { accounts, devices } = this.#shared;

@@ -1,6 +1,6 @@
 /**
  * Verdicts on single lines, of a session or of a room: a line is good, or bad for named reasons, and a bad one takes no
- * other with it (docs/PROTOCOL.md, "Rooms as evidence").
+ * other with it (docs/PROTOCOL.md, "Checking a room's evidence").
  *
  *     const bad = new BadLines<"line signatures">();
  *     bad.add(3, "line signatures", "it is not signed by the certificate that it names");

@@ -1,6 +1,6 @@
 /**
  * What a verification of a room's evidence has found, as it goes on: of each check what became of it, and of each line
- * that isn't good why not (docs/PROTOCOL.md, "Rooms as evidence").
+ * that isn't good why not (docs/PROTOCOL.md, "Checking a room's evidence").
  *
  *     findings.frame("proof", "the lines and the proof give another root than the checkpoint's")
  *     findings.line(7, "author chain", "the client certificate … expired …")

@@ -1,6 +1,6 @@
 /**
  * The form of what is shown of a room: a file of JSON within its bounds, and in it a `room_receipt` whose fields are
- * each of their form (docs/PROTOCOL.md, "Rooms as evidence").
+ * each of their form (docs/PROTOCOL.md, "Receipts of a room").
  *
  * Whoever shows evidence chooses its size, so everything in it is bounded before it costs anything: how many values the
  * file has before it is parsed, how long each list is before its items are read, and each certificate is read once.

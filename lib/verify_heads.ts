@@ -1,6 +1,6 @@
 /**
  * The checkpoints of a room's evidence: who signed them, whether each is of the log that the lines and the proof give,
- * and which one covers a line first (docs/PROTOCOL.md, "Rooms as evidence").
+ * and which one covers a line first (docs/PROTOCOL.md, "Checkpoints").
  *
  * @layer protocol
  */

@@ -1,6 +1,6 @@
 /**
  * Certificates of a room's evidence, each judged once whatever it signed: its path to a CA that is trusted, and apart
- * from it whether it was revoked (docs/PROTOCOL.md, "Rooms as evidence").
+ * from it whether it was revoked (docs/PROTOCOL.md, "Checking a room's evidence").
  *
  *     const { problems, revoked } = await judge.at(chain, "client", 1000 * checkpoint.time);
  *

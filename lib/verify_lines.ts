@@ -1,6 +1,6 @@
 /**
  * The lines of a room's evidence, one by one: whether each is of this log, signed by its author, in its author's order,
- * by a certificate that counts, and opened by what was signed (docs/PROTOCOL.md, "Rooms as evidence").
+ * by a certificate that counts, and opened by what was signed (docs/PROTOCOL.md, "Checking a room's evidence").
  *
  * @layer protocol
  */

@@ -1,6 +1,6 @@
 /**
  * The openings beside a room's transcript, each taken when its line comes: `index<TAB>base64(envelope)`, upwards
- * (docs/PROTOCOL.md, "Rooms as evidence").
+ * (docs/PROTOCOL.md, "Openings and line proofs").
  *
  * @layer protocol
  */

@@ -1,6 +1,6 @@
 /**
- * Verification, offline, of what is shown of a room: receipt, transcript and openings, or a line proof (docs/PROTOCOL.md,
- * "Rooms as evidence").
+ * Verification, offline, of what is shown of a room: receipt, transcript and openings, or a line proof
+ * (docs/PROTOCOL.md, "Checking a room's evidence").
  *
  *     const verdict = await verifyRoom({ receipt, lines, openings }, { authorities, revocations: [] });
  *     verdict.result   → "valid", "partly_valid", "invalid", or "undecided" where no CA is given,

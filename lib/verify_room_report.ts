@@ -1,6 +1,6 @@
 /**
  * What a verification of a room's evidence answers: the verdict, its sentence, and what the record proves and what it
- * doesn't (docs/PROTOCOL.md, "Rooms as evidence").
+ * doesn't (docs/PROTOCOL.md, "What a room's evidence proves").
  *
  * @layer protocol
  */

@@ -1,5 +1,5 @@
 /**
- * Times in a room's evidence that contradict each other (docs/PROTOCOL.md, "Rooms as evidence").
+ * Times in a room's evidence that contradict each other (docs/PROTOCOL.md, "Times").
  *
  *     a line's own time, its author's claim       ≤ the first checkpoint that covers it, + 5 minutes
  *     an author's own times                       never fall
