@@ -25,6 +25,7 @@ import type { SigningIdentity } from "./lib/handshake_server.ts";
 import { encodeJson, type JsonObject } from "./lib/json.ts";
 import { Records } from "./lib/client_chat_records.ts";
 import type { ChatEvent } from "./lib/client_chat_screen.ts";
+import { checkOptions, type Names } from "./lib/options.ts";
 import { MAX_TEXT_OCTETS } from "./lib/session.ts";
 import { connect, type ConnectOptions, type Link } from "./lib/transport.ts";
 import { parseTime } from "./lib/receipt.ts";
@@ -70,8 +71,20 @@ export interface ChatOptions {
   readonly random: Random;
 }
 
+const CHAT_NAMES: Names<ChatOptions> = {
+  ...{ host: true, port: true, dial: true, identity: true, trust: true, account: true, allowV1: true },
+  ...{ handshakeTimeout: true, answerTimeout: true, warnDays: true, transcripts: true },
+  ...{ input: true, show: true, onStop: true, now: true, random: true },
+};
+const ACCOUNT_NAMES = {
+  register: { type: true, email: true, username: true, password: true },
+  login: { type: true, email: true, password: true },
+} as const;
+
 /** Connects, logs in, chats. Throws a {@link Failure} where no session comes to stand. */
 export async function chat(options: ChatOptions): Promise<ExitStatus> {
+  checkOptions("chat()", options, CHAT_NAMES);
+  checkOptions<object>("the account of chat()", options.account, ACCOUNT_NAMES[options.account.type]);
   const { host, port, handshakeTimeout, dial = (how) => connect(host, port, how) } = options;
   const link = await dial({ timeout: handshakeTimeout, maxQueued: MAX_QUEUED });
   try {

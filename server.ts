@@ -14,7 +14,7 @@ import { SummedAudit } from "./lib/server_audit_summary.ts";
 import { encodeHex, encodeUtf8, type Random } from "./lib/bytes.ts";
 import { keyOfRequest } from "./lib/ca.ts";
 import { CERTIFICATE_DAYS, certifyRequest } from "./lib/ca_folder.ts";
-import { type Config, databaseOf, PROGRAM } from "./lib/config.ts";
+import { type Config, databaseOf, PROGRAM, SETTINGS } from "./lib/config.ts";
 import { Conversation, messageOf, type Shared } from "./lib/server_connection.ts";
 import { Deadlines } from "./lib/server_deadline.ts";
 import { Devices, type Issue } from "./lib/server_devices.ts";
@@ -29,6 +29,7 @@ import { AesKeyWrap } from "./lib/key_wrap.ts";
 import { SocketTable } from "./lib/libc.ts";
 import type { Log } from "./lib/logging.ts";
 import { SummedLog } from "./lib/logging_summary.ts";
+import { checkOptions } from "./lib/options.ts";
 import { PasswordQueue } from "./lib/password.ts";
 import { VerifyingKey } from "./lib/pss.ts";
 import { type HeadSigner, NOT_GOOD } from "./lib/room_heads.ts";
@@ -87,6 +88,8 @@ const monotonic = () => performance.now();
 /** Opens everything and listens. Failure with what to do where something of it doesn't work. */
 export async function serve(options: ServeOptions): Promise<RunningServer> {
   const { config, createJournalFile } = options;
+  checkOptions("serve()", options, { config: true, log: true, createJournalFile: true });
+  checkOptions<object>("the config of serve()", config, SETTINGS);
   const log = new SummedLog(options.log, monotonic);
   const watched = await watchIdentity(config.CERT_DIR, log, { passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE });
   const identity = watched.current;

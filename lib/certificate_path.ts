@@ -21,6 +21,7 @@
 
 import { encodeHex } from "./bytes.ts";
 import { isKnownAlgorithm, verifySignature } from "./certificate_signature.ts";
+import type { Names } from "./options.ts";
 import { quoted, shortName } from "./text.ts";
 import { canonicalAddress, type Certificate, OID, type RevocationList, type Signed } from "./x509.ts";
 
@@ -29,6 +30,9 @@ export interface Trust {
   readonly authorities: readonly Certificate[];
   readonly revocations: readonly RevocationList[];
 }
+
+/** The names of {@link Trust}. */
+export const TRUST_NAMES: Names<Trust> = { authorities: true, revocations: true };
 
 /** What a certificate is wanted for; `either` where a transcript's lines may be anybody's; `tsa`: time-stamp tokens. */
 export type Purpose = "server" | "client" | "either" | "tsa";

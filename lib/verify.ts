@@ -16,9 +16,10 @@
  */
 
 import { type Bytes, encodeUtf8, parseBase64 } from "./bytes.ts";
-import { type CertificatePath, findPath, type Purpose, type Trust } from "./certificate_path.ts";
+import { type CertificatePath, findPath, type Purpose, type Trust, TRUST_NAMES } from "./certificate_path.ts";
 import { isJsonObject, type JsonObject, member } from "./json.ts";
 import { isSignedBy, ONE_BY_ONE, type SignatureChecker } from "./line_signature.ts";
+import { checkOptions, checkTime, type Names } from "./options.ts";
 import { VerifyingKey } from "./pss.ts";
 import { formatTime, MAX_RECEIPT_BYTES, parseTime, type Role, statementInput } from "./receipt.ts";
 import { logHash, ROOM_LINE_SIZE } from "./log_line.ts";
@@ -45,7 +46,6 @@ import {
 } from "./verify_verdict.ts";
 import { foreignAuthority } from "./verify_authority.ts";
 import { BadLines, type LineVerdicts, namesOf } from "./verify_bad_lines.ts";
-import { checkOptions } from "./verify_options.ts";
 import { receiptClockNotes, SessionLog } from "./verify_session.ts";
 import type { Certificate, RevocationList } from "./x509.ts";
 
@@ -92,7 +92,28 @@ export interface VerifyOptions {
   readonly signatures?: SignatureChecker;
 }
 
-const VERIFY_OPTIONS = ["policy", "at", "now", "signatures"];
+const EVIDENCE_NAMES: Names<Evidence> = { receipt: true, lines: true, certificates: true, logs: true };
+const OPTION_NAMES: Names<VerifyOptions> = { policy: true, at: true, now: true, signatures: true };
+const POLICY_NAMES: Names<Policy> = { version2Only: true, session: true };
+const SESSION_NAMES: Names<ExpectedSession> = { role: true, signer: true, now: true, identity: true };
+const IDENTITY_NAMES: Names<NonNullable<ExpectedSession["identity"]>> = { session: true, other: true };
+
+/** Throws a TypeError for what nobody would heed. */
+function checkArguments(evidence: Evidence, trust: Trust, options: VerifyOptions): void {
+  checkOptions("the evidence of verify()", evidence, EVIDENCE_NAMES);
+  checkOptions("the trust of verify()", trust, TRUST_NAMES);
+  checkOptions("verify()", options, OPTION_NAMES);
+  const { policy = {}, at, now } = options;
+  checkOptions("the policy of verify()", policy, POLICY_NAMES);
+  const { session } = policy;
+  if (session) checkOptions("the session of verify()'s policy", session, SESSION_NAMES);
+  if (session?.identity) {
+    checkOptions("the identity of a session in verify()'s policy", session.identity, IDENTITY_NAMES);
+  }
+  for (const [what, time] of [["at", at], ["now", now], ["now of the session", session?.now]]) {
+    checkTime(`${what} of verify()`, time);
+  }
+}
 
 /** The checks, in the order in which a verdict lists them. */
 export const CHECKS = [
@@ -146,8 +167,7 @@ const HASHED_FIELDS = new Set(
  * 1 MiB, not UTF-8, not JSON.
  */
 export async function verify(evidence: Evidence, trust: Trust, options: VerifyOptions = {}): Promise<Verdict> {
-  checkOptions("verify()", options, VERIFY_OPTIONS);
-  if (options.policy) checkOptions("the policy of verify()", options.policy, ["version2Only", "session"]);
+  checkArguments(evidence, trust, options);
   const checks = new CheckList(options.policy?.session ? CHECKS : CHECKS.filter((name) => name !== "session"));
   const data = readReceipt(evidence.receipt, checks);
   const receipt = new ReceiptFields(data, checks);

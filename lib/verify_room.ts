@@ -23,9 +23,10 @@
  */
 
 import { encodeUtf8, parseBase64 } from "./bytes.ts";
-import type { Trust } from "./certificate_path.ts";
+import { type Trust, TRUST_NAMES } from "./certificate_path.ts";
 import { type JsonObject, member } from "./json.ts";
 import { ONE_BY_ONE, type SignatureChecker } from "./line_signature.ts";
+import { checkOptions, checkTime, type Names } from "./options.ts";
 import { VerifyingKey } from "./pss.ts";
 import { statementInput } from "./receipt.ts";
 import { parseOrigin } from "./log_line.ts";
@@ -37,7 +38,6 @@ import { parseRoomReceipt, readEvidence, type RoomReceipt } from "./verify_form.
 import { foreignAuthority } from "./verify_authority.ts";
 import { Heads, NO_AUTHORITY, ShownTree } from "./verify_heads.ts";
 import { CertificateJudge } from "./verify_judge.ts";
-import { checkOptions } from "./verify_options.ts";
 import { ShownLines } from "./verify_lines.ts";
 import { Openings, type Rows } from "./verify_openings.ts";
 import { judgeRights, type Rights } from "./verify_rights.ts";
@@ -71,6 +71,16 @@ export interface VerifyRoomOptions {
   readonly signatures?: SignatureChecker;
 }
 
+const EVIDENCE_NAMES: Names<RoomEvidence> = { receipt: true, lines: true, openings: true };
+const OPTION_NAMES: Names<VerifyRoomOptions> = { at: true, now: true, signatures: true };
+
+/** Throws a TypeError for what nobody would heed. */
+function checkArguments(trust: Trust, options: VerifyRoomOptions): void {
+  checkOptions("the trust of a room's verification", trust, TRUST_NAMES);
+  checkOptions("a room's verification", options, OPTION_NAMES);
+  for (const name of ["at", "now"] as const) checkTime(`${name} of a room's verification`, options[name]);
+}
+
 /**
  * Verifies a receipt of a room, its transcript and, where there are any, openings. Throws a `Failure` where the receipt
  * is nothing that can be read: beyond 16 MiB, not UTF-8, not JSON.
@@ -80,7 +90,8 @@ export async function verifyRoom(
   trust: Trust,
   options: VerifyRoomOptions = {},
 ): Promise<RoomVerdict> {
-  checkOptions("the verification of a room", options, ["at", "now", "signatures"]);
+  checkOptions("the evidence of a room", evidence, EVIDENCE_NAMES);
+  checkArguments(trust, options);
   const findings = new RoomFindings();
   const receipt = parseRoomReceipt(readEvidence(evidence.receipt, findings), findings);
   return receipt ? await judgeRoom(receipt, findings, { ...evidence, trust, options }) : unreadable(findings);
@@ -92,7 +103,7 @@ export async function verifyLineProof(
   trust: Trust,
   options: VerifyRoomOptions = {},
 ): Promise<RoomVerdict> {
-  checkOptions("the verification of a room", options, ["at", "now", "signatures"]);
+  checkArguments(trust, options);
   const findings = new RoomFindings();
   const proof = parseLineProof(readEvidence(file, findings));
   if (typeof proof === "string") findings.frame("form", proof);

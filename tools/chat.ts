@@ -134,7 +134,8 @@ async function talk(
       answerTimeout: config.ANSWER_TIMEOUT * 1000,
       warnDays: config.CERT_WARN_DAYS,
       transcripts: config.TRANSCRIPT_DIR,
-      ...face,
+      input: face.input,
+      show: face.show,
       onStop: (stop) => {
         face.leave = () => stop(false);
         let interrupts = 0;
