@@ -373,8 +373,10 @@ function issuerProblems(issuer: Certificate, below: number, isRoot: boolean, pur
     problems.push(`allows ${issuer.pathLength} intermediate certificates below it, but there are ${below}`);
   }
   if (issuer.keyUsage?.has("keyCertSign") === false) problems.push("may not sign certificates, by its keyUsage");
-  // A purpose in a root limits nothing in RFC 5280; an intermediate's limits what is below.
-  if (issuer.extendedKeyUsage !== undefined && (isRoot || !hasPurpose(issuer.extendedKeyUsage, purpose))) {
+  // A purpose in a root limits nothing in RFC 5280; an intermediate's limits what is below. Whoever names an authority's
+  // issuing CA as a root for time stamps names one with a purpose.
+  const isOdd = isRoot && purpose !== "tsa";
+  if (issuer.extendedKeyUsage !== undefined && (isOdd || !hasPurpose(issuer.extendedKeyUsage, purpose))) {
     problems.push("is limited to other purposes by its extendedKeyUsage");
   }
   return problems;

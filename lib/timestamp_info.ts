@@ -82,11 +82,17 @@ export function parseTokenInfo(der: Bytes): TokenInfo {
     imprint,
     serial,
     nanoseconds,
-    genTime: Number(nanoseconds / MILLISECOND),
-    by: Number((nanoseconds + accuracy + MILLISECOND - 1n) / MILLISECOND),
-    since: Number((nanoseconds - accuracy) / MILLISECOND),
+    genTime: milliseconds(nanoseconds),
+    by: -milliseconds(-(nanoseconds + accuracy)),
+    since: milliseconds(nanoseconds - accuracy),
     nonce: nonce && encodeHex(readInteger(nonce, "the nonce")),
   };
+}
+
+/** Rounded down, before 1970 too: an accuracy may be wider than the time is old. */
+function milliseconds(nanoseconds: bigint): number {
+  const rest = (nanoseconds % MILLISECOND + MILLISECOND) % MILLISECOND;
+  return Number((nanoseconds - rest) / MILLISECOND);
 }
 
 /** The imprint: an AlgorithmIdentifier and a digest of its length. */

@@ -4,6 +4,8 @@
  *     await using authority = await startAuthority(dir, { key: "P-256", idHash: "sha256" });
  *     authority.url → "http://127.0.0.1:40123/"      authority.root → the path of the root's PEM file
  *
+ * Or by hand, until Ctrl-C: `deno run -A tests/timestamp_authority.ts DIR [PORT]`. DIR is to be new.
+ *
  * openssl stamps with this machine's clock; tokens of other times come out of `timestamp_writer.ts`.
  */
 
@@ -158,4 +160,12 @@ export async function opensslVerifies(
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
+}
+
+if (import.meta.main) {
+  const [dir, port = "0"] = Deno.args;
+  if (dir === undefined) throw new RangeError("name a new folder");
+  await Deno.mkdir(dir);
+  const { url, root, chain } = await startAuthority(await Deno.realPath(dir), {}, Number(port));
+  console.log(`url    ${url}\nroot   ${root}\nchain  ${chain}`);
 }

@@ -21,6 +21,7 @@ import {
   set,
 } from "./timestamp_writer.ts";
 import vectors from "./vectors/timestamp/openssl.json" with { type: "json" };
+import published from "./vectors/timestamp/public.json" with { type: "json" };
 
 const NOTE = encodeUtf8(vectors.note);
 const bytesOf = (base64: string): Bytes => parseBase64(base64) ?? new Uint8Array();
@@ -72,6 +73,17 @@ for (const { key, digest: signed, id, ...golden } of vectors.cases) {
       const verdict = await judgeToken(evidence, { roots }, {}, { now: time, protectedAt: time });
       assert.notEqual(verdict.outcome, "good", `byte ${at}`);
     }
+  });
+}
+
+for (const { name, reply, certificates: pem, data, verdict } of published.cases) {
+  Deno.test(`an answer of another program's: ${name}`, async () => {
+    const all = parseCertificateFile(pem, 8);
+    const roots = all.filter(({ issuerName, subjectName }) => issuerName === subjectName);
+    const { info } = parseToken(parseReply(bytesOf(reply)).token ?? new Uint8Array());
+    const imprint = data === null ? () => info.imprint : imprintOf(encodeUtf8(data));
+    const taken = await takeReply(bytesOf(reply), imprint, { roots }, { now: info.genTime, certificates: all });
+    assert.equal(typeof taken === "string" ? taken : taken.verdict.outcome, verdict);
   });
 }
 

@@ -1,7 +1,8 @@
 /** Time-stamp tokens: what is read, what is refused, and with which of the two outcomes. */
 
+import fc from "fast-check";
 import { type Bytes, concat, encodeUtf8 } from "../lib/bytes.ts";
-import { contextTag, encodeCount, encodeDer, encodeOid, TAG } from "../lib/der.ts";
+import { contextTag, DerError, encodeCount, encodeDer, encodeOid, TAG } from "../lib/der.ts";
 import { type Distrust } from "../lib/distrust.ts";
 import { digest } from "../lib/hash.ts";
 import { parseTokenInfo } from "../lib/timestamp_info.ts";
@@ -362,6 +363,12 @@ Deno.test("without the signer's certificate, or a way to a root that was named, 
   assert.equal(shown.outcome === "nothing" && shown.top, root.certificate);
 });
 
+Deno.test("an authority's issuing CA may be named as the root", async () => {
+  const { between, tsa } = await world();
+  const verdict = await verdictOf({}, { roots: [between.certificate] });
+  assert.deepEqual(verdict.outcome === "good" && verdict.path, [tsa.certificate, between.certificate]);
+});
+
 Deno.test("certificates on the way that are unfit leave the token without worth", async () => {
   const { root, tsa } = await world();
   const between = async (more: Bytes[], change: Partial<Parameters<typeof makeCertificate>[0]> = {}) => {
@@ -488,6 +495,57 @@ Deno.test("the kept form is what the token is without certificates and lists, an
   const token = parseToken(full);
   assert.deepEqual(token.kept, bare);
   assert.deepEqual(token.certificates, ders);
+});
+
+/** A time and its decimals, as an authority writes them. */
+const written = fc.tuple(
+  fc.date({ min: new Date("1970-01-01T00:00:00Z"), max: new Date("9999-12-31T23:59:59Z"), noInvalidDate: true }),
+  fc.integer({ min: 0, max: 999_999_999 }),
+).map(([date, nanos]) => {
+  const seconds = Math.floor(date.getTime() / 1_000);
+  const digits = new Date(seconds * 1_000).toISOString().replace(/\D/g, "").slice(0, 14);
+  const decimals = `${nanos}`.padStart(9, "0").replace(/0+$/, "");
+  const genTime = `${digits}${decimals === "" ? "" : `.${decimals}`}Z`;
+  return { genTime, nanoseconds: BigInt(seconds) * 1_000_000_000n + BigInt(nanos) };
+});
+
+Deno.test("every time, accuracy, number and nonce is read as it was written, and its bounds enclose it", () => {
+  const part = fc.option(fc.integer({ min: 1, max: 999 }), { nil: undefined });
+  const accuracies = fc.record({
+    seconds: fc.option(fc.nat(2 ** 31 - 1), { nil: undefined }),
+    millis: part,
+    micros: part,
+  });
+  const bytes = fc.uint8Array({ minLength: 1, maxLength: 8 });
+  fc.assert(fc.property(written, fc.option(accuracies), bytes, ({ genTime, nanoseconds }, stated, number) => {
+    const given = Object.fromEntries(Object.entries(stated ?? {}).filter(([, value]) => value !== undefined));
+    const value = BigInt(`0x${number.toHex()}`);
+    const rest = [...stated === null ? [] : [accuracy(given)], encodeCount(value)];
+    const info = parseTokenInfo(tokenInfo({ data: NOTE, genTime, serial: encodeCount(value), rest }));
+    assert.equal(info.nanoseconds, nanoseconds);
+    assert.equal(BigInt(`0x${info.serial}`), value);
+    assert.equal(info.nonce, info.serial);
+    const { seconds = 0, millis = 0, micros = 0 } = stated === null ? { seconds: 60 } : given;
+    const width = BigInt(seconds) * 1_000_000_000n + BigInt(millis) * 1_000_000n + BigInt(micros) * 1_000n;
+    const [by, since] = [BigInt(info.by) * 1_000_000n, BigInt(info.since) * 1_000_000n];
+    assert.ok(by >= nanoseconds + width && by - (nanoseconds + width) < 1_000_000n);
+    assert.ok(since <= nanoseconds - width && nanoseconds - width - since < 1_000_000n);
+  }));
+});
+
+Deno.test("bytes that are no token are refused with a phrase, whatever they are", async () => {
+  const { tsa } = await world();
+  const token = await makeToken({ data: NOTE, signer: tsa, certificates: [tsa.certificate.der] });
+  const read = (bytes: Uint8Array) => {
+    try {
+      parseToken(bytes.slice());
+    } catch (error) {
+      if (!(error instanceof DerError)) throw error;
+    }
+  };
+  const spliced = fc.tuple(fc.nat(token.length), fc.nat(8), fc.uint8Array({ maxLength: 8 }))
+    .map(([at, gone, put]) => concat(token.subarray(0, at), put, token.subarray(at + gone)));
+  fc.assert(fc.property(fc.oneof(fc.uint8Array({ maxLength: 300 }), spliced), read), { numRuns: 2_000 });
 });
 
 Deno.test("a token with one bit changed anywhere is refused, or is the same statement in its unsigned parts", async () => {
