@@ -7,7 +7,8 @@
  *     await journal.append("0|1700055622123|AeF1…|sig…|3b1c…");   // durable now: acknowledge
  *
  * Group commit: while one flush runs, the lines that come wait together for the next, one write and one fdatasync for
- * all of them. After a failed write nobody knows what is on the disk, so the journal is spoilt for good: every waiting
+ * all of them. At most once a second the file is looked at: one that was deleted or cut counts as a failed write. After
+ * a failed write nobody knows what is on the disk, so the journal is spoilt for good: every waiting
  * and every later append is rejected, and the session must end without acknowledging.
  *
  * {@link recoverJournals} brings the files of sessions that a crash left open back to whole lines. It cuts only the end
@@ -29,11 +30,16 @@ export interface JournalFile {
   write(bytes: Uint8Array): Promise<number>;
   /** Resolves once everything written is on the disk. */
   syncData(): Promise<void>;
+  /** What is in the folder of it; without it nobody can take it away. */
+  stat?(): Promise<{ readonly size: number; readonly nlink: number | null }>;
   close(): void;
 }
 
 /** Creates a journal's file, which must not exist yet. */
 export type CreateJournalFile = (path: string) => Promise<JournalFile>;
+
+/** How often a file is looked at, in milliseconds: somebody may have deleted or cut it. */
+const LOOK_INTERVAL = 1_000;
 
 /** Where the journal of a session stands. */
 export function journalPath(dir: string, session: string): string {
@@ -63,6 +69,8 @@ export class Journal {
   readonly #group = new GroupCommit<string>((lines) => this.#write(lines));
   #failure: Error | undefined;
   #closed = false;
+  #size = 0;
+  #lookAt = 0;
 
   private constructor(file: JournalFile) {
     this.#file = file;
@@ -89,11 +97,22 @@ export class Journal {
     if (this.#failure) throw this.#failure;
     try {
       let bytes = encodeUtf8(lines.join("\n") + "\n");
+      this.#size += bytes.length;
       while (bytes.length > 0) bytes = bytes.subarray(await this.#file.write(bytes));
       await this.#file.syncData();
+      await this.#look();
     } catch (cause) {
       throw this.#failure = new Error("the journal cannot be written", { cause });
     }
+  }
+
+  /** Throws where the lines are in no file that anybody will find. */
+  async #look(): Promise<void> {
+    if (performance.now() < this.#lookAt || !this.#file.stat) return;
+    const { size, nlink } = await this.#file.stat();
+    if (nlink === 0) throw new Error("its file was deleted while the server runs");
+    if (size !== this.#size) throw new Error("its file was changed by another program while the server runs");
+    this.#lookAt = performance.now() + LOOK_INTERVAL;
   }
 }
 

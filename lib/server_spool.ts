@@ -104,6 +104,10 @@ export class Spool implements WriteSpool {
     let bytes = encodeUtf8(writes.map((write) => JSON.stringify(fit(write)) + "\n").join(""));
     const size = this.#size + bytes.length;
     if (size > this.#limit) throw new Error("the spool for audit rows is full");
+    const { size: there, nlink } = await this.#file.stat();
+    if (nlink === 0 || there < this.#size) {
+      throw new Error("the spool for audit rows was deleted or cut by another program; start the server again");
+    }
     await this.#file.truncate(this.#size); // takes away what a failed append may have left
     await this.#file.seek(this.#size, Deno.SeekMode.Start);
     while (bytes.length > 0) bytes = bytes.subarray(await this.#file.write(bytes));

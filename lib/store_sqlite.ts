@@ -9,7 +9,7 @@
  * before SQLite opens it (SQLite would make it 0644) in a folder of 0700; the log beside it takes over the file's mode.
  * Calls run on the calling thread: a statement costs tens of microseconds, a commit one flush of the disk. None of them
  * waits there for another program's lock: it is tried again a little later, while everything else goes on. What is
- * written after somebody has deleted or replaced the file would be gone with this process, so nothing is. What is
+ * written after somebody has deleted, cut or overwritten the file would be lost, so nothing is (`store_sqlite_files.ts`). What is
  * deleted is overwritten with zeros, and erasing a body empties the log of old pages.
  *
  * An unusable file at the start is a {@link Failure} in one sentence, a failing disk or a lock later is
@@ -30,6 +30,7 @@ import { RoomTables } from "./room_tables.ts";
 import type { LogStore } from "./server_log_store.ts";
 import { LogTables } from "./server_log_tables.ts";
 import type { SqlDatabase, SqlStatement } from "./store_sql.ts";
+import { SqliteFiles } from "./store_sqlite_files.ts";
 import {
   type AuditRow,
   auditValues,
@@ -170,10 +171,9 @@ export class SqliteStore implements ServerStore {
   readonly log: LogStore;
   readonly #tables: SqlDatabase;
   readonly #database: DatabaseSync;
-  readonly #path: string | undefined;
   readonly #busyTimeout: number;
-  /** The files as they were when the database was opened. */
-  readonly #files: readonly string[];
+  /** Where somebody may change them. */
+  readonly #files: SqliteFiles | undefined;
   /** Whether pages that were overwritten may still stand in the write-ahead log: after a crash nobody knows. */
   #isScrubOwed = true;
   /** By their SQL, of which there are few: no text has a value in it. */
@@ -185,13 +185,12 @@ export class SqliteStore implements ServerStore {
    */
   constructor(database: DatabaseSync, path?: string, busyTimeout = 0) {
     this.#database = database;
-    this.#path = path;
     this.#busyTimeout = busyTimeout;
-    this.#files = this.#identities();
+    this.#files = path === undefined ? undefined : new SqliteFiles(database, path);
     this.#tables = {
       rows: (sql, values) => this.#attempt(() => this.#prepare(sql).all(...values)),
       write: (...statements) => this.#change(() => this.#write(statements)),
-      scrub: () => this.#attempt(() => this.#scrub()),
+      scrub: () => this.#change(() => this.#scrub()),
     };
     this.rooms = new RoomTables(this.#tables);
     this.log = new LogTables(this.#tables);
@@ -225,7 +224,7 @@ export class SqliteStore implements ServerStore {
   }
 
   secret(name: string, make: () => Bytes): Promise<Bytes> {
-    return this.#attempt(() => {
+    return this.#change(() => {
       const find = () => this.#prepare("SELECT value FROM server_secrets WHERE name = ?").get(name)?.["value"];
       if (find() === undefined) {
         this.#run("INSERT INTO server_secrets (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING", [name, make()]);
@@ -287,7 +286,8 @@ export class SqliteStore implements ServerStore {
   close(): Promise<void> {
     return this.#attempt(() => {
       this.#statements.clear();
-      this.#database.close();
+      // Closing would move pages from the log, which may be the last whole copy of them, into a damaged file.
+      if (!this.#files?.isDamaged) this.#database.close();
     });
   }
 
@@ -347,33 +347,20 @@ export class SqliteStore implements ServerStore {
 
   /** What is wrong with the files; `undefined` where nothing is. */
   trouble(): string | undefined {
-    const now = this.#identities();
-    const at = this.#files.findIndex((one, index) => one !== now[index]);
-    if (at < 0) return undefined;
-    return `${this.#path}${
-      SUFFIXES[at]
-    } was deleted or replaced while the server runs; put the file back, or stop the ` +
-      "server and restore a backup";
-  }
-
-  /** Which files lie under the database's names; Windows keeps open files from being deleted. */
-  #identities(): string[] {
-    if (Deno.build.os === "windows" || this.#path === undefined) return [];
-    return SUFFIXES.map((suffix) => {
-      try {
-        const { dev, ino } = Deno.statSync(this.#path + suffix);
-        return `${dev}:${ino}`;
-      } catch {
-        return "none";
-      }
-    });
+    return this.#files?.trouble();
   }
 
   /** As {@link #attempt}, unless what is written would be gone with this process. */
   async #change<T>(work: () => T): Promise<T> {
     const trouble = this.trouble();
     if (trouble !== undefined) throw new StoreUnavailable(`the database does not answer: ${trouble}`);
-    return await this.#attempt(work);
+    return await this.#attempt(() => {
+      try {
+        return work();
+      } finally {
+        this.#files?.take();
+      }
+    });
   }
 
   /** Does it at once where it can be done, else within the time that a lock of another program has. */
@@ -390,9 +377,6 @@ export class SqliteStore implements ServerStore {
     }
   }
 }
-
-/** The database's file and its log. */
-const SUFFIXES = ["", "-wal"];
 
 function unavailable(error: unknown, trouble: string | undefined): unknown {
   if (trouble === undefined) return error;

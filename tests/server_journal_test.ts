@@ -303,3 +303,26 @@ Deno.test({
     }
   },
 });
+
+Deno.test({
+  name: "a line is never acknowledged whose journal was deleted or changed by another program",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    using folder = temporaryFolder();
+    const changes: ((path: string) => void)[] = [
+      (path) => Deno.removeSync(path),
+      (path) => Deno.writeTextFileSync(path, "somebody else's\n", { append: true }),
+    ];
+    for (const [at, change] of changes.entries()) {
+      const session = `${at}e`.repeat(32);
+      const journal = await Journal.open(folder.path, session);
+      change(journalPath(folder.path, session));
+      await assert.rejects(journal.append(line(0)), (error) => {
+        assert.ok(error instanceof Error && error.cause instanceof Error);
+        return /while the server runs/.test(error.cause.message);
+      });
+      await assert.rejects(journal.append(line(1)), /the journal cannot be written/);
+      await journal.close();
+    }
+  },
+});

@@ -258,3 +258,18 @@ Deno.test({
     (await Spool.open(folder.path, { limit: LIMIT })).close();
   },
 });
+
+Deno.test({
+  name: "a spool that was deleted or cut keeps nothing more, and says so",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    for (const change of [Deno.removeSync, (path: string) => Deno.truncateSync(path, 3)]) {
+      using folder = temporaryFolder();
+      const spool = await Spool.open(folder.path, { limit: LIMIT });
+      await spool.append([row("kept")]);
+      change(`${folder.path}/${SPOOL_FILE}`);
+      await assert.rejects(spool.append([row("lost")]), /deleted or cut by another program; start the server again/);
+      spool.close();
+    }
+  },
+});

@@ -284,3 +284,76 @@ Deno.test({
     await store.close();
   },
 });
+
+/** A store with rows that are partly in the database's file and partly in its log. */
+async function written(file: string, dir: string) {
+  const store = await openSqliteStore(dir);
+  const write = (reason: string) => store.addAudit([{ event: "stale", reason: reason.padEnd(200), occurredAt: 0 }]);
+  for (let row = 0; row < 50; row++) await write(`${row}`);
+  Deno.copyFileSync(file, `${file}.older`);
+  using other = new DatabaseSync(file);
+  other.exec("CREATE TABLE other (n); PRAGMA wal_checkpoint(TRUNCATE)");
+  await write("after another program has moved all pages");
+  for (let row = 0; row < 50; row++) await write(`${row}`);
+  return { store, write };
+}
+
+const OVERWRITING: Readonly<Record<string, (file: string) => void>> = {
+  "cut to half": (file) => Deno.truncateSync(file, Deno.statSync(file).size / 2),
+  "cut to nothing": (file) => Deno.truncateSync(file, 0),
+  "overwritten with noise": (file) => {
+    using opened = Deno.openSync(file, { write: true });
+    const { size } = opened.statSync();
+    opened.seekSync(4_096, Deno.SeekMode.Start);
+    for (let at = 4_096; at < size; at += 4_096) opened.writeSync(crypto.getRandomValues(new Uint8Array(4_096)));
+  },
+  "overwritten with an older copy": (file) => {
+    using opened = Deno.openSync(file, { write: true, truncate: true });
+    opened.writeSync(Deno.readFileSync(`${file}.older`));
+  },
+  "left without the end of its log": (file) => Deno.truncateSync(`${file}-wal`, 0),
+};
+
+for (const [what, overwrite] of Object.entries(OVERWRITING)) {
+  Deno.test({
+    name: `nothing more is written to a database that was ${what}, and stopping doesn't make it worse`,
+    ignore: Deno.build.os === "windows",
+    fn: async () => {
+      await using data = await folder();
+      const { store, write } = await written(data.file, data.path);
+      assert.equal(store.trouble(), undefined);
+      overwrite(data.file);
+      const [size, log] = ["", "-wal"].map((suffix) => Deno.statSync(data.file + suffix).size);
+      for (let tries = 0; tries < 2; tries++) {
+        await assert.rejects(
+          write("lost"),
+          (error) =>
+            error instanceof StoreUnavailable && /was cut or overwritten by another program/.test(error.message),
+        );
+      }
+      assert.match(store.trouble() ?? "", /stop the server and restore a backup/);
+      await store.close();
+      assert.deepEqual(["", "-wal"].map((suffix) => Deno.statSync(data.file + suffix).size), [size, log]);
+    },
+  });
+}
+
+Deno.test({
+  name: "a database is written to on when another program has only touched it, moved its pages or added rows",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    await using data = await folder();
+    const { store, write } = await written(data.file, data.path);
+    Deno.utimeSync(data.file, new Date(), new Date(1_700_000_000_000));
+    await write("touched");
+    using other = new DatabaseSync(data.file);
+    other.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    await write("after all pages were moved");
+    other.exec("INSERT INTO other (n) VALUES (1); PRAGMA wal_checkpoint(TRUNCATE)");
+    await write("after a row");
+    other.exec("DELETE FROM other; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
+    await write("after the file was made smaller");
+    assert.equal(store.trouble(), undefined);
+    await store.close();
+  },
+});
