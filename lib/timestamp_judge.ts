@@ -27,7 +27,14 @@
  */
 
 import { type Bytes, encodeHex, equalBytes } from "./bytes.ts";
-import { findPath, keyProblem, MAX_PATH, SECOND, stampSignerProblems } from "./certificate_path.ts";
+import {
+  type CertificatePath,
+  findPath,
+  keyProblem,
+  MAX_PATH,
+  SECOND,
+  stampSignerProblems,
+} from "./certificate_path.ts";
 import { schemeOf, verifyData } from "./certificate_signature.ts";
 import { DerError } from "./der.ts";
 import { type Algorithm, type Distrust, distrustedOf } from "./distrust.ts";
@@ -129,7 +136,7 @@ const STAMPS = { purpose: "tsa" } as const;
 /** How far two clocks may be apart: 5 minutes, in milliseconds. */
 const MAX_CLOCK_DIFFERENCE = 300_000;
 
-/** Judges a kept token. */
+/** Judges a kept token. Many are judged faster if lists of certificates and the like are the same arrays each time. */
 export async function judgeToken(
   evidence: TokenEvidence,
   trust: TokenTrust,
@@ -151,7 +158,11 @@ export async function judgeToken(
   if (signer === undefined) {
     return { outcome: "nothing", cause: "signer", reason: "its signer's certificate is not at hand", info, signer };
   }
-  return await judgeSigned(token, signer, { ...evidence, ...trust }, { ...policy, ...times });
+  return await judgeSigned(token, signer, {
+    certificates: evidence.certificates,
+    revocations: evidence.revocations,
+    roots: trust.roots,
+  }, { ...policy, ...times });
 }
 
 function wrong(reason: string): WrongToken {
@@ -185,8 +196,8 @@ async function findSigner(token: Token, pool: readonly Certificate[]): Promise<C
   return undefined;
 }
 
-function isIdOf({ hash, value }: CertificateId, { der }: Certificate): boolean {
-  return encodeHex(digest(hash, der)) === value;
+function isIdOf({ hash, value }: CertificateId, { der, fingerprint }: Certificate): boolean {
+  return value === (hash === "SHA-256" ? fingerprint : encodeHex(digest(hash, der)));
 }
 
 function isNameOf(name: SignerName, { issuerName, serial, subjectKeyIdentifier }: Certificate): boolean {
@@ -209,7 +220,7 @@ type Surroundings = Pick<TokenEvidence, "certificates" | "revocations"> & TokenT
 async function judgeSigned(
   token: Token,
   signer: Certificate,
-  { certificates, revocations, roots }: Surroundings,
+  surroundings: Surroundings,
   rules: TokenPolicy & TokenTimes,
 ): Promise<TokenVerdict> {
   const { info } = token;
@@ -224,10 +235,11 @@ async function judgeSigned(
   if (unfit !== undefined) return wrong(`${name} ${unfit}`);
   if (info.genTime > rules.now + MAX_CLOCK_DIFFERENCE) return nothing("future", "its time is yet to come");
 
-  const chain = chainOf(signer, certificates);
-  const path = await findPath(chain, { authorities: roots, revocations }, STAMPS);
+  const path = await pathOf(signer, surroundings);
   const { certificates: found, problems } = stampStanding(path, { ...rules, genTime: info.genTime });
-  if (path.authorities.length === 0) return { ...nothing("root", problems[0]?.reason ?? ""), top: topOf(chain) };
+  if (path.authorities.length === 0) {
+    return { ...nothing("root", problems[0]?.reason ?? ""), top: topOf(chainOf(signer, surroundings.certificates)) };
+  }
   const [objection] = problems;
   if (objection !== undefined) return nothing(objection.cause, objection.reason);
   const good = goodToken(token, found, rules.protectedAt);
@@ -255,6 +267,22 @@ function goodToken(token: Token, path: readonly Certificate[], protectedAt: numb
     hasEnded: protectedAt >= ends + SECOND,
     algorithms,
   };
+}
+
+/** The paths of signers: evidence has many tokens of few authorities, judged with the same lists of certificates. */
+const paths = new WeakMap<readonly Certificate[], { among: Surroundings; of: Map<string, Promise<CertificatePath>> }>();
+
+function pathOf(signer: Certificate, among: Surroundings): Promise<CertificatePath> {
+  const { certificates, revocations, roots } = among;
+  let known = paths.get(roots);
+  if (known?.among.certificates !== certificates || known.among.revocations !== revocations) {
+    known = { among, of: new Map() };
+    paths.set(roots, known);
+  }
+  const trust = { authorities: roots, revocations };
+  const path = known.of.get(signer.fingerprint) ?? findPath(chainOf(signer, certificates), trust, STAMPS);
+  known.of.set(signer.fingerprint, path);
+  return path;
 }
 
 /** The root's own signature proves nothing, so its algorithm doesn't count. */
