@@ -139,7 +139,7 @@ export class LineJudge {
     if (statement?.kind !== "join") return undefined;
     const pinned = this.#options.pins.usernameOf(author.fingerprint);
     const isOther = pinned !== undefined && pinned !== usernameKey(statement.username);
-    return isOther ? "Its author's certificate was somebody else's before." : undefined;
+    return isOther ? "The author's certificate was somebody else's before." : undefined;
   }
 
   #rightFault({ author, index, envelope }: Placed, by = AT_ANY_TIME): RightFault | undefined {

@@ -198,9 +198,9 @@ function mayEraseLine({ index, author }: LineAct, target: number, before: LinesB
 }
 
 const OBJECTIONS = {
-  "forbidden": "Its author's role does not allow it.",
-  "not-member": "Its author was not in the room.",
-  "muted": "Its author was muted.",
+  "forbidden": "The author's role does not allow it.",
+  "not-member": "The author was not in the room.",
+  "muted": "The author was muted.",
 } as const satisfies Readonly<Record<Objection, string>>;
 
 /** A {@link RightFault} as a sentence for the people who read the line. */
@@ -209,10 +209,10 @@ export function rightReason(fault: RightFault): string {
     case "name":
       return `This certificate called itself "${fault.before}" before.`;
     case "erasure":
-      return "It erases what its author may not erase.";
+      return "The author may not erase that line.";
     case "role":
       if (fault.isJoin && fault.objection === "forbidden") {
-        return "Its author was banned, or is not of this conversation.";
+        return "The author was banned, or is not one of the two people of these direct messages.";
       }
       return OBJECTIONS[fault.objection];
   }

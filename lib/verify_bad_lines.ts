@@ -32,9 +32,8 @@ export interface LineVerdicts<Bad extends BadLine = BadLine> {
   readonly bad: readonly Bad[];
 }
 
-/** So many bad lines are listed, and so many things named in a sentence. */
+/** So many bad lines are listed. */
 const MAX_LISTED = 1_000;
-const MAX_NAMED = 8;
 
 /** Bad lines by their numbers. */
 export class BadLines<Name extends string> {
@@ -63,14 +62,4 @@ export class BadLines<Name extends string> {
     const bad = all.slice(0, MAX_LISTED).map(([index, faults]) => ({ index, faults }));
     return { from, count, good: count - all.length, bad };
   }
-}
-
-/** Bad lines as a sentence ends with them: `line 3 (rights), line 7 (author chain)`. */
-export function namesOf({ bad, count, good }: LineVerdicts): string {
-  return someOf(bad.map(({ index, faults: [first] }) => `line ${index} (${first?.check})`), count - good);
-}
-
-/** The first few, and how many more. */
-export function someOf(items: readonly string[], count = items.length): string {
-  return count > MAX_NAMED ? `${items.slice(0, MAX_NAMED).join(", ")} and ${count - MAX_NAMED} more` : items.join(", ");
 }

@@ -58,13 +58,16 @@ const MAX_FRAME_FAILURES = 20;
 /** Outcomes of checks, and bad lines. */
 export class RoomFindings {
   readonly #checks = new CheckList(ROOM_CHECKS);
-  readonly #frame = new Map<RoomCheckName, number>();
+  /** Of each check of the frame that failed, the first reasons, and the first values. */
+  readonly #frame = new Map<RoomCheckName, { readonly reasons: string[]; readonly values: Values | undefined }>();
   /** Lines that aren't good. */
   readonly bad = new BadLines<RoomCheckName>();
 
   /** A check of the frame has failed: nothing that is shown stands. */
   frame(check: RoomCheckName, reason: string, values?: Values): void {
-    this.#frame.set(check, (this.#frame.get(check) ?? 0) + 1);
+    const known = this.#frame.get(check);
+    if (!known) this.#frame.set(check, { reasons: [reason], values });
+    else if (known.reasons.length < MAX_FRAME_FAILURES) known.reasons.push(reason);
     this.#checks.fail(check, reason, values);
   }
 
@@ -81,12 +84,20 @@ export class RoomFindings {
 
   /** Whether a check of the frame has failed so often that looking on would change nothing. */
   isSettled(check: RoomCheckName): boolean {
-    return (this.#frame.get(check) ?? 0) >= MAX_FRAME_FAILURES;
+    return (this.#frame.get(check)?.reasons.length ?? 0) >= MAX_FRAME_FAILURES;
   }
 
   /** Whether that check of the frame has failed, or any of it. */
   isFalse(check?: RoomCheckName): boolean {
     return check === undefined ? this.#frame.size > 0 : this.#frame.has(check);
+  }
+
+  /** The checks of the frame that have failed, in their order; what is against single lines isn't among the reasons. */
+  failures(): Pick<Check<RoomCheckName>, "name" | "reasons" | "expected" | "found">[] {
+    return ROOM_CHECKS.flatMap((name) => {
+      const failure = this.#frame.get(name);
+      return failure ? [{ name, reasons: failure.reasons, ...failure.values }] : [];
+    });
   }
 
   /** Every check. */

@@ -87,7 +87,7 @@ export class ShownLines {
     this.#index = receipt.from;
     this.#signatures = new SignatureBatches(
       signatures,
-      ({ number }) => findings.line(number, "line signature", "it is not signed by its author"),
+      ({ number }) => findings.line(number, "line signature", "the signature is not the author's"),
     );
     for (const [fingerprint, chain] of receipt.chains) {
       const author = { chain, next: undefined, seen: 0, judged: undefined, problems: [], revoked: [], mayCount: false };
@@ -142,15 +142,16 @@ export class ShownLines {
     const { findings, heads, times } = this.#context;
     const covering = heads.covering(index);
     if (hashFaults(line.body, { log: this.#log }).length > 0) {
-      findings.line(index, "line log", "it was written for another log (R)");
+      findings.line(index, "line log", "written for another log");
     }
     times.line(index, line, covering);
     const author = await this.#checkAuthor(line, index, covering);
     const modulus = author?.chain.leaf.rsa?.modulus;
     if (modulus !== undefined) await this.#signatures.add({ line, modulus, number: index });
-    else if (author) findings.line(index, "line signature", "its certificate's key is not RSA");
+    else if (author) findings.line(index, "line signature", "the key of the author's certificate is not RSA");
     const envelope = opening && this.#open(opening, line, author);
-    this.#judged.push({ index, author: line.signer, by: covering.time, envelope, mayCount: author?.mayCount ?? false });
+    const judged = { index, author: line.signer, by: covering.time, envelope, isOpened: opening !== undefined };
+    this.#judged.push({ ...judged, mayCount: author?.mayCount ?? false });
     if (!author || !envelope || !opening) return;
     const further = furtherNames(opening.envelope);
     this.#opened.push({
@@ -164,7 +165,7 @@ export class ShownLines {
     const { findings } = this.#context;
     const author = this.#authors.get(line.signer);
     if (!author) {
-      findings.line(index, "certs", `the certificate of its author ${line.signer} is not at hand`);
+      findings.line(index, "certs", `the author's certificate ${line.signer} is missing`);
       return undefined;
     }
     if (author.next === undefined) this.#earlierLines += line.seqno;
@@ -197,7 +198,7 @@ export class ShownLines {
       findings.line(
         index,
         "opening hash",
-        "what opens it doesn't hash to its C: these are not the words that were signed",
+        "the text shown is not what was signed",
       );
       return undefined;
     }
@@ -213,12 +214,14 @@ export class ShownLines {
     return envelope;
   }
 
-  /** Holds an envelope against the lines: its room, and the head that its author had seen. */
+  /** Compares an envelope with the lines: its room, and the head that its author had seen. */
   #checkEnvelope(index: number, envelope: Envelope, author: Author | undefined): void {
     const { findings, receipt, tree } = this.#context;
     const { size } = envelope.seen;
     const rootAt = (at: number) => at < receipt.from ? undefined : tree.rootAt(at);
-    if (roomFault(envelope, receipt.room)) findings.line(index, "opening room", "it was written for another room");
+    if (roomFault(envelope, receipt.room)) {
+      findings.line(index, "opening room", "the text was written for another room");
+    }
     const head = headFault(envelope, { index, rootAt });
     const isComparable = !head && size >= receipt.from;
     if (isComparable && rootAt(size) === undefined) {

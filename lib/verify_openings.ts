@@ -8,10 +8,10 @@
 import { type Opening, parseOpening } from "./log_receipt.ts";
 import { lineProblem } from "./transcript.ts";
 import { asLatin1 } from "./verify_verdict.ts";
-import { TranscriptFormError } from "./verify.ts";
+import { TranscriptFormError } from "./verify_transcript.ts";
 import { OPENING_CHECKS, type RoomFindings } from "./verify_findings.ts";
 
-/** A file's lines without their LF, as `transcriptLines` of `verify.ts` cuts them out. */
+/** A file's lines without their LF, as `verify_transcript.ts` cuts them out. */
 export type Rows = Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>;
 
 /** The openings of a file. */

@@ -3,7 +3,7 @@
  * that is shown from its first line on and open, by the rule by which a member's client judges (`log_rules.ts`).
  *
  *     judgeRights("#ops", lines, findings)
- *     → { faults: [{ index: 4, reason: "Its author was not in the room." }], unvouched: [], erased: 0 }
+ *     → { faults: [{ index: 4, reason: "The author was not in the room." }], unvouched: [], erased: 0 }
  *
  * A line that is bad for another reason changes nothing of what it says. Where its author's certificate had ended or
  * was revoked by the first checkpoint that covers it, the line may have been accepted before, and then it counts: or
@@ -31,6 +31,8 @@ export interface JudgedLine {
   readonly by: number;
   /** `undefined` where the line is closed, or its opening is bad. */
   readonly envelope: Envelope | undefined;
+  /** Whether an opening was given for it, good or bad. */
+  readonly isOpened: boolean;
   /** Whether it counts though its author's certificate fails. */
   readonly mayCount: boolean;
 }
@@ -51,7 +53,7 @@ const OF_CERTIFICATE: ReadonlySet<string> = new Set(["author chain", "revocation
 export function judgeRights(room: string, lines: readonly JudgedLine[], findings: RoomFindings): Rights | string {
   const unknown =
     lines.filter(({ index }) => findings.bad.faultsOf(index)?.some(({ check }) => check === "certs")).length;
-  if (unknown > 0) return `of ${unknown} ${unknown === 1 ? "line" : "lines"} the author's certificate is not at hand`;
+  if (unknown > 0) return `the authors' certificates of ${unknown} ${unknown === 1 ? "line" : "lines"} are missing`;
   const state = new RoomState(room, false);
   const usernames = new Map<string, string>();
   const devices = new Devices();
@@ -84,7 +86,9 @@ export function judgeRights(room: string, lines: readonly JudgedLine[], findings
   }
   const [first] = closed;
   if (first !== undefined) {
-    return closed.size === 1 ? `line ${first} is not opened` : `${closed.size} lines are not opened`;
+    return closed.size === 1
+      ? `the text of line ${first} is not shown`
+      : `the texts of ${closed.size} lines are not shown`;
   }
   return { faults, unvouched: devices.unvouched(), erased: closedCount };
 }

@@ -32,7 +32,7 @@ import { statementInput } from "./receipt.ts";
 import { parseOrigin } from "./log_line.ts";
 import { encodeOpening, parseLineProof } from "./log_receipt.ts";
 import { shortName } from "./text.ts";
-import { TranscriptFormError } from "./verify.ts";
+import { TranscriptFormError } from "./verify_transcript.ts";
 import { OPENING_CHECKS, RoomFindings } from "./verify_findings.ts";
 import { parseRoomReceipt, readEvidence, type RoomReceipt } from "./verify_form.ts";
 import { foreignAuthority } from "./verify_authority.ts";
@@ -150,7 +150,10 @@ async function judgeRoom(receipt: RoomReceipt, findings: RoomFindings, given: Gi
   for (const issuer of judge.issuersWithoutList) {
     findings.skip("revocation", `no list of "${shortName(issuer)}" is given`);
   }
-  return conclude({ receipt, findings, shown, trust, foreign, judge, rights, now: options.now });
+  return conclude({
+    ...{ receipt, findings, shown, given: given.trust, trust, foreign, judge, rights },
+    ...{ at: options.at, now: options.now },
+  });
 }
 
 /** The server's name. */
@@ -235,11 +238,11 @@ function checkRights(
   hasOpenings: boolean,
 ): Rights | string {
   const rights = findings.isFalse()
-    ? "what is shown does not hold"
+    ? "the evidence doesn't hold"
     : from > 0
     ? `the lines before ${from} are not shown`
     : !hasOpenings
-    ? "no line is opened"
+    ? "no text is shown"
     : judgeRights(room, shown.judged, findings);
   if (typeof rights === "string") findings.skip("rights", rights);
   else for (const { index, reason } of rights.faults) findings.line(index, "rights", reason);

@@ -21,6 +21,7 @@ import { encodeHex } from "./bytes.ts";
 import { formatTime } from "./receipt.ts";
 import { ROOM_LINE_SIZE } from "./log_line.ts";
 import { MAX_CLOCK_DIFFERENCE as MAX_APART, type TranscriptLine } from "./transcript.ts";
+import { momentText } from "./verify_rows.ts";
 
 /** A receipt's created_at is in whole seconds. */
 const SECOND = 1_000;
@@ -35,6 +36,7 @@ export class SessionLog {
   /** Lines of the size of a room's. */
   roomLike = 0;
   #latest: Moment | undefined;
+  #earliest = Infinity;
   #fall: string | undefined;
   /** Of lines of a room's size, the first 32 bytes of each, and the line that had them first. */
   readonly #beginnings = new Map<string, number>();
@@ -56,6 +58,7 @@ export class SessionLog {
         `was accepted before it, of ${formatTime(latest.ts)}`;
     }
     if (!latest || ts > latest.ts) this.#latest = { number, ts };
+    this.#earliest = Math.min(this.#earliest, ts);
     if (body.length !== ROOM_LINE_SIZE) return;
     this.roomLike += 1;
     const beginning = encodeHex(body.subarray(0, 32));
@@ -68,6 +71,11 @@ export class SessionLog {
         `lines ${first} and ${number} begin with the same 32 bytes, as the lines of a room do (R) and ` +
         "no two of a session: they were written in a room";
     }
+  }
+
+  /** The earliest and the latest of the lines' own times; `undefined` if there are no lines. */
+  get period(): { readonly from: number; readonly to: number } | undefined {
+    return this.#latest && { from: this.#earliest, to: this.#latest.ts };
   }
 
   /** Why lines are no session's. */
@@ -99,7 +107,11 @@ export class SessionLog {
     const late = [["receipt", createdAt], [`line ${this.#latest?.number}`, this.#latest?.ts]] as const;
     return late.flatMap(([what, at]) =>
       at !== undefined && at > now + MAX_APART
-        ? [`The ${what} is of ${formatTime(at)}, and this computer's clock says ${formatTime(now)}: one is wrong.`]
+        ? [
+          `The ${what} is of ${momentText(at)}, and this computer's clock says ${
+            momentText(now)
+          }: one of them is wrong.`,
+        ]
         : []
     );
   }
@@ -111,8 +123,8 @@ export class SessionLog {
  */
 export function receiptClockNotes(createdAt: number | undefined, now: number | undefined): string[] {
   if (createdAt === undefined || now === undefined || Math.abs(createdAt - now) <= MAX_APART) return [];
-  const [made, here] = [formatTime(createdAt), formatTime(now)];
-  return [`The receipt was made ${made}, it says, and this computer's clock says ${here}: one of them is wrong.`];
+  const [made, here] = [momentText(createdAt), momentText(now)];
+  return [`The receipt says that it was made ${made}, and this computer's clock says ${here}: one of them is wrong.`];
 }
 
 /** So many lines are compared: a room's lines repeat from the second on. */

@@ -14,11 +14,9 @@
 
 import { Buffer } from "node:buffer";
 import { encodeUtf8, parseBase64, parseUtf8 } from "./bytes.ts";
-import type { Trust } from "./certificate_path.ts";
 import { EXIT, Failure, ProtocolError } from "./errors.ts";
 import { isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson, repeatedName } from "./json.ts";
 import type { SignatureChecker, SignedLine } from "./line_signature.ts";
-import { formatTime } from "./receipt.ts";
 import { shortName } from "./text.ts";
 import { type Certificate, parseCertificates, type RevocationList } from "./x509.ts";
 
@@ -45,18 +43,6 @@ export interface LineSigner {
 /** The signer of so many lines, by his certificate. */
 export function lineSigner({ subject, issuer, fingerprint }: Certificate, lines: number): LineSigner {
   return { subject, issuer, fingerprint, lines };
-}
-
-/** What tells signers apart in a sentence; more are counted. */
-const MAX_NAMED = 3;
-
-/**
- * Signers within a sentence, each in quotes; where two have the same subject, or one that is cut to the same, with their
- * issuer and the beginning of their certificate's fingerprint.
- */
-export function signersText(signers: readonly LineSigner[]): string {
-  if (signers.length > MAX_NAMED) return `${signers.length} authors`;
-  return signers.map((signer) => signerText(signer, signers)).join(" and ");
 }
 
 /** One of these signers; one whose name has letters beyond ASCII is told by the certificate as well. */
@@ -229,30 +215,6 @@ export interface ListFindings {
   readonly issuersWithoutList: ReadonlySet<string>;
   /** Lists of other keys with an issuer's name. */
   readonly passedOver: ReadonlySet<RevocationList>;
-}
-
-/**
- * What a verdict says of revocation: which lists were asked, of what time, and whose certificates none was asked about.
- */
-export function revocationNotes({ authorities, revocations }: Trust, found: ListFindings): string[] {
-  const unchecked = "Revocation was not checked";
-  if (revocations.length === 0) return [`${unchecked}: no revocation list is given.`];
-  if (authorities.length === 0) return [`${unchecked}: no CA is given that issued them.`];
-  const notes = revocations.map((list) =>
-    found.passedOver.has(list)
-      ? `The revocation list of "${shortName(list.issuer)}" of ${
-        formatTime(list.thisUpdate)
-      } is of another key than that of some ` +
-        "certificates here with that issuer, and was passed over for these."
-      : `The revocation list of "${shortName(list.issuer)}" is of ${
-        formatTime(list.thisUpdate)
-      }: of what was revoked later it says ` +
-        "nothing."
-  );
-  for (const issuer of found.issuersWithoutList) {
-    notes.push(`${unchecked} for certificates that "${shortName(issuer)}" issued: no list of that CA's key is given.`);
-  }
-  return notes;
 }
 
 // ---- lines

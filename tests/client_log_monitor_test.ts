@@ -337,9 +337,9 @@ Deno.test("who joins under somebody else's name has neither the name nor the rol
   await again.rooms.restore();
   for (const client of [bob, again]) {
     const [join, ...others] = client.lines("#ops").slice(2);
-    assert.equal(join?.bad, "Its author's certificate was somebody else's before.");
+    assert.equal(join?.bad, "The author's certificate was somebody else's before.");
     assert.deepEqual(others.map(({ username }) => username), ["mallory", "mallory", "mallory"], "as in another room");
-    assert.deepEqual(new Set(others.map(({ bad }) => bad)), new Set(["Its author was not in the room."]));
+    assert.deepEqual(new Set(others.map(({ bad }) => bad)), new Set(["The author was not in the room."]));
     const state = client.rooms.view("#ops")?.state;
     assert.deepEqual([state?.topic, state?.roleOf("ada"), state?.memberCount], ["", "owner", 2]);
     assert.deepEqual(client.lies, []);
@@ -507,7 +507,7 @@ Deno.test("a vouch in a line that is not good counts for nothing, after a restar
   const { key } = await personIdentity("ada", "phone");
   await slip(bob, { fingerprint: phone.fingerprint, key }, { kind: "device", fingerprint: thief.fingerprint });
   await bench.settle();
-  assert.equal(bob.lines("#ops").at(-1)?.bad, "Its author was not in the room.");
+  assert.equal(bob.lines("#ops").at(-1)?.bad, "The author was not in the room.");
   const standings = ["first", "vouched", "new"];
   assert.deepEqual((await bob.rooms.devices("ada")).map(({ standing }) => standing), standings);
   await bob.cut(bench);

@@ -62,7 +62,7 @@ const STORY: readonly ShownEvent[] = [
   covered(4, at(23, 9, 0)),
   line(4, at(23, 9, 1), "eve", "two\nlines"),
   line(5, at(23, 9, 2), "ada", "this has its place"),
-  line(6, at(23, 9, 3), "eve", "not hers", { bad: "Its author's role does not allow it." }),
+  line(6, at(23, 9, 3), "eve", "not hers", { bad: "The author's role does not allow it." }),
   { event: "sending", room: "#ops", key: 9, kind: "text", text: "on its way" },
   { event: "caught_up", room: "@ada,@bob", size: 0 },
   line(0, at(23, 9, 4), "bob", "psst", { room: "@ada,@bob" }),
@@ -105,7 +105,7 @@ const AT_80 = `
                 │ 4 09:01   eve: two
                 │      | lines
                 │ 5 09:02 · ada: this has its place
-                │ 6 09:03 ✗ eve (NOT GOOD: Its author's role does not allow
+                │ 6 09:03 ✗ eve (NOT GOOD: The author's role does not allow
                 │      | it.): not hers
                 │     …   → ada: on its way
                 │
@@ -131,7 +131,7 @@ const AT_120 = `
                         │ 4 09:01   eve: two
                         │      | lines
                         │ 5 09:02 · ada: this has its place
-                        │ 6 09:03 ✗ eve (NOT GOOD: Its author's role does not allow it.): not hers
+                        │ 6 09:03 ✗ eve (NOT GOOD: The author's role does not allow it.): not hers
                         │     …   → ada: on its way
 ─ ada @ chat.example ─ online ─ recorded ─ 1 unsent ────────────────────────────────────────────────────────────────────
 > what is being typed
@@ -148,7 +148,7 @@ const AT_44 = `
  4 09:01   eve: two
       | lines
  5 09:02 · ada: this has its place
- 6 09:03 ✗ eve (NOT GOOD: Its author's role
+ 6 09:03 ✗ eve (NOT GOOD: The author's role
       | does not allow it.): not hers
      …   → ada: on its way
 ─ ada @ chat.example ─ online ─ recorded ─ …

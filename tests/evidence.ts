@@ -1,6 +1,6 @@
 /**
  * The folders under tests/evidence: a receipt and a transcript, of a session or (`room_…`) of a room, or a line proof;
- * what is trusted, and what must come out.
+ * what is trusted, and what must come out: `expected.json` for programs, `verdict.txt` for people.
  */
 
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
@@ -88,6 +88,11 @@ export async function verdictOf(
     if (error instanceof Failure && error.status === EXIT.usage) return undefined;
     throw error;
   }
+}
+
+/** The page that is expected. */
+export function storedPage({ folder }: { readonly folder: string }): string | undefined {
+  return optional(`${folder}/verdict.txt`);
 }
 
 /** The folder of a room's case. */

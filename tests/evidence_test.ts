@@ -1,5 +1,6 @@
 import { assert } from "./assert.ts";
-import { evidenceCases, roomCases, roomVerdictOf, verdictOf } from "./evidence.ts";
+import { evidenceCases, roomCases, roomVerdictOf, storedPage, verdictOf } from "./evidence.ts";
+import { pageOf } from "./verdict_text.ts";
 import { EXIT } from "../lib/errors.ts";
 
 const STATUS = { valid: EXIT.done, partly_valid: EXIT.no, invalid: EXIT.no, undecided: EXIT.undecided };
@@ -18,6 +19,7 @@ for (const evidence of evidenceCases()) {
     if (expected.bad) assert.deepEqual(verdict.lines.bad.map(({ index }) => index), expected.bad);
     for (const { reasons } of failed) assert(reasons.length > 0);
     if (expected.unsigned) assert.deepEqual(verdict.unsigned, expected.unsigned);
+    assert.equal(pageOf(verdict), storedPage(evidence), "it reads as verdict.txt; tests/verdicts.ts writes these anew");
   });
 }
 
@@ -33,5 +35,6 @@ for (const evidence of roomCases()) {
     if (expected.result) assert.equal(verdict.result, expected.result, verdict.sentence);
     if (expected.bad) assert.deepEqual(verdict.lines.bad.map(({ index }) => index), expected.bad);
     for (const { reasons } of failed) assert(reasons.length > 0);
+    assert.equal(pageOf(verdict), storedPage(evidence), "it reads as verdict.txt; tests/verdicts.ts writes these anew");
   });
 }

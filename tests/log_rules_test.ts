@@ -40,8 +40,8 @@ function problemAfter(
 const join = (username: string): Statement => ({ kind: "join", username });
 const say = (text: string): Statement => ({ kind: "text", text });
 const START: readonly (readonly [string, Statement])[] = [[ADA, join("ada")], [BOB, join("bob")], [BOB, say("hello")]];
-const NOT_IN = "Its author was not in the room.";
-const NO_ROLE = "Its author's role does not allow it.";
+const NOT_IN = "The author was not in the room.";
+const NO_ROLE = "The author's role does not allow it.";
 
 Deno.test("members write, and nobody else", () => {
   assert.equal(problemAfter(START, [BOB, say("again")]), undefined);
@@ -64,11 +64,11 @@ Deno.test("a ban and a mute forbid where they lasted beyond the time at which th
   assert.equal(problemAfter(banned, [BOB, join("bob")]), undefined, "when it was isn't known");
   assert.match(problemAfter([...START, [ADA, { kind: "ban", username: "bob" }]], [BOB, join("bob")]) ?? "", /banned/);
   const muted = [...START, [ADA, { kind: "mute", username: "bob", until: 1_000 }]] as const;
-  assert.equal(problemAfter(muted, [BOB, say("psst")], { by: 999 }), "Its author was muted.");
+  assert.equal(problemAfter(muted, [BOB, say("psst")], { by: 999 }), "The author was muted.");
   assert.equal(problemAfter(muted, [BOB, say("psst")]), undefined);
   assert.equal(
     problemAfter([...START, [ADA, { kind: "mute", username: "bob" }]], [BOB, say("psst")]),
-    "Its author was muted.",
+    "The author was muted.",
   );
 });
 
@@ -76,7 +76,7 @@ Deno.test("people erase words of their own, and no acts", () => {
   const erase = (index: number): Statement => ({ kind: "redact", index });
   assert.equal(problemAfter(START, [BOB, erase(2)]), undefined);
   for (const [who, index] of [[ADA, 2], [BOB, 1], [BOB, 3], [BOB, 9]] as const) {
-    assert.equal(problemAfter(START, [who, erase(index)]), "It erases what its author may not erase.");
+    assert.equal(problemAfter(START, [who, erase(index)]), "The author may not erase that line.");
   }
   assert.equal(problemAfter(START, [BOB, erase(5)], { base: 10 }), undefined, "whose line 5 is isn't known");
 });

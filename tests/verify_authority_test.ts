@@ -10,6 +10,7 @@ import { parseCertificates, parseRevocationList } from "../lib/x509.ts";
 import { assert } from "./assert.ts";
 import { ROOT } from "./environment.ts";
 import { evidenceCase } from "./evidence.ts";
+import { rowText, sentencesOf } from "./verdict_text.ts";
 import { authority, certificate, countingRandom, issuing, key, NOW } from "./fixtures.ts";
 import { show, talk } from "./room_evidence.ts";
 
@@ -20,19 +21,20 @@ const text = (path: string) => new TextDecoder().decode(read(path));
 Deno.test("evidence that another CA issued throughout is undecided, and both CAs are named", async () => {
   const given = parseCertificates(evidenceCase("other_ca_fail").ca);
   const { receipt, transcript } = evidenceCase("session");
-  const { result, sentence } = await verify({ receipt, lines: transcriptLines(transcript) }, {
+  const verdict = await verify({ receipt, lines: transcriptLines(transcript) }, {
     ...{ authorities: given, revocations: [] },
   });
-  assert.equal(result, "undecided");
+  assert.equal(verdict.result, "undecided");
   const pattern =
-    /^Undecided: these certificates were issued by another CA \("CN=[^"]+"(?:, key [0-9a-f]+)?\) than the one given \("CN=[^"]+", SHA-256 ([0-9a-f]{64})\)\.$/;
-  assert.equal(pattern.exec(sentence)?.[1], given[0]?.fingerprint, sentence);
+    /^These certificates were issued by another CA \("CN=[^"]+"(?:, key [0-9a-f]+)?\) than the one given \("CN=[^"]+", SHA-256 ([0-9a-f]{64})\)\.$/;
+  assert.match(verdict.sentence, /^UNDECIDED A session, lines 1 to 3: another CA than the one given issued these/);
+  assert.equal(pattern.exec(rowText(verdict, "Reasons"))?.[1], given[0]?.fingerprint);
   const room = await verifyRoom({
     receipt: read("room_open/receipt.json"),
     lines: transcriptLines(read("room_open/transcript.txt")),
     openings: transcriptLines(read("room_open/openings.txt")),
   }, { authorities: given, revocations: [] });
-  assert.deepEqual([room.result, pattern.test(room.sentence)], ["undecided", true], room.sentence);
+  assert.deepEqual([room.result, pattern.test(rowText(room, "Reasons"))], ["undecided", true]);
 });
 
 Deno.test("evidence that another CA issued and that is false is invalid, not undecided", async () => {
@@ -73,15 +75,15 @@ Deno.test("a list applies to the certificates of the key that signed it, and one
   );
   assert(root && old && renewed);
   for (const revocations of [[old], [renewed], [old, renewed], [renewed, old, root]]) {
-    const { result, notes, checks } = await verifyRoom({
+    const verdict = await verifyRoom({
       receipt: read(`${folder}/receipt.json`),
       lines: transcriptLines(read(`${folder}/transcript.txt`)),
       openings: transcriptLines(read(`${folder}/openings.txt`)),
     }, { authorities, revocations });
-    assert.equal(result, "valid");
-    const passedOver = notes.filter((note) => note.includes("was passed over")).length;
+    assert.equal(verdict.result, "valid");
+    const passedOver = sentencesOf(verdict).filter((text) => text.includes("was not used")).length;
     assert.equal(passedOver, revocations.includes(renewed) ? 1 : 0);
-    const revocation = checks.find(({ name }) => name === "revocation");
+    const revocation = verdict.checks.find(({ name }) => name === "revocation");
     assert.equal(revocation?.outcome, revocations.length === 3 ? "passed" : "not checked");
   }
 });

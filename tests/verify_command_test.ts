@@ -1,6 +1,7 @@
 import { assert } from "./assert.ts";
 import { PEER_PYTHON, program, ROOT, run, runCommand, SHARED, skipUnless, temporaryFolder } from "./environment.ts";
 import { type EvidenceCase, evidenceCase, evidenceCases, roomCases, verdictOf } from "./evidence.ts";
+import { sentencesOf } from "./verdict_text.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
 import { canonicalJson, encodeJson } from "../lib/json.ts";
 import { encodeOpening } from "../lib/log_receipt.ts";
@@ -38,16 +39,25 @@ for (
   Deno.test(`verify ends with ${evidence.expected.status} for tests/evidence/${name}`, async () => {
     const { status, stdout, stderr } = await run(argumentsFor(evidence));
     assert.equal(status, evidence.expected.status, stdout + stderr);
-    for (const failed of evidence.expected.failed) assert.match(stdout, new RegExp(`^FAILED +${failed}$`, "m"));
+    if (status !== 2) assert.match(stdout, status === 0 ? /^VERIFIED / : /^(?:NOT|PARTLY) VERIFIED /);
     assert.equal(stderr === "", evidence.expected.status !== 2, stderr);
   });
 }
 
-Deno.test("verify prints every check, the CA that it took, a verdict, and that the words are not shown", async () => {
+Deno.test("verify answers first, then says what is proved, and prints each check only with --details", async () => {
   const { stdout } = await run(argumentsFor(session));
-  for (const name of CHECKS) if (name !== "session") assert.match(stdout, new RegExp(`^passed +${name}$`, "m"));
-  assert.match(stdout, /^CA .*ca\.pem: "CN=Example Chat CA"\n +SHA-256 [0-9a-f]{64}$/m);
-  assert.match(stdout, /^Valid: .*words are not shown\.$/m);
+  assert.match(stdout, /^VERIFIED {3}A session with the server localhost, lines 1 to 3, receipt of /);
+  assert.match(
+    stdout,
+    /^Trusted {4}CA "CN=Example Chat CA"\. Confirm its SHA-256 with the CA's owner:\n +[0-9a-f]{64}\.$/m,
+  );
+  assert.doesNotMatch(stdout, /^passed/m);
+  const details = (await run([...argumentsFor(session), "--details"])).stdout;
+  assert(details.startsWith(stdout.trimEnd()));
+  for (const name of CHECKS) if (name !== "session") assert.match(details, new RegExp(`^passed +${name}$`, "m"));
+  const failed = evidenceCase("line_dropped_fail");
+  const { stdout: why } = await run([...argumentsFor(failed), "--details"]);
+  for (const name of failed.expected.failed) assert.match(why, new RegExp(`^FAILED +${name}$`, "m"));
   // deno-lint-ignore no-control-regex
   assert.doesNotMatch(stdout, /\u001b/);
 });
@@ -64,15 +74,15 @@ Deno.test("verify --json prints one object with the same verdict", async () => {
 
 Deno.test("verify says as of what time it judged, where that is not the evidence's", async () => {
   const note =
-    "Every certificate is judged as of 2026-06-20T00:00:00Z, by --at, and not as of the times in the evidence.";
+    "Every certificate is judged as of 20 Jun 2026 00:00:00 UTC, by --at, and not as of the times in the evidence.";
   const cases = [argumentsFor(session), roomArguments("room_open"), roomArguments("room_line_bit_fail")];
   for (const args of [...cases, argumentsFor(evidenceCase("count_wrong_fail"))]) {
     const told = await run([...args, "--at", "2026-06-20"]);
-    assert(told.stdout.split("\n").includes(note), told.stdout);
-    const { notes, trust } = JSON.parse((await run([...args, "--at", "2026-06-20", "--json"])).stdout);
-    assert.deepEqual([notes.at(-1), trust.at], [note, "2026-06-20T00:00:00Z"]);
+    assert(told.stdout.replaceAll(/\s+/g, " ").includes(note), told.stdout);
+    const { trust, ...verdict } = JSON.parse((await run([...args, "--at", "2026-06-20", "--json"])).stdout);
+    assert.deepEqual([sentencesOf(verdict).includes(note), trust.at], [true, "2026-06-20T00:00:00Z"]);
     const without = JSON.parse((await run([...args, "--json"])).stdout);
-    assert.deepEqual([without.notes.includes(note), without.trust.at], [false, null]);
+    assert.deepEqual([sentencesOf(without).includes(note), without.trust.at], [false, null]);
   }
 });
 
@@ -98,7 +108,7 @@ Deno.test("verify takes ca_cert.pem in the CERT_DIR that is named, else the one 
   const beside = await run(args, { cwd: path });
   assert.deepEqual([beside.status, JSON.parse(beside.stdout).trust.ca], [0, "./ca_cert.pem"]);
   const told = await run(args.slice(0, -1), { cwd: path });
-  assert.match(told.stdout, /^Nobody named the CA: it was found in \.\/ca_cert\.pem/m);
+  assert.match(told.stdout, /This CA was found in\s+\.\/ca_cert\.pem/);
 
   // Whoever names what is trusted is not answered with what came along with the evidence.
   await Deno.mkdir(`${path}/other`);
@@ -141,7 +151,7 @@ Deno.test("verify names what it can't read in one sentence, and ends with 2", as
 Deno.test("verify --help shows examples and every exit status", async () => {
   const { status, stdout } = await run(["verify", "--help"]);
   assert.equal(status, 0);
-  assert.match(stdout, /Examples:[\s\S]*0 valid; 1 invalid, or partly valid[\s\S]*; 2 [\s\S]*; 3 undecided/);
+  assert.match(stdout, /Examples:[\s\S]*0 VERIFIED; 1 NOT VERIFIED, or PARTLY VERIFIED[\s\S]*; 2 [\s\S]*; 3 UNDECIDED/);
 });
 
 Deno.test("verify refuses a sample of flipped bytes", async () => {
@@ -356,21 +366,18 @@ for (const name of ["room_open", "room_line_proof", "room_author_revoked_fail", 
     const expected = rooms.find((one) => one.name === name)?.expected;
     const { status, stdout, stderr } = await run(roomArguments(name));
     assert.equal(status, expected?.status, stdout + stderr);
-    for (const failed of expected?.failed ?? []) assert.match(stdout, new RegExp(`^FAILED +${failed}$`, "m"));
+    assert.match(stdout, status === 0 ? /^VERIFIED / : /^(?:NOT|PARTLY) VERIFIED /);
     assert.equal(stderr, "");
   });
 }
 
 Deno.test("verify prints who said what of a room, when and after what, and what that proves", async () => {
   const { stdout } = await run(roomArguments("room_partly_open"));
-  assert.match(
-    stdout,
-    /^\[3\] "CN=CLIENT: bob" \([0-9a-f]{16}\), 2026-06-01T12:00:03Z, after 3 lines:\n {4}\| "line 3"$/m,
-  );
-  assert.match(stdout, /^\[5\] "CN=CLIENT: bob" .*, after 5 lines:\n {4}\| "line 5"$/m);
-  assert.match(stdout, /^Valid: lines 2 to 5 of localhost\/#ops\/.*; 2 of 4 opened\.$/m);
-  assert.match(stdout, /^Between 2 and 6 none is missing\. After the last shown, and after 8: unknown\.$/m);
-  assert.match(stdout, /^Not proved: /m);
+  assert.match(stdout, /^VERIFIED {3}#ops on localhost, lines 2 to 5, by 1 Jun 2026 12:00:08 UTC\n/);
+  assert.match(stdout, /^\[3\] bob, 1 Jun 2026 12:00:03 UTC, had seen 3 lines: "line 3"$/m);
+  assert.match(stdout, /^\[5\] bob, 1 Jun 2026 12:00:05 UTC, had seen 5 lines: "line 5"$/m);
+  assert.match(stdout, /^Integrity {2}No line between 2 and 5 was altered, reordered or left out\./m);
+  assert.match(stdout, /^Unknown {4}Anything after line 7;/m);
 });
 
 /** A whole log's files in a folder, every line open; the arguments with which it is verified. */
@@ -389,9 +396,9 @@ Deno.test("verify prints no text that looks like an act, or like another text", 
   const log = new RoomLog(server);
   const printed = async () => {
     const { stdout } = await run(await writeRoom(folder.path, log));
-    return [...stdout.matchAll(/^\[\d+\].*?Z, after \d+ lines?:((?:.*\n {4}\|)* .*)$/gm)].map(([, words = ""]) =>
-      words.replaceAll(/\n {4}\|/g, "").trim()
-    );
+    return [...stdout.matchAll(/^\[\d+\].*?UTC, had seen (?:no|\d+) lines?:((?:.*\n {4}\|)* .*)$/gm)].map((
+      [, words = ""],
+    ) => words.replaceAll(/\n {4}\|/g, "").trim());
   };
   const common = { room: "#ops", salt: "AAECAwQFBgcICQoLDA0ODw==", seen: { ...log.head }, v: 1 };
   await log.say(ada, { kind: "join", username: "bob" });
@@ -402,12 +409,12 @@ Deno.test("verify prints no text that looks like an act, or like another text", 
   }
   const acts = await printed();
   assert.deepEqual(acts, [
-    'join {"mode":"recorded","recorded":true,"username":"bob"}',
-    'topic "x"',
-    "head",
-    'a line of an unknown kind, "vote" {"yes":true}',
-    String.raw`a line of an unknown kind, "vote {\"yes\":true}"`,
-    String.raw`a line of an unknown kind, "vote\u{202e}"`,
+    'joined, consenting to recording {"mode":"recorded","recorded":true,"username":"bob"}',
+    'set the topic "x"',
+    "confirmed what the log held",
+    'wrote a line of an unknown kind, "vote" {"yes":true}',
+    String.raw`wrote a line of an unknown kind, "vote {\"yes\":true}"`,
+    String.raw`wrote a line of an unknown kind, "vote\u{202e}"`,
   ]);
   const texts = [...acts, "one\ntwo", "one\\u{a}two", "one\\ntwo", ..."\u202e\u034f\u3164\u2800\ufe0f".split("")];
   for (const text of texts) await log.say(ada, text);
@@ -424,11 +431,11 @@ Deno.test("words begin no row that looks like one of verify's own, however they 
   for (let padding = 0; padding < 90; padding += 7) {
     await log.say(
       ada,
-      `yes${" ".repeat(padding)}[9] "CN=CLIENT: bob" (0123456789abcdef), 2026-06-01T12:00:03Z, after 3 lines: "no"`,
+      `yes${" ".repeat(padding)}[9] bob, 0123456789abcdef, 1 Jun 2026 12:00:03 UTC, had seen 3 lines: "no"`,
     );
   }
   const { stdout } = await run(await writeRoom(folder.path, log));
-  const rows = stdout.split("\n").filter((row) => row.includes("(0123456789abcdef)"));
+  const rows = stdout.split("\n").filter((row) => row.includes("0123456789abcdef"));
   assert.ok(rows.length >= 13);
   for (const row of rows) assert.match(row, /^ {4}\| /);
 });
@@ -439,11 +446,11 @@ Deno.test({
   async fn() {
     using folder = temporaryFolder();
     const { server, client: ada } = await identities();
-    const eve = await person(`${"e".repeat(31)} [0] NOT GOOD by us`);
+    const eve = await person(`${"e".repeat(31)} [0] NOT VERIFIED by us`);
     const log = new RoomLog(server);
     await log.say(eve, { kind: "join", username: "eve" });
     await log.say(ada, { kind: "join", username: "ada" });
-    await log.say(await person("Valid: lines 0 to 1 of it hold now, and all"), "not in the room");
+    await log.say(await person("VERIFIED   #ops on localhost, lines 0 to 9, all"), "not in the room");
     await log.say(eve, "hello");
     const { command, args } = program(...await writeRoom(folder.path, log));
     for (const columns of [44, 60, 80]) {
@@ -454,7 +461,7 @@ Deno.test({
       assert.ok(end > 10, terminal.shown);
       for (const row of rows.slice(1, end)) {
         assert.ok(cells(row) <= columns, row);
-        assert.doesNotMatch(row, /^(?:\[0\] NOT|NOT|Valid)/);
+        assert.doesNotMatch(row, /^(?:\[0\] NOT|NOT|VERIFIED)/);
       }
     }
   },
@@ -475,7 +482,7 @@ Deno.test("verify --json prints nothing that acts on a terminal", async () => {
 Deno.test("verify prints no word of a room whose evidence doesn't hold", async () => {
   const { stdout } = await run(roomArguments("room_line_bit_fail"));
   assert.doesNotMatch(stdout, /^\[/m);
-  assert.match(stdout, /^Invalid: what is shown of this room does not hold/m);
+  assert.match(stdout, /^NOT VERIFIED {2}#ops on localhost, lines \d+ to \d+: rely on none of it\.$/m);
 });
 
 Deno.test("verify names each bad line with its reason, in its place, and shows the words of every good one", async () => {
@@ -484,16 +491,16 @@ Deno.test("verify names each bad line with its reason, in its place, and shows t
   assert.equal(status, 1);
   assert.match(
     stdout,
-    /^Partly valid: of lines 0 to 9 of .* 5 hold, .* Not good: line 4 \(rights\), .*, line 9 \(rights\)\.$/m,
+    /^PARTLY VERIFIED {2}#ops on chat.example, lines 0 to 9 except lines 4 to 7 and 9,\n +by /,
   );
   assert.match(
     stdout,
-    /^\[3\] "CN=CLIENT: ada" .*\n {4}\| .*\n\[4\] NOT GOOD \(rights\): Its author was not in the room\.\n {4}\[4\] .*\n {4}\| "bob, kicked/m,
+    /^\[3\] ada, .*\n\[4\] NOT VERIFIED \(rights\): The author was not in the room\.\n {4}\[4\] bob, .* "bob, kicked/m,
   );
   const { result, lines, opened } = JSON.parse((await run([...args, "--json"])).stdout);
   assert.deepEqual([result, lines.from, lines.count, lines.good], ["partly_valid", 0, 10, 5]);
   assert.deepEqual(lines.bad.map(({ index }: { index: number }) => index), [4, 5, 6, 7, 9]);
-  assert.deepEqual(lines.bad[0].faults, [{ check: "rights", reason: "Its author was not in the room." }]);
+  assert.deepEqual(lines.bad[0].faults, [{ check: "rights", reason: "The author was not in the room." }]);
   assert.deepEqual(opened.map(({ index }: { index: number }) => index), [0, 1, 2, 3, 8]);
 });
 
@@ -523,8 +530,8 @@ Deno.test("verify says which files don't belong together", async () => {
   const wrong: [string[], RegExp][] = [
     [[...open.slice(0, 2), "--ca", transcript], /can't be used/],
     [open.slice(0, 2), /TRANSCRIPT is missing/],
-    [[...proof.slice(0, 2), transcript], /stands alone/],
-    [[...proof.slice(0, 2), "--openings", transcript], /stands alone/],
+    [[...proof.slice(0, 2), transcript], /needs no other file/],
+    [[...proof.slice(0, 2), "--openings", transcript], /needs no other file/],
     [[...argumentsFor(session), "--openings", transcript], /--openings goes with a room/],
     [[...open, "--cert", `${session.folder}/ca.pem`], /--cert goes with a session/],
     [[...open.slice(0, 3), "--openings", `${transcript}.none`], /there is no/],

@@ -7,6 +7,7 @@ import { RoomFindings } from "../lib/verify_findings.ts";
 import { MAX_CHECKPOINTS, parseRoomReceipt, readEvidence, roomEvidenceType } from "../lib/verify_form.ts";
 import { verifyLineProof, verifyRoom } from "../lib/verify_room.ts";
 import { identities } from "./fixtures.ts";
+import { sentencesOf } from "./verdict_text.ts";
 import { restate, show, talk } from "./room_evidence.ts";
 
 const { trust } = await identities();
@@ -87,9 +88,11 @@ Deno.test("names of a receipt that are signed and mean nothing are found, inside
   });
   const further = parseRoomReceipt(receipt, new RoomFindings())?.further;
   assert.deepEqual(further, ["note", "checkpoint.witness", "proof.hint"]);
-  const { result, notes } = await verifyRoom({ ...shown, receipt }, trust);
-  assert.equal(result, "valid");
-  assert(notes.includes(
-    'Signed with the receipt, and not judged here, the names: "note", "checkpoint.witness", "proof.hint".',
-  ));
+  const verdict = await verifyRoom({ ...shown, receipt }, trust);
+  assert.equal(verdict.result, "valid");
+  assert(
+    sentencesOf(verdict).includes(
+      'Signed fields of the receipt that this program doesn\'t know: "note", "checkpoint.witness" and "proof.hint".',
+    ),
+  );
 });

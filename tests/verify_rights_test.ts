@@ -18,6 +18,7 @@ import {
   type Shown,
   type ShownOptions,
 } from "./room_evidence.ts";
+import { rowText } from "./verdict_text.ts";
 
 const { server, client: ada, trust } = await identities();
 const [bob, eve] = [await person("bob"), await person("eve")];
@@ -60,7 +61,7 @@ Deno.test("lines that their authors had no right to write are bad, named in the 
   assert.deepEqual([verdict.lines.count, verdict.lines.good], [7, 4]);
   assert.match(
     verdict.sentence,
-    /^Partly valid: of lines 0 to 6 of .* 4 hold, .*; 4 of 7 opened\. Not good: line 3 \(rights\), /,
+    /^PARTLY VERIFIED #ops on localhost, lines 0 to 6 except lines 3 to 5, by /,
   );
   assert.deepEqual(verdict.opened.map(({ index }) => index), [0, 1, 2, 6]);
   assert.equal(verdict.lines.bad[0]?.opened?.body, "I go on", "what was said is there, marked");
@@ -94,24 +95,25 @@ Deno.test("a line that somebody else signed changes nothing either", async () =>
 Deno.test("where a line is closed, or the first is not 0, the verdict says that rights were not judged", async () => {
   const lines: readonly Said[] = [[eve, "I never joined"], [ada, "yes"]];
   const because = async (options: ShownOptions & { open?: readonly number[] }, reason: RegExp) => {
-    const { result, rights, notes } = await said(lines, options);
+    const verdict = await said(lines, options);
+    const { result, rights } = verdict;
     assert.deepEqual([result, rights?.outcome], ["valid", "not checked"]);
     assert.match(rights?.reasons.join() ?? "", reason);
-    assert.match(notes.join("\n"), /^Not judged: roles, membership and consent, since /m);
+    assert.match(rowText(verdict, "Unknown"), /Whether each author had joined, .*: not judged, since /);
   };
-  await because({ open: [0, 1, 3] }, /^line 2 is not opened$/);
-  await because({ open: [0] }, /^3 lines are not opened$/);
+  await because({ open: [0, 1, 3] }, /^the text of line 2 is not shown$/);
+  await because({ open: [0] }, /^the texts of 3 lines are not shown$/);
   await because({ from: 1 }, /^the lines before 1 are not shown$/);
   const { openings: _, ...closed } = await show(await logOf([...START, ...lines]));
-  assert.equal((await judged(closed)).rights?.reasons.join(), "no line is opened");
+  assert.equal((await judged(closed)).rights?.reasons.join(), "no text is shown");
 });
 
 Deno.test("words that their own author erased are taken as words, and acts are not", async () => {
   const erased = await said([[bob, "oh no"], [bob, { kind: "redact", index: 2 }]], { open: [0, 1, 3] });
   assert.deepEqual([erased.result, erased.rights?.outcome], ["valid", "passed"]);
   assert.match(
-    erased.notes.join("\n"),
-    /Closed, since .* erased them, and taken to be words, not acts: 1 of the lines\./,
+    rowText(erased, "Withheld"),
+    /Erased by its own author: the text of 1 line, taken to be words and no action\./,
   );
   const byOther = await said([[bob, "oh no"], [ada, { kind: "redact", index: 2 }]], { open: [0, 1, 3] });
   assert.equal(byOther.rights?.outcome, "not checked");
@@ -170,15 +172,15 @@ Deno.test("where an author's certificate is kept back, nobody is judged by what 
   const kept = await restate(shown.receipt, { certs: certs.filter((_, at) => at !== 1) });
   const { result, rights, bad } = await judged({ ...shown, receipt: kept });
   assert.deepEqual([result, rights?.outcome, bad], ["partly_valid", "not checked", [0, 2]]);
-  assert.deepEqual(rights?.reasons, ["of 2 lines the author's certificate is not at hand"]);
+  assert.deepEqual(rights?.reasons, ["the authors' certificates of 2 lines are missing"]);
 });
 
 Deno.test("a join under a name that another certificate had is told until an earlier one vouches for it", async () => {
   const told =
-    /^Joined under a name that another certificate had first and never vouched for, so that only .*: line 2 \("Ada"\)\.$/m;
-  assert.match((await said([[eve, join("Ada")]])).notes.join("\n"), told);
+    /Whether the same person joined again with a new certificate, in line 2 as "Ada": only the server says so\.$/;
+  assert.match(rowText(await said([[eve, join("Ada")]]), "Unknown"), told);
   const vouched = await said([[eve, join("Ada")], [ada, { kind: "device", fingerprint: fingerprintOf(eve) }]]);
-  assert.doesNotMatch(vouched.notes.join("\n"), /never vouched/);
+  assert.doesNotMatch(rowText(vouched, "Unknown"), /the same person/);
   const cem = await person("cem");
   const overTwo = await said([
     [eve, join("Ada")],
@@ -186,9 +188,9 @@ Deno.test("a join under a name that another certificate had is told until an ear
     [eve, { kind: "device", fingerprint: fingerprintOf(cem) }],
     [ada, { kind: "device", fingerprint: fingerprintOf(eve) }],
   ]);
-  assert.doesNotMatch(overTwo.notes.join("\n"), /never vouched/);
+  assert.doesNotMatch(rowText(overTwo, "Unknown"), /the same person/);
   const byItself = await said([[eve, join("Ada")], [eve, { kind: "device", fingerprint: fingerprintOf(eve) }]]);
-  assert.match(byItself.notes.join("\n"), told);
+  assert.match(rowText(byItself, "Unknown"), told);
 });
 
 Deno.test("names that were signed and are not shown are told, quoted, and of very many some", async () => {
@@ -200,15 +202,15 @@ Deno.test("names that were signed and are not shown are told, quoted, and of ver
   const log = await logOf(START);
   await log.say(ada, "", { envelope: envelope({ unless: "it rains", "\u202eVerified": "" }) });
   await log.say(ada, "", { envelope: envelope({}, { by: "nobody" }) });
-  const { result, notes, opened } = await judged(await show(log));
+  const verdict = await judged(await show(log));
+  const { result, opened } = verdict;
   assert.equal(result, "valid");
   assert.deepEqual(opened.slice(2).map(({ further }) => further), [["unless", "\u202eVerified"], ["seen.by"]]);
   const note = String
-    .raw`Signed beside the words and not shown here, names in: line 2 ("unless", "\u{202e}Verified"), line 3 ("seen.by").`;
-  assert(notes.includes(note), notes.join("\n"));
+    .raw`Signed fields that this program doesn't know, of line 2 ("unless" and "\u{202e}Verified") and line 3 ("seen.by").`;
+  assert.equal(rowText(verdict, "Withheld"), note);
   const many = Object.fromEntries([...Array(300).keys()].map((number) => [`n${number}`, ""]));
   const crowded = await logOf(START);
   await crowded.say(ada, "", { envelope: envelope(many) });
-  const told = (await judged(await show(crowded))).notes.find((text) => text.startsWith("Signed beside")) ?? "";
-  assert.match(told, /"n104" and 292 more/);
+  assert.match(rowText(await judged(await show(crowded)), "Withheld"), /"n104" and 292 more/);
 });

@@ -35,6 +35,7 @@ import {
   type ShownOptions,
   talk,
 } from "./room_evidence.ts";
+import { rowText, sentencesOf } from "./verdict_text.ts";
 
 const { server, client: ada, trust } = await identities();
 const bob = await person("bob");
@@ -84,7 +85,8 @@ Deno.test("verifyRoom() accepts every part of a log, open at every line or at no
 });
 
 Deno.test("a verdict says who said what, when and after what", async () => {
-  const { opened, signers, sentence, notes } = await judge(part);
+  const verdict = await judge(part);
+  const { opened, signers, sentence } = verdict;
   assert.deepEqual(opened.map(({ index, subject, kind, body, seen }) => [index, subject, kind, body, seen]), [
     [3, "CN=CLIENT: bob", "text", "line 3", 3],
     [4, "CN=CLIENT: ada", "text", "line 4", 0],
@@ -98,23 +100,25 @@ Deno.test("a verdict says who said what, when and after what", async () => {
     "CN=CLIENT: ada",
     2,
   ]]);
-  assert.match(sentence, /^Valid: lines 3 to 7 of localhost\/#ops\/.*5 of 5 opened\.$/);
-  const said = notes.join("\n");
-  assert.match(said, /this key signed these bytes, and the server placed them here by 2026-06-01T12:00:10Z/);
-  assert.match(said, /these are the words: 5 of 5 lines/);
+  assert.equal(sentence, "VERIFIED #ops on localhost, lines 3 to 7, by 1 Jun 2026 12:00:10 UTC");
   assert.match(
-    said,
-    /none before seqno 0\.\nBetween 3 and 8 none is missing\. After the last shown, and after 10: unknown/,
+    rowText(verdict, "Authors"),
+    /^bob \(3 lines\) and ada \(2 lines\)\. Exported by the server localhost\.$/,
   );
-  assert.match(said, /Not proved: who held the key;.*members kept wholly apart/);
-  assert.match(said, /no revocation list is given/);
+  assert.match(
+    rowText(verdict, "Integrity"),
+    /^No line between 3 and 7 was altered, reordered or left out\. The text shown for each line is what was signed\.$/,
+  );
+  assert.equal(rowText(verdict, "Withheld"), "The log also has lines 0 to 2 and lines 8 and 9, not shown here.");
+  assert.match(rowText(verdict, "Unknown"), /^Anything after line 9; who held each key;.*isolated members/);
+  assert.equal(rowText(verdict, "Revocation"), "Not checked: no list was given.");
 });
 
-Deno.test("a closed transcript's verdict says that the words are not shown", async () => {
+Deno.test("a closed transcript's verdict says that the text of all lines is withheld", async () => {
   const { openings: _, ...closed } = part;
-  const { sentence, notes, opened, checks } = await judge(closed);
-  assert.match(sentence, /the words are not shown/);
-  assert.match(notes.join(" "), /words themselves are not shown/);
+  const verdict = await judge(closed);
+  const { opened, checks } = verdict;
+  assert.match(rowText(verdict, "Withheld"), /^The text of all 5 lines\./);
   assert.deepEqual(opened, []);
   const outcome = (name: string) => checks.find((check) => check.name === name)?.outcome;
   for (const name of ["opening hash", "envelope", "seen", "bodies", "checkpoints", "revocation"]) {
@@ -361,18 +365,18 @@ Deno.test("verifyRoom() has asked about revocation where every issuer's list is 
   const judged = async (...revocations: RevocationList[]) => {
     const verdict = await verifyRoom(shown, { ...trust, revocations });
     const check = verdict.checks.find(({ name }) => name === "revocation");
-    return { ...check, result: verdict.result, notes: verdict.notes.slice(-2).join("\n") };
+    return { ...check, result: verdict.result, said: rowText(verdict, "Revocation") };
   };
   const ofRoot = await judged(await listOf(root));
   assert.deepEqual([ofRoot.result, ofRoot.outcome], ["valid", "not checked"]);
   assert.deepEqual(ofRoot.reasons, ['no list of "CN=Issuing CA" is given']);
   assert.match(
-    ofRoot.notes,
-    /^The revocation list of "CN=Test CA" is of 2026-06-01T12:00:00Z: .*\nRevocation was not checked .* that "CN=Issuing CA" issued/,
+    ofRoot.said,
+    /^Checked with the list of "CN=Test CA" of 1 Jun 2026 12:00:00 UTC: .*\. Not checked .* that "CN=Issuing CA" issued/,
   );
   const both = await judged(await listOf(root), await listOf(issuer));
   assert.deepEqual([both.result, both.outcome], ["valid", "passed"]);
-  assert.doesNotMatch(both.notes, /Revocation was not checked/);
+  assert.doesNotMatch(both.said, /Not checked/);
   const revoked = await judged(await listOf(issuer, chain[0].serial));
   assert.deepEqual([revoked.result, revoked.outcome, revoked.reasons?.length], ["partly_valid", "failed", 1]);
 });
@@ -567,11 +571,11 @@ Deno.test("nothing in a verdict holds a control character, whatever was shown", 
       await judge(await show(log)),
     ]
   ) {
-    const { sentence, notes, checks } = verdict;
+    const { checks } = verdict;
     const reasons = checks.flatMap((check) => [...check.reasons, check.expected ?? "", check.found ?? ""]);
     assert.notEqual(verdict.result, "valid");
     const faults = verdict.lines.bad.flatMap((line) => line.faults.map(({ reason }) => reason));
-    assert.doesNotMatch([sentence, ...notes, ...reasons, ...faults].join(""), /\p{Cc}/u);
+    assert.doesNotMatch([...sentencesOf(verdict), ...reasons, ...faults].join(""), /\p{Cc}/u);
   }
 });
 

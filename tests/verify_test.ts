@@ -1,13 +1,22 @@
 import { assert } from "./assert.ts";
 import { type EvidenceCase, evidenceCase, verdictOf } from "./evidence.ts";
+import { rowText, sentencesOf } from "./verdict_text.ts";
 import { concat, encodeUtf8, parseUtf8 } from "../lib/bytes.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
 import { encodeJson, isJsonObject, type JsonObject, parseJson, repeatedName } from "../lib/json.ts";
 import { makeReceipt, MAX_RECEIPT_BYTES } from "../lib/receipt.ts";
 import type { SignatureChecker } from "../lib/line_signature.ts";
 import { MAX_LINE_BYTES, parseLine, TranscriptSummary } from "../lib/transcript.ts";
-import { type Check, signersText } from "../lib/verify_verdict.ts";
-import { type CheckName, TranscriptFormError, transcriptLines, verify, type VerifyOptions } from "../lib/verify.ts";
+import type { Check } from "../lib/verify_verdict.ts";
+import { authorsText } from "../lib/verify_rows.ts";
+import {
+  type CheckName,
+  TranscriptFormError,
+  transcriptLines,
+  type Verdict,
+  verify,
+  type VerifyOptions,
+} from "../lib/verify.ts";
 import { parseCertificates, parseRevocationList } from "../lib/x509.ts";
 import { identities } from "./fixtures.ts";
 import { fingerprintOf, person, RoomLog } from "./room_evidence.ts";
@@ -171,7 +180,7 @@ Deno.test("verify() says which certificate signed a line that names another", as
   const verdict = await verifyCase(evidence);
   assert.match(
     check(verdict.checks, "line signatures").reasons[0] ?? "",
-    /^line 1: it names another certificate: .*CLIENT: ada/,
+    /^line 1: the signature is by another certificate than the one that is named: .*CLIENT: ada/,
   );
 });
 
@@ -200,30 +209,32 @@ Deno.test("verify() is undecided without a CA, and invalid where something is wr
 
 Deno.test("a verdict says that the words are not shown, whose claim the times are, and what nobody signed", async () => {
   const [two, one] = [await verifyCase(session), await verifyCase(versionOne)];
-  for (const { sentence, notes } of [two, one]) {
-    assert.match(sentence, /words are not shown/);
-    assert.match(notes.join(" "), /ciphertext.*time is the claim.*revo/);
+  for (const verdict of [two, one]) {
+    assert.match(rowText(verdict, "Withheld"), /^The words: a session's transcript is encrypted/);
+    assert.match(rowText(verdict, "Time"), /^By their authors' own clocks the lines are of /);
   }
   assert.deepEqual(two.unsigned, []);
-  assert.match(two.notes.join(" "), /Every field is signed: made 2026-06-15T12:05:00Z, of session [0-9a-f]{64}, with/);
-  assert.match(one.notes.join(" "), /nobody signed certs, created_at, peer/);
+  assert.match(two.sentence, /receipt of 15 Jun 2026 12:05:00 UTC$/);
+  assert.match(rowText(two, "Integrity"), /Every field of the receipt is signed\.$/);
+  assert.doesNotMatch(one.sentence, /UTC/, "nobody signed the receipt's time");
+  assert.match(rowText(one, "Integrity"), /nobody signed certs, created_at, peer/);
   assert.equal(check(one.checks, "statement signature").outcome, "not checked");
 });
 
 Deno.test("a verdict says of what time a revocation list is, and whose certificates none was asked about", async () => {
   const listed = await verdictOf(evidenceCase("revoked_later"));
+  assert(listed);
   assert.match(
-    listed?.notes.join("\n") ?? "",
-    /^The revocation list of "CN=Example Chat CA" is of 20[0-9T:-]+Z: of what/m,
+    rowText(listed, "Revocation"),
+    /^Checked with the list of "CN=Example Chat CA" of 1[0-9A-Za-z :]+ UTC: later revocations are unknown\.$/,
   );
-  assert.doesNotMatch(listed?.notes.join("\n") ?? "", /Revocation was not checked/);
 
   const evidence = evidenceCase("intermediate");
   const authorities = parseCertificates(evidence.ca);
   const revocations = [parseRevocationList(evidenceCase("revoked_later").crl ?? "")];
-  const { notes } = await verify({ receipt: evidence.receipt, lines: linesOf(evidence) }, { authorities, revocations });
-  assert.deepEqual(notes.filter((note) => note.startsWith("Revocation was not checked")), [
-    'Revocation was not checked for certificates that "CN=Example Chat Intermediate" issued: no list of that CA\'s key is given.',
+  const some = await verify({ receipt: evidence.receipt, lines: linesOf(evidence) }, { authorities, revocations });
+  assert.deepEqual(sentencesOf(some).filter((text) => text.startsWith("Not checked")), [
+    'Not checked for certificates that "CN=Example Chat Intermediate" issued: no list signed with its key was given.',
   ]);
 });
 
@@ -240,7 +251,7 @@ Deno.test("nothing in a verdict holds a control character, whatever the receipt 
   const hostile = { ...object, "\u001b[2J": 1, peer: "\u001b]0;x\u0007", created_at: "\n" };
   const verdict = await verify({ receipt: encodeJson(hostile), lines: linesOf(versionOne) }, trustOf(versionOne));
   assert.doesNotMatch(
-    [verdict.sentence, ...verdict.notes, ...verdict.checks.flatMap((one) => one.reasons)].join(""),
+    [...sentencesOf(verdict), ...verdict.checks.flatMap((one) => one.reasons)].join(""),
     /\p{Cc}/u,
   );
 });
@@ -250,57 +261,63 @@ Deno.test("names of unknown fields are quoted, cut and counted: none stands in a
   const claim = "Every field is signed: made 2026-06-15T12:05:00Z, of session";
   const few = await verify({ receipt: { ...object, [claim]: 1 }, lines: linesOf(versionOne) }, trustOf(versionOne));
   assert.equal(few.result, "valid");
-  assert(few.notes.includes(
-    `A version-1 receipt: nobody signed certs, created_at, peer, 1 unknown field ("${claim}"); ` +
-      "anybody could have written them.",
-  ));
+  assert(
+    sentencesOf(few).includes(
+      `A version-1 receipt: nobody signed certs, created_at, peer, 1 unknown field ("${claim}"); ` +
+        "anybody could have written them.",
+    ),
+  );
   const names = Array.from({ length: 500 }, (_, i) => [`${"x".repeat(300)}${String(i).padStart(3, "0")}"`, i]);
   const many = { ...object, ...Object.fromEntries(names) };
-  const { notes, unsigned } = await verify({ receipt: many, lines: linesOf(versionOne) }, trustOf(versionOne));
-  assert.equal(unsigned.length, 503);
-  assert.match(notes.join("\n"), /500 unknown fields \(("x{80}… \(305 characters\)"(, )?){3} and 497 more\)/);
-  assert(notes.every((note) => note.length < 600));
+  const verdict = await verify({ receipt: many, lines: linesOf(versionOne) }, trustOf(versionOne));
+  assert.equal(verdict.unsigned.length, 503);
+  assert.match(
+    rowText(verdict, "Integrity"),
+    /500 unknown fields \(("x{80}… \(305 characters\)"(, )?){3} and 497 more\)/,
+  );
+  assert(sentencesOf(verdict).every((text) => text.length < 600));
 });
 
 Deno.test("two signers of the same name are told apart by their issuers and certificates", () => {
   const ada = { subject: "CN=CLIENT: ada", issuer: "CN=One CA", fingerprint: "aa".repeat(32), lines: 1 };
   const other = { ...ada, issuer: "CN=Other CA", fingerprint: "bb".repeat(32) };
   const bob = { ...ada, subject: "CN=CLIENT: bob", fingerprint: "cc".repeat(32) };
-  assert.equal(signersText([ada, bob]), '"CN=CLIENT: ada" and "CN=CLIENT: bob"');
+  assert.equal(authorsText([ada, bob]), "ada (1 line) and bob (1 line)");
   assert.equal(
-    signersText([ada, bob, other]),
-    '"CN=CLIENT: ada" (issued by "CN=One CA", SHA-256 aaaaaaaaaaaaaaaa…) and "CN=CLIENT: bob" and ' +
-      '"CN=CLIENT: ada" (issued by "CN=Other CA", SHA-256 bbbbbbbbbbbbbbbb…)',
+    authorsText([ada, bob, other]),
+    '"CN=CLIENT: ada" (issued by "CN=One CA", SHA-256 aaaaaaaaaaaaaaaa…) (1 line), bob (1 line) and ' +
+      '"CN=CLIENT: ada" (issued by "CN=Other CA", SHA-256 bbbbbbbbbbbbbbbb…) (1 line)',
   );
-  assert.equal(signersText([ada, bob, other, ada]), "4 authors");
+  const many = Array.from({ length: 20 }, (_, at) => ({ ...ada, subject: `CN=CLIENT: a${at}`, fingerprint: `${at}` }));
+  assert.match(authorsText(many), /, a7 \(1 line\) and 12 more$/);
   const cyrillic = { ...other, subject: "CN=CLIENT: \u0430\u0501\u0430" }; // looks like ada
   assert.match(
-    signersText([ada, cyrillic]),
-    /^"CN=CLIENT: ada" and ".*" \(issued by "CN=Other CA", SHA-256 bbbbbbbbbbbbbbbb…\)$/,
+    authorsText([ada, cyrillic]),
+    /^ada \(1 line\) and ".*" \(issued by "CN=Other CA", SHA-256 bbbbbbbbbbbbbbbb…\) \(1 line\)$/,
   );
-  assert.equal(signersText([cyrillic]), `"${cyrillic.subject}"`);
+  assert.equal(authorsText([cyrillic]), `"${cyrillic.subject}" (1 line)`);
   const long = `CN=CLIENT: ${"a".repeat(80)}`;
-  const text = signersText([{ ...ada, subject: `${long}b` }, { ...other, subject: `${long}c` }]);
+  const text = authorsText([{ ...ada, subject: `${long}b` }, { ...other, subject: `${long}c` }]);
   assert.match(text, /SHA-256 aaaaaaaaaaaaaaaa….* and .*SHA-256 bbbbbbbbbbbbbbbb…/);
 });
 
 Deno.test("a client's own receipt lists what it says was sent, and its verdict says that the server signed nothing", async () => {
   const own = await verifyCase(evidenceCase("session_client_receipt"));
-  assert.match(own.sentence, /^Valid: "CN=CLIENT: ada" lists \d messages as sent in this order, signed by/);
-  assert.match(own.notes.join("\n"), /^The server has signed nothing of this:/m);
-  const { sentence, notes } = await verifyCase(session);
+  assert.match(own.sentence, /^VERIFIED A session as recorded by ada, lines 1 to 3, receipt of /);
   assert.match(
-    sentence,
-    /^Valid: "CN=SERVER: localhost" confirms that 3 messages were accepted in this order, signed by/,
+    rowText(own, "Unknown"),
+    /^Whether the server accepted these lines, or ever saw them: it signed nothing/,
   );
-  assert.doesNotMatch(notes.join("\n"), /signed nothing|Not the client|may be a room's/);
+  const theirs = await verifyCase(session);
+  assert.match(theirs.sentence, /^VERIFIED A session with the server localhost, lines 1 to 3, receipt of /);
+  assert.doesNotMatch(sentencesOf(theirs).join("\n"), /signed nothing|Not this session's client|may be a room's/);
 });
 
 Deno.test("a verdict names who signed lines without being the session's client, and how many may be a room's", async () => {
   const both = await verifyCase(evidenceCase("two_signers"));
-  const strangers = (notes: readonly string[]) => notes.filter((note) => note.startsWith("Not the client"));
-  assert.deepEqual([both.result, strangers(both.notes).length], ["valid", 1]);
-  assert.match(strangers(both.notes)[0] ?? "", /"CN=CLIENT: bob"\./);
+  const strangers = (verdict: Verdict) => sentencesOf(verdict).filter((text) => text.startsWith("Not this session's"));
+  assert.equal(both.result, "valid");
+  assert.deepEqual(strangers(both), ["Not this session's client: bob, whose lines may come from elsewhere."]);
 
   // Bob shows two of ada's lines of a room as what he has sent to the server.
   const { server, client: ada, trust } = await identities();
@@ -321,20 +338,21 @@ Deno.test("a verdict names who signed lines without being the session's client, 
   const one = { receipt: await receiptOver(shown.slice(0, 1)), lines: shown.slice(0, 1) };
   const named = await verify({ ...one, logs: [log.origin] }, trust);
   assert.deepEqual(check(named.checks, "room lines").reasons, ["line 1 was written in the room that is named (R)"]);
-  const { sentence, notes } = await verify(one, trust);
-  assert.match(sentence, /"CN=CLIENT: bob" lists 1 message as sent in this order, signed by "CN=CLIENT: ada";/);
-  assert.deepEqual(strangers(notes), [
-    'Not the client of this session, and yet with lines in it: "CN=CLIENT: ada". These may be from elsewhere.',
-  ]);
-  assert(notes.includes("Lines that may be a room's, which have this form and 96 bytes in it: 1."));
+  const shownByBob = await verify(one, trust);
+  assert.match(shownByBob.sentence, /^VERIFIED A session as recorded by bob, line 1, /);
+  assert.deepEqual(strangers(shownByBob), ["Not this session's client: ada, whose lines may come from elsewhere."]);
+  assert.match(rowText(shownByBob, "Unknown"), /Whether 1 line that may be a room's, by the length of the body, /);
 });
 
 Deno.test("a time in the evidence that the verifier's clock has not reached is noted, and changes no verdict", async () => {
   const created = Date.parse(String(receiptOf(session).created_at));
   const early = await verifyCase(session, { now: created - 86_400_000 });
   assert.equal(early.result, "valid");
-  assert.match(early.notes.join("\n"), /^The receipt is of .*, and this computer's clock says .*: one is wrong\.$/m);
-  assert.doesNotMatch((await verifyCase(session, { now: created })).notes.join("\n"), /clock says/);
+  assert.match(
+    rowText(early, "Time"),
+    /The receipt is of .*, and this computer's clock says .*: one of them is wrong\.$/,
+  );
+  assert.doesNotMatch(rowText(await verifyCase(session, { now: created }), "Time"), /clock says/);
 });
 
 Deno.test("verify() throws for an option that it doesn't know, and for a time that is no integer", async () => {
@@ -371,9 +389,9 @@ Deno.test("verify() holds a receipt against the session that its reader was part
 
 Deno.test("a clock that was set before the receipt was made is told, and refutes no honest receipt", async () => {
   const told = async (now: number) => {
-    const { result, notes } = await verifyCase(session, { policy: { session: { ...expected, now } } });
-    assert.equal(result, "valid");
-    return notes.filter((note) => note.includes("clock says")).length;
+    const verdict = await verifyCase(session, { policy: { session: { ...expected, now } } });
+    assert.equal(verdict.result, "valid");
+    return sentencesOf(verdict).filter((text) => text.includes("clock says")).length;
   };
   assert.equal(await told(expected.now - 300_000), 0);
   assert.equal(await told(expected.now + 300_000), 0);

@@ -1,9 +1,10 @@
 import { assert } from "./assert.ts";
-import type { VerifyRoomOptions } from "../lib/verify_room.ts";
+import type { RoomVerdict, VerifyRoomOptions } from "../lib/verify_room.ts";
 import { verifyRoom } from "../lib/verify_room.ts";
 import { issueRevocationList } from "../lib/ca.ts";
 import { parseRevocationList } from "../lib/x509.ts";
 import { authority, identities, NOW } from "./fixtures.ts";
+import { sentencesOf } from "./verdict_text.ts";
 import { person, type RoomLog, show, type Shown, talk } from "./room_evidence.ts";
 
 const { server, client: ada, trust } = await identities();
@@ -109,20 +110,18 @@ Deno.test("a signer who was revoked before what the receipt confirms is named, w
 
 Deno.test("a time that the verifier's clock has not reached is noted, with both times, and changes nothing", async () => {
   const shown = await show(await talk(3));
+  const clockSentences = (verdict: RoomVerdict) => sentencesOf(verdict).filter((text) => text.includes("clock says"));
   const noted = async (now: number) => {
-    const { result, notes } = await timesOf(shown, { now });
-    assert.equal(result, "valid");
-    return notes.filter((note) => note.includes("clock says"));
+    const verdict = await timesOf(shown, { now });
+    assert.equal(verdict.result, "valid");
+    return clockSentences(verdict);
   };
   assert.deepEqual(await noted(NOW), []);
   assert.deepEqual(await noted(NOW - 6 * MINUTES), [
-    "The checkpoint is of 2026-06-01T12:00:03Z, and this computer's clock says 2026-06-01T11:54:00Z: one of them is wrong.",
-    "The receipt is of 2026-06-01T12:00:03Z, and this computer's clock says 2026-06-01T11:54:00Z: one of them is wrong.",
+    "The checkpoint is of 1 Jun 2026 12:00:03 UTC, and this computer's clock says 1 Jun 2026 11:54:00 UTC: one of them is wrong.",
+    "The receipt is of 1 Jun 2026 12:00:03 UTC, and this computer's clock says 1 Jun 2026 11:54:00 UTC: one of them is wrong.",
   ]);
-  assert.deepEqual(
-    await verifyRoom(shown, trust).then(({ notes }) => notes.filter((note) => /clock says/.test(note))),
-    [],
-  );
+  assert.deepEqual(clockSentences(await verifyRoom(shown, trust)), []);
 });
 
 Deno.test("no time is too great to be told", async () => {

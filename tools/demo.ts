@@ -327,14 +327,16 @@ async function exportRoom(folder: string, how: "closed" | "open"): Promise<strin
   return [receipt, transcript, ...(openings === null ? [] : ["--openings", openings])];
 }
 
-/** Verifies, and tells who said what, what failed, and the verdict. */
+/** Verifies, and tells the answer, why it isn't a better one, and who said what. */
 async function verify(folder: string, files: readonly string[], status: ExitStatus): Promise<void> {
   const args = ["verify", ...files, ...AUTHORITY];
   const report = (await command(folder, args, { status })).split("\n");
-  const failed = report.flatMap((row, at) => row.startsWith("FAILED") ? [row, report[at + 1] ?? ""] : []);
-  const opened = report.filter((row) => /^(?:\[\d+\]| {4}\|)/.test(row));
-  const verdict = report.filter((row) => /^(?:Valid|Invalid):/.test(row));
-  for (const row of [...failed, ...opened, ...verdict]) tell(row);
+  const isTold = /^(?:(?:NOT )?VERIFIED|Reasons|Integrity|Withheld) |^\[\d+\]| {4}\|/;
+  let tells = false;
+  for (const row of report) {
+    tells = isTold.test(row) || (tells && row.startsWith(" "));
+    if (tells) tell(row);
+  }
 }
 
 /** What alice's first line says, by its hash, becomes something else. */

@@ -1,7 +1,7 @@
 /**
  * `securechat verify`: a receipt and a transcript checked offline, of a session (docs/PROTOCOL.md, "The end, and
- * receipts") or of a room (docs/PROTOCOL.md, "Rooms as evidence"), or a line proof; the checks themselves stand in
- * `lib/verify.ts` and `lib/verify_room.ts`.
+ * receipts") or of a room (docs/PROTOCOL.md, "Rooms as evidence"), or a line proof; the checks themselves are in
+ * `lib/verify.ts` and `lib/verify_room.ts`, and the page that is printed in `lib/verify_report.ts`.
  *
  *     securechat verify receipt.json transcript.txt --ca ca_cert.pem
  *     securechat verify receipt.json transcript.txt --openings openings.txt
@@ -14,25 +14,17 @@
 
 import { parseCommand } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
-import { isKnownKind } from "../lib/log_envelope.ts";
-import { canonicalJson, encodeAsciiJson } from "../lib/json.ts";
+import { encodeAsciiJson } from "../lib/json.ts";
 import { formatTime } from "../lib/receipt.ts";
 import { MAX_ROOM_RECEIPT_BYTES } from "../lib/log_receipt.ts";
 import { SignaturePool } from "../lib/line_signature_pool.ts";
-import { cells } from "../lib/cell_width.ts";
-import { wrap } from "../lib/rows.ts";
 import { size, wantsColour, write } from "../lib/terminal.ts";
-import { printable, quoted, shortName, visibleJson } from "../lib/text.ts";
-import { type Check, UnreadableReceipt } from "../lib/verify_verdict.ts";
+import { printable } from "../lib/text.ts";
+import { report } from "../lib/verify_report.ts";
+import { withSentence } from "../lib/verify_rows.ts";
+import { UnreadableReceipt } from "../lib/verify_verdict.ts";
 import { transcriptLines, type Verdict, verify } from "../lib/verify.ts";
-import {
-  type BadLine,
-  type OpenedLine,
-  roomEvidenceType,
-  type RoomVerdict,
-  verifyLineProof,
-  verifyRoom,
-} from "../lib/verify_room.ts";
+import { roomEvidenceType, type RoomVerdict, verifyLineProof, verifyRoom } from "../lib/verify_room.ts";
 import type { Certificate } from "../lib/x509.ts";
 import {
   authorityJson,
@@ -53,11 +45,16 @@ const SPEC = {
   usage: `securechat verify RECEIPT TRANSCRIPT [FLAGS]
 securechat verify LINE_PROOF [FLAGS]
 
-Says of each check whether it passed, failed or was not made, and then one sentence. Without --ca it takes ca_cert.pem
-in the CERT_DIR that is named by --certs or the environment (no .env is read); where none is, it takes the one that it
-finds beside the receipt or in certs, and says so. --ca-sha256 says which CA counts. RECEIPT or TRANSCRIPT may be /dev/stdin. Certificates are judged as of the receipt and of each line; in a
-room, as of the checkpoint that covers the line. The words themselves are not shown by a session's transcript, which
-holds ciphertext, and by a room's only where --openings has them, or a line proof.
+Answers first (VERIFIED, PARTLY VERIFIED, NOT VERIFIED or UNDECIDED), then says what is proved and what isn't, then
+prints the lines. --details adds each check with what became of it.
+
+The CA is the one of --ca, else ca_cert.pem in the folder that --certs or CERT_DIR names (no .env is read), else the
+ca_cert.pem found beside the receipt or in certs, and then the verdict says so. --ca-sha256 names the CA that counts.
+RECEIPT or TRANSCRIPT may be /dev/stdin.
+
+Certificates are judged as of the receipt's and each line's time; in a room, as of the time at which the server signed
+that it had the line. A session's transcript is encrypted, so its text isn't shown; a room's is shown if --openings has
+it, or the line proof.
 
 Examples:
   securechat verify transcripts/receipt_20261115_143022.json transcripts/transcript_20261115_143022.txt
@@ -66,8 +63,8 @@ Examples:
   securechat verify line_41.json --crl crl.pem --crl issuing_crl.pem
   securechat verify receipt.json transcript.txt --cert ada_cert.pem --at 2026-11-15T14:30:22Z --json
 
-Exit status: 0 valid; 1 invalid, or partly valid: the bad lines are named, and the others stand; 2 a file can't be read,
-or usage; 3 undecided, since there is no CA, or another one.`,
+Exit status: 0 VERIFIED; 1 NOT VERIFIED, or PARTLY VERIFIED: the bad lines are named, and the others count; 2 a file
+can't be read, or usage; 3 UNDECIDED: there is no CA, or another CA issued the certificates.`,
   settings: "verify",
   options: {
     ca: { type: "string", value: "FILE", describe: "certificates of the CAs that are trusted" },
@@ -80,9 +77,9 @@ or usage; 3 undecided, since there is no CA, or another one.`,
       type: "string",
       value: "FILE",
       multiple: true,
-      describe: "a certificate that lines name, its intermediates after it, where the receipt has none",
+      describe: "a certificate that lines name, its intermediates after it, if the receipt has none",
     },
-    openings: { type: "string", value: "FILE", describe: "the words of some lines or all, beside a room's receipt" },
+    openings: { type: "string", value: "FILE", describe: "the text of some lines of a room, or of all" },
     crl: {
       type: "string",
       value: "FILE",
@@ -94,7 +91,8 @@ or usage; 3 undecided, since there is no CA, or another one.`,
       value: "TIME",
       describe: "judge certificates as of this time: 2026-11-15T14:30:22Z, or unix seconds",
     },
-    "require-v2": { type: "boolean", describe: "take version-2 receipts alone, in which every field is signed" },
+    "require-v2": { type: "boolean", describe: "accept only version-2 receipts, in which every field is signed" },
+    details: { type: "boolean", describe: "also print each check with what became of it" },
     json: { type: "boolean", describe: "print the verdict as JSON" },
   },
   positionals: { min: 1, max: 2, names: "RECEIPT, TRANSCRIPT or LINE_PROOF" },
@@ -107,7 +105,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const sha256 = parseFingerprint(options["ca-sha256"]);
   const found = await findAuthority("verify", { ca: options.ca, sha256, settings: flags }, receiptPath);
   const files = openFiles({ ...options, ca: found?.path, receipt: receiptPath, transcript: transcriptPath });
-  const colour = wantsColour() && Deno.stdout.isTerminal();
+  const isColoured = wantsColour() && Deno.stdout.isTerminal();
   await surrender();
 
   const trusted = readTrust(files, found, sha256);
@@ -130,12 +128,10 @@ export async function run(args: string[]): Promise<ExitStatus> {
     throw error instanceof UnreadableReceipt ? new Failure(error.status, `${receiptPath}: ${error.message}`) : error;
   });
 
-  const notes = [
-    ...judged.notes,
-    ...(at === undefined ? [] : [judgedAt(at)]),
-    ...(found?.source === "found" ? [foundNote(printable(found.path))] : []),
-  ];
-  const verdict = { ...judged, notes };
+  const rows = found?.source === "found"
+    ? withSentence(judged.rows, "Trusted", foundNote(printable(found.path)))
+    : judged.rows;
+  const verdict = { ...judged, rows };
   const { authorities } = trusted;
   if (options.json) {
     const [judge, ...more] = judgesOf(verdict, authorities);
@@ -146,13 +142,23 @@ export async function run(args: string[]): Promise<ExitStatus> {
       at: at === undefined ? null : formatTime(at),
     };
     write(`${encodeAsciiJson({ ...verdict, authority, trust })}\n`);
-  } else write(report(verdict, { authorities, caPath: found?.path, colour }));
+  } else write(report(verdict, { ...size(), details: options.details ?? false, paint: isColoured ? paint : plain }));
   return STATUS[verdict.result];
 }
 
-/** The CAs that certificates of the evidence lead to; where none does, all that are given. */
+/** The CAs that certificates of the evidence lead to; if none does, all that are given. */
 function judgesOf({ judges }: Verdict | RoomVerdict, authorities: readonly Certificate[]): readonly Certificate[] {
   return judges.length === 0 ? authorities : authorities.filter(({ fingerprint }) => judges.includes(fingerprint));
+}
+
+const COLOURS = { good: "32", bad: "31;1", open: "33" } as const;
+
+function paint(colour: keyof typeof COLOURS, text: string): string {
+  return `\u001b[${COLOURS[colour]}m${text}\u001b[0m`;
+}
+
+function plain(_colour: string, text: string): string {
+  return text;
 }
 
 /** The exit status of each result. */
@@ -167,7 +173,7 @@ interface Given {
 /** Files that don't belong together. */
 function checkUsage(type: ReturnType<typeof roomEvidenceType>, { transcript, openings, cert }: Given): void {
   if (type === "line_proof" && (transcript !== undefined || openings !== undefined)) {
-    throw new Failure(EXIT.usage, "a line proof stands alone: its lines and openings are in it");
+    throw new Failure(EXIT.usage, "a line proof needs no other file: its lines and openings are in it");
   }
   if (type !== "line_proof" && transcript === undefined) {
     throw new Failure(EXIT.usage, "the TRANSCRIPT is missing: only a line proof is verified without one");
@@ -180,10 +186,10 @@ function checkUsage(type: ReturnType<typeof roomEvidenceType>, { transcript, ope
   }
 }
 
-/** What a verifier has no use for. Reading stays; what is given up here can't be had back by code. */
+/** The permissions that verifying doesn't need. Once they are given up, no code can get them back. */
 export const SURRENDERED = ["net", "run", "env", "write", "ffi", "sys"] as const;
 
-/** Gives up every permission but reading, before anything is read. */
+/** Gives up every permission except reading, before anything is read. */
 async function surrender(): Promise<void> {
   for (const name of SURRENDERED) {
     const { state } = await Deno.permissions.revoke({ name });
@@ -196,107 +202,5 @@ function parseMoment(text: string): number {
   const isForm = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?Z)?$/.test(text);
   const time = /^\d{1,11}$/.test(text) ? Number(text) * 1000 : isForm ? Date.parse(text) : NaN;
   if (!Number.isNaN(time)) return time;
-  throw new Failure(EXIT.usage, `--at=${text} is not a time: 2026-11-15T14:30:22Z or unix seconds are wanted`);
-}
-
-// ---- the report
-
-interface Found {
-  readonly caPath: string | undefined;
-  readonly authorities: readonly Certificate[];
-  readonly colour: boolean;
-}
-
-function judgedAt(at: number): string {
-  return `Every certificate is judged as of ${formatTime(at)}, by --at, and not as of the times in the evidence.`;
-}
-
-const MARKS = {
-  passed: ["32", "passed     "],
-  failed: ["31;1", "FAILED     "],
-  "not checked": ["33", "not checked"],
-} as const;
-
-const OUTCOMES = { valid: "passed", partly_valid: "failed", invalid: "failed", undecided: "not checked" } as const;
-
-function report(verdict: Verdict | RoomVerdict, { caPath, authorities, colour }: Found): string {
-  const paint = (code: string, text: string) => colour ? `\u001b[${code}m${text}\u001b[0m` : text;
-  const lines = caPath === undefined
-    ? ["CA  none: there is no ca_cert.pem beside the receipt or in CERT_DIR; name one with --ca"]
-    : authorities.map((authority) => {
-      const { subject, fingerprint } = authority;
-      const idle = judgesOf(verdict, authorities).includes(authority) ? "" : " (no certificate here leads to it)";
-      const rows = [`CA  ${printable(caPath)}: "${shortName(subject)}"`, `    SHA-256 ${fingerprint}${idle}`];
-      return rows.flatMap((row) => onTerminal(row, GOES_ON)).join("\n");
-    });
-  for (const check of verdict.checks) {
-    const [code, mark] = MARKS[check.outcome];
-    lines.push(`${paint(code, mark)} ${check.name}`, ...details(check));
-  }
-  for (const { subject, fingerprint, lines: count } of verdict.signers) {
-    const names = count === 1 ? "line names" : "lines name";
-    lines.push(...onTerminal(`${count} ${names} "${shortName(subject)}" (SHA-256 ${fingerprint})`, GOES_ON));
-  }
-  lines.push(...shownLines(verdict, (text) => paint(MARKS.failed[0], text)));
-  const code = MARKS[OUTCOMES[verdict.result]][0];
-  const [first = "", ...further] = onTerminal(verdict.sentence, "  ");
-  const notes = verdict.notes.flatMap((note) => onTerminal(note, "  "));
-  return [...lines, "", paint(code, first), ...further, ...notes, ""].join("\n");
-}
-
-/** A sentence of ours, wrapped where a terminal shows it. */
-function onTerminal(text: string, prefix: string): string[] {
-  return Deno.stdout.isTerminal() ? wrap(text, size().columns, prefix) : [text];
-}
-
-function details({ reasons, expected, found }: Check): string[] {
-  const indent = (text: string) => `${" ".repeat(12)}${text}`;
-  const values = expected === undefined || found === undefined ? [] : [`expected ${expected}`, `found    ${found}`];
-  return [...reasons, ...values].flatMap((text) => onTerminal(indent(text), " ".repeat(14)));
-}
-
-/** What begins every row that goes on from the one above: so no words, however padded, begin a row like one of ours. */
-const GOES_ON = "    | ";
-/** Who said what, and in their places the lines that are not good, each with its reasons. */
-function shownLines(verdict: Verdict | RoomVerdict, paint: (text: string) => string): string[] {
-  if (verdict.result === "invalid") return [];
-  const width = size().columns;
-  const { lines } = verdict;
-  const good = ("opened" in verdict ? verdict.opened : []).map((line) => ({
-    index: line.index,
-    rows: openedLine(line, width),
-  }));
-  const bad = lines.bad.map(({ index, faults, ...line }: BadLine & { opened?: OpenedLine }) => {
-    const rows = faults.flatMap(({ check, reason }) => {
-      const [first = "", ...further] = onTerminal(`[${index}] ${NOT_GOOD} (${check}): ${reason}`, GOES_ON);
-      return [first.replace(NOT_GOOD, paint(NOT_GOOD)), ...further];
-    });
-    return { index, rows: line.opened ? [...rows, ...openedLine(line.opened, width, "    ")] : rows };
-  });
-  const rows = [...good, ...bad].sort((one, other) => one.index - other.index).flatMap((line) => line.rows);
-  const more = lines.count - lines.good - lines.bad.length;
-  return more > 0 ? [...rows, `and ${more} more lines that are not good`] : rows;
-}
-
-const NOT_GOOD = "NOT GOOD";
-
-/** The author's own time, and the server's where they lie apart: 5 minutes, in milliseconds. */
-const MAX_APART = 300_000;
-
-/**
- * Who said what, when and after what: on one row, or with the words on rows of their own. Whatever somebody wrote is a
- * JSON string, so that no text looks like an act, and none like another.
- */
-function openedLine(line: OpenedLine, width: number, indent = ""): string[] {
-  const { index, author, subject, ts, by, seen, kind, body } = line;
-  const placed = Math.abs(by * 1000 - ts) > MAX_APART ? `, placed by ${formatTime(by * 1000)}` : "";
-  const json = canonicalJson(body) ?? "";
-  const act = isKnownKind(kind) ? kind : `a line of an unknown kind, ${quoted(kind)}`;
-  const words = kind === "text" ? json : body === null ? act : `${act} ${json}`;
-  const when = `${formatTime(ts)}${placed}, after ${seen} ${seen === 1 ? "line" : "lines"}`;
-  const head = `${indent}[${index}] "${shortName(subject)}" (${author.slice(0, 16)}), ${when}:`;
-  const shown = visibleJson(words);
-  if (cells(head) + 1 + cells(shown) <= width) return [`${head} ${shown}`];
-  const [first = "", ...further] = wrap(shown, width, GOES_ON, GOES_ON.length);
-  return [...wrap(head, width, GOES_ON), GOES_ON + first, ...further];
+  throw new Failure(EXIT.usage, `--at=${text} is not a time: write it as 2026-11-15T14:30:22Z or as unix seconds`);
 }

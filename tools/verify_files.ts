@@ -88,8 +88,7 @@ export function authorityJson({ subject, fingerprint }: Certificate, { path, sou
 
 /** What a verdict says of a CA that nobody named. */
 export function foundNote(path: string): string {
-  return `Nobody named the CA: it was found in ${path}, and the verdict is worth only as much as that file. ` +
-    "Compare the SHA-256 above with the one that the CA's owner gives, or name the CA with --ca or --ca-sha256.";
+  return `This CA was found in ${path}, and may come from whoever made the evidence: name it with --ca or --ca-sha256.`;
 }
 
 // ---- evidence
