@@ -113,3 +113,23 @@ Deno.test("under another key file a room isn't opened, and nothing in the databa
   assert.deepEqual(again.rooms.get("#ops")?.key, ada.rooms.get("#ops")?.key);
   await third.store.close();
 });
+
+Deno.test("after a restart an empty invite-only room is still the one's alone who has made it", async () => {
+  using folder = temporaryFolder();
+  const first = await open(folder.path);
+  const create = { type: "create", room: "#ops", mode: "recorded", history: "all", inviteOnly: true } as const;
+  assert.equal(await (await Person.create("ada")).ask(first.hub, create), undefined);
+  await first.settle();
+  await first.store.close();
+
+  const second = await open(folder.path);
+  const [ada, bob] = [await Person.create("ada"), await Person.create("bob")];
+  assert.equal(await bob.ask(second.hub, { type: "join", room: "#ops" }), "forbidden");
+  assert.equal(await bob.ask(second.hub, create), "forbidden");
+  assert.equal(await ada.ask(second.hub, { type: "join", room: "#ops" }), undefined);
+  assert.equal(await ada.say(second.hub, "#ops", { kind: "join", username: "ada" }), undefined);
+  await second.settle();
+  const [role] = ada.heard.flatMap((frame) => frame.type === "posted" ? [frame.index] : []);
+  assert.equal(role, 0, "hers is the line that makes her its owner");
+  await second.store.close();
+});
