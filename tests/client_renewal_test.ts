@@ -6,6 +6,7 @@ import { decodePrivateKey, isProtected, publicKeyOf } from "../lib/private_key.t
 import { isDue, Renewal } from "../lib/client_renewal.ts";
 import { parseCertificates } from "../lib/x509.ts";
 import { assert } from "./assert.ts";
+import { auditRows, eventually } from "./audit_rows.ts";
 import { writeCertificates } from "./certificate_folder.ts";
 import { temporaryFolder } from "./environment.ts";
 import { authority, certificate, identities, issuing } from "./fixtures.ts";
@@ -144,6 +145,9 @@ Deno.test("rooms renews a certificate that ends soon, goes on without a password
   assert.equal(ofType(bob, "line").at(-1)?.from, renewed.fingerprint);
   const [leaf] = parseCertificates(await Deno.readTextFile(`${world.path}/ada/client_cert.pem`));
   assert.equal(leaf?.fingerprint, renewed.fingerprint);
+  await eventually(() =>
+    assert(auditRows(`${world.path}/data`).some((row) => /^certificate_renewed: .*ada/.test(row)))
+  );
   assert.equal(await again.end(), 0);
 });
 

@@ -11,6 +11,7 @@ import { sha256 } from "../lib/hash.ts";
 import { loadIdentity, loadIssuer, loadTrust } from "../lib/identity.ts";
 import type { RunningServer } from "../server.ts";
 import { assert } from "./assert.ts";
+import { auditRows, eventually } from "./audit_rows.ts";
 import { writeCertificates } from "./certificate_folder.ts";
 import { type Ended, program, run, skipUnless, temporaryFolder } from "./environment.ts";
 import { authority, issuing, key } from "./fixtures.ts";
@@ -169,6 +170,8 @@ Deno.test("an invitation brings somebody in with nothing but its code, once", as
     const rooms = await run(["rooms", "--json", ...next.split(" ")], { cwd: place.dir, stdin: "" });
     assert.match(assertDone(rooms), /"event":"online".*"username":"alice"/, "without a password");
     assert.deepEqual(place.files("alice"), IDENTITY);
+    const issued = (row: string) => /^certificate_issued: .*alice/.test(row);
+    await eventually(() => assert.equal(auditRows(`${place.dir}/data`).filter(issued).length, 1));
     if (Deno.build.os !== "windows") {
       assert.equal((Deno.statSync(`${place.dir}/alice/client_private_key.pem`).mode ?? 0) & 0o777, 0o600);
     }

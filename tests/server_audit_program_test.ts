@@ -1,29 +1,12 @@
-import { DatabaseSync } from "node:sqlite";
 import { assert } from "./assert.ts";
+import { auditRows, eventually } from "./audit_rows.ts";
 import { run, startServer, temporaryFolder } from "./environment.ts";
 import type { Log, LogFields } from "../lib/logging.ts";
 import { readConfig } from "../lib/config.ts";
 import { exists } from "../lib/files.ts";
 import { serve } from "../server.ts";
+import { dialTcp, Person } from "./room_person.ts";
 import { certificates, Client } from "./server.ts";
-
-/** Tries until it works, for 10 seconds at most. */
-async function eventually(work: () => Promise<void> | void): Promise<void> {
-  for (let tries = 100;; tries--) {
-    try {
-      return await work();
-    } catch (error) {
-      if (tries === 0) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
-}
-
-function auditRows(data: string): string[] {
-  using database = new DatabaseSync(`${data}/securechat.db`, { readOnly: true });
-  return database.prepare("SELECT event_type, reason FROM audit_log ORDER BY id").all()
-    .map(({ event_type, reason }) => `${event_type}: ${reason ?? ""}`);
-}
 
 Deno.test("failed logins are warned of with address and e-mail, and rooms and codes have their rows", async () => {
   using folder = temporaryFolder();
@@ -68,6 +51,39 @@ Deno.test("failed logins are warned of with address and e-mail, and rooms and co
   } finally {
     await server.stop();
   }
+});
+
+Deno.test("a session says how many lines it brought into rooms, and a room that is closed has its row", async () => {
+  using folder = temporaryFolder();
+  const closed: unknown[] = [];
+  const nothing = () => {};
+  const info = (text: string, fields?: LogFields) => void (text === "session closed" && closed.push(fields?.["lines"]));
+  const settings: Record<string, string> = {
+    ...{ SERVER_HOST: "127.0.0.1", SERVER_PORT: "0", TLS_PORT: "off", CERT_DIR: await certificates() },
+    DATA_DIR: `${folder.path}/data`,
+  };
+  const config = readConfig("serve", {}, { environment: (name) => settings[name], file: undefined });
+  const server = await serve({ config, log: { debug: nothing, info, warn: nothing, error: nothing } });
+  try {
+    const dial = dialTcp(server);
+    const [ada, bob] = [
+      await Person.create("ada", { dir: folder.path, dial }),
+      await Person.create("bob", { dir: folder.path, dial }),
+    ];
+    for (const { session } of [ada, bob]) await session.start();
+    await ada.session.create("#ops");
+    await ada.session.say("#ops", "one");
+    await ada.session.say("#ops", "two");
+    await ada.until(({ covered }) => covered === 3);
+    for (const { session } of [ada, bob]) await session.stop();
+    await eventually(() => assert.deepEqual(closed.toSorted(), [0, 3]));
+  } finally {
+    await server.stop();
+  }
+  const env = { DATA_DIR: settings["DATA_DIR"] ?? "" };
+  const { status, stderr } = await run(["room", "close", "#ops", "--yes"], { cwd: folder.path, env });
+  assert.equal(status, 0, stderr);
+  assert.match(auditRows(env.DATA_DIR).at(-1) ?? "", /^room_closed: localhost\/#ops\/[0-9a-f]{32}$/);
 });
 
 Deno.test({
