@@ -15,7 +15,8 @@
  * @layer chat
  */
 
-import { type Bytes, type Clock, concat, encodeBase64, parseBase64 } from "./bytes.ts";
+import { type Bytes, type Clock, concat, encodeBase64, encodeHex, parseBase64 } from "./bytes.ts";
+import { sha256 } from "./hash.ts";
 import { canonicalJson, type JsonObject } from "./json.ts";
 import { type Charter, charterHash, parseCharter } from "./log_charter.ts";
 import { type Checkpoint, encodeCheckpoint, parseCheckpoint } from "./log_checkpoint.ts";
@@ -29,6 +30,10 @@ import { LogTree } from "./log_whole_tree.ts";
 export const MAX_TAGGED_TICKS = 10_080;
 /** How long a hit may wait until its head is shown, in milliseconds. */
 const MAX_HIDDEN = 3_600_000;
+/** Of the ticks before a head that a line names, so many that name tokens are kept: of several authorities. */
+const TOKEN_TICKS = 4;
+/** Ticks of late that are at hand: what a line names is mostly among them. */
+const TICKS_AT_HAND = 2_048;
 /** Pages of ticks in one round: the rest follows in the next. */
 const MAX_PAGES = 200;
 
@@ -58,9 +63,12 @@ export interface KeptNote extends Head {
 
 /**
  * What is kept on the disk, in order: one record a line. A `tick` has its bytes and tags, once for all rooms that it
- * registers; a `hit` says that a room's head in it is awaited since then, and `head` that it was shown.
+ * registers; a `hit` says that a room's head in it is awaited since then, and `head` that it was shown. `after` has the
+ * ticks before a head of the log that a line names, which name a note or a token: the line is younger than these.
  */
-export type LogRecord = JsonObject & { readonly type: "pin" | "leaves" | "tick" | "hit" | "head" | "note" | "lie" };
+export type LogRecord = JsonObject & {
+  readonly type: "pin" | "leaves" | "tick" | "hit" | "head" | "note" | "token" | "chain" | "after" | "lie";
+};
 
 /** How a note is judged by the keys that the client goes by. */
 export interface NoteJudgement {
@@ -114,6 +122,13 @@ export class ClientLog {
   #notes: KeptNote[] = [];
   #hits: Hit[] = [];
   readonly #late = new Set<string>();
+  /** Ticks of late, by index. */
+  readonly #recent = new Map<number, { readonly leaf: Bytes; readonly tick: Tick }>();
+  /** Heads of the log that lines name, by size: what precedes them was kept. */
+  readonly #named = new Set<number>();
+  /** The hashes of tokens that ticks name and that aren't here yet, with the first of these ticks. */
+  #owedTokens: number | undefined;
+  #chain = "";
   #isBroken = false;
   /** The first tick whose tags were looked at; all before it were passed over. */
   #passedOver = 0;
@@ -185,6 +200,7 @@ export class ClientLog {
       await this.#pin();
       const size = await this.#readTicks();
       await this.#readNote(size);
+      await this.#readTokens();
       for (const room of this.#options.rooms()) await this.#readHeads(room);
       this.#lookForHidden();
     } catch (error) {
@@ -273,6 +289,43 @@ export class ClientLog {
     if (leaves.length === 0) return;
     records.push({ type: "leaves", from, hashes: encodeBase64(concat(...leaves)) });
     await this.#take(...records);
+    for (const [at, { tick: leaf }] of ticks.entries()) this.#remember(from + at, leaf.slice());
+  }
+
+  #remember(index: number, leaf: Bytes): void {
+    const tick = parseTick(leaf);
+    if (!tick) return;
+    this.#recent.set(index, { leaf, tick });
+    this.#recent.delete(index - TICKS_AT_HAND);
+    if (tick.tokens) this.#owedTokens ??= index;
+  }
+
+  /** Fetches the tokens that ticks name, with the notes that they are over. */
+  async #readTokens(): Promise<void> {
+    for (let from = this.#owedTokens ?? null; from !== null;) {
+      const page: LogAnswer & { type: "log_tokens" } = await this.#ask({ type: "log_tokens", from });
+      for (const { tick, size, token } of page.tokens) {
+        const hash = encodeHex(sha256(token));
+        if (!this.#recent.get(tick)?.tick.tokens?.includes(hash)) continue; // of a tick that was passed over
+        await this.#readNote(size);
+        await this.#take({ type: "token", tick, size, token: encodeBase64(token), hash });
+      }
+      if (page.chain !== this.#chain) await this.#take({ type: "chain", pem: page.chain });
+      if (page.next !== null && page.next <= from) return;
+      from = page.next;
+      this.#owedTokens = from ?? undefined;
+    }
+  }
+
+  /** A line of one of the rooms names a head of the log: what precedes it is kept, so that an export can show it. */
+  async lineNames({ id, size, root }: LogPin): Promise<void> {
+    if (!this.#charter?.origin.endsWith(`/${id}`) || this.#named.has(size) || this.#tree.rootAt(size) !== root) return;
+    const before = [...this.#recent].filter(([index]) => index < size).reverse();
+    const note = before.find(([, { tick }]) => tick.note !== undefined);
+    const tokens = before.filter(([, { tick }]) => tick.tokens !== undefined).slice(0, TOKEN_TICKS);
+    const ticks = new Map([...note ? [note] : [], ...tokens]);
+    const shown = [...ticks].map(([index, { leaf }]) => ({ index, leaf: encodeBase64(leaf) }));
+    await this.#take({ type: "after", size, root, ticks: shown });
   }
 
   /** Keeps records, and goes by them from then on. */
@@ -287,7 +340,9 @@ export class ClientLog {
 
   /** The note over what was read: signed by the log's key, and over the root that the leaves give. */
   async #readNote(size: number): Promise<void> {
-    if (size === 0 || size > this.#tree.size || (this.#notes.at(-1)?.size ?? 0) >= size || !this.#charter) return;
+    if (size === 0 || size > this.#tree.size || this.#notes.some((note) => note.size === size) || !this.#charter) {
+      return;
+    }
     const { note, size: noteSize } = await this.#ask({ type: "log_note", size });
     if (noteSize !== size) return; // a newer one was closed meanwhile: the next round reads up to it
     const { head, isSatisfied } = await this.#options.judgeNote(note, this.#charter);
@@ -396,6 +451,8 @@ export class ClientLog {
         this.#hits = [];
         this.#heads = [];
         this.#ticks.clear();
+        this.#recent.clear();
+        this.#named.clear();
         this.#passedOver = record["base"];
         return;
       }
@@ -410,6 +467,7 @@ export class ClientLog {
         const root = typeof size === "number" ? this.#tree.rootAt(size) : undefined;
         if (typeof size !== "number" || typeof note !== "string" || root === undefined) return;
         this.#notes.push({ size, root, note, isSatisfied: satisfied === true });
+        this.#notes.sort((a, b) => a.size - b.size);
         return;
       }
       case "tick": {
@@ -433,6 +491,12 @@ export class ClientLog {
         if (!this.#hits.some((hit) => hit.tick === tick)) this.#ticks.delete(tick);
         return;
       }
+      case "chain":
+        if (typeof record["pem"] === "string") this.#chain = record["pem"];
+        return;
+      case "after":
+        if (typeof record["size"] === "number") this.#named.add(record["size"]);
+        return;
       case "lie":
         this.#isBroken = true;
     }

@@ -10,7 +10,7 @@ import { encrypt } from "../lib/aes_cbc.ts";
 import { type Bytes, encodeHex, encodeUtf8 } from "../lib/bytes.ts";
 import { issueCertificate } from "../lib/ca.ts";
 import { type Checkpoint, signCheckpoint } from "../lib/log_checkpoint.ts";
-import { encodeEnvelope, type Head, type Statement } from "../lib/log_envelope.ts";
+import { encodeEnvelope, type Head, type LogPin, type Statement } from "../lib/log_envelope.ts";
 import type { Identity } from "../lib/identity.ts";
 import type { Json, JsonObject } from "../lib/json.ts";
 import { publicKeyOf } from "../lib/private_key.ts";
@@ -59,6 +59,8 @@ export interface LineOptions {
   readonly origin?: string;
   readonly seqno?: number;
   readonly seen?: Head;
+  /** The head of the server's log that the line names. */
+  readonly log?: LogPin;
   /** What is made of the author's signature. */
   readonly signature?: (good: Bytes) => Bytes;
 }
@@ -100,6 +102,7 @@ export class RoomLog {
     const envelope = options.envelope ?? encodeEnvelope({
       room: parseOrigin(this.origin)?.room ?? "",
       seen: options.seen ?? this.#heads.get(fingerprint) ?? { size: 0, root: encodeHex(EMPTY_ROOT) },
+      ...options.log ? { log: options.log } : {},
       statement: typeof statement === "string" ? { kind: "text", text: statement } : statement,
       salt: this.#random(16),
     });
