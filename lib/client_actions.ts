@@ -1,11 +1,10 @@
 /**
- * What is done when somebody asks for it: commands of `client_command.ts` in, acts of a {@link RoomSession} and answers
- * out.
+ * Carries out commands: those of `client_command.ts` in, calls of a {@link ClientSession} and answers out.
  *
  *     const actions = new RoomActions({ session, show, folder: "transcripts" });
- *     await actions.perform({ command: "msg", username: "bob", text: "hello" })      the room that is now the current one
+ *     await actions.perform({ command: "msg", username: "bob", text: "hello" })
  *
- * Nothing is thrown for what can't be done: that is the event "error", in a sentence.
+ * If a command can't be carried out, nothing is thrown: the event "error" says why, in a sentence.
  *
  * @layer outside
  */
@@ -20,22 +19,22 @@ import type { RoomEvent } from "./client_event.ts";
 import { partners, usernameKey } from "./names.ts";
 import { notIn } from "./client_rooms.ts";
 import { leftOut, waitsFor } from "./client_export.ts";
-import { RequestRefused } from "./client_room.ts";
-import type { RoomSession } from "./client_session.ts";
+import { RequestRefused } from "./client_requests.ts";
+import type { ClientSession } from "./client_session.ts";
 
 /** What actions work with. */
 export interface RoomActionsOptions {
-  readonly session: RoomSession;
+  readonly session: ClientSession;
   readonly show: (event: AnswerEvent) => void;
   /** Where exports go. */
   readonly folder: string;
   /**
-   * Asks a person for both, shown to nobody; `undefined` where there was no answer. Left out where nobody can be asked.
+   * Asks a person for both passwords, hidden; `undefined` if there was no answer. Left out if nobody can be asked.
    */
   readonly askPasswords?: (() => Promise<{ readonly old: string; readonly new: string } | undefined>) | undefined;
 }
 
-/** How something was asked for: by a command with an `id`, or in a room. */
+/** How a command was given: with an `id`, or typed while its writer looked at the room `current`. */
 export interface AskedWhere {
   readonly id?: Json | undefined;
   readonly current?: string | undefined;
@@ -45,20 +44,20 @@ export interface AskedWhere {
 export interface Performed {
   /** `false`: the event "error" says why not. */
   readonly isDone: boolean;
-  /** The room that whoever typed it would now be in, where that is another; null: in none. */
+  /** The room to look at now, if it is another than before; null: none. */
   readonly room?: string | null | undefined;
 }
 
 /** Tells an answer. */
 type Show = (answer: Answer) => void;
 
-/** Does what is asked for. */
+/** Carries out the commands of one person or bot. */
 export class RoomActions {
-  readonly #session: RoomSession;
+  readonly #session: ClientSession;
   readonly #show: (event: AnswerEvent) => void;
   readonly #folder: string;
   readonly #askPasswords: RoomActionsOptions["askPasswords"];
-  /** Where the last line of one's own stands. */
+  /** The index of the last line of one's own, by room. */
   readonly #last = new Map<string, number>();
   readonly #entered = new Set<string>();
 
@@ -69,14 +68,14 @@ export class RoomActions {
     this.#askPasswords = askPasswords;
   }
 
-  /** Something happened: some answers depend on it. */
+  /** Takes note of an event on which answers depend. */
   notice(event: RoomEvent): void {
     if (event.event === "line" && event.mine) this.#last.set(event.room, event.index);
     if (event.event === "caught_up") this.#entered.add(event.room);
     if (event.event === "left") this.#entered.delete(event.room);
   }
 
-  /** Does it, for somebody who may have typed it in the room `current`. */
+  /** Carries out a command. */
   async perform(command: RoomCommand, { id, current }: AskedWhere = {}): Promise<Performed> {
     const mark = { command: command.command, ...(id === undefined ? {} : { id }) };
     const show = (answer: Answer) => this.#show({ ...answer, ...mark });
@@ -91,107 +90,96 @@ export class RoomActions {
     }
   }
 
+  /** Does it; the room that whoever typed it would now be in, if that is another. */
   async #do(asked: RoomCommand, current: string | undefined, show: Show): Promise<string | null | undefined> {
-    const session = this.#session;
+    const { rooms, account } = this.#session;
     const room = "room" in asked ? this.#resolve(asked.room) : "";
     switch (asked.command) {
       case "join":
-        if (!this.#entered.has(room)) await session.join(room);
+        if (!this.#entered.has(room)) await rooms.join(room);
         return room;
       case "create":
-        await session.create(room, { history: asked.history, inviteOnly: asked.invite_only });
+        await rooms.create(room, { history: asked.history, inviteOnly: asked.invite_only });
         return room;
-      case "msg": {
-        const direct = await session.direct(asked.username);
-        await session.say(direct, asked.text);
-        // The line that is typed next still goes where its writer looks.
-        if (current !== undefined && current !== direct) {
-          this.#show({
-            event: "notice",
-            message: `Said to ${asked.username} alone: /join @${asked.username} goes there.`,
-          });
-        }
-        return undefined;
-      }
+      case "msg":
+        return await this.#message(asked.username, asked.text, current);
       case "part":
         this.#mustLeaveAnOwner(room);
-        await session.part(room);
-        return room === current ? session.joined.findLast((other) => other !== room) ?? null : undefined;
-      case "say":
-        return void await session.say(room, asked.text);
-      case "me":
-        return void await session.say(room, `/me ${asked.text}`);
+        await rooms.post(room, { kind: "part" });
+        return room === current ? rooms.joined.findLast((other) => other !== room) ?? null : undefined;
       case "vouch":
-        return void await session.vouch(asked.fingerprint);
+        return void await account.vouch(asked.fingerprint);
       case "away":
-        return void await session.away(asked.away ?? !session.isAway);
+        return void await rooms.away(asked.away ?? !rooms.isAway);
+      case "say":
+        return void await rooms.say(room, asked.text);
+      case "me":
+        return void await rooms.say(room, `/me ${asked.text}`);
       case "invite":
-        return void await session.invite(room, asked.username);
       case "kick":
-        return void await session.kick(room, asked.username);
+        return void await rooms.post(room, { kind: asked.command, username: asked.username });
       case "ban":
-        return void await session.ban(room, asked.username, asked.until);
-      case "mute":
-        return void await session.mute(room, asked.username, asked.until);
+      case "mute": {
+        const { command: kind, username, until } = asked;
+        return void await rooms.post(room, { kind, username, ...(until === undefined ? {} : { until }) });
+      }
       case "role":
         if (asked.role !== "owner" && this.#isSelf(asked.username)) this.#mustLeaveAnOwner(room);
-        return void await session.role(room, asked.username, asked.role);
+        return void await rooms.post(room, { kind: "role", username: asked.username, role: asked.role });
       case "redact":
-        return void await session.redact(room, asked.index);
+        return void await rooms.post(room, { kind: "redact", index: asked.index });
       default:
         return void await this.#answer(asked, room, show);
     }
   }
 
-  #isSelf(username: string): boolean {
-    return usernameKey(username) === usernameKey(this.#session.username);
+  /** Says something to one person; the next line that is typed still goes to the room that its writer looks at. */
+  async #message(username: string, text: string, current: string | undefined): Promise<undefined> {
+    const { rooms } = this.#session;
+    const direct = await rooms.direct(username);
+    await rooms.say(direct, text);
+    if (current === undefined || current === direct) return;
+    this.#show({ event: "notice", message: `Sent to ${username} only. /join @${username} opens the conversation.` });
   }
 
-  /** A room whose only owner goes can have no other, ever. */
+  #isSelf(username: string): boolean {
+    return usernameKey(username) === usernameKey(this.#session.rooms.username);
+  }
+
+  /** If a room's only owner goes, it can never have another. */
   #mustLeaveAnOwner(room: string): void {
-    const others = this.#session.state(room)?.members.filter(({ username }) => !this.#isSelf(username)) ?? [];
+    const members = this.#session.rooms.monitor(room)?.state.members ?? [];
+    const others = members.filter(({ username }) => !this.#isSelf(username));
     if (partners(room) || others.length === 0 || others.some(({ role }) => role === "owner")) return;
-    const isOwner = this.#session.state(room)?.members.some(({ username, role }) =>
-      role === "owner" && this.#isSelf(username)
-    );
-    if (!isOwner) return;
+    if (!members.some(({ username, role }) => role === "owner" && this.#isSelf(username))) return;
     throw new RequestRefused(
       "forbidden",
-      "You are the only owner here: make somebody else one first, with /role NAME owner.",
+      "You are the only owner of this room: make somebody else an owner first, with /role NAME owner.",
     );
   }
 
   async #answer(asked: RoomCommand, room: string, show: Show): Promise<void> {
-    const session = this.#session;
+    const { rooms, history } = this.#session;
     switch (asked.command) {
       case "forget": {
-        const folder = await session.forget(room);
+        const folder = await rooms.forget(room);
         this.#last.delete(room);
         return show({ event: "forgotten", room, folder });
       }
       case "who":
-        return show({ event: "members", room, members: await session.members(room) });
+        return show({ event: "members", room, members: await rooms.members(room) });
       case "rooms":
-        return show({ event: "rooms", rooms: await session.rooms() });
-      case "whois": {
-        const devices = (await session.whois(asked.username)).map(({ notAfter, ...device }) => ({
-          ...{ ...device, not_after: Math.floor(notAfter / 1000) },
-        }));
-        return show({ event: "whois", username: asked.username, devices });
-      }
-      case "history": {
-        const lines = await session.history(room, -asked.count, asked.count);
-        return show({ event: "history", room, lines });
-      }
+        return show({ event: "rooms", rooms: await rooms.list() });
+      case "whois":
+        return await this.#whois(asked.username, show);
+      case "history":
+        return show({ event: "history", room, lines: await history.lines(room, -asked.count, asked.count) });
       case "search":
-        return show({ event: "found", room, lines: await session.search(room, asked.text) });
+        return show({ event: "found", room, lines: await history.search(room, asked.text) });
       case "proof":
-        return await this.#prove(room, asked.index, show);
-      case "head": {
-        const head = session.head(room);
-        if (!head) throw new RequestRefused("not-member", `There is no signed head of ${room} here; join it first.`);
-        return show({ event: "head", room, size: head.size, root: head.root, code: shortCode(room, head) });
-      }
+        return await this.#tellProof(room, asked.index, show);
+      case "head":
+        return this.#head(room, show);
       case "topic":
         return await this.#topic(room, asked.text, show);
       case "receipt":
@@ -200,36 +188,50 @@ export class RoomActions {
         return await this.#export(room, asked, show);
       case "prove": {
         await this.#awaitHead(room, asked.index + 1, show);
-        const { path, verify } = await session.prove(room, asked.index, this.#folder);
+        const { path, verify } = await history.prove(room, asked.index, this.#folder);
         return show({ event: "exported", files: [path], verify });
       }
       case "password":
         return await this.#changePassword(asked, show);
       case "reconnect":
-        return session.reconnect();
+        return this.#session.reconnect();
       case "help":
         return ROOM_HELP.forEach((message) => show({ event: "notice", message }));
     }
   }
 
+  async #whois(username: string, show: Show): Promise<void> {
+    const known = await this.#session.account.whois(username);
+    const devices = known.map(({ fingerprint, subject, notAfter, standing }) => {
+      return { fingerprint, subject, not_after: Math.floor(notAfter / 1000), standing };
+    });
+    show({ event: "whois", username, devices });
+  }
+
+  #head(room: string, show: Show): void {
+    const head = this.#session.rooms.monitor(room)?.compared;
+    if (!head) throw new RequestRefused("not-member", `There is no signed head of ${room} here; join it first.`);
+    show({ event: "head", room, size: head.size, root: head.root, code: shortCode(room, head) });
+  }
+
   async #changePassword({ old, new: next }: RoomCommand & { readonly command: "password" }, show: Show): Promise<void> {
     if (old === undefined && !this.#askPasswords) {
-      throw new RequestRefused("bad-frame", `The password can't be asked for here; run: ${PROGRAM} password`);
+      throw new RequestRefused("bad-frame", `Passwords can't be typed here; run: ${PROGRAM} password`);
     }
     const given = old !== undefined && next !== undefined ? { old, new: next } : await this.#askPasswords?.();
-    if (!given) return show({ event: "notice", message: "Your password stays as it is." });
-    await this.#session.changePassword(given.old, given.new);
-    const message = "Your password is changed. Other devices of yours are asked for it at their next login.";
+    if (!given) return show({ event: "notice", message: "Your password was not changed." });
+    await this.#session.account.changePassword(given.old, given.new);
+    const message = "Your password was changed. Your other devices need it at their next login.";
     show({ event: "notice", message });
   }
 
   async #topic(room: string, text: string | undefined, show: Show): Promise<void> {
-    const session = this.#session;
-    if (text !== undefined) return void await session.topic(room, text);
-    const state = session.state(room);
-    if (!state) throw notIn();
-    const message = state.topic === "" ? "There is no topic." : `The topic: ${state.topic}`;
-    show({ event: "notice", message });
+    const { rooms } = this.#session;
+    if (text !== undefined) return void await rooms.post(room, { kind: "topic", text });
+    const monitor = rooms.monitor(room);
+    if (!monitor) throw notIn();
+    const { topic } = monitor.state;
+    show({ event: "notice", message: topic === "" ? "There is no topic." : `The topic: ${topic}` });
   }
 
   async #export(
@@ -243,7 +245,7 @@ export class RoomActions {
     show: Show,
   ): Promise<void> {
     if (!covered) await this.#awaitHead(room, to, show);
-    const { receipt, transcript, openings, verify, left_out } = await this.#session.exportRoom(room, {
+    const { receipt, transcript, openings, verify, left_out } = await this.#session.history.export(room, {
       ...(from === undefined ? {} : { from }),
       ...(to === undefined ? {} : { to }),
       open: openingsOf(open),
@@ -254,20 +256,21 @@ export class RoomActions {
     if (left_out > 0 && !covered) throw new Failure(EXIT.unavailable, leftOut(left_out));
   }
 
-  /** Waits for the signed head that covers the lines, where it may come. */
+  /** Waits for the checkpoint that covers the lines, if one may come. */
   async #awaitHead(room: string, to: number | undefined, show: Show): Promise<void> {
-    const count = this.#session.uncovered(room, to);
-    if (count === 0 || !this.#session.isOnline) return;
+    const { rooms } = this.#session;
+    const count = rooms.uncovered(room, to);
+    if (count === 0 || !rooms.isOnline) return;
     show({ event: "notice", message: waitsFor(count) });
-    await this.#session.covered(room, to);
+    await rooms.covered(room, to);
   }
 
-  async #prove(room: string, asked: number | undefined, show: Show): Promise<void> {
-    const session = this.#session;
-    if (!session.state(room)) throw notIn();
+  async #tellProof(room: string, asked: number | undefined, show: Show): Promise<void> {
+    const { rooms, history } = this.#session;
+    if (!rooms.monitor(room)) throw notIn();
     const index = asked ?? this.#last.get(room);
-    const unsent = session.unsentCount;
-    const known = index === undefined ? undefined : await session.proof(room, index);
+    const unsent = rooms.unsentCount;
+    const known = index === undefined ? undefined : await history.proof(room, index);
     if (index !== undefined && !known) {
       throw new RequestRefused("bad-frame", `There is no line ${index} of ${room} here.`);
     }
@@ -277,7 +280,7 @@ export class RoomActions {
 
   /** `@bob` is the conversation with bob. */
   #resolve(room: string): string {
-    return !room.startsWith("@") || room.includes(",") ? room : this.#session.conversation(room.slice(1));
+    return !room.startsWith("@") || room.includes(",") ? room : this.#session.rooms.conversation(room.slice(1));
   }
 }
 
@@ -287,8 +290,8 @@ export function openingsOf(open: Openings): "all" | "none" | ReadonlySet<number>
 }
 
 /**
- * Forty digits for a head, in groups of five, to be read aloud: two who have the same have seen the same lines. They
- * are 132 bits, since who signs the heads may choose both logs and search for two that look alike.
+ * Forty digits for a head, in groups of five, to be read aloud: two people whose digits are the same have seen the same
+ * lines. They are 132 bits, since the signer of the heads could search for two logs whose digits are alike.
  */
 export function shortCode(room: string, { size, root }: { readonly size: number; readonly root: string }): string {
   const digits = BigInt(`0x${encodeHex(sha256(encodeUtf8(`${room}\n${size}\n${root}`)))}`) % 10n ** 40n;

@@ -27,6 +27,7 @@ import { parseRoomLine } from "./log_line.ts";
 import { hashFaults } from "./log_rules.ts";
 import { encodeLineProof, encodeOpening, makeRoomReceipt, type Opening } from "./log_receipt.ts";
 import type { RoomRecords } from "./client_room_records.ts";
+import { COVER_WAIT } from "./client_rooms.ts";
 import { LogTree } from "./log_whole_tree.ts";
 import type { KeptLine } from "./client_store.ts";
 import { parseLine } from "./transcript.ts";
@@ -63,8 +64,6 @@ export interface RoomExport {
   readonly left_out: number;
 }
 
-/** How long an export waits for the head that covers the last lines, in milliseconds: a server signs one in 5 s. */
-export const HEAD_WAIT = 10_000;
 /** How often it looks, in milliseconds. */
 const LOOK = 200;
 
@@ -78,7 +77,7 @@ export function leftOut(count: number): string {
 /** What people read while an export waits. */
 export function waitsFor(count: number): string {
   const what = count === 1 ? "the last line" : `the last ${count} lines`;
-  return `Waiting for a signed head that covers ${what} (${HEAD_WAIT / 1000} s at most) …`;
+  return `Waiting for a signed head that covers ${what} (${COVER_WAIT / 1000} s at most) …`;
 }
 
 /**
@@ -98,7 +97,7 @@ export async function awaitHead(
   const count = await missing();
   if (count <= 0 || lie) return;
   waiting(Math.min(count, lines.length));
-  for (let looks = HEAD_WAIT / LOOK; looks > 0 && await missing() > 0; looks--) {
+  for (let looks = COVER_WAIT / LOOK; looks > 0 && await missing() > 0; looks--) {
     await new Promise((resolve) => setTimeout(resolve, LOOK));
   }
 }

@@ -67,6 +67,8 @@ export interface LineMonitorOptions {
   readonly keep: (kept: Kept) => Promise<void>;
   /** A line was judged, and is being kept. */
   readonly judged: (line: JudgedLine) => void;
+  /** Members and topic were told. */
+  readonly stateTold: (memberCount: number) => void;
   /** All lines that were waiting are judged. */
   readonly done: () => void;
 }
@@ -388,10 +390,11 @@ export class LineMonitor {
   /** Tells members and topic if they have changed, or in any case. */
   tellState(isForced = false): void {
     this.#isStateNew ||= isForced;
-    const { log, emit } = this.#options;
+    const { log, emit, stateTold } = this.#options;
     if (!log.isLive || !this.#isStateNew) return;
     this.#isStateNew = false;
     emit({ event: "state", room: log.room, topic: this.state.topic, members: this.state.members });
+    stateTold(this.state.memberCount);
   }
 
   /** Marks lines whose words were kept back for too long. */

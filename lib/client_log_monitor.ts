@@ -42,6 +42,16 @@ export interface MonitorQuestions extends HeadQuestions {
   inclusion(index: number, size: number): Promise<readonly Bytes[] | undefined>;
 }
 
+/** What a monitor tells the room that it belongs to. */
+export interface MonitorListener {
+  /** A line was judged, and is being kept. */
+  judged(line: JudgedLine): void;
+  /** Checkpoints cover more lines, or the server was caught. */
+  coverageChanged(): void;
+  /** Members and topic were told: event "state". */
+  stateTold(memberCount: number): void;
+}
+
 /** What a monitor works with. */
 export interface LogMonitorOptions extends LogName {
   /** The fingerprint of this client's certificate. */
@@ -52,8 +62,7 @@ export interface LogMonitorOptions extends LogName {
   readonly emit: (event: RoomEvent) => void;
   /** Keeps something; resolves once it would survive a crash. */
   readonly keep: (kept: Kept) => Promise<void>;
-  /** A line was judged, and is being kept. */
-  readonly judged?: (line: JudgedLine) => void;
+  readonly listener?: MonitorListener;
   readonly now: Clock;
   /** Checks signatures; without it they are checked in this thread. */
   readonly signatures?: Signatures | undefined;
@@ -69,20 +78,25 @@ export class LogMonitor {
   #own: string;
 
   constructor(options: LogMonitorOptions) {
-    const { trust, ask, now, emit, keep, pins, own, signatures, judged = () => {} } = options;
+    const { trust, ask, now, emit, keep, pins, own, signatures, listener } = options;
     this.#options = options;
     this.#own = own;
     const log = new KnownLog(options, (lie, reason, heads) => this.#caught(lie, reason, heads));
     const certificates = new AuthorCertificates({ trust, certificate: (fingerprint) => ask.certificate(fingerprint) });
     const heads = new HeadMonitor({
       ...{ log, certificates, ask, now, emit, keep },
-      covered: (head, covered) => this.#lines.cover(head, covered),
+      covered: (head, covered) => {
+        listener?.coverageChanged();
+        this.#lines.cover(head, covered);
+      },
     });
     this.#log = log;
     this.#order = new LineOrder(log);
     this.#heads = heads;
     this.#lines = new LineMonitor({
-      ...{ log, certificates, heads, own, pins, signatures, now, emit, keep, judged },
+      ...{ log, certificates, heads, own, pins, signatures, now, emit, keep },
+      judged: (line) => listener?.judged(line),
+      stateTold: (memberCount) => listener?.stateTold(memberCount),
       done: () => heads.prove(),
     });
   }
@@ -292,10 +306,11 @@ export class LogMonitor {
   }
 
   #caught(lie: Lie, reason: string, heads: readonly Checkpoint[]): void {
-    const { keep, emit, room } = this.#options;
+    const { keep, emit, room, listener } = this.#options;
     this.#order.stop();
     void keep({ type: "lie", lie, reason, heads });
     emit({ event: "lie", room, lie, reason });
+    listener?.coverageChanged();
   }
 
   // Time.

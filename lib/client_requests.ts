@@ -21,6 +21,14 @@ import type { RoomFrame, RoomRequest } from "./log_frames.ts";
 /** How long a server that answers others may keep an answer back unless told otherwise, in milliseconds. */
 export const ANSWER_WITHIN = 30_000;
 
+/** The server refused a request, in its own words; or it could not be asked. */
+export class RequestRefused extends Error {
+  constructor(readonly errorType: string, reason: string) {
+    super(reason);
+    this.name = "RequestRefused";
+  }
+}
+
 /** A request's frame. */
 export type RequestFrame = { readonly type: string } & Readonly<Record<string, unknown>>;
 

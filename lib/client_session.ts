@@ -2,10 +2,10 @@
  * A person's or a bot's client for rooms, without a screen: it connects, stays connected, and keeps everything that
  * must outlive it (docs/PROTOCOL.md, "Before the session" and "Posting").
  *
- *     const session = new RoomSession({ dial, host, identity, trust, records, credentials, emit, now, random });
+ *     const session = new ClientSession({ dial, host, identity, trust, records, credentials, emit, now, random });
  *     await session.start();                       emits "online", or "offline" with the time of the next try
- *     await session.join("#ops");
- *     await session.say("#ops", "hello");          resolves when the line would survive, online or not
+ *     await session.rooms.join("#ops");
+ *     await session.rooms.say("#ops", "hello");    resolves once the line would survive a crash, online or not
  *     await session.stop();
  *
  * After a break it tries again with growing delay, goes on with the token (credentials are asked for where there is
@@ -16,32 +16,26 @@
  * @layer outside
  */
 
-import { type Bytes, type Clock, encodeBase64, type Random } from "./bytes.ts";
+import type { Bytes, Clock, Random } from "./bytes.ts";
 import type { Trust } from "./certificate_path.ts";
+import { ClientAccount } from "./client_account.ts";
+import type { RoomEvent } from "./client_event.ts";
+import { RoomHistory } from "./client_history.ts";
+import type { Signatures } from "./client_line_monitor.ts";
+import type { OwnCertificate } from "./client_outbox.ts";
+import { Backoff, type BackoffOptions, Pause } from "./client_reconnect.ts";
+import type { Renewal } from "./client_renewal.ts";
+import { Renewing } from "./client_renewing.ts";
 import { ANSWER_WITHIN } from "./client_requests.ts";
-import { PROGRAM } from "./config.ts";
-import type { RoomRole } from "./log_envelope.ts";
-import { EXIT, Failure, ProtocolError } from "./errors.ts";
-import { folded } from "./fold.ts";
+import type { RoomRecords } from "./client_room_records.ts";
+import { ClientRooms } from "./client_rooms.ts";
 import type { ShownServer } from "./client_servers.ts";
+import { PROGRAM } from "./config.ts";
+import { EXIT, Failure, ProtocolError } from "./errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "./handshake_client.ts";
 import type { SigningIdentity } from "./handshake_server.ts";
 import type { SignedLine } from "./line_signature.ts";
-import { parseAccount, parseWelcome } from "./message.ts";
-import { directRoom } from "./names.ts";
-import { passwordProblem } from "./password_rules.ts";
-import type { Standing } from "./client_pins.ts";
-import { Backoff, type BackoffOptions, Pause } from "./client_reconnect.ts";
-import { isDue, type Renewal } from "./client_renewal.ts";
-import { notIn, type OwnCertificate, RoomClient } from "./client_rooms.ts";
-import type { LineEvent, ListedRoom, Member, RoomEvent } from "./client_event.ts";
-import { type ExportOptions, exportRoom, HEAD_WAIT, proveLine, type RoomExport } from "./client_export.ts";
-import { RequestRefused, type RoomPolicy } from "./client_room.ts";
-import type { RoomRecords } from "./client_room_records.ts";
-import type { Signatures } from "./client_line_monitor.ts";
-import type { LogMonitor } from "./client_log_monitor.ts";
 import { SignaturePool } from "./line_signature_pool.ts";
-import { parseCertificates } from "./x509.ts";
 
 /** A connection's bytes; a `Link` of `transport.ts` is one. */
 export interface Wire {
@@ -79,11 +73,6 @@ const LINGER = 500;
 /** With so many signatures to check at once, the connection is looked at first. */
 const MANY = 16;
 
-/** How often it is looked whether the certificate ends soon, in milliseconds. */
-const RENEW_EVERY = 3_600_000;
-/** How often and how many times it is looked whether all lines are sent. */
-const [SENT_LOOK, SENT_LOOKS] = [50, 600];
-
 /** What a session uses unless told otherwise. */
 export const SESSION_TIMES: SessionTimes = {
   handshake: 10_000,
@@ -97,7 +86,7 @@ export const SESSION_TIMES: SessionTimes = {
 };
 
 /** What a session works with. */
-export interface RoomSessionOptions {
+export interface ClientSessionOptions {
   /** Connects; throws a {@link Failure} where that doesn't work now. */
   readonly dial: () => Promise<Wire>;
   /** The name that the server's certificate must be for. */
@@ -147,25 +136,6 @@ export interface ConnectionState {
   readonly silentFor?: number;
 }
 
-/** How much is known of a line. */
-export interface LineProofState {
-  /** `placed`: the server says so; `accepted`: a signed head covers it. */
-  readonly state: "placed" | "accepted";
-  /** The time of the first head that covers it, unix seconds. */
-  readonly by: number | null;
-  /** How many others have signed that they had seen a head beyond it. */
-  readonly countersigned: number;
-}
-
-/** One of somebody's certificates. */
-export interface KnownDevice {
-  readonly fingerprint: string;
-  readonly subject: string;
-  /** Unix milliseconds. */
-  readonly notAfter: number;
-  readonly standing: Standing;
-}
-
 /** A time by two clocks: one may be set back, the other stands still while the computer sleeps. */
 interface Moment {
   readonly wall: number;
@@ -173,20 +143,22 @@ interface Moment {
 }
 
 /** A client for rooms. */
-export class RoomSession {
-  readonly #options: RoomSessionOptions;
+export class ClientSession {
+  readonly #options: ClientSessionOptions;
+  /** Its rooms. */
+  readonly rooms: ClientRooms;
+  /** Its account. */
+  readonly account: ClientAccount;
+  /** Its records. */
+  readonly history: RoomHistory;
+  readonly #renewing: Renewing | undefined;
   #identity: SigningIdentity;
   /** The certificate that the next session shows. */
   #renewed: SigningIdentity | undefined;
-  /** When it is looked whether the certificate ends soon, unix ms. */
-  #renewAt = 0;
   readonly #times: SessionTimes;
-  readonly #rooms: RoomClient;
   readonly #pause = new Pause();
   readonly #pool = new SignaturePool();
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
-  /** Whoever waits for a head is told that one came, or that none will. */
-  readonly #changed = new Set<() => void>();
   #wire: Wire | undefined;
   #connection: ClientConnection | undefined;
   #isStopped = false;
@@ -204,23 +176,33 @@ export class RoomSession {
   #last: { readonly reason: string; readonly retryAt?: number } = { reason: "" };
   #running: Promise<void> | undefined;
 
-  constructor(options: RoomSessionOptions) {
-    const { identity, was, trust, records, emit, now, random, signatures } = options;
+  constructor(options: ClientSessionOptions) {
+    const { identity, was, trust, records, emit, now, random, signatures, renewal, ca } = options;
     this.#options = options;
     this.#identity = identity;
     this.#times = { ...SESSION_TIMES, ...options.times };
-    this.#rooms = new RoomClient({
+    const rooms = new ClientRooms({
       identity: { ...ownOf(identity), was },
-      ...{ trust, store: records, now, random },
-      emit: (event) => {
-        emit(event);
-        if (event.event === "covered" || event.event === "lie") { for (const told of this.#changed) told(); }
-      },
+      store: records,
+      ...{ trust, now, random, emit },
       later: (ms, run) => this.#later(ms, run),
       steady: () => performance.now(),
       unanswered: (what) => this.#keptBack(what),
       answerWithin: this.#times.answer,
       signatures: signatures ?? { check: (batch) => this.#checkBehind(batch) },
+    });
+    const connection = () => this.#connection;
+    const account = new ClientAccount({ rooms, records, connection, own: () => ownOf(this.#identity).fingerprint });
+    this.rooms = rooms;
+    this.account = account;
+    this.history = new RoomHistory({ rooms, records, own: () => ownOf(this.#identity), now, ca });
+    this.#renewing = renewal && new Renewing({
+      ...{ renewal, rooms, account, records, emit, now, connection },
+      identity: () => this.#identity,
+      renewed: (next) => {
+        this.#renewed = next;
+        this.#wire?.close();
+      },
     });
   }
 
@@ -245,7 +227,7 @@ export class RoomSession {
    * where no other makes sense.
    */
   async start(): Promise<void> {
-    await this.#rooms.restore();
+    await this.rooms.restore();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#running = this.#stayConnected(resolve);
     this.#running.then(resolve, reject);
@@ -269,7 +251,7 @@ export class RoomSession {
     }, LINGER);
     await Promise.race([this.#running?.catch(() => {}), late.promise]);
     clearTimeout(timer);
-    await this.#rooms.settled();
+    await this.rooms.settled();
     for (const timer of this.#timers) clearTimeout(timer);
     this.#pool[Symbol.dispose]();
     await this.#options.records.close();
@@ -283,7 +265,7 @@ export class RoomSession {
 
   /** How the connection is. */
   get connection(): ConnectionState {
-    if (!this.#rooms.isOnline) {
+    if (!this.rooms.isOnline) {
       const { reason, retryAt } = this.#last;
       return retryAt === undefined ? { state: "connecting", reason } : { state: "offline", reason, retryAt };
     }
@@ -314,8 +296,7 @@ export class RoomSession {
         firstIsOver();
       });
       wasKeptBack = isKeptBack;
-      this.#rooms.offline();
-      for (const told of this.#changed) told();
+      this.rooms.offline();
       this.#wire = this.#connection = undefined;
       this.#takeUpRenewed();
       if (this.#isStopped) return;
@@ -383,7 +364,7 @@ export class RoomSession {
     const { records, emit } = this.#options;
     const { isNew, notice } = await records.meet(shown);
     if (notice !== undefined) emit({ event: "warning", message: notice });
-    if (isNew) await this.#rooms.restore();
+    if (isNew) await this.rooms.restore();
   }
 
   /** The e-mail address of who logs in. */
@@ -411,7 +392,7 @@ export class RoomSession {
       },
       open: (payload: Bytes) => connection.open(payload),
     };
-    this.#rooms.online(link).catch((error) => {
+    this.rooms.online(link).catch((error) => {
       this.#options.emit({ event: "warning", message: error instanceof Error ? error.message : String(error) });
     });
   }
@@ -426,11 +407,11 @@ export class RoomSession {
       if (heard > silent) this.#close(`the server has said nothing for ${Math.round(heard / 1000)} s`);
       else if (asked >= ping || (heard >= quiet && asked >= quiet)) {
         askedAt = now;
-        this.#rooms.request({ type: "ping" }).catch(() => {});
+        this.rooms.request({ type: "ping" }).catch(() => {});
       }
       this.#tellMute(heard);
-      this.#rooms.tick();
-      if (now.wall >= this.#renewAt) void this.#renewIfDue();
+      this.rooms.tick();
+      void this.#renewing?.tick();
     }, Math.max(10, Math.min(1_000, ping / 3)));
   }
 
@@ -454,8 +435,8 @@ export class RoomSession {
 
   async #listen(): Promise<void> {
     for (let event = await this.#next(); event; event = await this.#next()) {
-      if (event.type === "frame") this.#rooms.take(event.frame, event.id);
-      else if (event.type === "request refused") this.#rooms.refused(event.error, event.id);
+      if (event.type === "frame") this.rooms.take(event.frame, event.id);
+      else if (event.type === "request refused") this.rooms.refused(event.error, event.id);
       else if (event.type === "receipt") return;
     }
   }
@@ -524,323 +505,12 @@ export class RoomSession {
     return isFinal ? { reason, failure: new Failure(EXIT.refused, reason) } : { reason };
   }
 
-  // What people ask for.
-
-  /** Whether there is a session now. */
-  get isOnline(): boolean {
-    return this.#rooms.isOnline;
-  }
-
-  /** The account, once there was a session. */
-  get username(): string {
-    return this.#rooms.username;
-  }
-
-  /** The rooms that this client is in. */
-  get joined(): readonly string[] {
-    return this.#rooms.rooms;
-  }
-
-  /** How many lines are not known to be accepted. */
-  get unsentCount(): number {
-    return this.#rooms.unsentCount;
-  }
-
-  /** Comes into a room; resolves when its lines are here. */
-  async join(room: string): Promise<void> {
-    await this.#rooms.join(room);
-  }
-
-  /** Makes a room and comes in. */
-  async create(room: string, policy: RoomPolicy = { history: "all", inviteOnly: false }): Promise<void> {
-    await this.#rooms.create(room, policy);
-  }
-
-  /** The room of the conversation with somebody. */
-  conversation(username: string): string {
-    if (this.username === "") {
-      throw new RequestRefused(
-        "timeout",
-        "There was no connection to the server yet: it isn't known who you are there.",
-      );
-    }
-    const room = directRoom(this.username, username);
-    if (room === undefined) throw new RequestRefused("bad-frame", "A conversation has two people; that is you.");
-    return room;
-  }
-
-  /** Begins a direct conversation, or goes on with it: its room's name. */
-  async direct(username: string): Promise<string> {
-    const room = this.conversation(username);
-    if (!this.joined.includes(room)) await this.join(room);
-    return room;
-  }
-
-  /** Whether others are told that nobody is here. */
-  get isAway(): boolean {
-    return this.#rooms.isAway;
-  }
-
-  /**
-   * Tells others that nobody is here, or is again: presence alone, which nobody signs. Any line says the latter, too.
-   */
-  async away(isAway: boolean): Promise<void> {
-    await this.#rooms.away(isAway);
-  }
-
-  async part(room: string): Promise<void> {
-    await this.#rooms.part(room);
-  }
-
-  /** Puts the record of a room aside that can't be gone on with: the folder that it is in now. */
-  async forget(room: string): Promise<string> {
-    return await this.#rooms.forget(room);
-  }
-
-  /** Says something; resolves with the line's key once it would survive. */
-  async say(room: string, text: string): Promise<number> {
-    if (text.trim() === "") throw new RequestRefused("bad-frame", "There is nothing in this line.");
-    return await this.#rooms.post(room, { kind: "text", text });
-  }
-
-  async topic(room: string, text: string): Promise<number> {
-    return await this.#rooms.post(room, { kind: "topic", text });
-  }
-
-  async invite(room: string, username: string): Promise<number> {
-    return await this.#rooms.post(room, { kind: "invite", username });
-  }
-
-  async kick(room: string, username: string): Promise<number> {
-    return await this.#rooms.post(room, { kind: "kick", username });
-  }
-
-  /** `until`: unix seconds; for good without it, and 0 lifts it. */
-  async ban(room: string, username: string, until?: number): Promise<number> {
-    return await this.#rooms.post(room, { kind: "ban", username, ...(until === undefined ? {} : { until }) });
-  }
-
-  /** As {@link ban}. */
-  async mute(room: string, username: string, until?: number): Promise<number> {
-    return await this.#rooms.post(room, { kind: "mute", username, ...(until === undefined ? {} : { until }) });
-  }
-
-  async role(room: string, username: string, role: RoomRole): Promise<number> {
-    return await this.#rooms.post(room, { kind: "role", username, role });
-  }
-
-  /** Erases words of one's own, by their index. */
-  async redact(room: string, index: number): Promise<number> {
-    return await this.#rooms.post(room, { kind: "redact", index });
-  }
-
-  /** Says in every room that a further certificate is one's own, named by the beginning of its fingerprint. */
-  async vouch(beginning: string): Promise<void> {
-    const devices = await this.#rooms.devices(this.username);
-    const [found, ...others] = devices.filter(({ fingerprint }) => fingerprint.startsWith(beginning));
-    if (!found) {
-      const what = `This client has seen no certificate of yours that begins with ${beginning}`;
-      throw new RequestRefused("bad-frame", `${what}; /whois ${this.username} names those that it has seen.`);
-    }
-    if (others.length > 0) throw new RequestRefused("bad-frame", "Two certificates begin so: give all 64 digits.");
-    const { fingerprint } = found;
-    if (fingerprint === this.#identity.chain[0]?.fingerprint) {
-      const what = "That is the certificate of this client, and none can vouch for itself";
-      throw new RequestRefused("bad-frame", `${what}: type it where you are in with one that the others know.`);
-    }
-    if (!await this.#vouchFor(fingerprint)) {
-      throw new RequestRefused("not-member", "You are in no room where it could be said.");
-    }
-  }
-
-  /** Says so in the rooms in which something can be said; false where there is none. */
-  async #vouchFor(fingerprint: string): Promise<boolean> {
-    const isTrusted = (view: LogMonitor | undefined) => view !== undefined && view.lie === undefined;
-    const rooms = this.joined.filter((room) => isTrusted(this.#rooms.view(room)));
-    for (const room of rooms) await this.#rooms.post(room, { kind: "device", fingerprint });
-    return rooms.length > 0;
-  }
-
-  /** Countersigns what was seen. */
-  async sign(room: string): Promise<number> {
-    return await this.#rooms.post(room, { kind: "head" });
-  }
-
-  /** Who is in a room and who is there, as the server says. */
-  async members(room: string): Promise<readonly Member[]> {
-    return await this.#rooms.members(room);
-  }
-
-  async rooms(): Promise<readonly ListedRoom[]> {
-    return await this.#rooms.list();
-  }
-
-  /** The certificates of somebody, as far as this client has seen them. */
-  async whois(username: string): Promise<readonly KnownDevice[]> {
-    const devices = await this.#rooms.devices(username);
-    const known = await Promise.all(devices.map(async ({ fingerprint, standing }) => {
-      const pem = await this.#rooms.certificate(fingerprint);
-      const [leaf] = pem === undefined ? [] : parseCertificates(pem);
-      return leaf ? [{ fingerprint, subject: leaf.subject, notAfter: leaf.notAfter, standing }] : [];
-    }));
-    return known.flat();
-  }
-
-  /** A code with which a further device of one's own gets in, and when it ends (unix ms). */
-  async deviceCode(): Promise<{ readonly code: Bytes; readonly expires: number }> {
-    const answer = await this.#rooms.request({ type: "code" });
-    if (answer.type !== "code") throw new Failure(EXIT.refused, "the server gave no code");
-    return { code: answer.code, expires: answer.expires };
-  }
-
-  /**
-   * Renews the certificate where it ends soon: the old one says in every room that the new one is of the same person,
-   * and once that stands the session is begun again with the new one. What fails leaves the old one in use, for another
-   * time.
-   */
-  async #renewIfDue(): Promise<void> {
-    const { renewal, now, emit, records } = this.#options;
-    const [old] = this.#identity.chain;
-    this.#renewAt = now() + RENEW_EVERY;
-    if (!renewal || !old || !isDue(old, now())) return;
-    try {
-      await this.#allSent();
-      const answer = await this.#rooms.request({ type: "renew", csr: await renewal.request() });
-      const opened = answer.type === "renewed" ? this.#connection?.open(answer.payload) : undefined;
-      const welcome = opened && parseWelcome(opened);
-      if (answer.type !== "renewed" || !welcome) throw new Failure(EXIT.refused, "the server gave no certificate");
-      const { fingerprint, notAfter } = await renewal.check(answer.pem, this.username);
-      await this.#vouchFor(fingerprint);
-      await this.#allSent();
-      this.#renewed = await renewal.finish(answer.pem);
-      await records.keepToken(welcome.token);
-      emit({ event: "renewed", fingerprint, not_after: Math.floor(notAfter / 1000) });
-      this.#wire?.close();
-    } catch (error) {
-      const end = `The certificate ends at ${new Date(old.notAfter).toISOString()} and could not be renewed`;
-      emit({ event: "warning", message: `${end}: ${error instanceof Error ? error.message : error}` });
-    }
-  }
-
-  /**
-   * Resolves when every line is accepted, or some time later: one that can't be sent must not keep a certificate from
-   * being renewed. Throws where there is no connection.
-   */
-  async #allSent(): Promise<void> {
-    for (let looks = 0; this.#rooms.unsentCount > 0 && looks < SENT_LOOKS; looks++) {
-      await new Promise<void>((resolve) => this.#later(SENT_LOOK, resolve));
-      if (!this.isOnline) throw new Failure(EXIT.unavailable, "the connection is gone");
-    }
-  }
-
   #takeUpRenewed(): void {
     const old = this.#identity.chain[0]?.fingerprint;
     if (!this.#renewed) return;
     this.#identity = this.#renewed;
     this.#renewed = undefined;
-    this.#rooms.become({ ...ownOf(this.#identity), was: old });
-  }
-
-  /** Sets another password; sessions that were resumed elsewhere need it at their next login. */
-  async changePassword(old: string, password: string): Promise<void> {
-    const connection = this.#connection;
-    const problem = passwordProblem(password, [this.username]);
-    if (problem !== undefined) throw new RequestRefused("bad-frame", problem);
-    const account = await this.#rooms.request({ type: "account" });
-    const opened = account.type === "account" ? connection?.open(account.payload) : undefined;
-    const known = opened && parseAccount(opened);
-    if (!known || !connection) throw new Failure(EXIT.refused, "the server didn't say the account's salt");
-    const payload = encodeBase64(connection.sealPasswordChange({ old, password, salt: known.salt }));
-    const answer = await this.#rooms.request({ type: "password", payload });
-    const sealed = answer.type === "password_changed" ? connection.open(answer.payload) : undefined;
-    const welcome = sealed && parseWelcome(sealed);
-    if (!welcome) throw new Failure(EXIT.refused, "the password was changed, and the server's answer can't be read");
-    await this.#options.records.keepToken(welcome.token);
-  }
-
-  /** The token serves no more. */
-  async logout(): Promise<void> {
-    await this.#rooms.request({ type: "logout" });
-    await this.#options.records.keepToken(undefined);
-  }
-
-  // What is on the disk.
-
-  /** The newest signed head of a room that was compared with its lines. */
-  head(room: string): { readonly size: number; readonly root: string } | undefined {
-    return this.#rooms.view(room)?.compared;
-  }
-
-  /** The topic and the members with their roles, as the lines have it. */
-  state(
-    room: string,
-  ): { topic: string; members: readonly { readonly username: string; readonly role: RoomRole }[] } | undefined {
-    const state = this.#rooms.view(room)?.state;
-    return state && { topic: state.topic, members: state.members };
-  }
-
-  /** Lines from..from+count-1 as they are on the disk; a `from` below 0 is counted from the end. */
-  async history(room: string, from: number, count: number): Promise<LineEvent[]> {
-    const view = this.#rooms.view(room);
-    if (!view) throw notIn();
-    const { base, lines } = await (await this.#options.records.room(room)).read();
-    const first = base?.size ?? 0;
-    const start = Math.max(0, from < 0 ? lines.length + from : from - first);
-    return lines.slice(start, start + count).flatMap((line, at) => view.describe(first + start + at, line) ?? []);
-  }
-
-  /** Lines in which something is said; case, width and composition make no difference. */
-  async search(room: string, words: string): Promise<LineEvent[]> {
-    const wanted = folded(words);
-    return (await this.history(room, 0, Infinity)).filter(({ text }) => text !== null && folded(text).includes(wanted));
-  }
-
-  /** How far a line is proved; `undefined` for one that isn't there. */
-  async proof(room: string, index: number): Promise<LineProofState | undefined> {
-    const view = this.#rooms.view(room);
-    if (!view) throw notIn();
-    const [line] = await this.history(room, index, 1);
-    if (line?.index !== index) return undefined;
-    const state = index < view.covered ? "accepted" : "placed";
-    return { state, by: line.by, countersigned: view.countersigners(index) };
-  }
-
-  /** How many of a room's lines, or of those before `to`, no signed head covers yet; 0 where the server was caught. */
-  uncovered(room: string, to = Infinity): number {
-    const view = this.#rooms.view(room);
-    return view && !view.lie ? Math.max(0, Math.min(view.size, to) - view.covered) : 0;
-  }
-
-  /** Resolves once all of them are covered; when the connection is gone, or after some seconds, in any case. */
-  async covered(room: string, to?: number): Promise<void> {
-    const late = performance.now() + HEAD_WAIT;
-    const end = Math.min(this.#rooms.view(room)?.size ?? 0, to ?? Infinity); // lines that come meanwhile don't count
-    while (this.uncovered(room, end) > 0 && this.isOnline && performance.now() < late) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#changed.add(resolve);
-      const timer = setTimeout(resolve, late - performance.now());
-      await promise;
-      clearTimeout(timer);
-      this.#changed.delete(resolve);
-    }
-  }
-
-  /** Writes lines of a room for others to verify. */
-  async exportRoom(room: string, options: Omit<ExportOptions, "identity" | "now">): Promise<RoomExport> {
-    return await exportRoom(this.#options.records, room, this.#asShown(options));
-  }
-
-  /** Writes one line with all that proves it. */
-  async prove(
-    room: string,
-    index: number,
-    folder: string,
-  ): Promise<{ readonly path: string; readonly verify: string }> {
-    return await proveLine(this.#options.records, room, index, this.#asShown({ folder, open: "all" }));
-  }
-
-  #asShown(options: Omit<ExportOptions, "identity" | "now">): ExportOptions {
-    return { ...options, identity: ownOf(this.#identity), now: this.#options.now(), ca: this.#options.ca };
+    this.rooms.become({ ...ownOf(this.#identity), was: old });
   }
 }
 

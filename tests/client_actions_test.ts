@@ -53,7 +53,7 @@ Deno.test("every command is done as it is typed and as JSON, in a room and over 
     await Promise.all([ada.session.start(), bob.session.start()]);
     const desk = new Desk(ada, dir);
     await desk.ask("/create ops");
-    await bob.session.join("#ops");
+    await bob.session.rooms.join("#ops");
     await ada.until(() => ada.lines("#ops").length === 2);
     const room = "#ops";
     const commands: readonly (readonly [typed: string, json: object, ...answers: AnswerEvent["event"][]])[] = [
@@ -90,37 +90,45 @@ Deno.test("every command is done as it is typed and as JSON, in a room and over 
     }
     assert.ok(kinds(await desk.ask("/help")).length > 20);
     assert.ok(kinds(await desk.ask({ command: "help" })).every((kind) => kind === "notice"));
-    await ada.until(() => ada.session.unsentCount === 0);
+    await ada.until(() => ada.session.rooms.unsentCount === 0);
     assert.deepEqual([...ada.of("dropped"), ...ada.of("waiting"), ...ada.of("warning")], []);
     assert.deepEqual(ada.of("away"), [{ event: "away", away: true }, { event: "away", away: false }]);
     const said = ada.lines("#ops").filter(({ kind }) => kind === "text").map(({ text }) => text);
     assert.deepEqual(said, ["good morning", "again", "/me waves", "/me waves"]);
-    assert.equal(ada.session.state("#ops")?.topic, "deploys");
-    assert.match(await desk.refused({ command: "say", room, text: " \n" }), /There is nothing in this line/);
+    assert.equal(ada.session.rooms.monitor("#ops")?.state?.topic, "deploys");
+    assert.match(await desk.refused({ command: "say", room, text: " \n" }), /The message is empty/);
     await desk.ask("/topic off");
-    await ada.until(() => ada.session.state("#ops")?.topic === "");
+    await ada.until(() => ada.session.rooms.monitor("#ops")?.state?.topic === "");
 
-    assert.match(JSON.stringify(await desk.ask("/msg bob psst")), /Said to bob alone: \/join @bob goes there\./);
+    assert.match(
+      JSON.stringify(await desk.ask("/msg bob psst")),
+      /Sent to bob only. \/join @bob opens the conversation\./,
+    );
     assert.equal(desk.current, "#ops", "a message to one person leaves its writer where they look");
     await desk.ask("/join @bob");
     assert.equal(desk.current, "@ada,@bob");
     await desk.ask({ command: "msg", username: "bob", text: "psst" });
-    await bob.session.join("#ops");
-    await ada.until(() => ada.session.state("#ops")?.members.length === 2);
+    await bob.session.rooms.join("#ops");
+    await ada.until(() => ada.session.rooms.monitor("#ops")?.state?.members.length === 2);
     for (const asked of ["/part #ops", { command: "role", room, username: "Ada", role: "member" }]) {
-      assert.match(await desk.refused(asked), /^You are the only owner here: make somebody else one first/);
+      assert.match(
+        await desk.refused(asked),
+        /^You are the only owner of this room: make somebody else an owner first/,
+      );
     }
     await desk.ask({ command: "role", room, username: "bob", role: "owner" });
-    await ada.until(() => ada.session.state("#ops")?.members.every(({ role }) => role === "owner") ?? false);
+    await ada.until(() =>
+      ada.session.rooms.monitor("#ops")?.state?.members.every(({ role }) => role === "owner") ?? false
+    );
     await desk.ask("/part #ops");
     assert.equal(desk.current, "@ada,@bob", "leaving another room moves nobody");
     await desk.ask("/create dev");
     await desk.ask("/part");
     assert.equal(desk.current, "@ada,@bob");
-    await ada.until(() => !ada.session.joined.includes("#dev"));
+    await ada.until(() => !ada.session.rooms.joined.includes("#dev"));
     await desk.ask({ command: "part", room: "@bob" });
     assert.equal(desk.current, null);
-    await ada.until(() => ada.session.joined.length === 0 && ada.texts("@ada,@bob").length === 2);
+    await ada.until(() => ada.session.rooms.joined.length === 0 && ada.texts("@ada,@bob").length === 2);
     await Promise.all([ada.session.stop(), bob.session.stop()]);
   });
 });
@@ -153,12 +161,12 @@ Deno.test("/vouch says in every room that a further certificate is one's own, an
     const desk = new Desk(ada, dir);
     await desk.ask("/create ops");
     await desk.ask("/create dev");
-    for (const room of ["#ops", "#dev"]) await bob.session.join(room);
-    const { code } = await ada.session.deviceCode();
+    for (const room of ["#ops", "#dev"]) await bob.session.rooms.join(room);
+    const { code } = await ada.session.account.deviceCode();
     const phone = await Person.create("ada", { dir, dial, device: { name: "phone", code } });
     await phone.session.start();
-    await phone.session.join("#ops");
-    await phone.session.say("#ops", "it is me");
+    await phone.session.rooms.join("#ops");
+    await phone.session.rooms.say("#ops", "it is me");
     await bob.until(() => bob.lines("#ops").at(-1)?.text === "it is me");
     assert.equal(bob.lines("#ops").at(-1)?.unvouched, true);
     await ada.until(() => ada.of("device").length === 1);
@@ -175,7 +183,7 @@ Deno.test("/vouch says in every room that a further certificate is one's own, an
     for (const room of ["#ops", "#dev"]) await bob.until(() => bob.lines(room).at(-1)?.kind === "device");
     const told = bob.of("device").map((event) => event.event === "device" && event.vouched);
     assert.deepEqual(told, [false, true]);
-    await phone.session.say("#ops", "as I said");
+    await phone.session.rooms.say("#ops", "as I said");
     await bob.until(() => bob.lines("#ops").at(-1)?.text === "as I said");
     assert.equal(bob.lines("#ops").at(-1)?.unvouched, false);
     const [whois] = await new Desk(bob, dir).ask("/whois ada");
@@ -185,8 +193,8 @@ Deno.test("/vouch says in every room that a further certificate is one's own, an
       [fingerprint, "vouched"],
     ]);
 
-    for (const room of ["#ops", "#dev"]) await ada.session.part(room);
-    await ada.until(() => ada.session.joined.length === 0);
+    for (const room of ["#ops", "#dev"]) await ada.session.rooms.post(room, { kind: "part" });
+    await ada.until(() => ada.session.rooms.joined.length === 0);
     assert.match(await desk.refused({ command: "vouch", fingerprint }), /You are in no room/);
     await Promise.all([ada, bob, phone].map(({ session }) => session.stop()));
   });
@@ -203,7 +211,7 @@ Deno.test("without a connection every command is answered at once: done, or why 
     assert.match(await before.refused("/msg bbo hello"), /There is nobody of that name on this server/);
     await before.ask("/create ops");
     await before.ask("/msg bob hello");
-    await ada.until(() => ada.session.unsentCount === 0 && ada.covered > 0);
+    await ada.until(() => ada.session.rooms.unsentCount === 0 && ada.covered > 0);
     await ada.session.stop();
 
     const again = await Person.create("ada", { dir, dial: gone });
@@ -232,7 +240,7 @@ Deno.test("who was never connected is told so, and that one is not in a room is 
   await ada.session.start();
   const desk = new Desk(ada, dir);
   for (const asked of ["/msg bob hello", "/join @bob"]) {
-    assert.match(await desk.refused(asked), /no connection to the server yet: it isn't known who you are/, asked);
+    assert.match(await desk.refused(asked), /no connection to the server yet, so it isn't known who you are/, asked);
   }
   const questions = ["hello", "/topic", "/topic x", "/history", "/search x", "/proof", "/proof 1", "/head", "/part"];
   for (const asked of questions) {

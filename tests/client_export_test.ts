@@ -160,12 +160,12 @@ Deno.test("lines that no head covers yet are waited for; those that are left out
   await bench.settle();
   bench.clock.advance(1_200);
   await bench.settle();
-  const covered = bob.rooms.view("#ops")?.covered;
+  const covered = bob.rooms.monitor("#ops")?.covered;
   const heads: (() => void)[] = [];
   bench.hold = (run) => heads.push(run);
   for (const words of ["one", "two"]) await bob.rooms.post("#ops", text(words));
   await bench.settle();
-  assert.equal(bob.rooms.view("#ops")?.covered, covered);
+  assert.equal(bob.rooms.monitor("#ops")?.covered, covered);
   const { left_out } = await exportRoom(records, "#ops", options());
   assert.equal(left_out, 2);
   const waited: number[] = [];
@@ -206,7 +206,7 @@ Deno.test("every part of a room can be shown, under the first head that covers i
     bench.clock.advance(1_200);
     await bench.settle();
   }
-  const view = bob.rooms.view("#ops");
+  const view = bob.rooms.monitor("#ops");
   const heads = bob.of("covered").map(({ size }) => size);
   const [first, end] = [view?.base ?? 0, view?.covered ?? 0];
   assert(end - first >= 3 && heads.length >= 2);

@@ -78,7 +78,7 @@ Deno.test("two lines of two authors that are swapped don't give the signed head"
   const carol = await made.bench.client("carol");
   await carol.rooms.join("#ops");
   await made.bench.settle();
-  assert.equal(made.bob.rooms.view("#ops")?.size, 3);
+  assert.equal(made.bob.rooms.monitor("#ops")?.size, 3);
   await say(carol, made.bench, "first");
   await say(made.ada, made.bench, "second");
   await caught(made, "wrong head");
@@ -244,7 +244,7 @@ async function slip(
   statement: Statement,
   seqno = 0,
 ): Promise<void> {
-  const [view, record] = [rooms.view("#ops"), await store.room("#ops")];
+  const [view, record] = [rooms.monitor("#ops"), await store.room("#ops")];
   assert.ok(view?.epoch && record.pinned);
   const envelope = encodeEnvelope({ room: "#ops", seen: view.seen(), statement, salt: new Uint8Array(16) });
   const body = encrypt(view.epoch.key, new Uint8Array(16), envelope);
@@ -340,7 +340,7 @@ Deno.test("who joins under somebody else's name has neither the name nor the rol
     assert.equal(join?.bad, "The author's certificate was somebody else's before.");
     assert.deepEqual(others.map(({ username }) => username), ["mallory", "mallory", "mallory"], "as in another room");
     assert.deepEqual(new Set(others.map(({ bad }) => bad)), new Set(["The author was not in the room."]));
-    const state = client.rooms.view("#ops")?.state;
+    const state = client.rooms.monitor("#ops")?.state;
     assert.deepEqual([state?.topic, state?.roleOf("ada"), state?.memberCount], ["", "owner", 2]);
     assert.deepEqual(client.lies, []);
   }
@@ -383,7 +383,7 @@ Deno.test("acts under a certificate that had ended put nobody out, and change no
   const again = await BenchClient.create(bench, "bob", { store: bob.store });
   await again.rooms.restore();
   for (const { rooms } of [bob, again]) {
-    const state = rooms.view("#ops")?.state;
+    const state = rooms.monitor("#ops")?.state;
     assert.deepEqual([state?.topic, state?.isMember("bob"), state?.memberCount], ["", true, 2]);
   }
 });
@@ -418,7 +418,7 @@ Deno.test("what was said under a certificate that has ended since counts for who
       ["ada", isLate],
       ["bob", false],
     ]);
-    const state = client.rooms.view("#ops")?.state;
+    const state = client.rooms.monitor("#ops")?.state;
     assert.deepEqual([state?.topic, state?.roleOf("ada"), state?.roleOf("bob")], ["bob's watch", "owner", "moderator"]);
   }
 });
@@ -442,14 +442,14 @@ Deno.test("what was said under a certificate that has ended since is good after 
   session.request = (frame) => frame.type === "history" && frame.from !== 0 ? undefined : request(frame);
   const joining = bob.rooms.join("#ops").catch(() => {});
   await bench.settle();
-  assert.equal(bob.rooms.view("#ops")?.size, 2);
+  assert.equal(bob.rooms.monitor("#ops")?.size, 2);
   await bob.cut(bench);
   await joining;
   bench.clients.splice(bench.clients.indexOf(bob), 1);
   const again = await bench.client("bob", { store: bob.store });
   await bench.settle();
   assert.deepEqual([bob, again].flatMap(({ lies }) => lies), []);
-  assert.deepEqual([again.rooms.view("#ops")?.size, again.of("bad_line")], [5, []]);
+  assert.deepEqual([again.rooms.monitor("#ops")?.size, again.of("bad_line")], [5, []]);
 });
 
 Deno.test("words that a crash kept on the disk after their redaction are erased at the next start, and not shown", async () => {
@@ -467,7 +467,7 @@ Deno.test("words that a crash kept on the disk after their redaction are erased 
   await again.rooms.restore();
   assert.deepEqual(again.lines("#ops").map(({ text, erased }) => [text, erased])[2], [null, true]);
   assert.deepEqual(
-    again.rooms.view("#ops")?.describe(2, words)?.text,
+    again.rooms.monitor("#ops")?.describe(2, words)?.text,
     null,
     "from a disk that takes no writes neither",
   );
@@ -485,7 +485,7 @@ Deno.test("a line is accepted by the first head that covered it, after a restart
   await again.rooms.restore();
   assert.deepEqual(again.lines("#ops").slice(2).map(({ by }) => by), times);
   assert.ok(Number(times[1]) - Number(times[0]) >= 86_400);
-  assert.equal(again.rooms.view("#ops")?.covered, 4);
+  assert.equal(again.rooms.monitor("#ops")?.covered, 4);
 });
 
 Deno.test("a vouch in a line that is not good counts for nothing, after a restart neither", async () => {
@@ -611,7 +611,7 @@ Deno.test("lines that a head covers of which others are on their way are not mar
   await say(ada, bench, "four", "five");
   await bob.connect(bench, slow(6));
   await bench.settle();
-  assert.equal(bob.rooms.view("#ops")?.covered, 7);
+  assert.equal(bob.rooms.monitor("#ops")?.covered, 7);
   assert.deepEqual(bob.of("uncovered"), []);
 });
 

@@ -63,7 +63,7 @@ Deno.test("a line says that it had seen what its author's client had compared wi
   });
   await say(ada, "before");
   mute = (await personIdentity("carol")).chain[0]?.fingerprint ?? "";
-  const shown = bob.rooms.view("#ops")?.covered;
+  const shown = bob.rooms.monitor("#ops")?.covered;
   const carol = await bench.client("carol");
   await carol.rooms.join("#ops");
   await bench.settle();
@@ -435,7 +435,7 @@ Deno.test("where a server refuses again and again what lines are checked with, i
     await pass(40_000);
     assert.deepEqual(bob.texts("#ops"), ["before"], kind);
     const warnings = bob.of("warning").map(({ message }) => message);
-    assert.deepEqual(warnings, ["#ops is shown up to line 2 alone: the server doesn't give what comes next."], kind);
+    assert.deepEqual(warnings, ["#ops is shown only up to line 2: the server doesn't give what comes next."], kind);
     assert.deepEqual([bob.lies, bob.unanswered], [[], []], kind);
   }
 });

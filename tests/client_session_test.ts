@@ -39,21 +39,21 @@ Deno.test("two people talk over TLS, and one of them shows to a stranger what wa
       connectTls("localhost", server.tlsPort ?? 0, { timeout: 5_000, maxQueued: 1 << 22, authorities });
     const [ada, bob] = [await Person.create("ada", { dir, dial }), await Person.create("bob", { dir, dial })];
     await Promise.all([ada.session.start(), bob.session.start()]);
-    await ada.session.create("#ops");
-    await bob.session.join("#ops");
+    await ada.session.rooms.create("#ops");
+    await bob.session.rooms.join("#ops");
     for (
       const [at, [person, words]] of ([[ada, "hello"], [bob, "good morning"], [ada, "a word too much"]] as const)
         .entries()
     ) {
-      await person.session.say("#ops", words);
+      await person.session.rooms.say("#ops", words);
       await ada.until(() => ada.texts("#ops").length === at + 1);
     }
     await bob.until(() => bob.texts("#ops").length === 3);
-    await ada.session.redact("#ops", 4);
+    await ada.session.rooms.post("#ops", { kind: "redact", index: 4 });
     for (const person of [ada, bob]) await person.until(() => person.covered === 6 && person.of("erased").length === 1);
 
     const trust = { authorities: [(await authority()).certificate], revocations: [] };
-    const open = await bob.session.exportRoom("#ops", { folder: dir, open: "all" });
+    const open = await bob.session.history.export("#ops", { folder: dir, open: "all" });
     const verdict = await verifyRoom({
       receipt: await Deno.readTextFile(open.receipt),
       lines: transcriptLines((await Deno.open(open.transcript)).readable),
@@ -68,15 +68,21 @@ Deno.test("two people talk over TLS, and one of them shows to a stranger what wa
       [5, "redact"],
     ]);
     const erased = { folder: dir, open: new Set([4]) };
-    await assert.rejects(bob.session.exportRoom("#ops", erased), /the words of line 4 are not here: they were erased/);
-    const proved = await ada.session.prove("#ops", 3, dir);
+    await assert.rejects(
+      bob.session.history.export("#ops", erased),
+      /the words of line 4 are not here: they were erased/,
+    );
+    const proved = await ada.session.history.prove("#ops", 3, dir);
     const one = await verifyLineProof(await Deno.readTextFile(proved.path), trust);
     assert.equal(one.result, "valid");
     assert.deepEqual(one.opened.map(({ body }) => body), ["good morning"]);
 
-    assert.equal((await bob.session.proof("#ops", 0))?.countersigned, 1);
-    assert.deepEqual((await bob.session.search("#ops", "ＨＥＬＬＯ")).map(({ index }) => index), [2]);
-    assert.equal((await bob.session.whois("ada"))[0]?.fingerprint, (await personIdentity("ada")).chain[0]?.fingerprint);
+    assert.equal((await bob.session.history.proof("#ops", 0))?.countersigned, 1);
+    assert.deepEqual((await bob.session.history.search("#ops", "ＨＥＬＬＯ")).map(({ index }) => index), [2]);
+    assert.equal(
+      (await bob.session.account.whois("ada"))[0]?.fingerprint,
+      (await personIdentity("ada")).chain[0]?.fingerprint,
+    );
     await Promise.all([ada.session.stop(), bob.session.stop()]);
     const files = await everyFile(`${dir}/ada`) + await everyFile(`${dir}/bob`);
     assert.ok(!files.includes("a word too much") && !files.includes(btoa("a word too much").slice(0, 16)));
@@ -111,15 +117,15 @@ Deno.test("a server that goes and comes back finds its clients back, without a p
   ];
   const [ada, bob] = people as [Person, Person];
   await Promise.all(people.map(({ session }) => session.start()));
-  await ada.session.create("#ops");
-  await bob.session.join("#ops");
+  await ada.session.rooms.create("#ops");
+  await bob.session.rooms.join("#ops");
   const said: Record<string, string[]> = { ada: [], bob: [] };
   for (let round = 0; round < 3; round++) {
     const saying = people.map(async ({ session }) => {
       for (let i = 0; i < 20; i++) {
-        const words = `${session.username} ${round} ${i}`;
-        said[session.username]?.push(words);
-        await session.say("#ops", words);
+        const words = `${session.rooms.username} ${round} ${i}`;
+        said[session.rooms.username]?.push(words);
+        await session.rooms.say("#ops", words);
         if (round === 1 && i === 9) session.disconnect();
       }
     });
@@ -130,7 +136,7 @@ Deno.test("a server that goes and comes back finds its clients back, without a p
     await Promise.all(saying);
   }
   for (const person of people) {
-    await person.until(() => person.session.unsentCount === 0 && person.texts("#ops").length >= 120);
+    await person.until(() => person.session.rooms.unsentCount === 0 && person.texts("#ops").length >= 120);
     assert.equal(person.asked, 1);
     assert.deepEqual(person.of("lie"), []);
     for (const name of ["ada", "bob"]) {
@@ -158,16 +164,17 @@ Deno.test("a client that is started again tells what it had, and goes on with it
     const options = { dir, dial: dialTcp(server) };
     const ada = await Person.create("ada", options);
     await ada.session.start();
-    await ada.session.create("#ops");
-    await ada.session.say("#ops", "before");
-    await ada.until(() => ada.texts("#ops").length === 1 && ada.session.unsentCount === 0);
+    await ada.session.rooms.create("#ops");
+    await ada.session.rooms.say("#ops", "before");
+    await ada.until(() => ada.texts("#ops").length === 1 && ada.session.rooms.unsentCount === 0);
     await ada.session.stop();
     const again = await Person.create("ada", options);
     await again.session.start();
-    await again.session.say("#ops", "after");
-    await again.until(() => again.texts("#ops").length === 2 && again.session.unsentCount === 0);
+    await again.session.rooms.say("#ops", "after");
+    await again.until(() => again.texts("#ops").length === 2 && again.session.rooms.unsentCount === 0);
     assert.deepEqual(again.texts("#ops"), ["before", "after"]);
-    const last = async (count: number) => (await again.session.history("#ops", -count, count)).map(({ text }) => text);
+    const last = async (count: number) =>
+      (await again.session.history.lines("#ops", -count, count)).map(({ text }) => text);
     assert.deepEqual([await last(1), await last(9), await last(0)], [["after"], [null, "before", "after"], []]);
     assert.equal(again.asked, 0);
     await again.session.stop();
@@ -222,13 +229,13 @@ Deno.test("a server that goes on talking and keeps a certificate back is left, w
     });
     const carol = await Person.create("carol", { dir, dial: dialTcp(server) });
     await Promise.all([bob.session.start(), carol.session.start()]);
-    await carol.session.create("#ops");
+    await carol.session.rooms.create("#ops");
     const { chain: [leaf] } = await personIdentity("carol");
     front.lieElsewhere((frame) =>
       frame.type === "certificate" && frame.fingerprint === leaf?.fingerprint ? [] : [frame]
     );
-    const joining = bob.session.join("#ops").catch(() => {});
-    await carol.session.say("#ops", "hello");
+    const joining = bob.session.rooms.join("#ops").catch(() => {});
+    await carol.session.rooms.say("#ops", "hello");
     await bob.until(() => bob.of("offline").length > 0);
     const [offline] = bob.of("offline");
     assert.ok(offline?.event === "offline");
@@ -248,19 +255,19 @@ Deno.test("whoever waits for a signed head is told when it covers the lines, and
     const ada = await Person.create("ada", { dir, dial: () => connectTls("localhost", Number(front.port), link) });
     await ada.session.start();
     front.lieIn("#ops", (frame) => frame.type === "checkpoint" ? [] : [frame]);
-    await ada.session.create("#ops");
-    await ada.session.say("#ops", "hello");
+    await ada.session.rooms.create("#ops");
+    await ada.session.rooms.say("#ops", "hello");
     await ada.until(() => ada.texts("#ops").length === 1);
-    assert.equal(ada.session.uncovered("#ops"), 2);
-    const waiting = ada.session.covered("#ops");
+    assert.equal(ada.session.rooms.uncovered("#ops"), 2);
+    const waiting = ada.session.rooms.covered("#ops");
     front.reform();
-    await ada.session.say("#ops", "again");
+    await ada.session.rooms.say("#ops", "again");
     await waiting;
-    assert.equal(ada.session.uncovered("#ops", 2), 0);
+    assert.equal(ada.session.rooms.uncovered("#ops", 2), 0);
     front.lieIn("#ops", (frame) => frame.type === "checkpoint" ? [] : [frame]);
-    await ada.session.say("#ops", "not covered");
-    await ada.until(() => ada.session.uncovered("#ops") > 0);
-    const inVain = ada.session.covered("#ops");
+    await ada.session.rooms.say("#ops", "not covered");
+    await ada.until(() => ada.session.rooms.uncovered("#ops") > 0);
+    const inVain = ada.session.rooms.covered("#ops");
     ada.session.disconnect();
     await inVain;
     await ada.session.stop();
@@ -323,7 +330,7 @@ Deno.test("where the server is not there a session says when it tries again, and
   assert.ok(
     offline?.event === "offline" && offline.retry_in !== null && offline.reason.includes("nothing listens there"),
   );
-  await assert.rejects(ada.session.join("#ops"), /no connection/);
+  await assert.rejects(ada.session.rooms.join("#ops"), /no connection/);
   await ada.session.stop();
   await Deno.remove(dir, { recursive: true });
 });

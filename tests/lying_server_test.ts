@@ -192,14 +192,14 @@ class Crew implements AsyncDisposable {
     const ada = await Person.create("ada", { dir, dial: dialTcp(server) });
     const cem = await Person.create("cem", { dir, dial: () => connectTls("localhost", Number(quiet.port), link) });
     await Promise.all([ada.session.start(), cem.session.start()]);
-    await Promise.all(rooms.map((room) => ada.session.create(room)));
-    await Promise.all(rooms.map((room) => cem.session.join(room)));
+    await Promise.all(rooms.map((room) => ada.session.rooms.create(room)));
+    await Promise.all(rooms.map((room) => cem.session.rooms.join(room)));
     return new Crew(ada, cem, rooms, quiet);
   }
 
   /** Somebody says this in every room; resolves when both have heard it there. */
   async say(person: Person, text: string, rooms = this.rooms): Promise<void> {
-    await Promise.all(rooms.map((room) => person.session.say(room, text)));
+    await Promise.all(rooms.map((room) => person.session.rooms.say(room, text)));
     for (const one of [this.ada, this.cem]) {
       await one.until((listener) => rooms.every((room) => listener.texts(room).includes(text)));
     }

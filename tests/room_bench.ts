@@ -12,7 +12,7 @@ import type { Identity } from "../lib/identity.ts";
 import { encodeJson, type Json, type JsonObject, parseJson } from "../lib/json.ts";
 import { importSigningKey, VerifyingKey } from "../lib/pss.ts";
 import type { Attendee, Outgoing } from "../lib/room.ts";
-import { RoomClient } from "../lib/client_rooms.ts";
+import { ClientRooms } from "../lib/client_rooms.ts";
 import type { ClientStore } from "../lib/client_store.ts";
 import type { LineEvent, RoomEvent } from "../lib/client_event.ts";
 import { parseRequest, parseRoomFrame } from "../lib/log_frames.ts";
@@ -107,7 +107,7 @@ export class RoomBench {
 
 /** A client whose link can be cut. */
 export class BenchClient {
-  readonly rooms: RoomClient;
+  readonly rooms: ClientRooms;
   readonly events: RoomEvent[] = [];
   readonly later: (() => void)[] = [];
   /** What the server has kept back, as the client has named it. */
@@ -124,7 +124,7 @@ export class BenchClient {
   private constructor(
     bench: RoomBench,
     parts: { username: string; store: MemoryClientStore; pem: string; fingerprint: string; modulus: bigint },
-    rooms: (client: BenchClient) => RoomClient,
+    rooms: (client: BenchClient) => ClientRooms,
   ) {
     this.username = parts.username;
     this.store = parts.store;
@@ -145,7 +145,7 @@ export class BenchClient {
     const fingerprint = leaf?.fingerprint ?? "";
     const identity = { fingerprint, pem, key };
     const make = (client: BenchClient) =>
-      new RoomClient({
+      new ClientRooms({
         identity,
         trust: () => Promise.resolve(trust),
         store: records,

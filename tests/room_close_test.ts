@@ -69,16 +69,16 @@ Deno.test("a database restored from a backup: its room is read-only until it is 
   await using place = await new Place();
   await place.start();
   let [ada, bob] = [await place.person("ada"), await place.person("bob")];
-  await ada.session.create("#ops");
-  await bob.session.join("#ops");
-  await ada.session.say("#ops", "one");
+  await ada.session.rooms.create("#ops");
+  await bob.session.rooms.join("#ops");
+  await ada.session.rooms.say("#ops", "one");
   await ada.until(({ covered }) => covered === 3);
   await place.end();
   await Deno.copyFile(`${place.data}/${SQLITE_FILE}`, `${place.path}/backup`);
 
   await place.start();
   ada = await place.person("ada");
-  for (const words of ["two", "three"]) await ada.session.say("#ops", words);
+  for (const words of ["two", "three"]) await ada.session.rooms.say("#ops", words);
   await ada.until(({ covered }) => covered === 5);
   await place.end();
   for (const ending of ["-wal", "-shm"]) await Deno.remove(`${place.data}/${SQLITE_FILE}${ending}`).catch(() => {});
@@ -87,20 +87,20 @@ Deno.test("a database restored from a backup: its room is read-only until it is 
   await place.start();
   bob = await place.person("bob");
   await bob.until((person) => ofOps(person, "caught_up").length === 1);
-  await bob.session.say("#ops", "four"); // nobody knows yet
+  await bob.session.rooms.say("#ops", "four"); // nobody knows yet
   await bob.until((person) => ofOps(person, "accepted").length === 1);
   ada = await place.person("ada");
   await ada.until((person) => ofOps(person, "lie").length === 1);
   const [caught] = ada.of("lie");
   assert.ok(caught?.event === "lie" && caught.lie === "old head", JSON.stringify(caught));
-  await bob.session.say("#ops", "five");
+  await bob.session.rooms.say("#ops", "five");
   const waiting = () => bob.of("waiting").flatMap((one) => one.event === "waiting" ? [one.reason] : []);
   await bob.until(() => waiting().some((reason) => /This room is read-only: the server has lost lines/.test(reason)));
 
   await place.stop();
   await place.start();
   await bob.until((person) => person.of("online").length === 2);
-  await bob.session.members("#ops"); // reading goes on
+  await bob.session.rooms.members("#ops"); // reading goes on
   const listed = JSON.parse((await place.room("list", "--json")).stdout).rooms;
   assert.deepEqual(listed.map(({ room, state, lines }: Record<string, unknown>) => [room, state, lines]), [
     ["#ops", "read-only", 4],
@@ -113,16 +113,16 @@ Deno.test("a database restored from a backup: its room is read-only until it is 
   await bob.until((person) => ofOps(person, "left").length === 1);
   const [left] = ofOps(bob, "left");
   assert.ok(left?.event === "left" && /operator has closed this room's log.*\/forget #ops/.test(left.reason));
-  assert.equal(bob.session.unsentCount, 0);
-  await assert.rejects(bob.session.say("#ops", "six"), /the log of this room no more/);
+  assert.equal(bob.session.rooms.unsentCount, 0);
+  await assert.rejects(bob.session.rooms.say("#ops", "six"), /the log of this room any more/);
 
-  await bob.session.forget("#ops");
-  await bob.session.create("#ops");
-  await bob.session.say("#ops", "a new log");
-  await assert.rejects(ada.session.join("#ops"), /not trusted.*\/forget #ops/);
-  const aside = await ada.session.forget("#ops");
-  await ada.session.join("#ops");
-  await ada.session.say("#ops", "and on");
+  await bob.session.rooms.forget("#ops");
+  await bob.session.rooms.create("#ops");
+  await bob.session.rooms.say("#ops", "a new log");
+  await assert.rejects(ada.session.rooms.join("#ops"), /not trusted.*\/forget #ops/);
+  const aside = await ada.session.rooms.forget("#ops");
+  await ada.session.rooms.join("#ops");
+  await ada.session.rooms.say("#ops", "and on");
   for (const one of [ada, bob]) await one.until((person) => person.texts("#ops").at(-1) === "and on");
   assert.deepEqual(ada.texts("#ops").slice(-2), ["a new log", "and on"]);
   assert.equal(ada.of("lie").length, 1);
@@ -154,7 +154,7 @@ Deno.test("room says in one sentence what it can't list or close", async () => {
   await place.start();
   const ada = await place.person("ada");
   await place.person("bob");
-  await ada.session.join("@ada,@bob");
+  await ada.session.rooms.join("@ada,@bob");
   await cases([
     [["close", "#ops", "--yes"], /there is no room #ops now; securechat room list shows which there are/],
     [["close", "ops", "--yes"], /"ops" is no room: a room is #/],

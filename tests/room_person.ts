@@ -4,7 +4,7 @@ import { assert } from "./assert.ts";
 import type { Bytes, Clock } from "../lib/bytes.ts";
 import type { LineEvent, RoomEvent } from "../lib/client_event.ts";
 import { RoomRecords } from "../lib/client_room_records.ts";
-import { type Credentials, RoomSession, type SessionTimes, type Wire } from "../lib/client_session.ts";
+import { ClientSession, type Credentials, type SessionTimes, type Wire } from "../lib/client_session.ts";
 import { connect } from "../lib/transport.ts";
 import { identities } from "./fixtures.ts";
 import { personIdentity } from "./room_bench.ts";
@@ -12,7 +12,7 @@ import { personIdentity } from "./room_bench.ts";
 /** Somebody's client on a real socket. */
 export class Person {
   readonly events: RoomEvent[] = [];
-  readonly session: RoomSession;
+  readonly session: ClientSession;
   readonly records: RoomRecords;
   /** Whoever else is told. */
   notice: (event: RoomEvent) => void = () => {};
@@ -20,7 +20,7 @@ export class Person {
   asked = 0;
   #changed = Promise.withResolvers<void>();
 
-  private constructor(records: RoomRecords, session: (person: Person) => RoomSession) {
+  private constructor(records: RoomRecords, session: (person: Person) => ClientSession) {
     this.records = records;
     this.session = session(this);
   }
@@ -42,7 +42,7 @@ export class Person {
     const isNew = await records.token() === undefined;
     const email = `${username}@example.org`;
     const make = (person: Person) =>
-      new RoomSession({
+      new ClientSession({
         ...{ dial, host: "localhost", identity, records },
         trust: () => Promise.resolve(trust),
         credentials: () => {
@@ -70,7 +70,7 @@ export class Person {
     while (!holds(this)) {
       assert.ok(
         performance.now() < late,
-        `${this.session.username} waits in vain: ${JSON.stringify(this.events.at(-1))}`,
+        `${this.session.rooms.username} waits in vain: ${JSON.stringify(this.events.at(-1))}`,
       );
       const timer = Promise.withResolvers<void>();
       const id = setTimeout(timer.resolve, 200);

@@ -1,5 +1,5 @@
 /**
- * Chaos in a room: clients that post as fast as they can, each the shipped {@link RoomSession} over TLS, while a relay
+ * Chaos in a room: clients that post as fast as they can, each the shipped {@link ClientSession} over TLS, while a relay
  * in between cuts connections at random, about one a second, and the server is killed with -9 and started again on what
  * it wrote. CHAOS_CLIENTS and CHAOS_LINES say how many, and how many lines each (4 and 60; `deno task test:chaos` takes
  * ten and five hundred): afterwards every line is in every view, in one order, once, under heads that agree, and the
@@ -45,13 +45,14 @@ Deno.test(`${CLIENTS} clients posting ${LINES} lines each, cut at random, the se
   const [first] = people;
   assert.ok(first);
   for (const { session } of people) await session.start();
-  await first.session.create("#chaos");
-  for (const { session } of people.slice(1)) await session.join("#chaos");
+  await first.session.rooms.create("#chaos");
+  for (const { session } of people.slice(1)) await session.rooms.join("#chaos");
 
   const began = performance.now();
   const until = async (what: string, holds: () => boolean) => {
     while (!holds()) {
-      const state = () => people.map(({ session, events }) => [session.unsentCount, events.length, events.at(-1)]);
+      const state = () =>
+        people.map(({ session, events }) => [session.rooms.unsentCount, events.length, events.at(-1)]);
       assert.ok(
         performance.now() - began < PATIENCE,
         `${what}: in vain; ${JSON.stringify(state())} ${server.stderr()}`,
@@ -72,13 +73,13 @@ Deno.test(`${CLIENTS} clients posting ${LINES} lines each, cut at random, the se
   })();
   const said = names.map((name) => Array.from({ length: LINES }, (_, i) => `${name} ${i}`));
   await Promise.all(people.map(async ({ session }, which) => {
-    for (const words of said[which] ?? []) await session.say("#chaos", words);
+    for (const words of said[which] ?? []) await session.rooms.say("#chaos", words);
   }));
   await killing;
   await until("all lines", () => people.every((one) => one.texts("#chaos").length >= ALL));
   isOver = true;
   await cutting;
-  await until("all is accepted", () => people.every(({ session }) => session.unsentCount === 0));
+  await until("all is accepted", () => people.every(({ session }) => session.rooms.unsentCount === 0));
   await until("all is covered", () => people.every((one) => one.covered === one.lines("#chaos").length));
 
   assert.ok(relay.cuts > 0, "nothing was cut");
@@ -97,7 +98,7 @@ Deno.test(`${CLIENTS} clients posting ${LINES} lines each, cut at random, the se
   for (const [which, { session, records }] of people.entries()) {
     const record = await records.room("#chaos");
     const checkpoints = await record.checkpoints();
-    const written = await session.exportRoom("#chaos", { folder: `${dir}/${names[which]}`, open: "all" });
+    const written = await session.history.export("#chaos", { folder: `${dir}/${names[which]}`, open: "all" });
     await session.stop();
     const rows = (await Deno.readTextFile(`${record.dir}/transcript.txt`)).trimEnd().split("\n");
     const tree = new LogTree();

@@ -75,10 +75,10 @@ Deno.test("what comes through a pipe and is not done ends with 4, as does a ROOM
   await using world = await World.create();
   const nowhere = await world.run("ada", "the backup is done\n", "--plain", "#gone");
   assert.equal(nowhere.status, 4, nowhere.stdout);
-  assert.match(nowhere.stderr, /^You did not come into #gone\.$/m);
+  assert.match(nowhere.stderr, /^You could not join #gone\.$/m);
   const refused = await world.run("ada", "/create ops\n/kick nobody here\nsaid\n", "--plain");
   assert.equal(refused.status, 4, refused.stdout);
-  assert.match(refused.stderr, /^Not all that was asked for was done: 1 refused\.$/m);
+  assert.match(refused.stderr, /^1 command failed\.$/m);
   const done = await world.run("ada", "said again\n", "--plain", "#ops");
   assert.equal(done.status, 0, done.stderr);
   assert.equal((await world.run("ada", "", "--json", "#gone")).status, 4);
@@ -94,9 +94,9 @@ Deno.test("a client whose server hangs says what it waits for, and ends at once 
     await ada.type({ command: "say", room: "#ops", text: "into the void" });
     await ada.until('"event":"done","command":"say"');
     ada.kill("SIGTERM");
-    await ada.until("Ending, once 1 line of yours went out; Ctrl-C again ends at once.");
+    await ada.until("Sending 1 remaining line, then exiting. Ctrl-C again exits at once.");
     ada.kill("SIGTERM");
-    await ada.until("1 line of yours could not be sent: kept, and sent when you come back.");
+    await ada.until("1 line not sent: kept, and sent when you come back.");
     assert.equal(await ada.end(), 5);
   } finally {
     world.server.child.kill("SIGCONT");
@@ -112,7 +112,7 @@ Deno.test("a client that waits for its server ends when it is told to", async ()
     await ada.until('"event":"account"');
     const begin = performance.now();
     ada.kill("SIGTERM");
-    await ada.until("You did not come into #ops.");
+    await ada.until("You could not join #ops.");
     assert.equal(await ada.end(), 4);
     assert.ok(performance.now() - begin < 4_000, "not when the server's time to answer is over");
   } finally {
@@ -274,7 +274,7 @@ Deno.test("a line that is typed while the server is away is kept, and said when 
   const away = await world.run("ada", "from afar\n", "--plain", "#ops");
   assert.equal(away.status, 5, away.stdout + away.stderr);
   assert.match(away.stdout, /You are offline: cannot connect/);
-  assert.match(away.stderr, /1 line of yours could not be sent: kept, and sent when you come back/);
+  assert.match(away.stderr, /1 line not sent: kept, and sent when you come back/);
   await using _again = await startServer(["--tls-port", world.tlsPort], { cwd: world.path });
   const back = await world.run("ada", "", "--plain");
   assert.equal(back.status, 0, back.stdout + back.stderr);
@@ -473,7 +473,7 @@ Deno.test({
     await ada.type("garage-otter", "Enter");
     await ada.shows("Type the new password again");
     await ada.type("garage-otter", "Enter");
-    const picture = await ada.shows("Your password is changed");
+    const picture = await ada.shows("Your password was changed");
     assert.ok(!picture.includes("otter") && !picture.includes("battery"), picture);
     await ada.type("/quit", "Enter");
   },

@@ -71,9 +71,9 @@ Deno.test("a session says how many lines it brought into rooms, and a room that 
       await Person.create("bob", { dir: folder.path, dial }),
     ];
     for (const { session } of [ada, bob]) await session.start();
-    await ada.session.create("#ops");
-    await ada.session.say("#ops", "one");
-    await ada.session.say("#ops", "two");
+    await ada.session.rooms.create("#ops");
+    await ada.session.rooms.say("#ops", "one");
+    await ada.session.rooms.say("#ops", "two");
     await ada.until(({ covered }) => covered === 3);
     for (const { session } of [ada, bob]) await session.stop();
     await eventually(() => assert.deepEqual(closed.toSorted(), [0, 3]));

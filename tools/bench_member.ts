@@ -13,7 +13,7 @@ import type { SigningIdentity } from "../lib/handshake_server.ts";
 import { sha256 } from "../lib/hash.ts";
 import { lineHashes, logHash } from "../lib/log_line.ts";
 import { Frontier, leafHash, type TreeNode } from "../lib/log_tree.ts";
-import { postFrame } from "../lib/client_room.ts";
+import { postFrame } from "../lib/client_outbox.ts";
 import type { RoomFrame } from "../lib/log_frames.ts";
 import type { StoredLine } from "../lib/room_store.ts";
 import { openSqliteStore } from "../lib/store_sqlite.ts";

@@ -26,7 +26,7 @@ import { Renewal } from "../lib/client_renewal.ts";
 import { RoomActions } from "../lib/client_actions.ts";
 import type { RoomCommand } from "../lib/client_command.ts";
 import { RoomRecords } from "../lib/client_room_records.ts";
-import { type Credentials, RoomSession, type Wire } from "../lib/client_session.ts";
+import { ClientSession, type Credentials, type Wire } from "../lib/client_session.ts";
 import { plural, type ShownEvent } from "../lib/client_text.ts";
 import { canDraw, isTerminal, StopSignals, useTimeZone, write } from "../lib/terminal.ts";
 import { connect } from "../lib/transport.ts";
@@ -138,9 +138,9 @@ const NOWHERE =
   "You are in no room yet. /rooms names those that there are, /join #NAME comes into one, /create #NAME " +
   "makes one, /msg NAME TEXT speaks to one person; /help names the rest.";
 
-/** How often it is looked whether all lines are accepted, and how long nothing may happen, in milliseconds. */
-const [LOOK, QUIET] = [20, 5_000];
-/** How long the end waits for a signed head of the last lines, in milliseconds. */
+/** How long the end waits for the next line to be accepted, in milliseconds. */
+const QUIET = 5_000;
+/** How long the end waits for a checkpoint of the last lines, in milliseconds. */
 const LAST_HEAD = 2_000;
 
 function sleep(ms: number): Promise<void> {
@@ -150,7 +150,7 @@ function sleep(ms: number): Promise<void> {
 class Program {
   readonly #given: ProgramOptions;
   readonly #face: Face;
-  readonly #session: RoomSession;
+  readonly #session: ClientSession;
   readonly #actions: RoomActions;
   /** Somebody asked for the end, and for the end at once. */
   readonly #stopped = Promise.withResolvers<void>();
@@ -183,11 +183,11 @@ class Program {
       ? plainFace(leave)
       : options.plain
       ? typedFace(leave)
-      : drawnFace(config.SERVER_HOST, () => this.#session.unsentCount, leave);
+      : drawnFace(config.SERVER_HOST, () => this.#session.rooms.unsentCount, leave);
     this.#due = new Set(given.rooms);
     const trust = () => loadTrust(config.CERT_DIR);
     const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
-    this.#session = new RoomSession({
+    this.#session = new ClientSession({
       ...{ ca: given.place.ca, dial, identity, was, records, trust, random, host: config.SERVER_HOST },
       renewal: new Renewal({ dir: config.CERT_DIR, passphrase, trust, random }),
       credentials: () => this.#logIn(),
@@ -229,7 +229,9 @@ class Program {
       await Promise.race([this.#entering, this.#stopped.promise]);
       const named = this.#first ?? rooms.find(isRoomName);
       this.#enter(named ?? await this.#lastRoom(), named !== undefined);
-      if (session.joined.length === 0 && !this.#given.options.json) face.show({ event: "notice", message: NOWHERE });
+      if (session.rooms.joined.length === 0 && !this.#given.options.json) {
+        face.show({ event: "notice", message: NOWHERE });
+      }
       await Promise.race([this.#obeyAll(), this.#stopped.promise, session.ended()]);
       const { status, message } = await this.#conclude();
       if (message !== undefined && this.#given.options.json) face.show({ event: "warning", message });
@@ -260,32 +262,44 @@ class Program {
     this.#stopped.resolve();
   }
 
-  /** Waits for what is on its way, as long as some of it arrives; what stays unsent goes next time. */
+  /** Waits for lines on their way, as long as some of them are accepted. Those that stay unsent go next time. */
   async #conclude(): Promise<{ readonly status: ExitStatus; readonly message?: string }> {
-    const session = this.#session;
-    let [count, late] = [session.unsentCount, performance.now() + QUIET];
-    if (count > 0 && session.isOnline) {
-      const message = `Ending, once ${plural(count, "line")} of yours went out; Ctrl-C again ends at once.`;
-      this.#face.show({ event: "notice", message });
+    const { rooms } = this.#session;
+    const count = rooms.unsentCount;
+    if (count > 0 && rooms.isOnline) {
+      const what = `Sending ${plural(count, "remaining line")}, then exiting`;
+      this.#face.show({ event: "notice", message: `${what}. Ctrl-C again exits at once.` });
     }
-    while (session.unsentCount > 0 && session.isOnline && performance.now() < late) {
-      if (await Promise.race([this.#hurried.promise.then(() => true), sleep(LOOK)])) break;
-      if (session.unsentCount < count) [count, late] = [session.unsentCount, performance.now() + QUIET];
-    }
-    count = session.unsentCount;
-    if (count > 0) {
-      const message = `${plural(count, "line")} of yours could not be sent: kept, and sent when you come back.`;
+    await this.#sendRest();
+    const left = rooms.unsentCount;
+    if (left > 0) {
+      const message = `${plural(left, "line")} not sent: kept, and sent when you come back.`;
       return { status: EXIT.unavailable, message };
     }
-    // With the head that covers them, which comes a second later, the last lines can be shown to others.
-    const heads = Promise.all(session.joined.map((room) => session.covered(room)));
-    await Promise.race([heads, this.#hurried.promise, sleep(LAST_HEAD)]);
+    // With the checkpoint that covers them, which comes a second later, the last lines can be proved to others.
+    const covered = Promise.all(rooms.joined.map((room) => rooms.covered(room)));
+    await Promise.race([covered, this.#hurried.promise, sleep(LAST_HEAD)]);
     const isScript = !Deno.stdin.isTerminal() && !this.#given.options.json;
     if (this.#due.size > 0) {
-      return { status: EXIT.refused, message: `You did not come into ${[...this.#due].join(", ")}.` };
+      return { status: EXIT.refused, message: `You could not join ${[...this.#due].join(", ")}.` };
     }
     if (!isScript || this.#refusals === 0) return { status: EXIT.done };
-    return { status: EXIT.refused, message: `Not all that was asked for was done: ${this.#refusals} refused.` };
+    return { status: EXIT.refused, message: `${plural(this.#refusals, "command")} failed.` };
+  }
+
+  /** Resolves once every line is accepted, nothing has been accepted for some time, or somebody is in a hurry. */
+  async #sendRest(): Promise<void> {
+    const { rooms } = this.#session;
+    let isHurried = false;
+    void this.#hurried.promise.then(() => isHurried = true);
+    let least = rooms.unsentCount;
+    let late = performance.now() + QUIET;
+    while (rooms.unsentCount > 0 && rooms.isOnline && !isHurried && performance.now() < late) {
+      await Promise.race([rooms.changed, this.#hurried.promise, sleep(late - performance.now())]);
+      if (rooms.unsentCount >= least) continue;
+      least = rooms.unsentCount;
+      late = performance.now() + QUIET;
+    }
   }
 
   #take(event: Parameters<RoomActions["notice"]>[0]): void {
@@ -341,7 +355,7 @@ class Program {
 
   /** The room that was looked at when the program ended last, else the one joined last; a script names its own. */
   async #lastRoom(): Promise<string | undefined> {
-    const { joined } = this.#session;
+    const { joined } = this.#session.rooms;
     if (!Deno.stdin.isTerminal() && !this.#given.options.json) return undefined;
     const current = await this.#given.records.current();
     return current !== undefined && joined.includes(current) ? current : joined.at(-1);
