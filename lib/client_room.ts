@@ -15,7 +15,7 @@
 
 import type { Bytes, Clock, Random } from "./bytes.ts";
 import { CatchUp, Visit } from "./client_catch_up.ts";
-import type { Lie, LineEvent, RoomEvent } from "./client_event.ts";
+import type { Lie, LineEvent } from "./client_event.ts";
 import type { JudgedLine } from "./client_line_monitor.ts";
 import { LogMonitor, type LogMonitorOptions } from "./client_log_monitor.ts";
 import { Outbox, type OwnCertificate } from "./client_outbox.ts";
