@@ -12,19 +12,22 @@
  * @layer protocol
  */
 
-import type { Bytes } from "./bytes.ts";
-import { encodeUtf8 } from "./bytes.ts";
-import { concat } from "./bytes.ts";
+import { type Bytes, concat, encodeUtf8 } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
-import { encodeError, encodeFrame, type Frame, FrameReader, LIMIT_BEFORE_LOGIN, parseFrame } from "./frame.ts";
+import {
+  encodeError,
+  encodeFrame,
+  type Frame,
+  FrameReader,
+  LIMIT_BEFORE_LOGIN,
+  type OutgoingFrame,
+  parseFrame,
+} from "./frame.ts";
 import { RunningHash } from "./hash.ts";
 import { nextState, type Side, type State } from "./transitions.ts";
 
 /** The frames that key agreements sign. */
 export type ProofLabel = "dh_client" | "dh_server";
-
-/** A frame to send: its type and its fields in the order in which they are written. */
-export type OutgoingFrame = { readonly type: string } & Readonly<Record<string, unknown>>;
 
 /** What both sides' connections do. */
 export abstract class Connection<Event> {

@@ -96,3 +96,9 @@ export class Failure extends Error {
     this.name = "Failure";
   }
 }
+
+/** What an error says, and what caused it: for the log, and for the person who runs the program. */
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
+}

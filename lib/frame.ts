@@ -31,6 +31,9 @@ export interface Frame {
   readonly text: string;
 }
 
+/** A frame to send: its type and its fields in the order in which they are written. */
+export type OutgoingFrame = { readonly type: string } & Readonly<Record<string, unknown>>;
+
 /** Cuts a byte stream into lines, never holding more than a limit of one. */
 export class FrameReader {
   /** The most bytes that a line may have, LF included. */

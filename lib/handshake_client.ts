@@ -17,10 +17,10 @@ import { BLOCK_SIZE, decrypt, encrypt } from "./aes_cbc.ts";
 import { type Bytes, encodeBase64, encodeHex, encodeUtf8 } from "./bytes.ts";
 import type { Clock, Random } from "./bytes.ts";
 import { findPath, type Trust } from "./certificate_path.ts";
-import { Connection, type OutgoingFrame, proofInput } from "./connection.ts";
+import { Connection, proofInput } from "./connection.ts";
 import { DhKey, type Group, GROUP_14, GROUP_2 } from "./dh.ts";
 import { EXIT, Failure, ProtocolError, ROOM_ERRORS } from "./errors.ts";
-import { type Frame, LIMIT_AFTER_LOGIN } from "./frame.ts";
+import { type Frame, LIMIT_AFTER_LOGIN, type OutgoingFrame } from "./frame.ts";
 import type { SigningIdentity } from "./handshake_server.ts";
 import { encodeJson, type Json, type JsonObject, member, repeatedName } from "./json.ts";
 import {

@@ -18,10 +18,10 @@
 import { BLOCK_SIZE, decrypt, encrypt } from "./aes_cbc.ts";
 import { type Bytes, type Clock, encodeBase64, encodeHex, encodeUtf8, type Random } from "./bytes.ts";
 import { type CertificatePath, findPath, type Trust } from "./certificate_path.ts";
-import { Connection, type OutgoingFrame, proofInput } from "./connection.ts";
+import { Connection, proofInput } from "./connection.ts";
 import { DhKey, type Group, GROUP_14, GROUP_2 } from "./dh.ts";
 import { ProtocolError } from "./errors.ts";
-import { type Frame, LIMIT_AFTER_LOGIN, LIMIT_BEFORE_LOGIN } from "./frame.ts";
+import { type Frame, LIMIT_AFTER_LOGIN, LIMIT_BEFORE_LOGIN, type OutgoingFrame } from "./frame.ts";
 import { encodeJson, type Json, type JsonObject, repeatedName } from "./json.ts";
 import {
   type Credentials,

@@ -31,9 +31,14 @@ export const HASH_SIZES: Readonly<Record<HashName, number>> = { "SHA-256": 32, "
 
 /** The digest of the parts, one after the other. */
 export function digest(hash: HashName | "SHA-1", ...parts: readonly Uint8Array[]): Bytes {
-  const running = createHash(hash.replace("-", "").toLowerCase());
+  const running = createHash(nodeName(hash));
   for (const part of parts) running.update(part);
   return new Uint8Array(running.digest());
+}
+
+/** What node:crypto calls it. */
+function nodeName(hash: HashName | "SHA-1"): string {
+  return hash.replace("-", "").toLowerCase();
 }
 
 /** The block size of SHA-256, to which HMAC fills its key. */
@@ -49,16 +54,20 @@ export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): By
   return sha256(outer, sha256(inner, ...parts));
 }
 
-/** SHA-256 of what comes in pieces; the digest so far can be asked for at any time. */
+/** The hash of what comes in pieces; the digest so far can be asked for at any time. */
 export class RunningHash {
-  #hash = createHash("sha256");
+  readonly #hash;
+
+  constructor(hash: HashName = "SHA-256") {
+    this.#hash = createHash(nodeName(hash));
+  }
 
   update(bytes: Uint8Array): this {
     this.#hash.update(bytes);
     return this;
   }
 
-  /** SHA-256 of all that came so far: 32 bytes. */
+  /** The digest of all that came so far. */
   digest(): Bytes {
     return new Uint8Array(this.#hash.copy().digest());
   }

@@ -7,7 +7,7 @@
  *     S> {"type":"history_end","room":"#ops","next":41,"id":7}
  *
  * As in `message.ts` a field that is missing or of the wrong kind throws `bad-frame` with its name; what the frames
- * mean stands in `room.ts` (server) and `client_log_monitor.ts` (client). A request may carry `id`, any integer; its answer or
+ * mean is in `room_requests.ts` (server) and `client_log_monitor.ts` (client). A request may carry `id`, any integer; its answer or
  * error carries the same, and `posted` never one.
  *
  * @layer format

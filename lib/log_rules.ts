@@ -2,7 +2,7 @@
  * The rules of a room's line, written once for its three judges (docs/PROTOCOL.md, "A line" and "The envelope"). Each
  * rule is a pure function that returns what is broken as a typed fault; what a fault leads to is the judge's decision:
  *
- *     the server (`room.ts`)                     refuses the line with an error code
+ *     the server (`room_placed.ts`)               refuses the line with an error code
  *     a member's client (`client_log_monitor.ts`) names the lie of the server, or marks the line as bad
  *     the verifier (`verify_lines.ts`)           fails a named check
  *

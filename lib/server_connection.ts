@@ -23,7 +23,7 @@ import { isRevoked, type Trust } from "./certificate_path.ts";
 import type { Config } from "./config.ts";
 import type { Deadline, Deadlines } from "./server_deadline.ts";
 import { DEVICE_CODE_LIFE, type Devices, Kept, type ShownCertificate } from "./server_devices.ts";
-import { type ErrorType, ProtocolError } from "./errors.ts";
+import { type ErrorType, messageOf, ProtocolError } from "./errors.ts";
 import { writeAtomically } from "./files.ts";
 import { type Channel, ServerConnection, type ServerEvent, type SigningIdentity } from "./handshake_server.ts";
 import { sha256 } from "./hash.ts";
@@ -34,8 +34,9 @@ import { encodeJson, type Json, type JsonObject } from "./json.ts";
 import type { SummedLog } from "./logging_summary.ts";
 import { type Credentials, parsePasswordChange } from "./message.ts";
 import { Abandoned } from "./password.ts";
-import type { Attendee } from "./room.ts";
+import type { Attendee } from "./room_attendee.ts";
 import type { RoomRequest } from "./log_frames.ts";
+import { answerRoomRequest } from "./room_requests.ts";
 import type { RoomStore } from "./room_store.ts";
 import { dropNote, noteSession, receiptPath } from "./server_recovery.ts";
 import type { ServerClock } from "./server_clock.ts";
@@ -497,7 +498,6 @@ export class Conversation {
       fingerprint,
       username,
       verifying,
-      isAway: false,
       deliver: (bytes) => connection.sendLines(bytes),
       deliverLatest: (key, bytes) => this.#link.sendLatest(key, bytes),
       drained: () => this.#link.drained(),
@@ -587,7 +587,7 @@ export class Conversation {
           await devices.logout(shown.fingerprint);
           return this.#connection.answer({ type: "done" }, id);
         default:
-          return await hub.take(attendee, request, id);
+          return await answerRoomRequest({ hub, attendee }, request, id);
       }
     } catch (error) {
       const refusal = withoutStore(error);
@@ -740,10 +740,4 @@ function full(): ProtocolError {
 
 function expired(): ProtocolError {
   return new ProtocolError("bad-cert", "The client certificate has expired; connect again with a renewed one.");
-}
-
-/** What an error says, and what caused it. */
-export function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
 }

@@ -75,10 +75,22 @@ export async function stamp(
   trust: TokenTrust,
   options: StampOptions,
 ): Promise<Stamped> {
-  const answers = await Promise.all(urls.slice(0, MAX_AUTHORITIES).map((url) => stampAt(url, imprint, trust, options)));
+  const once = rememberedImprint(imprint);
+  const asked = urls.slice(0, MAX_AUTHORITIES);
+  const answers = await Promise.all(asked.map((url) => stampAt(url, once, trust, options)));
   return {
     taken: answers.filter((answer) => "token" in answer),
     refused: answers.filter((answer) => "cause" in answer),
+  };
+}
+
+/** What is stamped may be a large file: it is hashed once, for the queries and the answers. */
+function rememberedImprint(imprint: Imprint): Imprint {
+  const known = new Map<HashName, Promise<Bytes>>();
+  return (hash) => {
+    const found = known.get(hash) ?? Promise.resolve(imprint(hash));
+    known.set(hash, found);
+    return found;
   };
 }
 

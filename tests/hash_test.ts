@@ -1,6 +1,6 @@
 import { assert } from "./assert.ts";
 import { encodeHex, encodeUtf8, parseHex } from "../lib/bytes.ts";
-import { hmacSha256, RunningHash, sha256 } from "../lib/hash.ts";
+import { digest, HASH_SIZES, hmacSha256, RunningHash, sha256 } from "../lib/hash.ts";
 
 function bytes(hex: string) {
   const parsed = parseHex(hex);
@@ -45,4 +45,14 @@ Deno.test("RunningHash tells the digest so far, and goes on", () => {
   assert.deepEqual(hash.digest(), sha256(encodeUtf8("ab")));
   assert.deepEqual(hash.digest(), sha256(encodeUtf8("ab")));
   assert.deepEqual(hash.update(encodeUtf8("c")).digest(), sha256(encodeUtf8("abc")));
+});
+
+Deno.test("RunningHash and digest() give the hash that they are asked for", () => {
+  for (const [hash, size] of Object.entries(HASH_SIZES) as [keyof typeof HASH_SIZES, number][]) {
+    const running = new RunningHash(hash).update(encodeUtf8("a")).update(encodeUtf8("bc"));
+    assert.deepEqual(running.digest(), digest(hash, encodeUtf8("abc")));
+    assert.equal(running.digest().length, size);
+  }
+  assert.deepEqual(digest("SHA-256", encodeUtf8("abc")), sha256(encodeUtf8("abc")));
+  assert.equal(digest("SHA-1", encodeUtf8("abc")).toHex(), "a9993e364706816aba3e25717850c26c9cd0d89d");
 });

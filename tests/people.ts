@@ -4,11 +4,12 @@ import { encrypt } from "../lib/aes_cbc.ts";
 import { type Bytes, encodeHex, parseBase64, parseUtf8 } from "../lib/bytes.ts";
 import { encodeEnvelope, type Head, type Statement } from "../lib/log_envelope.ts";
 import { ProtocolError } from "../lib/errors.ts";
-import { parseFrame } from "../lib/frame.ts";
-import type { Hub, HubRequest } from "../lib/room_hub.ts";
+import { type OutgoingFrame, parseFrame } from "../lib/frame.ts";
+import type { Hub } from "../lib/room_hub.ts";
+import { answerRoomRequest, type HubRequest } from "../lib/room_requests.ts";
 import { encodeJson, isJsonObject, type Json, type JsonObject, member, parseJson } from "../lib/json.ts";
 import { importSigningKey, type SigningKey, VerifyingKey } from "../lib/pss.ts";
-import type { Attendee, Outgoing } from "../lib/room.ts";
+import type { Attendee } from "../lib/room_attendee.ts";
 import { EMPTY_ROOT } from "../lib/log_tree.ts";
 import { lineHashes, logHash } from "../lib/log_line.ts";
 import { parseRoomFrame, type PostFields, type RoomFrame } from "../lib/log_frames.ts";
@@ -32,7 +33,6 @@ export class Person implements Attendee {
   readonly username: string;
   readonly certificate: Certificate;
   readonly verifying: VerifyingKey;
-  isAway = false;
   readonly #signing: SigningKey;
   /** What was sent, parsed; an error as its code. */
   readonly heard: (RoomFrame | { readonly type: "error"; readonly code: string; readonly id: Json | undefined })[] = [];
@@ -74,7 +74,7 @@ export class Person implements Attendee {
     for (const line of (parseUtf8(bytes) ?? "").split("\n")) if (line !== "") this.#hear(line);
   }
 
-  answer(frame: Outgoing, id?: Json): void {
+  answer(frame: OutgoingFrame, id?: Json): void {
     this.#hear(encodeJson(id === undefined ? frame : { ...frame, id }));
   }
 
@@ -125,7 +125,7 @@ export class Person implements Attendee {
   /** Asks a hub; the error's code where it refuses. */
   async ask(hub: Hub, request: HubRequest, id?: Json): Promise<string | undefined> {
     try {
-      await hub.take(this, request, id);
+      await answerRoomRequest({ hub, attendee: this }, request, id);
       return undefined;
     } catch (error) {
       if (error instanceof ProtocolError) return error.code;

@@ -5,13 +5,14 @@
 
 import { type Bytes, encodeUtf8, parseUtf8 } from "../lib/bytes.ts";
 import { ProtocolError } from "../lib/errors.ts";
-import { encodeFrame, parseFrame } from "../lib/frame.ts";
+import { encodeFrame, type OutgoingFrame, parseFrame } from "../lib/frame.ts";
 import { Hub } from "../lib/room_hub.ts";
+import { answerRoomRequest } from "../lib/room_requests.ts";
 import type { Trust } from "../lib/certificate_path.ts";
 import type { Identity } from "../lib/identity.ts";
 import { encodeJson, type Json, type JsonObject, parseJson } from "../lib/json.ts";
 import { importSigningKey, VerifyingKey } from "../lib/pss.ts";
-import type { Attendee, Outgoing } from "../lib/room.ts";
+import type { Attendee } from "../lib/room_attendee.ts";
 import { ClientRooms } from "../lib/client_rooms.ts";
 import type { ClientStore } from "../lib/client_store.ts";
 import type { LineEvent, RoomEvent } from "../lib/client_event.ts";
@@ -246,7 +247,6 @@ export class BenchSession implements Attendee {
   readonly username: string;
   readonly fingerprint: string;
   readonly verifying: VerifyingKey;
-  isAway = false;
   readonly #bench: RoomBench;
   readonly #client: BenchClient;
   readonly #tamper: Tamper;
@@ -285,7 +285,7 @@ export class BenchSession implements Attendee {
         if (request.type === "code" || request.type === "renew" || request.type === "logout") return;
         if (request.type === "account" || request.type === "password") return;
         if (request.type === "ping") return this.answer({ type: "pong" }, id);
-        await this.#bench.hub.take(this, request, id);
+        await answerRoomRequest({ hub: this.#bench.hub, attendee: this }, request, id);
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
         this.refuse(error, id);
@@ -305,7 +305,7 @@ export class BenchSession implements Attendee {
   deliver(bytes: Bytes): void {
     for (const line of (parseUtf8(bytes) ?? "").split("\n")) if (line !== "") this.#bring(line);
   }
-  answer(frame: Outgoing, id?: Json): void {
+  answer(frame: OutgoingFrame, id?: Json): void {
     this.#bring(encodeJson(id === undefined ? frame : { ...frame, id }));
   }
   seal(value: JsonObject): Bytes {

@@ -922,7 +922,8 @@ Deno.test("an account is away where all of its sessions are, and rooms that it c
 
   await ada.enter(hub, "@ada,@bob");
   await settle();
-  await bob.ask(hub, { type: "join", room: "#ops" }); // the session that is away
+  await say(bob, "away");
+  await bob.ask(hub, { type: "join", room: "#ops" });
   await bob.enter(hub, "@ada,@bob");
   await settle();
   assert.deepEqual([presence(ada).at(-1), presence(ada, "@ada,@bob").at(-1)], ["bob away", "bob away"]);

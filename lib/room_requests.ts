@@ -1,0 +1,54 @@
+/**
+ * Which request about rooms goes where (docs/PROTOCOL.md, "Requests"). The table has every request of a session but
+ * those about the session's own account, which `server_requests.ts` adds.
+ *
+ * @layer chat
+ */
+
+import { dispatch, type Handlers } from "./dispatch.ts";
+import type { Json } from "./json.ts";
+import type { RoomRequest } from "./log_frames.ts";
+import type { Attendee } from "./room_attendee.ts";
+import type { Hub } from "./room_hub.ts";
+
+/** The requests that are about rooms. */
+export type HubRequest = Exclude<
+  RoomRequest,
+  { readonly type: "code" | "renew" | "account" | "password" | "logout" | "ping" }
+>;
+
+/** Who asks whom. */
+export interface Asker {
+  readonly hub: Hub;
+  readonly attendee: Attendee;
+}
+
+/** What answers each request. What is thrown refuses it. */
+export const ROOM_ANSWERS: Handlers<HubRequest, [asker: Asker, id: Json | undefined], Promise<void>> = {
+  create: (request, { hub, attendee }, id) => hub.create(attendee, request, id),
+  join: (request, { hub, attendee }, id) => hub.join(attendee, request, id),
+  rooms: (request, { hub, attendee }, id) => hub.list(attendee, request.from, id),
+  presence: (request, { hub, attendee }, id) => hub.setAway(attendee, request.state === "away", id),
+  certificate: (request, { hub, attendee }, id) => hub.certificate(attendee, request.fingerprint, id),
+  post: async (request, { hub, attendee }, id) =>
+    await (await hub.room(request.room, attendee)).post(request, attendee, id),
+  history: async (request, { hub, attendee }, id) =>
+    await (await hub.room(request.room, attendee)).history(attendee, request, id),
+  keys: async (request, { hub, attendee }, id) =>
+    await (await hub.room(request.room, attendee)).keys(attendee, request.from, id),
+  members: async (request, { hub, attendee }, id) =>
+    (await hub.room(request.room, attendee)).listMembers(attendee, request.from, id),
+  checkpoint: async (request, { hub, attendee }, id) =>
+    (await hub.room(request.room, attendee)).checkpoint(attendee, id),
+  earlier_checkpoint: async (request, { hub, attendee }, id) =>
+    await (await hub.room(request.room, attendee)).earlierCheckpoint(attendee, request.by, id),
+  consistency: async (request, { hub, attendee }, id) =>
+    await (await hub.room(request.room, attendee)).proveConsistency(attendee, request, id),
+  inclusion: async (request, { hub, attendee }, id) =>
+    await (await hub.room(request.room, attendee)).proveInclusion(attendee, request, id),
+};
+
+/** Answers a request about rooms. */
+export async function answerRoomRequest(asker: Asker, request: HubRequest, id: Json | undefined): Promise<void> {
+  await dispatch(ROOM_ANSWERS, request, asker, id);
+}
