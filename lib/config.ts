@@ -123,10 +123,23 @@ const logLevel: Kind<"debug" | "info" | "warn" | "error"> = {
   parse: (value) => choice("debug", "info", "warn", "error").parse(value.replace(/^warning$/i, "warn")),
 };
 
+const listenAddress: Kind<{ readonly host: string; readonly port: number }> = {
+  placeholder: "HOST:PORT",
+  expected: "an address and a port: 127.0.0.1:7380 or [::1]:7380, for example",
+  parse(value) {
+    const [, bracketed, plain, digits = ""] =
+      /^(?:\[([0-9A-Fa-f:.%]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})$/.exec(value) ?? [];
+    const number = port.parse(digits);
+    const name = bracketed ?? plain;
+    return name === undefined || number === undefined ? undefined : { host: name, port: number };
+  },
+};
+
 /** The commands that have settings. */
 export type Command =
   | ("init" | "ca" | "cert" | "serve" | "chat" | "verify")
-  | ("invite" | "join" | "rooms" | "export" | "prove" | "room" | "profiles" | "password");
+  | ("invite" | "join" | "rooms" | "export" | "prove" | "room" | "profiles" | "password")
+  | "witness";
 
 interface Setting<T> {
   readonly kind: Kind<T>;
@@ -362,6 +375,26 @@ export const SETTINGS = {
   CERT_WARN_DAYS: fixed(integer(0, 3650, "DAYS"), "30", {
     commands: ["serve", "chat"],
     describe: "days before its end from which a certificate is warned about",
+  }),
+  WITNESS_NAME: open(text("NAME", "the name of a key: no blanks and no +", /^[^\p{White_Space}+\p{Cc}]{1,255}$/u), {
+    flag: "name",
+    commands: ["witness"],
+    describe: "the witness's name for all time, best like an address of yours: witness.example/w1",
+  }),
+  WITNESS_LOGS: open(path("FILE"), {
+    flag: "logs",
+    commands: ["witness"],
+    describe: "policy file whose `log` lines are the logs that the witness cosigns",
+  }),
+  WITNESS_LISTEN: fixed(listenAddress, "127.0.0.1:7380", {
+    flag: "listen",
+    commands: ["witness"],
+    describe: "address and port to listen on; port 0 lets the system choose one",
+  }),
+  WITNESS_DATA: fixed(path("DIR"), "witness", {
+    flag: "data",
+    commands: ["witness"],
+    describe: "the witness's key, and the newest note of each log; never restore it from an old backup",
   }),
   SECURECHAT_HOME: open(path("DIR"), {
     flag: "home",

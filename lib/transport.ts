@@ -248,9 +248,11 @@ export function portOf({ addr }: Deno.TlsListener): number {
   return "port" in addr ? addr.port : 0; // Deno 2.6 leaves `transport` out
 }
 
-/** Listens. Failure (5) with what to do where the port is taken or not ours to take. */
-export function listen(host: string, port: number): Deno.TcpListener {
-  return listening(host, port, "--port", () => Deno.listen({ hostname: host, port }));
+/**
+ * Listens. Failure (5) with what to do where the port is taken or not ours to take; `flag` names the port, or both.
+ */
+export function listen(host: string, port: number, flag: "--port" | "--listen" = "--port"): Deno.TcpListener {
+  return listening(host, port, flag, () => Deno.listen({ hostname: host, port }));
 }
 
 function listening<Listener>(host: string, port: number, flag: string, open: () => Listener): Listener {
@@ -269,6 +271,10 @@ function listening<Listener>(host: string, port: number, flag: string, open: () 
         `port ${port} may not be opened by this user; choose one above 1023 with ${flag}`,
       );
     }
-    throw new Failure(EXIT.unavailable, `cannot listen on ${host}:${port}; --host must be an address of this machine`);
+    const hostFlag = flag === "--listen" ? flag : "--host";
+    throw new Failure(
+      EXIT.unavailable,
+      `cannot listen on ${host}:${port}; ${hostFlag} must name an address of this machine`,
+    );
   }
 }

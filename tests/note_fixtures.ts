@@ -4,6 +4,8 @@ import { type Bytes, concat, encodeHex, encodeUtf8 } from "../lib/bytes.ts";
 import { type Ed25519Secret, importEd25519, newEd25519 } from "../lib/ed25519.ts";
 import { sha256 } from "../lib/hash.ts";
 import { encodeNote, encodeNoteHead, type Note } from "../lib/log_note.ts";
+import { consistencyProof, EMPTY_ROOT, Frontier, leafHash } from "../lib/log_tree.ts";
+import { encodeAddCheckpoint } from "../lib/witness_request.ts";
 import { KEY_TYPE, type NoteSigner, noteSigner, signNote } from "../lib/log_note_key.ts";
 
 /** The log's origin. */
@@ -60,4 +62,55 @@ export function flipped(bytes: Uint8Array, at: number): Bytes {
   const changed = concat(bytes);
   changed[at] = (changed[at] ?? 0) ^ 1;
   return changed;
+}
+
+/** A log that grows, and proves it. */
+export class GrowingLog {
+  readonly #tree = new Frontier();
+  readonly #nodes = new Map<string, Bytes>();
+  readonly #roots: string[] = [encodeHex(EMPTY_ROOT)];
+
+  private constructor(readonly signer: NoteSigner, readonly seed: string) {}
+
+  /** With its first leaves. Logs of one seed are the same, others differ from the first leaf on. */
+  static async create(size: number, signer?: NoteSigner, seed = ""): Promise<GrowingLog> {
+    const log = new GrowingLog(signer ?? await logSigner(), seed);
+    log.grow(size);
+    return log;
+  }
+
+  /** To that size. */
+  grow(size: number): void {
+    while (this.#tree.size < size) {
+      for (const { level, index, hash } of this.#tree.append(leafHash(encodeUtf8(`${this.seed} ${this.#tree.size}`)))) {
+        this.#nodes.set(`${level} ${index}`, hash);
+      }
+      this.#roots.push(encodeHex(this.#tree.root()));
+    }
+  }
+
+  /** The root at a size. */
+  rootAt(size: number): string {
+    return this.#roots[size] ?? "";
+  }
+
+  /** The note of a size. */
+  noteAt(size: number, extensions: string[] = []): Promise<Note> {
+    return noteOf(size, this.rootAt(size), this.signer, extensions);
+  }
+
+  /** The proof that the tree of one size begins with that of another. */
+  proof(old: number, size: number): Promise<Bytes[]> {
+    return consistencyProof(
+      old,
+      size,
+      (places) => places.map(({ level, index }) => this.#nodes.get(`${level} ${index}`) ?? new Uint8Array(0)),
+    );
+  }
+
+  /** A request to a witness that has signed `old`. */
+  async request(old: number, size: number, changes: { note?: Note; proof?: readonly Bytes[] } = {}): Promise<Bytes> {
+    const proof = changes.proof ?? (old > size ? [] : await this.proof(old, size));
+    return encodeAddCheckpoint(old, proof, encodeNote(changes.note ?? await this.noteAt(size)));
+  }
 }

@@ -73,6 +73,11 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     parts: ["list", "close"],
     load: () => import("./room.ts"),
   },
+  witness: {
+    task: "Run a server",
+    summary: "cosign the logs of other servers, as a witness",
+    load: () => import("./witness.ts"),
+  },
   init: {
     task: "Certificates",
     summary: "make two CAs, a server certificate and a first client certificate",
