@@ -15,7 +15,8 @@ import { encodeHex, encodeUtf8, type Random } from "./lib/bytes.ts";
 import { keyOfRequest } from "./lib/ca.ts";
 import { CERTIFICATE_DAYS, certifyRequest } from "./lib/ca_folder.ts";
 import { type Config, databaseOf, PROGRAM, SETTINGS } from "./lib/config.ts";
-import { Conversation, type Shared } from "./lib/server_connection.ts";
+import { ConnectedClient } from "./lib/server_connection.ts";
+import type { Shared } from "./lib/server_shared.ts";
 import { Deadlines } from "./lib/server_deadline.ts";
 import { Devices, type Issue } from "./lib/server_devices.ts";
 import { EXIT, Failure, messageOf, ProtocolError } from "./lib/errors.ts";
@@ -408,7 +409,7 @@ class Server implements RunningServer {
   readonly #note: Doors["note"];
   /** What has signed until it ended, which the operator was told. */
   #ended: HeadSigner | undefined;
-  readonly #conversations = new Set<Conversation>();
+  readonly #conversations = new Set<ConnectedClient>();
   readonly #entrance: Entrance;
   readonly #drainTimer: ReturnType<typeof setInterval>;
   readonly #accepting: Promise<void>;
@@ -461,7 +462,7 @@ class Server implements RunningServer {
       refusal: () => this.#refusal(),
       sockets: SocketTable.open(),
       admit: (link, channel, place) => {
-        const conversation = new Conversation(this.#shared, link, channel, place);
+        const conversation = new ConnectedClient(this.#shared, link, channel, place);
         this.#conversations.add(conversation);
         void conversation.run().finally(() => this.#conversations.delete(conversation));
         return conversation;

@@ -21,6 +21,7 @@
  */
 
 import type { Clock } from "./bytes.ts";
+import { ProtocolError } from "./errors.ts";
 
 /** A jump by more than this is one, in milliseconds; less is what time servers do. */
 const JUMP = 60_000;
@@ -99,6 +100,13 @@ export class ServerClock {
   get isDoubtful(): boolean {
     this.look();
     return this.#doubt !== undefined;
+  }
+
+  /** Throws `server-error` while the clock is doubtful: nothing is issued then. */
+  mustBeCertain(): void {
+    if (this.isDoubtful) {
+      throw new ProtocolError("server-error", "The server's clock is in doubt; try again in some minutes.");
+    }
   }
 
   /** Compares the clocks. To be called every second or so, too. */

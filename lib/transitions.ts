@@ -57,6 +57,11 @@ export const NEXT = {
 /** `server` or `client`. */
 export type Side = keyof typeof NEXT;
 
+/** What a server takes from a client, in whichever state. */
+export type ServerStep = {
+  readonly [S in keyof typeof NEXT.server]: keyof typeof NEXT.server[S];
+}[keyof typeof NEXT.server];
+
 /** A state of either side. */
 export type State = keyof typeof NEXT.server | keyof typeof NEXT.client;
 

@@ -1,0 +1,49 @@
+/**
+ * What all connections of a server share.
+ *
+ * @layer outside
+ */
+
+import type { Trust } from "./certificate_path.ts";
+import type { Config } from "./config.ts";
+import type { SigningIdentity } from "./handshake_server.ts";
+import type { SummedLog } from "./logging_summary.ts";
+import type { Hub } from "./room_hub.ts";
+import type { RoomStore } from "./room_store.ts";
+import type { Accounts } from "./server_accounts.ts";
+import type { Audit } from "./server_audit.ts";
+import type { SummedAudit } from "./server_audit_summary.ts";
+import type { ServerClock } from "./server_clock.ts";
+import type { Deadlines } from "./server_deadline.ts";
+import type { Devices } from "./server_devices.ts";
+import type { CreateJournalFile } from "./server_journal.ts";
+import type { MemberLimits } from "./server_limits.ts";
+import type { Spool } from "./server_spool.ts";
+import type { Store } from "./server_store.ts";
+import type { Turns } from "./server_turns.ts";
+
+/** The parts of a server that its connections use. */
+export interface Shared {
+  readonly config: Config;
+  readonly log: SummedLog;
+  /** The certificate of this moment: a renewed one is taken up while the server runs. */
+  readonly identity: () => SigningIdentity;
+  readonly trust: () => Promise<Trust>;
+  readonly store: Store & { readonly rooms: RoomStore };
+  readonly accounts: Accounts;
+  readonly audit: Audit;
+  /** Where audit rows of people go. */
+  readonly rows: SummedAudit;
+  readonly spool: Spool;
+  readonly deadlines: Deadlines;
+  /** The folder of the journals. */
+  readonly journals: string;
+  readonly devices: Devices;
+  readonly hub: Hub;
+  readonly turns: Turns;
+  readonly limits: MemberLimits;
+  readonly clock: ServerClock;
+  /** Whether somebody who doesn't resume a session may still come in. */
+  readonly hasRoomForStrangers: () => boolean;
+  readonly createJournalFile: CreateJournalFile | undefined;
+}
