@@ -29,7 +29,7 @@ export function shownSteps(): { readonly page: string; readonly step: string; re
   );
 }
 
-/** A text without what is another each time. */
+/** A text without what is another each time, where rows break included. */
 export function masked(text: string): string {
   return text
     .replaceAll(/sc2\.[\w-]{48}/g, "CODE")
@@ -40,7 +40,8 @@ export function masked(text: string): string {
     .replaceAll(/\b\d{4}-\d\d-\d\d(?:T[\d:.]+Z)?\b/g, "DATE")
     .replaceAll(/\b(?:[A-Z][a-z]+day,? )?\d{1,2} [A-Z][a-z]+ \d{4}\b/g, "DATE")
     .replaceAll(/\b\d\d:\d\d(?::\d\d)?\b/g, "TIME")
-    .replaceAll(/\b\d{13}\b/g, "MS");
+    .replaceAll(/\b\d{13}\b/g, "MS")
+    .replaceAll(/\n +\| /g, " ").replaceAll(/\s+/g, " ");
 }
 
 /** A person's shell on a terminal. */
@@ -79,7 +80,10 @@ class Person implements AsyncDisposable {
     return (await this.shows(until ?? isBack)).replace(/\n\$$/, "");
   }
 
+  /** Ends the shell: nothing is written after that. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.type("exit");
+    await this.shows("ended 0").catch(() => {});
     await this.#terminal[Symbol.asyncDispose]();
   }
 }
@@ -98,7 +102,10 @@ export async function playTour(): Promise<Record<string, string>> {
     await Deno.mkdir(home, { recursive: true });
     const { command, args } = program();
     const words = [command, ...args].map((word) => `'${word}'`).join(" ");
-    await Deno.writeTextFile(`${home}/.setup`, `unset SECURECHAT_HOME\nsecurechat() { ${words} "$@"; }\nPS1='$ '\n`);
+    await Deno.writeTextFile(
+      `${home}/.setup`,
+      `unset SECURECHAT_HOME\nsecurechat() { ${words} "$@"; }\nPS1='$ ' HISTFILE=\n`,
+    );
     const env = { HOME: home, TZ: "UTC", NO_COLOR: "1", ...(name === "operator" ? ports : {}) };
     const command_ = ["bash", "--rcfile", `${home}/.setup`];
     return new Person(await openTmux(command_, { cwd: home, columns: 100, rows: 70, env }));
@@ -200,7 +207,7 @@ async function playOperator(steps: Record<string, string>, operator: Person, des
   await desk.run("cd chat");
   steps["invite"] = await desk.run("securechat invite carol --email carol@example.org");
   await operator.press("C-c");
-  await operator.shows((picture) => picture.trimEnd().endsWith("$"));
+  await operator.shows((picture) => picture.trimEnd().endsWith("^C$"));
 }
 
 if (import.meta.main) {
