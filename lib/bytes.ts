@@ -1,9 +1,9 @@
 /**
  * Bytes and their spellings: UTF-8, base64 (RFC 4648 section 4, padded, zero pad bits), lower-case hex, big-endian
- * integers. Each `parse…` takes exactly what its `encode…` writes and returns `undefined` for anything else, so that
- * bytes have one spelling everywhere and the caller names the field that is wrong.
+ * integers. Each `parse…` accepts exactly what its `encode…` writes, and returns `undefined` for anything else. So bytes
+ * have one spelling everywhere, and the caller can name the field that is wrong.
  *
- * The types of time and randomness stand here too: below layer 5 nothing reads a clock or draws a number by itself.
+ * The types of time and randomness are here too, since below layer 5 both are passed in.
  *
  * @layer ground
  */
@@ -11,10 +11,10 @@
 /** Bytes over a plain ArrayBuffer, as WebCrypto takes them. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-/** The time: unix milliseconds. */
+/** Gives the time: unix milliseconds. */
 export type Clock = () => number;
 
-/** That many fresh random bytes. */
+/** Gives that many fresh random bytes. */
 export type Random = (size: number) => Bytes;
 
 const utf8Encoder = new TextEncoder();
@@ -23,37 +23,46 @@ const utf8Decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * Short bytes are cut from slabs: a buffer of its own costs each of them ten times as much, outside the runtime's heap.
+ * Short bytes are cut from a shared slab: a buffer of their own would take ten times as long. The slab is small, so that
+ * short bytes that are kept for ever keep no more than 2 KiB in memory: callers needn't care.
  */
-const SLAB_SIZE = 16_384;
-const MAX_CUT = 2_048;
+const SLAB_SIZE = 2_048;
+const MAX_CUT = 512;
 let slab: Bytes = new Uint8Array(SLAB_SIZE);
 let used = 0;
 
-/** Fresh zeros. Short ones share a buffer with others: of what is kept for long a `slice` is kept. */
+/**
+ * That many zeros. Short ones share their buffer with others, so nobody may hand `buffer` on without `byteOffset`. If
+ * thousands are kept, `slice` saves memory.
+ */
 export function freshBytes(size: number): Bytes {
   if (size > MAX_CUT) return new Uint8Array(size);
-  if (used + size > SLAB_SIZE) [slab, used] = [new Uint8Array(SLAB_SIZE), 0];
-  return slab.subarray(used, used += size);
+  if (used + size > SLAB_SIZE) {
+    slab = new Uint8Array(SLAB_SIZE);
+    used = 0;
+  }
+  const start = used;
+  used += size;
+  return slab.subarray(start, used);
 }
 
-/** What stands in place of bytes that are not UTF-8, and may stand there as a character. */
+/** What a decoder puts in place of bytes that are not UTF-8. It may also be a character of the text. */
 const REPLACEMENT = "\ufffd";
 
-/** UTF-8 of a text; a lone surrogate becomes U+FFFD, so ask `isWellFormed` first where that matters. */
+/** UTF-8 of a text. A lone surrogate becomes U+FFFD, so ask `isWellFormed` first if that matters. */
 export function encodeUtf8(text: string): Bytes {
   if (3 * text.length > scratch.length) return utf8Encoder.encode(text);
-  const { written } = utf8Encoder.encodeInto(text, scratch); // in a third of the time
+  const { written } = utf8Encoder.encodeInto(text, scratch); // takes a third of the time of encode()
   const bytes = freshBytes(written);
   bytes.set(scratch.subarray(0, written));
   scratch.fill(0, 0, written); // it may be a secret
   return bytes;
 }
 
-/** The text, a byte order mark kept as a character; `undefined` for what is not UTF-8. */
+/** The text, with a byte order mark kept as a character; `undefined` if the bytes are not UTF-8. */
 export function parseUtf8(bytes: Uint8Array): string | undefined {
   const text = utf8Decoder.decode(bytes);
-  if (!text.includes(REPLACEMENT)) return text; // it takes a quarter of the time that the strict one takes
+  if (!text.includes(REPLACEMENT)) return text; // takes a quarter of the time of the strict decoder
   try {
     return strictDecoder.decode(bytes);
   } catch {
@@ -66,12 +75,12 @@ export function encodeBase64(bytes: Uint8Array): string {
   return bytes.toBase64();
 }
 
-/** The bytes, where `text` is exactly their base64. */
+/** The bytes, if `text` is exactly their base64. */
 export function parseBase64(text: string): Bytes | undefined {
   try {
     const bytes = freshBytes(3 * Math.ceil(text.length / 4));
     const { written } = bytes.setFromBase64(text, { lastChunkHandling: "strict" });
-    const isWhole = text.length === 4 * Math.ceil(written / 3); // white space is passed over
+    const isWhole = text.length === 4 * Math.ceil(written / 3); // false if there is white space, which is skipped
     return isWhole ? bytes.subarray(0, written) : undefined;
   } catch {
     return undefined;
@@ -83,12 +92,12 @@ export function encodeHex(bytes: Uint8Array): string {
   return bytes.toHex();
 }
 
-/** The bytes, where `text` is exactly their lower-case hex. */
+/** The bytes, if `text` is exactly their lower-case hex. */
 export function parseHex(text: string): Bytes | undefined {
   return /^(?:[0-9a-f]{2})*$/.test(text) ? Uint8Array.fromHex(text) : undefined;
 }
 
-/** One after the other. */
+/** All parts, joined. */
 export function concat(...parts: readonly Uint8Array[]): Bytes {
   const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
   let at = 0;
@@ -99,7 +108,7 @@ export function concat(...parts: readonly Uint8Array[]): Bytes {
   return whole;
 }
 
-/** Whether both are the same bytes, in a time that depends on their lengths alone. */
+/** Whether both are the same bytes. The time that it takes depends only on their lengths. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   let difference = 0;
@@ -129,7 +138,7 @@ export function parseInteger(bytes: Uint8Array): bigint {
   return bytes.length === 0 ? 0n : BigInt(`0x${encodeHex(bytes)}`);
 }
 
-/** A non-negative integer as exactly `size` bytes, big-endian; RangeError where it doesn't fit. */
+/** A non-negative integer as exactly `size` bytes, big-endian; RangeError if it doesn't fit. */
 export function encodeInteger(value: bigint, size: number): Bytes {
   const hex = value.toString(16);
   if (value < 0n || hex.length > 2 * size) throw new RangeError(`the integer does not fit into ${size} bytes`);

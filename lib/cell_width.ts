@@ -3,22 +3,22 @@
  *
  *     cells("ー・") → 4      cells("👩‍💻") → 2      cells("🇩🇪") → 2      cells("e\u0301") → 1
  *
- * A text is measured by what a person takes for one character each (grapheme clusters). Terminals don't agree on all of
- * them: whoever draws has to hold out against a row that the terminal takes for wider. What is measured has no control
- * characters: see `readable.ts`.
+ * A text is measured by grapheme clusters, which are what people see as one character each. Terminals disagree about
+ * some of them, so code that draws must cope with a row that the terminal thinks is wider. The text must not contain
+ * control characters: see `readable.ts`.
  *
  * @layer ground
  */
 
 import stringWidth from "string-width";
 
-/** Cuts a text into what a person takes for one character each. */
+/** Cuts a text into grapheme clusters. */
 export const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
 
-/** One beginning of a syllable after the other is one cluster to Unicode, however many; terminals draw each. */
+/** Any number of initial letters of Korean syllables are one cluster to Unicode, but terminals draw each of them. */
 const SYLLABLE_BEGINNINGS = /[\u1100-\u115f\ua960-\ua97c]/g;
 
-/** Widths that were asked for: a picture asks for the same ones again and again. */
+/** Widths that were asked for before: a screen asks for the same ones again and again. */
 const known = new Map<string, number>();
 const MAX_KNOWN = 8_192;
 
@@ -34,12 +34,12 @@ export function cellsOf(cluster: string): number {
   return size;
 }
 
-/** Longer clusters are nobody's writing. */
+/** Longer clusters aren't worth remembering: nobody types them. */
 const LONGEST_KNOWN = 32;
 
 const ASCII = /^[ -~]*$/;
 
-/** What a person takes for one character each. */
+/** The grapheme clusters of a text. */
 export function clustersOf(text: string): Iterable<string> {
   return ASCII.test(text) ? text : Array.from(graphemes.segment(text), ({ segment }) => segment);
 }

@@ -1,11 +1,11 @@
 /**
  * Ephemeral Diffie-Hellman over two fixed groups (docs/PROTOCOL.md, "Primitives", "Credentials" and "The session's
- * key") and the key that comes of it: `K = SHA-256(Ks)[0..16]`, Ks the shared secret as 256 bytes, big-endian,
+ * key") and the key derived from it: `K = SHA-256(Ks)[0..16]`, where Ks is the shared secret as 256 bytes, big-endian,
  * left-padded, for both groups.
  *
- * The primes are our own constants, since a runtime's named groups have been wrong, and every received value is checked
- * here, since `computeSecret` takes anything. The private value is 256 random bits with the highest set; the public
- * value is `computeSecret` of the number 2, so that no secret ever stands in a BigInt of ours. Where there is an
+ * The primes are constants of ours, since a runtime's named groups have been wrong. Every received value is checked
+ * here, since `computeSecret` accepts anything. The private value is 256 random bits with the highest bit set. The
+ * public value is `computeSecret` of the number 2, so that no secret is ever held in a BigInt. If there is an
  * {@link engine}, it computes the powers.
  *
  * @layer crypto
@@ -55,7 +55,7 @@ const PRIVATE_SIZE = 32;
 export class DhKey {
   /** `g^x mod p`. */
   readonly public: bigint;
-  /** A public value to the power of the private one. */
+  /** Raises a public value to the power of the private one. */
   readonly #power: (value: Buffer<ArrayBuffer>) => Uint8Array;
 
   constructor(readonly group: Group, random: Random) {
@@ -66,8 +66,8 @@ export class DhKey {
   }
 
   /**
-   * The 16-byte AES key that this key and the other side's public value give; `undefined` where the value is not from 2
-   * to p - 2, or the secret is degenerate.
+   * The 16-byte AES key that this key and the other side's public value give; `undefined` if the value is not from 2 to
+   * p - 2, or the secret is degenerate.
    */
   agree(other: bigint): Bytes | undefined {
     const { prime } = this.group;

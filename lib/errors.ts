@@ -1,8 +1,8 @@
 /**
  * The two ways in which securechat says no.
  *
- * A {@link ProtocolError} is what one side of the conversation answers the other with: a code out of the closed list of
- * docs/PROTOCOL.md, "Errors", and one sentence that a person can act on. The sentence travels, so it never carries a
+ * A {@link ProtocolError} is what one side of a connection answers the other with: a code from the closed list of
+ * docs/PROTOCOL.md, "Errors", and one sentence that a person can act on. The sentence travels, so it never contains a
  * secret, a path or a stack.
  *
  * A {@link Failure} is what a command ends with: one sentence for the person at the terminal and an exit status.
@@ -10,7 +10,7 @@
  * @layer ground
  */
 
-/** The codes that refuse a request of a room, and end nothing. */
+/** The codes that refuse a request about a room. The session goes on. */
 export const ROOM_ERRORS = ["bad-envelope", "no-room", "not-member", "forbidden", "muted", "old-epoch"] as const;
 
 /** The codes of docs/PROTOCOL.md, "Errors". */
@@ -62,14 +62,14 @@ export const EXIT = {
   undecided: 3,
   /** Not logged in, or refused by the other side. */
   refused: 4,
-  /** The network, the database or the port does not serve. */
+  /** The network, the database or the port can't be used. */
   unavailable: 5,
 } as const;
 
-/** A fault of the program: none of the statuses that say something about its input or its surroundings. */
+/** A fault of the program itself; every other status says something about its input or its surroundings. */
 export const INTERNAL_ERROR = 70;
 
-/** What a shell shows for a program that a closed pipe ended. */
+/** The status that a shell shows if a closed pipe ended the program. */
 export const BROKEN_PIPE = 141;
 
 /** What each exit status means: for docs/GUIDE.md and the manual page. */
@@ -77,7 +77,7 @@ export const EXIT_MEANINGS: readonly (readonly [status: number, meaning: string]
   [EXIT.done, "done; the answer is yes"],
   [EXIT.no, "the answer is no: evidence is false, in whole or in part, a check failed, a receipt is wrong or missing"],
   [EXIT.usage, "wrong usage, or a file that can't be read or understood"],
-  [EXIT.undecided, "undecided: the CA that would decide is missing, or another one was given"],
+  [EXIT.undecided, "undecided: the CA that is needed is missing, or another one was given"],
   [EXIT.refused, "not logged in, or refused; of `rooms` also: a ROOM was not joined, or commands from a pipe failed"],
   [EXIT.unavailable, "the network, the database or the port can't be used, or lines are still waiting for the server"],
   [INTERNAL_ERROR, "a fault of the program itself; please report it"],
@@ -90,7 +90,7 @@ export type ExitStatus = typeof EXIT[keyof typeof EXIT];
 
 /** Ends a command: the message is one sentence for a person, with what to do about it. */
 export class Failure extends Error {
-  /** `code`: what the server answered with, where it was the server that said no. */
+  /** `code`: the server's error code, if the server refused. */
   constructor(readonly status: ExitStatus, message: string, readonly code?: ErrorType | string) {
     super(message);
     this.name = "Failure";

@@ -1,8 +1,8 @@
 /**
- * Fields of a frame, as every frame's parser takes them: `text(fields, "reason")`, `count(fields, "seqno")`.
+ * Reads the fields of a frame: `text(fields, "reason")`, `count(fields, "seqno")`.
  *
- * A field that is missing or of another kind throws `bad-frame` with its name (docs/PROTOCOL.md, "Frames"). Which
- * fields a frame has stands in `message.ts` and `log_frames.ts`.
+ * If a field is missing or of another kind, these functions throw `bad-frame` with its name (docs/PROTOCOL.md,
+ * "Frames"). `message.ts` and `log_frames.ts` say which fields each frame has.
  *
  * @layer format
  */
@@ -11,7 +11,7 @@ import { type Bytes, parseBase64 } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
 import { type JsonObject, member } from "./json.ts";
 
-/** What refuses a field that is not as it must be. */
+/** The error for a field that is not as it must be. */
 export function badField(name: string, what: string): ProtocolError {
   return new ProtocolError("bad-frame", `The field \`${name}\` must be ${what}.`);
 }
@@ -30,7 +30,7 @@ export function count(fields: JsonObject, name: string): number {
   return value;
 }
 
-/** Base64, of so many bytes where `size` says. */
+/** Base64; of exactly `size` bytes, if that is given. */
 export function bytes(fields: JsonObject, name: string, size?: number): Bytes {
   const value = parseBase64(text(fields, name));
   if (!value) throw badField(name, "base64 with padding");

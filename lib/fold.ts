@@ -1,9 +1,9 @@
 /**
- * The form in which texts are searched: letters' case, width, composition and what can't be seen make no difference.
+ * The form in which texts are searched: case, width, composition and invisible characters make no difference.
  *
  *     folded("Ｃａｆé Straße") === folded("CAFE\u0301 STRASSE")
  *
- * It is NFKC_Casefold of Unicode as near as the language comes to it; nothing is signed or compared for equality by it.
+ * It is as close to Unicode's NFKC_Casefold as JavaScript gets. Nothing is signed or compared for equality in it.
  *
  * @layer ground
  */

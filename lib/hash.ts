@@ -1,7 +1,7 @@
 /**
- * SHA-256 (FIPS 180-4) and HMAC-SHA-256 (RFC 2104), by the {@link engine} where there is one. Without it short inputs,
- * and those of messages are all short, are hashed in `sha256.ts`, long ones by node:crypto, as are those that come in
- * pieces. All of them answer at once, unlike WebCrypto. Other hashes ({@link digest}) are those of time-stamp tokens.
+ * SHA-256 (FIPS 180-4) and HMAC-SHA-256 (RFC 2104), by the {@link engine} if there is one. Without it, `sha256.ts` hashes
+ * short inputs (all inputs of a message are short), and node:crypto hashes long ones and those that come in pieces. All
+ * of these are synchronous, unlike WebCrypto. {@link digest} has the other hashes, which time-stamp tokens use.
  *
  * @layer crypto
  */

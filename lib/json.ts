@@ -1,5 +1,5 @@
 /**
- * JSON (RFC 8259) whose integers survive the way through JavaScript, and its canonical form (RFC 8785).
+ * JSON (RFC 8259) that keeps large integers exact in JavaScript, and its canonical form (RFC 8785).
  *
  *     parseJson('{"A": 179769313486231590772930519, "x": 1.50}')
  *     → { A: 179769313486231590772930519n, x: OddNumber("1.50") }
@@ -24,7 +24,7 @@ export class OddNumber {
 /** What a JSON text holds. */
 export type Json = null | boolean | string | number | bigint | OddNumber | readonly Json[] | JsonObject;
 
-/** An object of {@link Json}, read by own names alone. */
+/** An object of {@link Json}; only its own names count, not inherited ones. */
 export type JsonObject = { readonly [name: string]: Json };
 
 type Reviver = (name: string, value: unknown, context: { source?: string }) => unknown;
@@ -32,20 +32,21 @@ const parseWithSource = JSON.parse as (text: string, reviver: Reviver) => Json;
 const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON;
 
 /**
- * What begins a number other than plain digits below 2^53: a sign, or digits up to a dot, an exponent or a sixteenth.
+ * Matches the beginning of a number that is not plain digits below 2^53: a sign, or digits followed by a dot or an
+ * exponent, or 16 digits.
  */
 const ODD = /\s*(?:-|[0-9]+[.eE]|[0-9]{16})/y;
 const QUOTE = 0x22;
-/** With no more of these a text is nested no deeper, and nothing that walks through its value exhausts the stack. */
+/** A text with at most so many brackets isn't nested deeper either, so walking through its value can't exhaust the stack. */
 const FEW_BRACKETS = 500;
-/** With more marks than this, which may all stand in one string, looking at each costs more than the other way. */
+/** Beyond so many marks (which may all be inside one string), looking at each costs more than parsing with sources. */
 const MANY_MARKS = 1_000_000;
-/** The longest frame: no number that means something has more digits, and working one out takes ever longer. */
+/** The length of the longest frame: no useful number has more digits, and converting one takes ever longer. */
 const MAX_DIGITS = 65_536;
 
 /**
- * Whether a text has integers below 2^53 alone and is not deep, by what stands where a number or a value may begin, in
- * strings too. Such a text needs no look at the source of each number, which costs five times as much as the parsing.
+ * Whether a text has only integers below 2^53 and isn't deep. It looks at each place where a number may begin, also
+ * inside strings. Such a text can be parsed without the source of each number, which takes a fifth of the time.
  */
 function isPlain(text: string, fewBrackets: number): boolean {
   let [brackets, marks] = [0, 0];
@@ -62,15 +63,15 @@ function isPlain(text: string, fewBrackets: number): boolean {
 }
 
 /**
- * The value of a JSON text; `undefined` where it is not JSON, has a number of more than 65,536 digits, or is nested beyond
- * what the runtime can read, or deeper than `maxDepth`: so many lists and objects in one another.
+ * The value of a JSON text; `undefined` if it is not JSON, has a number of more than 65,536 digits, or is nested deeper
+ * than the runtime can read or than `maxDepth` lists and objects.
  */
 export function parseJson(text: string, maxDepth = Infinity): Json | undefined {
   try {
     if (isPlain(text, Math.min(maxDepth, FEW_BRACKETS))) return JSON.parse(text);
     const value = parseWithSource(text, (_, value, { source }) => {
       if (typeof value !== "number") return value;
-      // V8 15 reads a name with an escape for another with a backslash that it has just seen, and then finds no source.
+      // V8 15 can confuse a name that has an escape with a name that has a backslash, and then gives no source.
       if (source === undefined) throw new SyntaxError("a number without its source");
       if (source.length > MAX_DIGITS) throw new SyntaxError("a number without end");
       if (!/^[0-9]+$/.test(source)) return new OddNumber(source);
@@ -92,12 +93,12 @@ export function encodeJson(value: unknown): string {
   try {
     return JSON.stringify(value);
   } catch {
-    // A bigint, which few values have, and looking at each part for one costs as much again.
+    // The value contains a bigint. Few do, and looking for one in each part would double the time.
     return JSON.stringify(value, (_, part) => typeof part === "bigint" ? rawJson(part.toString()) : part);
   }
 }
 
-/** {@link encodeJson} in ASCII alone: nothing in it acts on a terminal. */
+/** {@link encodeJson}, in ASCII only: nothing in it has an effect on a terminal. */
 export function encodeAsciiJson(value: unknown): string {
   return encodeJson(value).replace(/[\u007f-\uffff]/g, (unit) => {
     return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
@@ -109,14 +110,14 @@ export function isJsonObject(value: Json | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof OddNumber);
 }
 
-/** The value that stands under a name of the object's own: `constructor` and `__proto__` are names like others. */
+/** The value under a name of the object's own: `constructor` and `__proto__` are names like others. */
 export function member(object: JsonObject, name: string): Json | undefined {
   return Object.hasOwn(object, name) ? object[name] : undefined;
 }
 
 /**
- * The first name that stands twice in one object, anywhere inside, compared after its escapes are resolved.
- * `text` must have passed {@link parseJson}: this looks at strings and brackets alone.
+ * The first name that occurs twice in one object, at any depth; names are compared after their escapes are resolved.
+ * `text` must have passed {@link parseJson}, since this only looks at strings and brackets.
  */
 export function repeatedName(text: string): string | undefined {
   const names: Set<string>[] = [];
@@ -128,7 +129,7 @@ export function repeatedName(text: string): string | undefined {
     else if (mark[0] === '"') {
       marks.lastIndex = endOfString(text, mark.index);
       string = text.slice(mark.index, marks.lastIndex);
-    } else { // what stands before a colon is a name
+    } else { // a string before a colon is a name
       const name = JSON.parse(string) as string;
       if (names.at(-1)?.has(name)) return name;
       names.at(-1)?.add(name);
@@ -137,7 +138,7 @@ export function repeatedName(text: string): string | undefined {
   return undefined;
 }
 
-/** Where the string that begins there is over. Not a regular expression: a string of megabytes exhausts its stack. */
+/** The end of the string that begins there. Not a regular expression, which exhausts its stack on megabytes. */
 function endOfString(text: string, begin: number): number {
   let quote = begin;
   let backslashes: number;
@@ -150,12 +151,12 @@ function endOfString(text: string, begin: number): number {
 
 /** Whether a text, of which `value` was parsed, is its own RFC 8785 form. */
 export function isCanonicalJson(text: string, value: Json): boolean {
-  // Writing it again shows all but the order of names, and halves of characters, which are written as escapes.
+  // Encoding the value again shows every difference except the order of names and lone surrogates, which need escapes.
   const isSame = !text.includes("\\u") && encodeJson(value) === text && hasSortedNames(value);
   return isSame || canonicalJson(value) === text;
 }
 
-/** Whether names are sorted everywhere inside, and every number is one whose form is its digits. */
+/** Whether names are sorted at every depth, and every number is in plain digits. */
 function hasSortedNames(value: Json): boolean {
   if (typeof value === "bigint" || value instanceof OddNumber) return false;
   if (typeof value !== "object" || value === null) return true;
@@ -168,7 +169,7 @@ function hasSortedNames(value: Json): boolean {
   return true;
 }
 
-/** The RFC 8785 form; `undefined` where there is none: a lone surrogate, or a number beyond a double. */
+/** The RFC 8785 form; `undefined` if there is none, because of a lone surrogate or a number beyond a double. */
 export function canonicalJson(value: Json): string | undefined {
   try {
     return canonical(value);

@@ -212,7 +212,7 @@ export function rightReason(fault: RightFault): string {
       return "The author may not erase that line.";
     case "role":
       if (fault.isJoin && fault.objection === "forbidden") {
-        return "The author was banned, or is not one of the two people of these direct messages.";
+        return "The author was banned, or this conversation is between two other people.";
       }
       return OBJECTIONS[fault.objection];
   }

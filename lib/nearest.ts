@@ -16,7 +16,8 @@ function allowed(word: string, other: string): number {
 }
 
 /**
- * The nearest of the known words, where one is near: the only one that begins so, or one of which few letters differ.
+ * The nearest of the known words, if one is near: the only one with this beginning, or the one that differs in the
+ * fewest letters.
  */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   if (word.length < 2 || word.length > 64) return undefined;
@@ -28,7 +29,7 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   return best?.other;
 }
 
-/** What follows a word that isn't known: the nearest one that is, and where all of them stand. */
+/** What to print after an unknown word: the nearest known one, and which help lists all of them. */
 export function didYouMean(word: string, known: readonly string[], help: string): string {
   const found = nearest(word, known);
   return found === undefined ? `; see ${help}` : `: did you mean ${found}? See ${help}`;

@@ -1,5 +1,5 @@
 /**
- * Options that a caller gives the library: one of another name would be one that nobody heeds.
+ * Checks the options that a caller gives the library: an option with a wrong name would be ignored silently.
  *
  *     checkOptions<Trust>("the trust of verify()", { authorities, crl }, { authorities: true, revocations: true })
  *     → TypeError: the trust of verify() has no option crl; it has authorities, revocations
@@ -19,7 +19,7 @@ export function checkOptions<T extends object>(what: string, options: T, names: 
   }
 }
 
-/** Throws a TypeError for a time that is there and is no integer. */
+/** Throws a TypeError for a time that is given and isn't an integer. */
 export function checkTime(what: string, time: unknown): void {
   if (time !== undefined && !Number.isSafeInteger(time)) {
     throw new TypeError(`the option ${what} is a time in whole milliseconds, not ${String(time)}`);

@@ -1,19 +1,20 @@
 /**
  * Passwords: the digest that travels (docs/PROTOCOL.md, "Credentials") and the slow record that is stored.
  *
- *     pwd    = SHA-256(salt || UTF-8(password))       made by the client; as good as the password, so never stored
+ *     pwd    = SHA-256(salt || UTF-8(password))       made by the client; it is as good as the password, so it isn't stored
  *     record = scrypt$14$8$1$IUh9B2dh2Xsk7MTDP9ojcA==$jSzF9nDvGKBVmzJYcPYgTCXqkRyfVsK7WUbSZDHM9UA=
  *              scheme $ log2 N $ r $ p $ base64(salt of the record) $ base64(scrypt(pwd, salt of the record))
  *
- * The seed stored hex(pwd), with which anyone who reads the table can log in. Such a row is met as the record of 64 hex
- * digits that it is: {@link checkPassword} wraps it as scrypt(pwd) whatever the answer is, which needs no password.
+ * The Python design stored hex(pwd): anyone who reads such a table can log in. {@link checkPassword} recognises such a
+ * row by its 64 hex digits, and replaces it with scrypt(pwd) whether the password was right or not, since that needs no
+ * password.
  *
- * A check does the work of one fresh record, whatever the record was made with, so that its time tells nothing about an
- * account: a record that was made with a lower p is checked, then the missing rounds are done for nothing. (A record
- * with a higher p than the setting takes longer, until its owner has logged in.)
+ * A check always takes as long as making a fresh record, so that its time says nothing about an account. If a record
+ * was made with a lower p, the missing rounds are computed and thrown away. (A record with a higher p than the setting
+ * takes longer, until its owner has logged in.)
  *
- * scrypt (RFC 7914) runs on the runtime's own threads; {@link PasswordQueue} bounds how many run and how many wait.
- * Nothing here knows accounts: who may try, and how often, is `server_accounts.ts`.
+ * scrypt (RFC 7914) runs on the runtime's own threads; {@link PasswordQueue} limits how many run and how many wait. This
+ * module knows no accounts: `server_accounts.ts` decides who may try, and how often.
  *
  * @layer crypto
  */
@@ -26,13 +27,13 @@ import { sha256 } from "./hash.ts";
 /** N = 2^14 and r = 8: 16 MiB and some 40 ms for one hash at p = 1; with p = 5 it is one of OWASP's settings. */
 const LOG_N = 14;
 const BLOCK_SIZE = 8;
-/** The record's own salt; it keeps equal digests from having equal records. */
+/** The record's own salt: equal digests get different records. */
 const SALT_SIZE = 16;
 const HASH_SIZE = 32;
 
 /**
- * What a record may ask for, so that a row somebody wrote into the table can't stop the server: 2^18 * 8 * 128 bytes
- * are 256 MiB, and 16 rounds.
+ * The most that a record may ask for, so that a manipulated row in the table can't stop the server: 16 rounds of
+ * 2^18 * 8 * 128 bytes, which are 256 MiB.
  */
 const MAX_LOG_N = 18;
 const MAX_BLOCK_SIZE = 8;
@@ -45,12 +46,12 @@ export interface PasswordWork {
   readonly random: Random;
 }
 
-/** What came of a check. */
+/** The result of a check. */
 export interface PasswordCheck {
   readonly matches: boolean;
-  /** What is to be stored from now on in place of the record: it was the seed's, or made with other parameters. */
+  /** What to store in place of the record, which was the Python design's or was made with other parameters. */
   readonly replacement?: string;
-  /** The record has a form that is not known here, so nothing matches it: somebody must set the password anew. */
+  /** The record's form is unknown, so no password matches it: it must be reset. */
   readonly unreadable?: true;
 }
 
@@ -79,12 +80,12 @@ export async function hashPassword(pwd: Bytes, { p, random }: PasswordWork): Pro
   });
 }
 
-/** A record that no `pwd` matches, for an address that has no account: checking it is the same work. */
+/** A record that no `pwd` matches, for addresses without an account: checking it takes the same time. */
 export function unmatchableRecord({ p, random }: PasswordWork): string {
   return encodeRecord({ logN: LOG_N, r: BLOCK_SIZE, p, salt: random(SALT_SIZE), hash: random(HASH_SIZE) });
 }
 
-/** Whether `pwd` is the one of the record, in constant time. */
+/** Whether `pwd` belongs to the record; compared in constant time. */
 export async function checkPassword(pwd: Bytes, record: string, work: PasswordWork): Promise<PasswordCheck> {
   const plain = record.length === 2 * HASH_SIZE ? parseHex(record) : undefined;
   if (plain) return { matches: equalBytes(pwd, plain), replacement: await hashPassword(plain, work) };
@@ -116,33 +117,33 @@ function parseRecord(text: string): ScryptRecord | undefined {
 }
 
 function derive(pwd: Bytes, { logN, r, p, salt }: Omit<ScryptRecord, "hash">): Promise<Bytes> {
-  // maxmem is a guard against one's own parameters; these are bounded above.
+  // maxmem protects against our own parameters, which are bounded above.
   const options = { N: 2 ** logN, r, p, maxmem: 2 ** (MAX_LOG_N + 11) };
   return new Promise((resolve, reject) => {
     scrypt(pwd, salt, HASH_SIZE, options, (error, key) => error ? reject(error) : resolve(new Uint8Array(key)));
   });
 }
 
-/** How much password work a server takes on. */
+/** How much password work a server does at once. */
 export interface PasswordQueueLimits {
-  /** How many hashes run at once, 16 MiB each; 2 unless it is said. */
+  /** How many hashes run at once, 16 MiB each; 2 by default. */
   readonly running?: number;
   /** How many more may wait in line. */
   readonly waiting: number;
 }
 
-/** For whom password work is done. */
+/** On whose behalf password work is done. */
 export interface PasswordClaim {
-  /** Who may have so many places at once, running or in line: a certificate, or all who prove none. */
+  /** The parties it counts for, and how many places each may have at once, running or in line. */
   readonly shares: readonly { readonly party: string; readonly most: number }[];
-  /** Aborted when nobody waits for the answer any more: then the place in line is given up. */
+  /** Aborted when nobody waits for the answer any more; the place in line is then freed. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Thrown for work that nobody waits for any more. */
+/** Thrown for work that was aborted. */
 export class Abandoned extends Error {}
 
-/** Somebody in line. */
+/** Work in line. */
 interface Waiting {
   readonly claim: PasswordClaim;
   readonly begin: () => void;
@@ -151,15 +152,15 @@ interface Waiting {
 const NO_CLAIM: PasswordClaim = { shares: [] };
 
 /**
- * Password work, bounded: so many at a time, so many in line, so many of each party; whoever comes beyond is refused at
- * once. The next in line is of the party whose last turn was longest ago, so that no party delays another by its
- * number.
+ * Password work with limits: on how much runs at a time, how much waits, and how much each party has. Work beyond a limit
+ * is refused at once. The next in line is from the party whose last turn was longest ago, so that a party with many
+ * attempts doesn't delay the others.
  */
 export class PasswordQueue {
   readonly work: PasswordWork;
   readonly #limits: PasswordQueueLimits;
   readonly #line: Waiting[] = [];
-  /** Places by party, and the turn that one of them had last. */
+  /** How many places each party has, and its last turn. */
   readonly #places = new Map<string, { taken: number; turn: number }>();
   #turn = 0;
   #running = 0;
@@ -174,12 +175,12 @@ export class PasswordQueue {
     return this.#limits.waiting;
   }
 
-  /** {@link hashPassword}, in its turn. */
+  /** {@link hashPassword}, when its turn comes. */
   hash(pwd: Bytes, claim = NO_CLAIM): Promise<string> {
     return this.#inTurn(claim, () => hashPassword(pwd, this.work));
   }
 
-  /** {@link checkPassword}, in its turn. */
+  /** {@link checkPassword}, when its turn comes. */
   check(pwd: Bytes, record: string, claim = NO_CLAIM): Promise<PasswordCheck> {
     return this.#inTurn(claim, () => checkPassword(pwd, record, this.work));
   }
@@ -204,7 +205,7 @@ export class PasswordQueue {
     }
   }
 
-  /** Resolves when the place is this one's; rejects where nobody waits for it any more. */
+  /** Resolves when its turn has come; rejects if it was aborted. */
   #wait(claim: PasswordClaim): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const giveUp = () => {
@@ -226,7 +227,7 @@ export class PasswordQueue {
     return promise;
   }
 
-  /** The place is handed on at once, so that nobody who comes meanwhile slips in before. */
+  /** Hands the place to the next in line at once, so that no newcomer gets in between. */
   #next(): void {
     const turnOf = ({ claim: { shares } }: Waiting) =>
       Math.max(0, ...shares.map(({ party }) => this.#places.get(party)?.turn ?? 0));

@@ -1,13 +1,12 @@
 /**
- * What a password may be, for the side that knows it: the client. (The server sees a digest.)
+ * Which passwords are acceptable. Only the client can check this: the server sees a digest.
  *
  *     normalisePassword("e\u0301tude nocturne") → "étude nocturne", as another keyboard types it
- *     passwordProblem("password1")              → "This is one of the passwords that everybody tries first …"
+ *     passwordProblem("password1")              → "This password is among the first that attackers try; …"
  *     generatePassword(random)                  → "wq7kd-m3xzt-8cfjp-5hvna": 100 bits
  *
- * Texts are compared as the OpaqueString profile of RFC 8265 prepares them: every space is U+0020, then NFC; letters
- * keep their case and their width. A certificate is needed beside a password, so eight characters are enough of a new
- * one.
+ * Passwords are prepared as the OpaqueString profile of RFC 8265 says: every space becomes U+0020, then NFC; letters keep
+ * their case and their width. A login also needs a certificate, so eight characters are enough for a new password.
  *
  * @layer crypto
  */
@@ -16,25 +15,25 @@ import type { Random } from "./bytes.ts";
 
 /** The fewest characters of a new password. */
 export const MIN_PASSWORD = 8;
-/** The most: a digest is made of any length, and a paste that went wrong is no password. */
+/** The most: a longer text is a paste by mistake. */
 export const MAX_PASSWORD = 1024;
 
-/** The password as its digest is made. */
+/** The password in the form of which the digest is made. */
 export function normalisePassword(text: string): string {
   return text.replace(/\p{Zs}/gu, " ").normalize("NFC");
 }
 
-/** What is wrong with a new password, in a sentence; `undefined` for one that may be taken. */
+/** What is wrong with a new password, in a sentence; `undefined` if it is acceptable. */
 export function passwordProblem(text: string, known: readonly string[] = []): string | undefined {
   const password = normalisePassword(text);
   const characters = [...password];
   if (!password.isWellFormed() || /[\p{Cc}\p{Cn}]/u.test(password)) {
-    return "A password has no control characters; type it anew.";
+    return "A password can't contain control characters; type it again.";
   }
-  if (characters.length < MIN_PASSWORD) return `A new password has at least ${MIN_PASSWORD} characters.`;
-  if (characters.length > MAX_PASSWORD) return `A password has at most ${MAX_PASSWORD} characters.`;
+  if (characters.length < MIN_PASSWORD) return `A new password needs at least ${MIN_PASSWORD} characters.`;
+  if (characters.length > MAX_PASSWORD) return `A password can't have more than ${MAX_PASSWORD} characters.`;
   if (isCommon(password.toLowerCase(), known)) {
-    return "This is one of the passwords that everybody tries first; choose another, or have one made with --generate.";
+    return "This password is among the first that attackers try; choose another, or use --generate.";
   }
   return undefined;
 }
@@ -47,7 +46,7 @@ function isCommon(password: string, known: readonly string[]): boolean {
   return known.some((name) => name !== "" && (stem === name.toLowerCase() || password === name.toLowerCase()));
 }
 
-/** Characters that follow each other on a keyboard or in the alphabet, either way. */
+/** Whether the characters follow each other on a keyboard or in the alphabet, forwards or backwards. */
 function isRun(text: string): boolean {
   return RUNS.some((run) => run.repeat(2).includes(text) || [...run].reverse().join("").repeat(2).includes(text));
 }
@@ -62,7 +61,7 @@ const RUNS = [
   "qwertzuiop",
 ];
 
-/** The stems that lists of stolen passwords begin with, digits at either end aside. */
+/** The most common stems in lists of stolen passwords, without digits at either end. */
 const COMMON: ReadonlySet<string> = new Set(
   ("password passwort passw0rd p4ssword pa55word letmein iloveyou admin administrator welcome monkey dragon football " +
     "baseball superman batman princess sunshine shadow master michael jennifer jordan hunter ranger trustno1 starwars " +
@@ -73,11 +72,11 @@ const COMMON: ReadonlySet<string> = new Set(
     "correcthorsebatterystaple").split(" "),
 );
 
-/** Without letters and digits that are read as one another; 32 of them, 5 bits each. */
+/** 32 letters and digits (5 bits each) that can't be mistaken for one another. */
 const ALPHABET = "23456789abcdefghijkmnpqrstuvwxyz";
 const [GROUPS, GROUP] = [4, 5];
 
-/** A password that nobody guesses, in groups that can be read aloud. */
+/** A password that can't be guessed, in groups that can be read aloud. */
 export function generatePassword(random: Random): string {
   const letters = [...random(GROUPS * GROUP)].map((byte) => ALPHABET[byte & 31] ?? "");
   return Array.from({ length: GROUPS }, (_, at) => letters.slice(at * GROUP, (at + 1) * GROUP).join("")).join("-");

@@ -5,9 +5,8 @@
  *     { { PBES2, { { PBKDF2, { salt, 600000, HMAC-SHA-256 } }, { AES-256-CBC, iv } } }, ciphertext } in DER
  *     -----END ENCRYPTED PRIVATE KEY-----
  *
- * The protected form is written by hand: on Deno 2.6.10 `KeyObject.export` with a passphrase writes the key unencrypted
- * and says nothing. Reading works there too, so node:crypto reads what it can; what it can't is
- * opened in `private_key_pbes2.ts`.
+ * We write the protected form ourselves: on Deno 2.6.10 `KeyObject.export` with a passphrase silently writes the key
+ * unencrypted. Reading works, so node:crypto reads what it can, and `private_key_pbes2.ts` opens the rest.
  *
  * @layer crypto
  */
@@ -19,10 +18,10 @@ import { encodeCount, encodeDer, encodeOid, encodePem, TAG } from "./der.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { protectionOf } from "./private_key_pbes2.ts";
 
-/** What OWASP advises for PBKDF2 with SHA-256 (2023): half a second for us, and for each guess. */
+/** OWASP's advice for PBKDF2 with SHA-256 (2023): half a second for us, and for each guess of an attacker. */
 const ITERATIONS = 600_000;
 
-/** A key as PEM; with a passphrase it is protected by it. */
+/** A key as PEM, protected if there is a passphrase. */
 export async function encodePrivateKey(pkcs8: Bytes, passphrase: string | undefined, random: Random): Promise<string> {
   if (passphrase === undefined) return encodePem("PRIVATE KEY", pkcs8);
   const salt = random(16);
@@ -48,7 +47,7 @@ export async function encodePrivateKey(pkcs8: Bytes, passphrase: string | undefi
   return encodePem("ENCRYPTED PRIVATE KEY", sequence(scheme, octets(ciphertext)));
 }
 
-/** Whether the key asks for a passphrase. */
+/** Whether the key needs a passphrase. */
 export function isProtected(pem: string): boolean {
   return /-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(pem);
 }
@@ -62,22 +61,22 @@ export async function decodePrivateKey(pem: string, passphrase?: string): Promis
   if (kind) throw new Failure(EXIT.usage, kind.sentence);
   const key = readKey(pem, passphrase) ?? await openProtected(pem, passphrase);
   if (key.asymmetricKeyType !== "rsa") {
-    throw new Failure(EXIT.usage, `it holds no RSA key but one of the kind ${key.asymmetricKeyType}: ${NEW_KEY}`);
+    throw new Failure(EXIT.usage, `it contains a key of the kind ${key.asymmetricKeyType}, not an RSA key: ${NEW_KEY}`);
   }
   return new Uint8Array(key.export({ format: "der", type: "pkcs8" }));
 }
 
-const NEW_KEY = "securechat takes RSA keys only; make a new pair with: securechat cert";
-/** What OpenSSL makes of any key that it can read. */
+const NEW_KEY = "securechat accepts only RSA keys; make a new pair with: securechat cert";
+/** How OpenSSL converts any key that it can read. */
 const CONVERT = "convert it with: openssl pkcs8 -topk8 -v2 aes-256-cbc -in OLD_KEY -out NEW_KEY";
 
-/** Kinds of keys that are told by their first line. */
+/** Kinds of keys that can be recognised by their first line. */
 const UNSUPPORTED: readonly { readonly label: string; readonly sentence: string }[] = [
-  { label: "EC PRIVATE KEY", sentence: `it holds an EC key: ${NEW_KEY}` },
-  { label: "DSA PRIVATE KEY", sentence: `it holds a DSA key: ${NEW_KEY}` },
+  { label: "EC PRIVATE KEY", sentence: `it contains an EC key: ${NEW_KEY}` },
+  { label: "DSA PRIVATE KEY", sentence: `it contains a DSA key: ${NEW_KEY}` },
   {
     label: "OPENSSH PRIVATE KEY",
-    sentence: "it holds a key in OpenSSH's form; convert a copy of it with: ssh-keygen -p -m PKCS8 -f COPY",
+    sentence: "it contains a key in OpenSSH's form; convert a copy of it with: ssh-keygen -p -m PKCS8 -f COPY",
   },
 ];
 
@@ -89,23 +88,23 @@ function readKey(pem: string, passphrase: string | undefined): KeyObject | undef
   }
 }
 
-/** What the runtime didn't open: by hand, or with a sentence that says why not. */
+/** Opens what the runtime couldn't open, or throws a sentence that says why not. */
 async function openProtected(pem: string, passphrase: string | undefined): Promise<KeyObject> {
   const body = /-----BEGIN ENCRYPTED PRIVATE KEY-----([^]*?)-----END/.exec(pem)?.[1];
   const der = body === undefined ? undefined : parseBase64(body.replace(/\s+/g, ""));
   const protection = der && protectionOf(der);
   if (protection && "unsupported" in protection) {
-    throw new Failure(EXIT.usage, `it is protected with ${protection.unsupported}, which isn't taken; ${CONVERT}`);
+    throw new Failure(EXIT.usage, `it is protected with ${protection.unsupported}, which isn't supported; ${CONVERT}`);
   }
   const opened = passphrase === undefined ? undefined : await protection?.open(passphrase);
   const key = opened && readDer(opened);
   if (key) return key;
   if (!isProtected(pem) || (body !== undefined && !protection)) {
-    throw new Failure(EXIT.usage, "it holds no PEM private key");
+    throw new Failure(EXIT.usage, "it contains no PEM private key");
   }
   const reason = "the passphrase does not open it";
   if (body !== undefined) throw new Failure(EXIT.usage, reason);
-  throw new Failure(EXIT.usage, `${reason}, or its old form isn't taken here; ${CONVERT}`);
+  throw new Failure(EXIT.usage, `${reason}, or its old form isn't supported; ${CONVERT}`);
 }
 
 function readDer(der: Bytes): KeyObject | undefined {
@@ -116,7 +115,7 @@ function readDer(der: Bytes): KeyObject | undefined {
   }
 }
 
-/** The public half of a private key: the DER of SubjectPublicKeyInfo, as it stands in a certificate. */
+/** The public half of a private key: the DER of SubjectPublicKeyInfo, as a certificate contains it. */
 export function publicKeyOf(pkcs8: Bytes): Bytes {
   const key = createPrivateKey({ key: Buffer.from(pkcs8), format: "der", type: "pkcs8" });
   return new Uint8Array(createPublicKey(key).export({ format: "der", type: "spki" }));

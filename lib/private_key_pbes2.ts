@@ -1,7 +1,7 @@
 /**
- * Opens private keys that are protected with PBES2 (RFC 8018 section 6.2), as OpenSSL and others write them: PBKDF2
- * with HMAC-SHA-1, the default where no PRF is named, or SHA-2, and AES or triple DES. Deno's own reader takes neither
- * HMAC-SHA-1 nor triple DES, and Deno 2.6 has no triple DES at all: this is the one door to des.js.
+ * Opens private keys that are protected with PBES2 (RFC 8018 section 6.2), as OpenSSL and others write them: PBKDF2 with
+ * HMAC-SHA-1 (the default if no PRF is named) or SHA-2, and AES or triple DES. Deno's own reader supports neither
+ * HMAC-SHA-1 nor triple DES, and Deno 2.6 has no triple DES at all: this module is the door to des.js.
  *
  *     { { PBES2, { { PBKDF2, { salt, 2048 } }, { DES-EDE3-CBC, iv } } }, ciphertext } in DER
  *
@@ -11,7 +11,7 @@
 import { type Bytes, encodeUtf8 } from "./bytes.ts";
 import { DerError, type Element, Fields, parseDer, readCount, readOid, TAG } from "./der.ts";
 
-/** How a key is protected, as far as it can be opened here; a name for what can't. */
+/** How a key is protected: a way to open it, or the name of what isn't supported. */
 export type Protection = { readonly open: (passphrase: string) => Promise<Bytes | undefined> } | {
   readonly unsupported: string;
 };
@@ -20,7 +20,7 @@ const PBES2 = "1.2.840.113549.1.5.13";
 const PBKDF2 = "1.2.840.113549.1.5.12";
 const SCRYPT = "1.3.6.1.4.1.11591.4.11";
 const TRIPLE_DES = "1.2.840.113549.3.7";
-/** The names of what is met elsewhere. */
+/** Names of older schemes. */
 const SCHEMES: Readonly<Record<string, string>> = {
   "1.2.840.113549.1.5.3": "PBES1 with MD5 and DES",
   "1.2.840.113549.1.5.10": "PBES1 with SHA-1 and DES",
@@ -40,11 +40,11 @@ const AES: Readonly<Record<string, number>> = {
   "2.16.840.1.101.3.4.1.22": 192,
   "2.16.840.1.101.3.4.1.42": 256,
 };
-/** Ten million take half a minute: more isn't a key's protection but an attack on who opens it. */
+/** Ten million take half a minute; more would be an attack on whoever opens the file. */
 const MAX_ITERATIONS = 10_000_000;
 const WHAT = "the key";
 
-/** How the EncryptedPrivateKeyInfo is protected; `undefined` for what is none. */
+/** How the EncryptedPrivateKeyInfo is protected; `undefined` if it isn't one. */
 export function protectionOf(der: Bytes): Protection | undefined {
   try {
     const outer = new Fields(parseDer(der, WHAT), WHAT);
@@ -96,13 +96,13 @@ async function openAes(key: Bytes, iv: Bytes, ciphertext: Bytes): Promise<Bytes 
     const secret = await crypto.subtle.importKey("raw", key, "AES-CBC", false, ["decrypt"]);
     return new Uint8Array(await crypto.subtle.decrypt({ name: "AES-CBC", iv }, secret, ciphertext));
   } catch {
-    return undefined; // the padding is wrong, and so was the passphrase
+    return undefined; // the padding is wrong, so the passphrase was, too
   }
 }
 
 async function openTripleDes(key: Bytes, iv: Bytes, ciphertext: Bytes): Promise<Bytes | undefined> {
   if (iv.length !== 8 || ciphertext.length === 0 || ciphertext.length % 8 !== 0) return undefined;
-  const { default: des } = await import("des.js"); // few keys need it
+  const { default: des } = await import("des.js"); // loaded on demand: few keys need it
   const options = { type: "decrypt", key: [...key], iv: [...iv], padding: false };
   const cipher = des.CBC.instantiate(des.EDE).create(options);
   const plain = Uint8Array.from<number>([...cipher.update([...ciphertext]), ...cipher.final()]);

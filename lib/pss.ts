@@ -2,10 +2,10 @@
  * RSASSA-PSS (RFC 8017 section 8.1) with SHA-256, MGF1-SHA-256 and a salt of the maximum length, emLen - 34 octets
  * (docs/PROTOCOL.md, "Primitives"): 222 for a 2048-bit key. No other salt length verifies.
  *
- * Signing goes through WebCrypto. Verifying has a path of its own, as public data needs no constant time and WebCrypto
- * both costs three times as much and accepts `s + n` as a second form of the signature `s`: the representative is
- * compared with n first, then `s^65537 mod n` in BigInt (17 multiplications), then EMSA-PSS-VERIFY (section 9.1.2).
- * Where there is an {@link engine}, it signs, and verifies what has passed that comparison.
+ * WebCrypto signs. Verifying is our own code: public data needs no constant time, and WebCrypto takes three times as
+ * long and accepts `s + n` as a second form of the signature `s`. The steps are a comparison of the representative with
+ * n, `s^65537 mod n` in BigInt (17 multiplications), then EMSA-PSS-VERIFY (section 9.1.2). If there is an
+ * {@link engine}, it signs, and it verifies what has passed the comparison.
  *
  * @layer crypto
  */

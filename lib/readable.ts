@@ -1,15 +1,15 @@
 /**
- * What people write, made fit for a row of a terminal and still as they write it.
+ * Text that people write, made safe for a row of a terminal without changing what they see.
  *
- *     readable("کتاب‌ها 👩‍💻")      the same: Persian and joined emoji need what can't be seen
+ *     readable("کتاب‌ها 👩‍💻")      the same: Persian and joined emoji need invisible joiners
  *     readable("pass\u200bword")     "pass\\u{200b}word"
  *     readable("a\u001b[2J\tb")      "a\\u{1b}[2J  b"
  *
- * `printable` of `text.ts` is for names, paths and reasons: there nothing that can't be seen has a use. In a sentence
- * some of it has: joiners inside a word of a script that uses them and in emoji, variation selectors after characters
- * that have variants. These stay. Anything else that shows nothing, moves the cursor or turns the direction of a text
- * is written as `\u{hex}`. A tab becomes blanks up to the next of every eight cells. A mark that has nothing to stand
- * on gets a dotted circle, so that it doesn't change what stands before the text; of many marks on one character the
+ * `printable` of `text.ts` is for names, paths and reasons, which need no invisible characters. A sentence needs some:
+ * joiners inside words of scripts that use them and in emoji, and variation selectors after characters that have
+ * variants. These stay. Everything else that shows nothing, moves the cursor or turns the direction of a text is written
+ * as `\u{hex}`. A tab becomes blanks up to the next multiple of eight cells. A combining mark without a base gets a
+ * dotted circle, so that it doesn't change whatever is printed before the text. Of many marks on one character, only the
  * first few are kept.
  *
  * @layer ground
@@ -22,11 +22,11 @@ const JOINING = ["Arab", "Syrc", "Nkoo", "Mong", "Deva", "Beng", "Guru", "Gujr",
   .concat(["Mlym", "Sinh", "Khmr", "Mymr", "Tibt", "Bali", "Java", "Cakm", "Newa", "Gran", "Tirh"])
   .map((script) => `\\p{scx=${script}}`).join("");
 const LETTER = `[[\\p{L}\\p{M}]&&[${JOINING}]]`;
-/** Signs that take the vowel from a letter: a joiner behind one is part of the letter, at the end of a word, too. */
+/** Signs that remove the vowel from a letter: a joiner after one is part of the letter, even at the end of a word. */
 const VIRAMA = "[\\u{94d}\\u{9cd}\\u{a4d}\\u{acd}\\u{b4d}\\u{bcd}\\u{c4d}\\u{ccd}\\u{d4d}\\u{dca}]";
 const PICTOGRAPH = "\\p{Extended_Pictographic}[\\u{fe0f}\\p{Emoji_Modifier}]?";
 
-/** What stays, however little of it can be seen. */
+/** Sequences with invisible characters that stay. */
 const USED = [
   "\\p{RGI_Emoji}",
   `${PICTOGRAPH}(?:\\u{200d}${PICTOGRAPH})+`,
@@ -38,20 +38,20 @@ const USED = [
   "(?<=[\\u{2801}-\\u{28ff}])\\u{2800}(?=[\\u{2801}-\\u{28ff}])",
 ].join("|");
 
-/** Signs that are of the category of format characters, and are seen. */
+/** Signs that Unicode calls format characters although they can be seen. */
 const SEEN = "[\\u{600}-\\u{605}\\u{6dd}\\u{890}\\u{891}\\u{8e2}\\u{110bd}\\u{110cd}]";
 const UNSEEN =
   `[[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}\\p{Default_Ignorable_Code_Point}\\u{2800}\\u{fff9}-\\u{fffb}]--${SEEN}]`;
 const USED_OR_UNSEEN = new RegExp(`(${USED})|${UNSEEN}`, "gv");
 
-/** Where a mark would stand on what is not of this text, or on a blank. */
+/** Where a combining mark has no base in this text, or only a blank. */
 const WITHOUT_BASE = /(?<=^|\p{Z})(?=\p{M})/gu;
 /** More than any language puts on one letter. */
 const MANY_MARKS = /(?<=\p{M}{8})\p{M}+/gu;
 const PLAIN = /^[ -~]*$/;
 const TAB = 8;
 
-/** The text as it can be shown in a row of a terminal. Whoever has a text of several lines splits it before. */
+/** The text as it can be shown in a row of a terminal. A text of several lines must be split before. */
 export function readable(text: string): string {
   if (PLAIN.test(text)) return text;
   const [first = "", ...more] = text.split("\t").map(withoutUnseen);

@@ -1,11 +1,11 @@
 /**
- * Text in rows of a terminal: cut to a width, broken to a width, and caught where it is too wide.
+ * Text in rows of a terminal: cut to a width, or broken into rows of a width.
  *
  *     fit("deploys on Friday", 8, "beginning")          "deploys…"
  *     wrap("hello to all of you", 12, "| ")             ["hello to all", "| of you"]
  *
- * Every row after the first of a wrapped text begins with the prefix: whoever wrote the text can't write a row that
- * looks as if somebody else did.
+ * Every row of a wrapped text after the first begins with the prefix, so the author of a text can't write a row that
+ * looks like somebody else's.
  *
  * @layer ground
  */
@@ -13,12 +13,12 @@
 import { cells, cellsOf, clustersOf } from "./cell_width.ts";
 import { readable } from "./readable.ts";
 
-/** In fewer cells a prefix costs more than it shows. */
+/** In a narrower terminal a prefix takes more space than it is worth. */
 export const LEAST_FOR_WRAPPING = 20;
 
-/** As much of the text's beginning (or end) as fits into that many cells, readable; a cut is shown by `…`. */
+/** As much of the text's beginning (or end) as fits into that many cells, made readable; `…` shows that it was cut. */
 export function fit(text: string, width: number, keep: "beginning" | "end"): string {
-  // A cluster may be several units long, but no honest one has hundreds: no need to look at a whole pasted book.
+  // A cluster may be several units long, but none that people type has hundreds: a whole pasted book needn't be read.
   const shown = keep === "beginning" ? readable(text.slice(0, 64 * width)) : readable(text.slice(-64 * width));
   const clusters = [...clustersOf(shown)];
   const isWhole = clusters.reduce((sum, cluster) => sum + cellsOf(cluster), 0) <= width && text.length <= 64 * width;
@@ -34,7 +34,7 @@ export function fit(text: string, width: number, keep: "beginning" | "end"): str
   return keep === "end" ? `…${kept.reverse().join("")}` : `${kept.join("")}…`;
 }
 
-/** A row that may hold colours, cut where it is wider than that; it has no other escape sequence. */
+/** A row, cut to that width. It may contain colours, but no other escape sequences. */
 export function clip(row: string, width: number): string {
   if (row.length <= width && /^[ -~]*$/.test(row)) return row;
   let room = width;
@@ -53,8 +53,8 @@ export function clip(row: string, width: number): string {
 }
 
 /**
- * Rows of at most that many cells, broken between words where that can be; the first begins after `used` cells, each of
- * the others with the prefix, and a line end in the text begins a new row.
+ * Rows of at most that many cells, broken between words if possible. The first begins after `used` cells, each of the
+ * others with the prefix. A line end in the text begins a new row.
  */
 export function wrap(text: string, width: number, prefix: string, used = 0): string[] {
   const rows: string[] = [];

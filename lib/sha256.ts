@@ -1,11 +1,11 @@
 /**
- * SHA-256 (FIPS 180-4) of short inputs, in JavaScript. A hash object of node:crypto costs some 5 µs whatever it is fed,
- * and a signature's verification needs nine hashes of which seven are over 36 octets (RFC 8017's MGF1): here such a one
- * costs 2 µs, and the whole verification a quarter less. What is long goes to node:crypto: see `hash.ts`.
+ * SHA-256 (FIPS 180-4) of short inputs, in JavaScript. A hash object of node:crypto costs some 5 µs however short its
+ * input is. Verifying a signature takes nine hashes, seven of them over 36 octets (MGF1 of RFC 8017); here one of those
+ * costs 2 µs, which saves a quarter of the whole verification. Long inputs go to node:crypto: see `hash.ts`.
  *
  *     shortSha256([encodeUtf8("abc")]) → ba7816bf8f01cfea…
  *
- * No step depends on the data but by its value: there is no table to look up in and no branch on a bit of it.
+ * The time doesn't depend on the data: no table is indexed by it and no branch is taken on it.
  *
  * @layer crypto
  */
@@ -13,7 +13,7 @@
 import { type Bytes, freshBytes } from "./bytes.ts";
 
 const BLOCK_SIZE = 64;
-/** 1 KiB: up to here this is faster; a stored hash or a signed line's input never has more. */
+/** 1 KiB: up to this length it is faster, and a signed line's input is never longer. */
 export const MAX_SHORT = 1_024;
 
 function words(hex: string): Int32Array {
@@ -32,7 +32,7 @@ const ROUNDS = words(
     "a4506ceb bef9a3f7 c67178f2",
 );
 
-// Used again by every call, none of which waits for anything.
+// Every call uses these again; none of them yields in between.
 const message = new Uint8Array(MAX_SHORT + 2 * BLOCK_SIZE);
 const schedule = new Int32Array(64);
 const state = new Int32Array(8);

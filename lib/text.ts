@@ -1,11 +1,12 @@
 /**
- * Text from elsewhere, made fit for one line of a terminal or a log: what a file, a peer or a command line gave may
- * hold sequences that move the cursor, hide text or turn its direction, and none of these may take effect.
+ * Text from elsewhere, made safe to show on one line of a terminal or a log. A file, a peer or a command line may give
+ * us sequences that move the cursor, hide text or turn its direction; none of these may take effect.
  *
  *     printable("ada\u001b[2J\n") → "ada\\u{1b}[2J\\u{a}"
  *
- * Three degrees: {@link printable} for what people see while they chat, {@link visible} for evidence, {@link quoted}
- * for names within our own sentences, where no name may look like another, or like the sentence. None measures width.
+ * There are three degrees: {@link printable} for what people see while they chat, {@link visible} for evidence, and
+ * {@link quoted} for names inside our own sentences, where no name may look like another name or like a part of the
+ * sentence. None of them measures width.
  *
  * @layer ground
  */
@@ -16,42 +17,42 @@ const UNPRINTABLE =
   // deno-lint-ignore no-control-regex
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}\ud800-\udfff]/gu;
 
-/** What shows nothing, or only changes what is beside it: variation selectors, fillers, the empty braille pattern. */
+/** Characters that show nothing, or only change their neighbours: variation selectors, fillers, the empty braille pattern. */
 const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\u2800]/gu;
 
-/** The text with every character that is not to be printed written as `\u{hex}`. */
+/** The text, with every unprintable character written as `\u{hex}`. */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, byNumber);
 }
 
 /**
- * {@link printable}, and what can't be seen is written so, too: for evidence, where a hidden difference counts. A text
- * that holds such an escape itself has its backslash written by number, so that each escape stands for a character.
+ * {@link printable}, with invisible characters escaped, too: for evidence, where a hidden difference counts. If a text
+ * contains such an escape itself, its backslash is escaped, so that each escape stands for one character.
  */
 export function visible(text: string): string {
   return printable(text.replace(/\\(?=u\{)/g, byNumber)).replace(INVISIBLE, byNumber);
 }
 
-/** A JSON text in which everything that {@link visible} would write by its number is written as JSON's own escape. */
+/** A JSON text, with everything that {@link visible} would escape written as an escape of JSON. */
 export function visibleJson(json: string): string {
   return json.replace(UNPRINTABLE, byUnits).replace(INVISIBLE, byUnits);
 }
 
 // ---- names
 
-/** What ends a name in quotes, what looks as if it did, and what marks an escape. */
+/** Quotes of every kind, and the backslash, which begins an escape. */
 const QUOTES = /["\\]|[\u02ba\u02dd\u02ee\u05f4\u1cd3\u201c-\u201f\u2033\u2036\u3003\u301d-\u301f\uff02]/gu;
-/** Blanks other than single ones between characters: they could fill a row, or look like nothing. */
+/** All blanks except single ones between characters: they could fill a row, or look like nothing. */
 const BLANKS = /(?! )\p{Zs}|^ | $|(?<= ) /gu;
 /** Letters of other scripts that look like Latin ones. */
 const LOOKALIKES =
   /[\p{Script=Cyrillic}\p{Script=Greek}\p{Script=Armenian}\p{Script=Cherokee}\p{Script=Coptic}\p{Script=Lisu}]/gu;
 
 /**
- * A name that somebody else chose, as it may stand between double quotes in a sentence of ours. Beside what
- * {@link visible} writes by its number are: blanks that could fill a row; quotes of other kinds; characters that
- * Unicode calls variants of others (full-width letters, ligatures); marks that could be part of the letter before them;
- * letters that look like Latin ones, in a word with Latin ones. `"` and `\` get a backslash before them.
+ * A name that somebody else chose, safe between double quotes in a sentence of ours. Besides what {@link visible}
+ * escapes, these are escaped: blanks that could fill a row; quotes of other kinds; characters that Unicode calls
+ * variants of others (full-width letters, ligatures); marks that could be part of the letter before them; letters that
+ * look like Latin ones, in a word with Latin ones. `"` and `\` get a backslash before them.
  *
  *     nameText('ada", by "bob') → 'ada\\", by \\"bob'
  */
@@ -69,13 +70,13 @@ export function nameText(text: string): string {
 /** So many characters of a name are shown. */
 const MAX_NAME = 80;
 
-/** A name of {@link nameText}, or what was made of such, no longer than a row; what was left out is counted. */
+/** A result of {@link nameText}, cut to fit on a row; the full length is told. */
 export function shortName(name: string): string {
   const all = [...name];
   return all.length <= MAX_NAME ? name : `${all.slice(0, MAX_NAME).join("")}… (${all.length} characters)`;
 }
 
-/** A name that somebody else chose, in quotes, however long it is. */
+/** A name that somebody else chose, safe, short and in quotes. */
 export function quoted(name: string): string {
   return `"${shortName(nameText(name))}"`;
 }

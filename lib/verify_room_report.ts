@@ -178,7 +178,7 @@ function headline(found: Found): string {
   const { result, receipt: { origin, room, from }, lines } = found;
   const server = parseOrigin(origin)?.server;
   const pair = partners(room);
-  const name = pair ? `direct messages between ${pair[0]} and ${pair[1]}` : room;
+  const name = pair ? `the conversation of ${pair[0]} and ${pair[1]}` : room;
   const what = `${name}${server === undefined ? "" : ` on ${server}`}, ${spanText(from, lines.count)}`;
   switch (result) {
     case "valid":

@@ -1,4 +1,5 @@
 import { assert } from "./assert.ts";
+import { sha256 } from "../lib/hash.ts";
 import {
   concat,
   encodeBase64,
@@ -131,6 +132,16 @@ Deno.test("freshBytes() are zeros of that length that nobody else has, in a buff
   });
   for (const [i, bytes] of all.entries()) assert(bytes.every((byte) => byte === i % 251 + 1), `${i}`);
   for (const size of [2_049, 100_000]) assert.equal(freshBytes(size).buffer.byteLength, size);
+});
+
+Deno.test("short bytes that are kept keep no more than 2 KiB in memory, whoever made them", () => {
+  const short = [
+    freshBytes(16),
+    encodeUtf8("hello"),
+    parseBase64("AAAA") ?? new Uint8Array(0),
+    sha256(encodeUtf8("x")),
+  ];
+  for (const bytes of short) assert(bytes.buffer.byteLength <= 2_048);
 });
 
 Deno.test("parseUtf8() takes the replacement character where it was written, and not in place of what is no UTF-8", () => {

@@ -226,7 +226,7 @@ Deno.test("a password is changed with the old one, made anew, and reset with an 
       /address or the password is wrong/,
     );
     const short = await place.newPassword("alice", "correct horse", "short");
-    assertSentence(short, 2, /is refused: A new password has at least 8 characters/);
+    assertSentence(short, 2, /is refused: A new password needs at least 8 characters/);
     assertDone(await place.newPassword("alice", "correct horse", "Gare\u0301 du\u00a0Nord 7"));
     const made = await place.newPassword("alice", "Gar\u00e9 du Nord 7", undefined);
     assertDone(made);
@@ -295,7 +295,7 @@ Deno.test("a join that was refused or cut off goes on with the same key and cert
     assertSentence(
       short,
       4,
-      /no account with this password, and a new one can't have it: A new password has at least 8/,
+      /no account with this password, and a new one can't have it: A new password needs at least 8/,
     );
     assert.deepEqual(place.files("bob"), [...IDENTITY, "joining"]);
     const certificate = Deno.readTextFileSync(`${place.dir}/bob/client_cert.pem`);

@@ -452,7 +452,7 @@ Deno.test("rooms --register comes in where the account is there already with tha
   assert.match(other.stderr, /This certificate is an account's already; log in to that/);
   const short = await register("short");
   assert.equal(short.status, 2, short.stderr);
-  assert.match(short.stderr, /A new password has at least 8 characters/);
+  assert.match(short.stderr, /A new password needs at least 8 characters/);
 });
 
 Deno.test({
