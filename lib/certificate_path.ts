@@ -51,7 +51,40 @@ export interface PathOptions {
   readonly anyKey?: boolean;
   /** How many certificates may stand between leaf and CA. */
   readonly maxIntermediates?: number;
+  /** What other searches have found out about the same certificates, and how much work is left for all of them. */
+  readonly signatures?: PathSignatures;
 }
+
+/**
+ * Signatures of certificates as searches check them, each once. Whoever shows evidence chooses its certificates: ten
+ * thousand that might each have issued all others would be searched for hours. An honest one costs one check, and its
+ * issuer's another for all.
+ */
+export class PathSignatures {
+  readonly #known = new Map<string, Promise<boolean>>();
+  #left: number;
+
+  /** For so many searches. */
+  constructor(searches = 1) {
+    this.#left = SPARE_SIGNATURES + SEARCH_SIGNATURES * searches;
+  }
+
+  /** Whether the issuer's key signed it; `undefined` where too much was asked already. */
+  async isSigned(certificate: Certificate, issuer: Certificate): Promise<boolean | undefined> {
+    const pair = certificate.fingerprint + issuer.fingerprint;
+    const known = this.#known.get(pair);
+    if (known) return await known;
+    if (this.#left <= 0) return undefined;
+    this.#left -= 1;
+    const found = verifySignature(certificate, issuer);
+    this.#known.set(pair, found);
+    return await found;
+  }
+}
+
+/** Signatures that a search may check: the leaf's by a CA that was renewed once; and what all of them share. */
+const SEARCH_SIGNATURES = 2;
+const SPARE_SIGNATURES = 64;
 
 /**
  * Whether a list of its issuer's names one of these certificates, whatever else is right or wrong with them. As in a
@@ -241,12 +274,13 @@ class Search {
   readonly #others: readonly Certificate[];
   readonly #trust: Trust;
   readonly #options: PathOptions;
-  readonly #signatures = new Map<string, Promise<boolean>>();
+  readonly #signatures: PathSignatures;
   #steps = 0;
 
   constructor(others: readonly Certificate[], trust: Trust, options: PathOptions) {
     this.#trust = trust;
     this.#options = options;
+    this.#signatures = options.signatures ?? new PathSignatures();
     const known = new Set(trust.authorities.map((authority) => authority.fingerprint));
     this.#others = others.filter((other) => !known.has(other.fingerprint));
   }
@@ -272,13 +306,14 @@ class Search {
     if (isDeadEnd) this.deadEnds.push(this.#reason(tip, path.length - 1, [...authorities, ...others]));
   }
 
-  #isSigned(certificate: Certificate, issuer: Certificate): Promise<boolean> {
+  async #isSigned(certificate: Certificate, issuer: Certificate): Promise<boolean> {
     // A key that will be refused anyway isn't worked with: it may be as large as the certificate allows.
-    if (keyProblem(issuer, this.#options) !== undefined) return Promise.resolve(false);
-    const pair = certificate.fingerprint + issuer.fingerprint;
-    const known = this.#signatures.get(pair) ?? verifySignature(certificate, issuer);
-    this.#signatures.set(pair, known);
-    return known;
+    if (keyProblem(issuer, this.#options) !== undefined) return false;
+    const isSigned = await this.#signatures.isSigned(certificate, issuer);
+    if (isSigned === undefined) {
+      this.deadEnds.push("too many certificates are shown that could have issued one another");
+    }
+    return isSigned ?? false;
   }
 
   #reason(tip: Certificate, depth: number, issuers: readonly Certificate[]): string {

@@ -13,7 +13,7 @@
  * @layer format
  */
 
-import { type Bytes, concat, encodeBase64, encodeUtf8, parseBase64 } from "./bytes.ts";
+import { type Bytes, encodeBase64, encodeUtf8, parseBase64 } from "./bytes.ts";
 import { canonicalJson, type JsonObject, member } from "./json.ts";
 import type { SigningKey, VerifyingKey } from "./pss.ts";
 import { MAX_CLOCK_DIFFERENCE, type TranscriptSummary } from "./transcript.ts";
@@ -127,13 +127,14 @@ export function receiptProblem(receipt: JsonObject, expected: ExpectedReceipt): 
     : undefined;
 }
 
-const STATEMENT_LABEL = encodeUtf8("securechat/2 receipt\0");
+const STATEMENT_LABEL = "securechat/2 receipt\0";
 
 /** What `statement_signature` is over; `undefined` where the receipt has no canonical form. */
 export function statementInput(receipt: JsonObject): Bytes | undefined {
   const { statement_signature: _, ...stated } = receipt;
   const canonical = canonicalJson(stated);
-  return canonical === undefined ? undefined : concat(STATEMENT_LABEL, encodeUtf8(canonical));
+  // One text of both: a receipt may have 16 MiB, and a copy of its bytes would cost as much again.
+  return canonical === undefined ? undefined : encodeUtf8(STATEMENT_LABEL + canonical);
 }
 
 /** The last millisecond that a date can have. */

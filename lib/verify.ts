@@ -117,8 +117,7 @@ export async function verify(evidence: Evidence, trust: Trust, options: VerifyOp
   const shown = [...receipt.signer ? [receipt.signer] : [], ...receipt.certs].map(({ certificates }) => certificates);
   const chains = [...evidence.certificates ?? [], ...shown];
   const foreign = foreignAuthority(chains, trust);
-  const people = new Certificates(foreign === undefined ? trust : { ...trust, authorities: [] }, options.at);
-  for (const chain of chains) people.add(chain);
+  const people = new Certificates(foreign === undefined ? trust : { ...trust, authorities: [] }, options.at, chains);
 
   const log = new SessionLog(evidence.logs?.map(logHash));
   const lines = await checkLines(evidence.lines, log, people, checks, options.signatures ?? ONE_BY_ONE);

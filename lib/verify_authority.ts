@@ -19,12 +19,16 @@ import type { Certificate } from "./x509.ts";
 /**
  * The end of a sentence that begins with "Undecided: "; `undefined` where a given CA issued one of the certificates.
  */
-export function foreignAuthority(chains: readonly (readonly Certificate[])[], trust: Trust): string | undefined {
+export function foreignAuthority(chains: Iterable<readonly Certificate[]>, trust: Trust): string | undefined {
   const { authorities } = trust;
-  if (authorities.length === 0 || chains.length === 0) return undefined;
-  const tops = chains.map((chain) => topOf(chain, authorities));
-  const foreign = new Set(tops.flatMap((top) => top === undefined ? [] : [describe(top)]));
-  if (tops.includes(undefined)) return undefined;
+  if (authorities.length === 0) return undefined;
+  const foreign = new Set<string>();
+  for (const chain of chains) {
+    const top = topOf(chain, authorities);
+    if (top === undefined) return undefined;
+    foreign.add(describe(top));
+  }
+  if (foreign.size === 0) return undefined;
   const given = authorities.map(({ subject, fingerprint }) => `"${subject}", SHA-256 ${fingerprint}`);
   const [another, one] = [foreign.size === 1 ? "another CA" : "other CAs", given.length === 1 ? "the one" : "those"];
   return `these certificates were issued by ${another} (${listed([...foreign])}) than ${one} given (${listed(given)})`;

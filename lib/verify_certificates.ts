@@ -10,7 +10,7 @@
  * @layer protocol
  */
 
-import { type CertificatePath, findPath, type Purpose, type Trust } from "./certificate_path.ts";
+import { type CertificatePath, findPath, PathSignatures, type Purpose, type Trust } from "./certificate_path.ts";
 import { isSignedBy } from "./line_signature.ts";
 import type { TranscriptLine } from "./transcript.ts";
 import type { Certificate, RevocationList } from "./x509.ts";
@@ -26,7 +26,12 @@ export class Certificates {
   /** Lists of other keys of these issuers. */
   readonly passedOver = new Set<RevocationList>();
 
-  constructor(readonly trust: Trust, readonly at: number | undefined) {}
+  readonly #signatures: PathSignatures;
+
+  constructor(readonly trust: Trust, readonly at: number | undefined, chains: readonly (readonly Certificate[])[]) {
+    this.#signatures = new PathSignatures(chains.length);
+    for (const chain of chains) this.add(chain);
+  }
 
   get hasAuthorities(): boolean {
     return this.trust.authorities.length > 0;
@@ -58,7 +63,7 @@ export class Certificates {
 
   /** The certificate's path to a CA. */
   async findPath(chain: readonly Certificate[], purpose: Purpose): Promise<CertificatePath> {
-    const path = await findPath(chain, this.trust, { purpose });
+    const path = await findPath(chain, this.trust, { purpose, signatures: this.#signatures });
     for (const { fingerprint } of path.authorities) this.authorities.add(fingerprint);
     for (const issuer of path.issuersWithoutList) this.issuersWithoutList.add(issuer);
     for (const list of path.passedOver) this.passedOver.add(list);

@@ -10,7 +10,7 @@
 
 import { type Bytes, parseBase64, parseUtf8 } from "./bytes.ts";
 import { type Checkpoint, parseCheckpoint } from "./log_checkpoint.ts";
-import { isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson } from "./json.ts";
+import { isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson, repeatedName } from "./json.ts";
 import { isRoomName } from "./names.ts";
 import { parseTime, type Role } from "./receipt.ts";
 import { MAX_ROOM_RECEIPT_BYTES } from "./log_receipt.ts";
@@ -18,6 +18,7 @@ import { quoted } from "./text.ts";
 import {
   type Chain,
   Fields,
+  type JsonFile,
   onText,
   parseChain,
   parseCount,
@@ -25,6 +26,7 @@ import {
   readJsonFile,
   UnreadableReceipt,
 } from "./verify_verdict.ts";
+import { Chains } from "./verify_chains.ts";
 import type { RoomFindings } from "./verify_findings.ts";
 
 /** Checkpoints in a receipt: an export takes 1,000, and those that cover authors' last lines. */
@@ -53,8 +55,8 @@ export interface RoomReceipt {
   readonly createdAt: number;
   readonly fingerprint: string;
   readonly signer: Chain;
-  /** What `certs` holds, by fingerprint; of two with the same certificate the first counts. */
-  readonly chains: ReadonlyMap<string, Chain>;
+  /** What `certs` holds. */
+  readonly chains: Chains;
   /** The names that are signed with it and mean nothing here. */
   readonly further: readonly string[];
 }
@@ -67,16 +69,27 @@ export function roomEvidenceType(file: Uint8Array): "room_receipt" | "line_proof
   const text = parseUtf8(file);
   if (text !== undefined) refuseOverfull(text);
   const object = text === undefined ? undefined : parseJson(text);
+  if (isJsonObject(object)) parsed.set(file, { object, repeated: repeatedName(text ?? "") });
   const type = isJsonObject(object) ? member(object, "type") : undefined;
   return type === "room_receipt" || type === "line_proof" ? type : undefined;
 }
 
+/** Files whose type was asked for: parsing one of 16 MiB a second time would cost as much memory again. */
+const parsed = new WeakMap<Uint8Array, JsonFile>();
+
 /** The object in a file. Throws an `UnreadableReceipt` for what has none, or has more in it than evidence can have. */
 export function readEvidence(file: string | Uint8Array | JsonObject, findings: RoomFindings): JsonObject {
   if (typeof file === "object" && !(file instanceof Uint8Array)) return file;
-  const text = typeof file === "string" ? file : file.length > MAX_ROOM_RECEIPT_BYTES ? undefined : parseUtf8(file);
+  const known = file instanceof Uint8Array ? parsed.get(file) : undefined;
+  const text = known
+    ? undefined
+    : typeof file === "string"
+    ? file
+    : file.length > MAX_ROOM_RECEIPT_BYTES
+    ? undefined
+    : parseUtf8(file);
   if (text !== undefined) refuseOverfull(text);
-  const { object, repeated } = readJsonFile(file, MAX_ROOM_RECEIPT_BYTES);
+  const { object, repeated } = known ?? readJsonFile(file, MAX_ROOM_RECEIPT_BYTES);
   if (repeated !== undefined) findings.frame("form", `the name ${quoted(repeated)} comes twice`);
   return object;
 }
@@ -106,11 +119,7 @@ const PROOF_NAMES = new Set("before after".split(" "));
 /** The receipt; `undefined` where "form" has failed. */
 export function parseRoomReceipt(data: JsonObject, findings: RoomFindings): RoomReceipt | undefined {
   const fields = new Fields(data, (reason) => findings.frame("form", reason));
-  const read = new Map<Json, Chain | undefined>();
-  const parseOnce = (value: Json) => {
-    if (!read.has(value)) read.set(value, parseChain(value));
-    return read.get(value);
-  };
+  const chains = new Chains();
   fields.take("type", '"room_receipt"', (value) => value === "room_receipt" ? value : undefined);
   const [hash64, hashes] = ["64 lower-case hex digits", `a list of base64 of 32 bytes, ${MAX_HASHES} at most`];
   const role = fields.take(
@@ -131,12 +140,15 @@ export function parseRoomReceipt(data: JsonObject, findings: RoomFindings): Room
   const after = parts.take("after", hashes, parseUpTo(MAX_HASHES, parseRawHash));
   const createdAt = fields.take("created_at", "a time like 2023-11-15T14:30:22Z", onText(parseTime));
   const fingerprint = fields.take("peer_cert_fingerprint", hash64, parseHash);
-  const signer = fields.take("signer_cert", "base64 of a PEM certificate", parseOnce);
-  const certs = fields.take("certs", "a list of base64 of PEM certificates", parseUpTo(MAX_CERTS, parseOnce));
+  const signer = fields.take("signer_cert", "base64 of a PEM certificate", parseChain);
+  const certs = fields.take(
+    "certs",
+    "a list of base64 of PEM certificates",
+    parseUpTo(MAX_CERTS, (value) => chains.add(value) ? true : undefined),
+  );
   if (findings.isFalse("form") || !role || room === undefined || origin === undefined) return undefined;
   if (from === undefined || count === undefined || !checkpoint || !before || !after) return undefined;
   if (createdAt === undefined || fingerprint === undefined || !signer || !certs) return undefined;
-  const chains = new Map(certs.toReversed().map((chain) => [chain.leaf.fingerprint, chain]));
   return {
     ...{ data, role, room, origin, from, count, checkpoint, earlier: earlier ?? [], before, after },
     ...{ createdAt, fingerprint, signer, chains, further: furtherNamesOf(data) },

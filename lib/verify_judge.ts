@@ -7,7 +7,7 @@
  * @layer protocol
  */
 
-import { type CertificatePath, findPath, type Purpose, type Trust } from "./certificate_path.ts";
+import { type CertificatePath, findPath, PathSignatures, type Purpose, type Trust } from "./certificate_path.ts";
 import type { Chain } from "./verify_verdict.ts";
 import type { RevocationList } from "./x509.ts";
 
@@ -27,11 +27,15 @@ interface Paths {
   readonly revocable: CertificatePath;
 }
 
+/** So many paths are kept. Of more people than that, each is searched for again; no signature is checked again. */
+const MAX_PATHS = 1_024;
+
 /** Judges certificates by one trust. */
 export class CertificateJudge {
   readonly #trust: Trust;
   readonly #at: number | undefined;
   readonly #paths = new Map<string, Promise<Paths>>();
+  readonly #signatures: PathSignatures;
   /** The SHA-256 of each CA that certificates of the evidence lead to. */
   readonly authorities = new Set<string>();
   /** Whose certificates no list was asked about. */
@@ -39,10 +43,11 @@ export class CertificateJudge {
   /** Lists of other keys of these issuers. */
   readonly passedOver = new Set<RevocationList>();
 
-  /** `at`: a time at which every certificate is judged, whatever the evidence says. */
-  constructor(trust: Trust, at: number | undefined) {
+  /** `at`: a time at which every certificate is judged, whatever the evidence says; `count`: how many it shows. */
+  constructor(trust: Trust, at: number | undefined, count: number) {
     this.#trust = trust;
     this.#at = at;
+    this.#signatures = new PathSignatures(count);
   }
 
   /** What is against the certificate at that time, unix milliseconds. */
@@ -68,15 +73,19 @@ export class CertificateJudge {
 
   #pathsOf(chain: Chain, purpose: Purpose): Promise<Paths> {
     const id = `${purpose} ${chain.leaf.fingerprint}`;
-    const known = this.#paths.get(id) ?? this.#findPaths(chain, purpose);
-    this.#paths.set(id, known);
-    return known;
+    const known = this.#paths.get(id);
+    if (known) return known;
+    if (this.#paths.size >= MAX_PATHS) this.#paths.clear();
+    const found = this.#findPaths(chain, purpose);
+    this.#paths.set(id, found);
+    return found;
   }
 
   async #findPaths({ certificates }: Chain, purpose: Purpose): Promise<Paths> {
-    const plain = await findPath(certificates, { ...this.#trust, revocations: [] }, { purpose });
+    const question = { purpose, signatures: this.#signatures };
+    const plain = await findPath(certificates, { ...this.#trust, revocations: [] }, question);
     for (const { fingerprint } of plain.authorities) this.authorities.add(fingerprint);
     const hasLists = this.#trust.revocations.length > 0;
-    return { plain, revocable: hasLists ? await findPath(certificates, this.#trust, { purpose }) : plain };
+    return { plain, revocable: hasLists ? await findPath(certificates, this.#trust, question) : plain };
   }
 }

@@ -16,13 +16,14 @@ import { leafHash } from "./log_tree.ts";
 import type { Opening } from "./log_receipt.ts";
 import { printable } from "./text.ts";
 import { lineProblem, type TranscriptLine } from "./transcript.ts";
-import { asLatin1, type Chain, type LineSigner, lineSigner, SignatureBatches } from "./verify_verdict.ts";
+import { asLatin1, type LineSigner, lineSigner, SignatureBatches } from "./verify_verdict.ts";
 import type { RoomFindings } from "./verify_findings.ts";
 import type { RoomReceipt } from "./verify_form.ts";
 import { type Heads, NO_AUTHORITY, type ShownTree } from "./verify_heads.ts";
 import type { CertificateJudge } from "./verify_judge.ts";
 import type { JudgedLine } from "./verify_rights.ts";
 import type { Times } from "./verify_times.ts";
+import type { Certificate } from "./x509.ts";
 
 /** A line whose words are shown. */
 export interface OpenedLine {
@@ -44,7 +45,7 @@ export interface OpenedLine {
 
 /** What is known of one who wrote lines, or could have. */
 interface Author {
-  readonly chain: Chain;
+  readonly signer: Pick<Certificate, "subject" | "issuer" | "fingerprint" | "rsa">;
   /** The seqno that the next line must have. */
   next: number | undefined;
   /** `seen.size` of the last opened line. */
@@ -89,10 +90,16 @@ export class ShownLines {
       signatures,
       ({ number }) => findings.line(number, "line signature", "the signature is not the author's"),
     );
-    for (const [fingerprint, chain] of receipt.chains) {
-      const author = { chain, next: undefined, seen: 0, judged: undefined, problems: [], revoked: [], mayCount: false };
-      this.#authors.set(fingerprint, author);
-    }
+  }
+
+  #authorOf(fingerprint: string): Author | undefined {
+    const known = this.#authors.get(fingerprint);
+    const leaf = known ? undefined : this.#context.receipt.chains.get(fingerprint)?.leaf;
+    if (!leaf) return known;
+    const signer = { subject: leaf.subject, issuer: leaf.issuer, fingerprint, rsa: leaf.rsa };
+    const author = { signer, next: undefined, seen: 0, judged: undefined, problems: [], revoked: [], mayCount: false };
+    this.#authors.set(fingerprint, author);
+    return author;
   }
 
   /** The index of the line that would come next. */
@@ -117,8 +124,8 @@ export class ShownLines {
       if (!this.#context.findings.bad.faultsOf(index)) counts.set(author, (counts.get(author) ?? 0) + 1);
     }
     return [...counts].flatMap(([fingerprint, lines]) => {
-      const leaf = this.#authors.get(fingerprint)?.chain.leaf;
-      return leaf === undefined ? [] : [lineSigner(leaf, lines)];
+      const signer = this.#authors.get(fingerprint)?.signer;
+      return signer === undefined ? [] : [lineSigner(signer, lines)];
     });
   }
 
@@ -146,7 +153,7 @@ export class ShownLines {
     }
     times.line(index, line, covering);
     const author = await this.#checkAuthor(line, index, covering);
-    const modulus = author?.chain.leaf.rsa?.modulus;
+    const modulus = author?.signer.rsa?.modulus;
     if (modulus !== undefined) await this.#signatures.add({ line, modulus, number: index });
     else if (author) findings.line(index, "line signature", "the key of the author's certificate is not RSA");
     const envelope = opening && this.#open(opening, line, author);
@@ -155,7 +162,7 @@ export class ShownLines {
     if (!author || !envelope || !opening) return;
     const further = furtherNames(opening.envelope);
     this.#opened.push({
-      ...{ index, author: line.signer, subject: author.chain.leaf.subject, ts: line.ts, by: covering.time },
+      ...{ index, author: line.signer, subject: author.signer.subject, ts: line.ts, by: covering.time },
       ...{ seen: envelope.seen.size, kind: envelope.kind, body: envelope.body },
       ...(further.length > 0 ? { further } : {}),
     });
@@ -163,7 +170,7 @@ export class ShownLines {
 
   async #checkAuthor(line: TranscriptLine, index: number, covering: Checkpoint): Promise<Author | undefined> {
     const { findings } = this.#context;
-    const author = this.#authors.get(line.signer);
+    const author = this.#authorOf(line.signer);
     if (!author) {
       findings.line(index, "certs", `the author's certificate ${line.signer} is missing`);
       return undefined;
@@ -182,12 +189,14 @@ export class ShownLines {
   }
 
   async #judgeAuthor(author: Author, covering: Checkpoint): Promise<void> {
-    const { findings, judge, heads } = this.#context;
+    const { findings, judge, heads, receipt } = this.#context;
+    const chain = receipt.chains.get(author.signer.fingerprint);
+    if (!chain) throw new Error("an author has a certificate");
     const time = covering.time * 1000;
-    const { problems, revoked, isMade } = await judge.at(author.chain, "client", time);
+    const { problems, revoked, isMade } = await judge.at(chain, "client", time);
     if (!isMade) findings.skip("author chain", NO_AUTHORITY);
     const isBad = problems.length > 0 || revoked.length > 0;
-    const mayCount = isBad && await judge.mayHaveHeld(author.chain, "client", heads.timeBefore * 1000, time);
+    const mayCount = isBad && await judge.mayHaveHeld(chain, "client", heads.timeBefore * 1000, time);
     Object.assign(author, { judged: covering, problems, revoked, mayCount });
   }
 

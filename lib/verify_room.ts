@@ -43,6 +43,7 @@ import { Openings, type Rows } from "./verify_openings.ts";
 import { judgeRights, type Rights } from "./verify_rights.ts";
 import { conclude, type RoomVerdict, unreadable } from "./verify_room_report.ts";
 import { Times } from "./verify_times.ts";
+import type { Certificate } from "./x509.ts";
 
 export { ROOM_CHECKS, type RoomCheckName } from "./verify_findings.ts";
 export { roomEvidenceType } from "./verify_form.ts";
@@ -123,12 +124,9 @@ interface Given {
 
 async function judgeRoom(receipt: RoomReceipt, findings: RoomFindings, given: Given): Promise<RoomVerdict> {
   const { options, openings } = given;
-  const foreign = foreignAuthority(
-    [receipt.signer, ...receipt.chains.values()].map((chain) => chain.certificates),
-    given.trust,
-  );
+  const foreign = foreignAuthority(certificatesOf(receipt), given.trust);
   const trust = foreign === undefined ? given.trust : { ...given.trust, authorities: [] };
-  const judge = new CertificateJudge(trust, options.at);
+  const judge = new CertificateJudge(trust, options.at, 1 + receipt.chains.size);
   const [heads, times] = [new Heads(receipt, findings, judge), new Times(findings)];
   const tree = new ShownTree(receipt, findings, openings !== undefined);
   const signatures = options.signatures ?? ONE_BY_ONE;
@@ -154,6 +152,11 @@ async function judgeRoom(receipt: RoomReceipt, findings: RoomFindings, given: Gi
     ...{ receipt, findings, shown, given: given.trust, trust, foreign, judge, rights },
     ...{ at: options.at, now: options.now },
   });
+}
+
+function* certificatesOf({ signer, chains }: RoomReceipt): Generator<readonly Certificate[]> {
+  yield signer.certificates;
+  for (const { certificates } of chains) yield certificates;
 }
 
 /** The server's name. */

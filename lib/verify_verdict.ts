@@ -41,7 +41,7 @@ export interface LineSigner {
 }
 
 /** The signer of so many lines, by his certificate. */
-export function lineSigner({ subject, issuer, fingerprint }: Certificate, lines: number): LineSigner {
+export function lineSigner({ subject, issuer, fingerprint }: Omit<LineSigner, "lines">, lines: number): LineSigner {
   return { subject, issuer, fingerprint, lines };
 }
 

@@ -226,7 +226,7 @@ Deno.test("a verdict says of what time a revocation list is, and whose certifica
   assert(listed);
   assert.match(
     rowText(listed, "Revocation"),
-    /^Checked with the list of "CN=Example Chat CA" of 1[0-9A-Za-z :]+ UTC: later revocations are unknown\.$/,
+    /^Checked with the list of "CN=Example Chat CA" of [0-9A-Za-z :]+ UTC: later revocations are unknown\.$/,
   );
 
   const evidence = evidenceCase("intermediate");
@@ -501,7 +501,7 @@ Deno.test("verify() gives the same verdict whatever the order in which batches c
   };
   const verdict = await verifyCase(many, { signatures: slow });
   assert.deepEqual(check(verdict.checks, "line signatures").reasons, [
-    "line 3: it is not signed by the certificate that it names",
+    "line 3: the signature is not by the certificate that is named",
   ]);
 });
 
