@@ -44,7 +44,7 @@ export class CertificateJudge {
   readonly passedOver = new Set<RevocationList>();
 
   /** `at`: a time at which every certificate is judged, whatever the evidence says; `count`: how many it shows. */
-  constructor(trust: Trust, at: number | undefined, count: number) {
+  constructor(trust: Trust, at: number | undefined, count = 1) {
     this.#trust = trust;
     this.#at = at;
     this.#signatures = new PathSignatures(count);
