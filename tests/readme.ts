@@ -15,7 +15,9 @@ import { EXIT_MEANINGS } from "../lib/errors.ts";
 import { TYPED } from "../lib/client_command.ts";
 import { NEXT, type Side, type Transitions } from "../lib/transitions.ts";
 import { familyRows, layerPicture } from "./architecture.ts";
+import { catalogue } from "../tools/commands.ts";
 import { ROOT } from "./environment.ts";
+import { auditRows, errorRows, keyRows, lieRows, limitRows, programRows } from "./tables.ts";
 
 /** The documents, by their paths from the top of the repository. */
 export const PAGES = [
@@ -78,17 +80,22 @@ function fieldRows(
 }
 
 /** Each document's path, the names of its parts, and the text of each. */
-export function madeParts(): Record<string, Record<string, string>> {
+export async function madeParts(): Promise<Record<string, Record<string, string>>> {
   const diagram = (side: Side) => `\`\`\`mermaid\n${stateDiagram(side)}\n\`\`\``;
   const commands = Object.entries(BOT_COMMANDS).map(([name, { does, fields }]) => [name, { about: does, fields }]);
   const events = Object.entries(BOT_EVENTS).map(([name, { says, fields }]) => [name, { about: says, fields }]);
   return {
     "docs/OPERATING.md": {
       "settings": table(["Setting", "Flag", "Default", "Meaning"], settingRows()),
+      "limits": table(["What", "Limit"], limitRows()),
+      "audit events": table(["Event", "Says"], auditRows()),
     },
     "docs/GUIDE.md": {
       "exit statuses": table(["Status", "Means"], EXIT_MEANINGS.map(([status, meaning]) => [`${status}`, meaning])),
       "room commands": table(["Typed", "Does"], commandRows()),
+      "commands": table(["Command", "Does", "Its own flags"], programRows(await catalogue())),
+      "keys": table(["Key", "Does"], keyRows()),
+      "lies": table(["Lie", "What was found"], lieRows()),
     },
     "docs/ARCHITECTURE.md": {
       "layers": `\`\`\`mermaid\n${layerPicture()}\n\`\`\``,
@@ -97,6 +104,7 @@ export function madeParts(): Record<string, Record<string, string>> {
     "docs/PROTOCOL.md": {
       "server states": diagram("server"),
       "client states": diagram("client"),
+      "errors": table(["Error", "Means"], errorRows()),
     },
     "docs/BOTS.md": {
       "bot commands": table(["Command", "Field", "Means"], fieldRows(Object.fromEntries(commands))),
@@ -111,7 +119,7 @@ export function partOf(document: string, name: string): string | undefined {
 }
 
 if (import.meta.main) {
-  for (const [path, parts] of Object.entries(madeParts())) {
+  for (const [path, parts] of Object.entries(await madeParts())) {
     let document = Deno.readTextFileSync(`${ROOT}/${path}`);
     for (const [name, text] of Object.entries(parts)) {
       const old = partOf(document, name);

@@ -3,8 +3,9 @@ import { BOT_COMMANDS } from "../lib/client_bot.ts";
 import { COMMAND_NAMES } from "../lib/client_command.ts";
 import { ROOT, runCommand, temporaryFolder } from "./environment.ts";
 import { evidenceCases } from "./evidence.ts";
-import { catalogue } from "../tools/commands.ts";
+import { modulesOf } from "./modules.ts";
 import { anchorsOf, madeParts, PAGES, pageText, partOf } from "./readme.ts";
+import { fileNames } from "./tables.ts";
 
 const tasks: Record<string, unknown> = JSON.parse(Deno.readTextFileSync(`${ROOT}/deno.json`)).tasks;
 
@@ -18,7 +19,7 @@ function mentioned(pattern: RegExp): { readonly page: string; readonly found: st
   return PAGES.flatMap((page) => [...pageText(page).matchAll(pattern)].map(([, found = ""]) => ({ page, found })));
 }
 
-for (const [path, parts] of Object.entries(madeParts())) {
+for (const [path, parts] of Object.entries(await madeParts())) {
   for (const [name, made] of Object.entries(parts)) {
     Deno.test(`the ${name} in ${path} are those of the code`, () => {
       const advice = "write them anew: deno run -A tests/readme.ts && deno fmt";
@@ -27,23 +28,12 @@ for (const [path, parts] of Object.entries(madeParts())) {
   }
 }
 
-Deno.test("docs/GUIDE.md has a row for every command, with every flag that isn't a setting's, and no other", async () => {
-  const rows = new Map<string, string>();
-  for (
-    const [, name = "", row = ""] of pageText("docs/GUIDE.md").matchAll(
-      /^\| `securechat ([a-z]+(?: [a-z]+)?)[^`]*`(.*)$/gm,
-    )
-  ) {
-    rows.set(name, (rows.get(name) ?? "") + row);
-  }
-  const pages = await catalogue();
-  for (const { name, flags } of pages) {
-    if (pages.some((other) => other.name.startsWith(`${name} `))) continue;
-    const own = flags.filter(({ setting, name }) => setting === undefined && name !== "help");
-    const row = `${rows.get(name)}${name === "ca" ? rows.get("ca crl") : ""}`;
-    const described = [...row.matchAll(/`(--[a-z0-9-]+)/g)].map(([, flag]) => flag ?? "");
-    assert.deepEqual([...new Set(described)].sort(), own.map((flag) => `--${flag.name}`).sort(), name);
-  }
+Deno.test("every file that docs/OPERATING.md lists is one that the code knows", () => {
+  const table = /^## Files$([^]*?)^## /m.exec(pageText("docs/OPERATING.md"))?.[1] ?? "";
+  const names = fileNames(table);
+  assert.ok(names.length > 20);
+  const code = ["lib", "tools", ""].flatMap(modulesOf).map(({ code }) => code).join("\n");
+  assert.deepEqual(names.filter((name) => !code.includes(name)), []);
 });
 
 Deno.test("bots can ask for everything that can be typed, and `say`", () => {
