@@ -12,7 +12,10 @@
  * @module
  */
 
-import type { ChatOptions } from "./client.ts";
+import type { ClientOptions } from "./client.ts";
+import type { ChatOptions } from "./lib/client_chat.ts";
+import type { RoomEvent } from "./lib/client_event.ts";
+import type { ClientSession, Credentials } from "./lib/client_session.ts";
 import type { Trust } from "./lib/certificate_path.ts";
 import { BROKEN_PIPE, EXIT, type ExitStatus, Failure, INTERNAL_ERROR } from "./lib/errors.ts";
 import { HelpAsked, readConfig } from "./lib/config.ts";
@@ -26,7 +29,8 @@ import { COMMANDS, TASKS } from "./tools/commands.ts";
 import meta from "./deno.json" with { type: "json" };
 
 export { EXIT, type ExitStatus, Failure } from "./lib/errors.ts";
-export type { Certificate, ChatOptions, Evidence, RevocationList, RunningServer, ServeOptions, Trust };
+export type { Certificate, ChatOptions, ClientOptions, ClientSession, Credentials, Evidence, RoomEvent };
+export type { RevocationList, RunningServer, ServeOptions, Trust };
 export type { RoomEvidence, RoomVerdict, Verdict, VerifyOptions, VerifyRoomOptions };
 
 // The library's functions. Each loads its module when it is called, for the program's sake.
@@ -102,7 +106,35 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   return await (await import("./server.ts")).serve(options);
 }
 
-/** Connects to a server, logs in and chats, until the session's end. */
+/**
+ * Opens a client for the rooms of a server: a bot's, for example. It connects once it is started, stays connected, and
+ * loses no line.
+ *
+ * ```ts
+ * import { openClient } from "./mod.ts";
+ *
+ * const client = await openClient({
+ *   host: "chat.example.org",
+ *   port: 5001,
+ *   certs: "certs",
+ *   transcripts: "kept",
+ *   credentials: () => Promise.resolve({ type: "login", email: "echo@example.org", password: "…" }),
+ *   show: (event, isLive) => {
+ *     if (!isLive || event.event !== "line" || event.mine || event.bad !== null || event.text === null) return;
+ *     const [command, ...words] = event.text.split(" ");
+ *     if (command === "echo") void client.rooms.say(event.room, words.join(" "));
+ *   },
+ * });
+ * await client.start();
+ * await client.rooms.join("#ops");
+ * await client.ended();
+ * ```
+ */
+export async function openClient(options: ClientOptions): Promise<ClientSession> {
+  return await (await import("./client.ts")).openClient(options);
+}
+
+/** Connects to a server, logs in and chats with it alone, until the session's end. */
 export async function chat(options: ChatOptions): Promise<ExitStatus> {
   return await (await import("./client.ts")).chat(options);
 }

@@ -16,7 +16,8 @@
 import { isJsonObject, type Json, type JsonObject, member, parseJson } from "./json.ts";
 import { partners, usernameKey } from "./names.ts";
 import { type Parsed, parseRoomCommand, type RoomCommand } from "./client_command.ts";
-import type { ShownEvent } from "./client_text.ts";
+import { LiveEvents } from "./client_live.ts";
+import type { ShownEvent } from "./client_command.ts";
 
 /** Events that were lost because the bot did not read them in time. */
 export interface Overflow {
@@ -282,48 +283,18 @@ export const BOT_COMMANDS: {
 const SECONDS: ReadonlySet<string> = new Set(
   ["by", "not_after", "until", "covered.time", "wrong_clock.time", "wrong_clock.now"],
 );
-/** What tells of a room's past as long as its lines are still being caught up. */
-const OF_THE_LOG: ReadonlySet<string> = new Set(
-  "line checked bad_line erased covered state device".split(" "),
-);
-
 /** The events of one client, as a bot reads them. */
 export class BotWire {
   #username = "";
-  /** The first line of each room that is new in this session: what the log had before is replayed. */
-  readonly #newFrom = new Map<string, number>();
-  /** Conversations that somebody has just begun with this account. */
-  readonly #firstTime = new Set<string>();
-  /** The last line of each room that was told as live. */
-  readonly #last = new Map<string, number>();
+  readonly #live = new LiveEvents();
 
   /** The event as one JSON object. Its texts are others' and may hold anything. */
   encode(event: BotEvent): JsonObject {
     if (event.event === "account" || event.event === "online") this.#username = event.username;
-    if (event.event === "offline") this.#newFrom.clear();
-    if (event.event === "left") this.#newFrom.delete(event.room);
-    if (event.event === "joined") this.#begin(event.room, event.count);
-    if (event.event === "caught_up" && !this.#newFrom.has(event.room)) this.#begin(event.room, event.size);
-    // Whoever writes to a bot for the first time is answered, though the bot comes into their conversation later.
-    if (event.event === "invited" && partners(event.room)) this.#firstTime.add(event.room);
-    const live = this.#isLive(event);
+    const live = event.event === "overflow" || this.#live.take(event);
     const { command, id, ...rest } = this.#outer(event as unknown as JsonObject, event.event);
     const asked = { ...(command === undefined ? {} : { command }), ...(id === undefined ? {} : { id }) };
     return { event: event.event, ...asked, ...rest, live };
-  }
-
-  #begin(room: string, count: number): void {
-    this.#newFrom.set(room, this.#firstTime.delete(room) ? 0 : count);
-  }
-
-  #isLive(event: BotEvent): boolean {
-    if (!OF_THE_LOG.has(event.event) || !("room" in event)) return true;
-    const from = this.#firstTime.has(event.room) ? 0 : this.#newFrom.get(event.room);
-    if (from === undefined) return false;
-    if (event.event !== "line") return true;
-    const isNew = event.index >= from && event.index > (this.#last.get(event.room) ?? -1);
-    if (isNew) this.#last.set(event.room, event.index);
-    return isNew;
   }
 
   /** An object with its outer names and times; those within it likewise. */

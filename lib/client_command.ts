@@ -17,7 +17,7 @@ import type { RoomRole } from "./log_envelope.ts";
 import { isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson } from "./json.ts";
 import { isRoomName, isUsername } from "./names.ts";
 import type { Standing } from "./client_pins.ts";
-import type { LineEvent, ListedRoom, Member } from "./client_event.ts";
+import type { LineEvent, ListedRoom, Member, RoomEvent } from "./client_event.ts";
 import type { HistoryPolicy } from "./log_frames.ts";
 
 /** Which lines of an export are opened. */
@@ -77,6 +77,9 @@ export type AnswerEvent = Answer & {
   /** That of the command. */
   readonly id?: Json;
 };
+
+/** Everything that is shown. */
+export type ShownEvent = RoomEvent | AnswerEvent;
 
 /** What an answer says. */
 export type Answer =

@@ -387,9 +387,13 @@ export class LineMonitor {
     this.#options.emit({ event: "bad_line", room: this.#options.log.room, index, reason });
   }
 
-  /** Tells members and topic if they have changed, or in any case. */
-  tellState(isForced = false): void {
-    this.#isStateNew ||= isForced;
+  /** Members and topic are to be told, whether they have changed or not. */
+  refreshState(): void {
+    this.#isStateNew = true;
+  }
+
+  /** Tells members and topic if they have changed. */
+  tellState(): void {
     const { log, emit, stateTold } = this.#options;
     if (!log.isLive || !this.#isStateNew) return;
     this.#isStateNew = false;

@@ -321,9 +321,10 @@ export class LogMonitor {
   async caughtUp(): Promise<void> {
     this.#log.isLive = true;
     this.#options.emit({ event: "caught_up", room: this.#options.room, size: this.size });
+    this.#lines.refreshState();
     const { waiting } = this.#lines;
     if (waiting > 0 && waiting <= SHOW_UNCHECKED) await this.settled();
-    this.#lines.tellState(true);
+    this.#lines.tellState();
   }
 
   /** Goes on with what waited for an answer of the server. */

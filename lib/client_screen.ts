@@ -24,7 +24,7 @@ import { type TypedLine, WordsUnderWay } from "./client_typed.ts";
 import { type Edit, type Key, LineEditor, SecondPress } from "./line_editor.ts";
 import { usernameKey } from "./names.ts";
 import { readable } from "./readable.ts";
-import { COMMAND_NAMES, indexToRedact, REDACT_QUESTION } from "./client_command.ts";
+import { COMMAND_NAMES, indexToRedact, REDACT_QUESTION, type ShownEvent } from "./client_command.ts";
 import type { LineEvent, Presence } from "./client_event.ts";
 import { PRESENCE_MEMBERS } from "./log_frames.ts";
 import {
@@ -41,7 +41,6 @@ import {
   recordedNotice,
   remarksOn,
   saidBy,
-  type ShownEvent,
   titleOf,
 } from "./client_text.ts";
 import { clip, fit, hardWrap, wrap } from "./rows.ts";

@@ -14,16 +14,13 @@
 
 import { type EarlierLines, RecentLines } from "./client_recent_lines.ts";
 import type { Statement } from "./log_envelope.ts";
-import { type AnswerEvent, LEAST_FINGERPRINT } from "./client_command.ts";
+import { type AnswerEvent, LEAST_FINGERPRINT, type ShownEvent } from "./client_command.ts";
 import type { LineEvent, Presence, RoomEvent } from "./client_event.ts";
 import { partners, usernameKey } from "./names.ts";
 import type { Standing } from "./client_pins.ts";
 import { readable } from "./readable.ts";
 import { visible } from "./text.ts";
 import { zoneOf } from "./time_zone.ts";
-
-/** Everything that is shown. */
-export type ShownEvent = RoomEvent | AnswerEvent;
 
 /**
  * How far author's time and acceptance may differ before both are shown, in milliseconds (docs/PROTOCOL.md, "Posting").

@@ -8,7 +8,7 @@
  * @layer chat
  */
 
-import type { ShownEvent } from "./client_text.ts";
+import type { ShownEvent } from "./client_command.ts";
 
 /** A line as it was typed, and the room that its writer looked at; `undefined` where there was none. */
 export interface TypedLine {

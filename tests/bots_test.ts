@@ -46,6 +46,25 @@ Deno.test({
   },
 });
 
+Deno.test("a bot that uses the library answers what is live, and nothing of before its start", async () => {
+  await using world = await World.create();
+  await using ada = await world.start("ada", "--json");
+  const say = (text: string) => ada.type({ command: "say", room: "#ops", text });
+  await ada.type({ command: "create", room: "#ops" });
+  await say("echo too early");
+  await ada.until('"text":"echo too early"');
+  await world.run("echo", "", "--json", "#ops"); // makes the account
+  const args = ["localhost", world.tlsPort, "echo", "echo/kept", "password", "#ops"];
+  await using bot = new Client(
+    [Deno.execPath(), "run", "-A", `${ROOT}/tests/echo_library_bot.ts`, ...args],
+    world.path,
+  );
+  await bot.until("In #ops as echo.");
+  await say("echo now");
+  await ada.until('"text":"now"');
+  assert.ok(!ada.lines.some((line) => line.includes('"text":"too early"')));
+});
+
 Deno.test("a bot that writes without reading is not stuck: everything is done, and it learns what it missed", async () => {
   await using world = await World.create();
   await world.run("ada", '{"command":"create","room":"#ops"}\n', "--json");

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { KeyReader } from "../lib/line_editor.ts";
 import type { LineEvent } from "../lib/client_event.ts";
 import { difference, type Outcome, RoomScreen } from "../lib/client_screen.ts";
-import type { ShownEvent } from "../lib/client_text.ts";
+import type { ShownEvent } from "../lib/client_command.ts";
 import { zoneOf } from "../lib/time_zone.ts";
 import { cells } from "../lib/cell_width.ts";
 import { assert } from "./assert.ts";

@@ -1,5 +1,6 @@
 import type { LineEvent, Presence } from "../lib/client_event.ts";
-import { PlainText, type ShownEvent } from "../lib/client_text.ts";
+import type { ShownEvent } from "../lib/client_command.ts";
+import { PlainText } from "../lib/client_text.ts";
 import { zoneOf } from "../lib/time_zone.ts";
 import { assert } from "./assert.ts";
 

@@ -1,6 +1,7 @@
 /** What the library's functions are given: an option of another name would be one that nobody heeds. */
 
-import { chat, type ChatOptions } from "../client.ts";
+import { chat } from "../client.ts";
+import type { ChatOptions } from "../lib/client_chat.ts";
 import { readConfig } from "../lib/config.ts";
 import type { Log } from "../lib/logging.ts";
 import { verify } from "../lib/verify.ts";

@@ -10,7 +10,7 @@
 import { cells } from "../lib/cell_width.ts";
 import type { LineEvent } from "../lib/client_event.ts";
 import { RoomScreen } from "../lib/client_screen.ts";
-import type { ShownEvent } from "../lib/client_text.ts";
+import type { ShownEvent } from "../lib/client_command.ts";
 import { KeyReader } from "../lib/line_editor.ts";
 import { ROOT } from "./environment.ts";
 

@@ -2,7 +2,7 @@
 
 import { exists } from "../lib/files.ts";
 import { encodePrivateKey } from "../lib/private_key.ts";
-import type { ShownEvent } from "../lib/client_text.ts";
+import type { ShownEvent } from "../lib/client_command.ts";
 import { assert } from "./assert.ts";
 import { writeCertificates } from "./certificate_folder.ts";
 import {

@@ -3,7 +3,7 @@
  * chat itself is `client.ts`.
  */
 
-import { endingOf } from "../client.ts";
+import { endingOf } from "../lib/client_chat_ending.ts";
 import type { Trust } from "../lib/certificate_path.ts";
 import type { ShownServer } from "../lib/client_servers.ts";
 import { EXIT, Failure } from "../lib/errors.ts";

@@ -10,7 +10,8 @@
  * for nobody who types.
  */
 
-import { type Account, chat, type ChatOptions, daysLeft } from "../client.ts";
+import { chat } from "../client.ts";
+import { type ChatAccount, type ChatOptions, daysLeft } from "../lib/client_chat.ts";
 import { type Config, parseCommand, PROGRAM } from "../lib/config.ts";
 import { type ExitStatus, Failure } from "../lib/errors.ts";
 import { shellWord } from "../lib/files.ts";
@@ -115,7 +116,7 @@ async function talk(
     readonly config: Config;
     readonly where: Pick<ChatOptions, "port" | "dial">;
     readonly identity: Identity;
-    readonly account: Account;
+    readonly account: ChatAccount;
     readonly allowV1: boolean;
   },
 ): Promise<ExitStatus> {
@@ -170,7 +171,7 @@ function noSession({ status, message }: Failure): ChatEvent {
 
 // ---- who
 
-async function findAccount(options: Options, { config, profile }: Place): Promise<Account> {
+async function findAccount(options: Options, { config, profile }: Place): Promise<ChatAccount> {
   if (options.register && options.login) throw usage("chat", "--register and --login exclude each other");
   if (options.login && options.username !== undefined) {
     throw usage("chat", "--username is for --register; a login needs --email");
@@ -193,7 +194,7 @@ function usernameOf(text: string): string | undefined {
   return isUsername(text) ? text : undefined;
 }
 
-async function askType(): Promise<Account["type"]> {
+async function askType(): Promise<ChatAccount["type"]> {
   if (!isTerminal()) throw usage("chat", "without a terminal --register or --login is needed");
   write("1. Register a new account\n2. Log in\n", Deno.stderr);
   for (;;) {

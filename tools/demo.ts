@@ -10,7 +10,7 @@
 import { parseCommand } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { shellWord } from "../lib/files.ts";
-import type { ShownEvent } from "../lib/client_text.ts";
+import type { ShownEvent } from "../lib/client_command.ts";
 import { wantsColour, write } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";
 import { Relay } from "./relay.ts";

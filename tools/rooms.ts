@@ -15,6 +15,7 @@
  * the program once every line is accepted. What happens between is `lib/client_session.ts`.
  */
 
+import { makeClient, MAX_QUEUED } from "../client.ts";
 import { type Config, parseCommand } from "../lib/config.ts";
 import { useEngine } from "../lib/engine.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
@@ -22,12 +23,12 @@ import { SecondPress } from "../lib/line_editor.ts";
 import { clientPassphrase, type Identity, loadIdentity, loadTrust, replacedBy } from "../lib/identity.ts";
 import { openLibcrypto } from "../lib/libcrypto.ts";
 import { isRoomName, isUsername, normaliseEmail } from "../lib/names.ts";
-import { Renewal } from "../lib/client_renewal.ts";
 import { RoomActions } from "../lib/client_actions.ts";
 import type { RoomCommand } from "../lib/client_command.ts";
 import { RoomRecords } from "../lib/client_room_records.ts";
-import { ClientSession, type Credentials, type Wire } from "../lib/client_session.ts";
-import { plural, type ShownEvent } from "../lib/client_text.ts";
+import type { ClientSession, Credentials, Wire } from "../lib/client_session.ts";
+import type { ShownEvent } from "../lib/client_command.ts";
+import { plural } from "../lib/client_text.ts";
 import { canDraw, isTerminal, StopSignals, useTimeZone, write } from "../lib/terminal.ts";
 import { connect } from "../lib/transport.ts";
 import { printable } from "../lib/text.ts";
@@ -73,9 +74,6 @@ without --json, not all was done; 5 not every line could be sent before the end.
 } as const;
 
 type Options = ReturnType<typeof parseCommand<typeof SPEC.options>>["options"];
-
-/** The most bytes that may wait for the server to read. */
-const MAX_QUEUED = 8 * 1024 * 1024;
 
 /** The command. */
 export async function run(args: string[]): Promise<ExitStatus> {
@@ -185,16 +183,13 @@ class Program {
       ? typedFace(leave)
       : drawnFace(config.SERVER_HOST, () => this.#session.rooms.unsentCount, leave);
     this.#due = new Set(given.rooms);
-    const trust = () => loadTrust(config.CERT_DIR);
-    const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
-    this.#session = new ClientSession({
-      ...{ ca: given.place.ca, dial, identity, was, records, trust, random, host: config.SERVER_HOST },
-      renewal: new Renewal({ dir: config.CERT_DIR, passphrase, trust, random }),
+    this.#session = makeClient({
+      ...{ host: config.SERVER_HOST, certs: config.CERT_DIR, passphrase, identity, was, records, dial },
+      ca: given.place.ca,
       credentials: () => this.#logIn(),
       registers: options.register,
       otherCredentials: () => this.#logInAgain(),
       emit: (event) => this.#take(event),
-      now: Date.now,
       times: { handshake: config.HANDSHAKE_TIMEOUT * 1000 },
     });
     this.#actions = new RoomActions({

@@ -13,7 +13,8 @@ import { type Edit, type Key, LineEditor, SecondPress } from "../lib/line_editor
 import { readable } from "../lib/readable.ts";
 import { indexToRedact, parseTyped, REDACT_QUESTION } from "../lib/client_command.ts";
 import { difference, MANY_LINES, type Outcome, RoomScreen } from "../lib/client_screen.ts";
-import { PlainText, type ShownEvent } from "../lib/client_text.ts";
+import type { ShownEvent } from "../lib/client_command.ts";
+import { PlainText } from "../lib/client_text.ts";
 import {
   isTerminal,
   keys,
