@@ -35,13 +35,14 @@ import { PasswordQueue } from "./lib/password.ts";
 import { VerifyingKey } from "./lib/pss.ts";
 import { type HeadSigner, NOT_GOOD } from "./lib/room_heads.ts";
 import { loadRoomKey } from "./lib/room_key_file.ts";
-import type { RoomStore } from "./lib/room_store.ts";
+import type { RoomStore, ServerStore } from "./lib/room_store.ts";
 import { Spool } from "./lib/server_spool.ts";
-import { type AuditEvent, type AuditRow, type Store, StoreUnavailable } from "./lib/server_store.ts";
+import { type AuditEvent, type AuditRow, StoreUnavailable } from "./lib/server_store.ts";
 import { Entrance } from "./lib/server_entrance.ts";
 import { lookAtFolder } from "./lib/server_folder.ts";
 import { closeInterrupted } from "./lib/server_recovery.ts";
 import { ServerClock } from "./lib/server_clock.ts";
+import { openLogService } from "./lib/server_log_service.ts";
 import { MemberLimits } from "./lib/server_limits.ts";
 import { Turns } from "./lib/server_turns.ts";
 import { listen, listenTls, portOf } from "./lib/transport.ts";
@@ -157,7 +158,15 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     random,
   });
   const timers = new Timers();
-  const hub = await openHub({ config, log, identity, trust, store, timers, signing, note, clock });
+  const serverLog = await openLogService({
+    ...{ config, log, random, store: store.log, now: clock.now, serverName: nameOf(identity()) },
+    signer: () => signing.current,
+    later: (ms, run) => timers.later(ms, run),
+    isAttended: () => hub.isAttended,
+    note: (event, reason) => note({ event, reason }),
+  });
+  const rooms = { config, log, identity, trust, store, timers, signing, note, clock, serverLog };
+  const hub: Hub = await openHub(rooms);
   await hub.countMade().catch((error) => log.warn("rooms made today aren't counted", { reason: messageOf(error) }));
   const deadlines = new Deadlines();
   const plain = openPlain(config);
@@ -184,6 +193,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     journals,
     devices,
     hub,
+    serverLog,
     turns,
     limits,
     clock,
@@ -325,10 +335,15 @@ async function openIssuing({ CERT_DIR, SECURECHAT_KEY_PASSPHRASE_FILE }: Config)
   };
 }
 
+/** The server's name in every origin. */
+function nameOf({ chain: [leaf] }: SigningIdentity): string {
+  return leaf?.hostNames?.dnsNames[0] ?? "localhost";
+}
+
 /** The rooms of this server: its name, its certificates of all days, and the key that wraps the rooms' keys. */
 async function openHub(
-  { config, log, identity, trust, store, timers, signing, note, clock }:
-    & Pick<Shared, "config" | "log" | "identity" | "trust" | "store" | "clock">
+  { config, log, identity, trust, store, timers, signing, note, clock, serverLog }:
+    & Pick<Shared, "config" | "log" | "identity" | "trust" | "store" | "clock" | "serverLog">
     & Pick<Doors, "timers" | "signing" | "note">,
 ): Promise<Hub> {
   await keepCertificate(store, identity());
@@ -336,7 +351,8 @@ async function openHub(
     store: store.rooms,
     keys: new AesKeyWrap(await loadRoomKey(config.DATA_DIR), random),
     signer: () => signing.current,
-    serverName: identity().chain[0]?.hostNames?.dnsNames[0] ?? "localhost",
+    serverName: nameOf(identity()),
+    ...serverLog ? { serverLog: serverLog.log } : {},
     now: clock.now,
     clock,
     random,
@@ -373,7 +389,7 @@ async function keepCertificate(store: OpenStore, { chain, pem }: SigningIdentity
 }
 
 /** The database, with its rooms. */
-export type OpenStore = Store & { readonly rooms: RoomStore };
+export type OpenStore = ServerStore;
 
 /** Opens the database that the settings name. Failure (5) where it can't be used. */
 export async function openStore(config: Config): Promise<OpenStore> {
@@ -618,6 +634,7 @@ class Server implements RunningServer {
     await Promise.all([this.#accepting, this.#acceptingTls]);
     deadlines.stop();
     await hub.settled();
+    await this.#shared.serverLog?.end();
     await this.#dropping;
     this.#timers.stop();
     await this.#drain(true);

@@ -52,6 +52,11 @@ const ANSWERS: Readonly<Record<Exclude<RoomRequest["type"], "post">, RoomFrame["
   logout: "done",
   presence: "done",
   ping: "pong",
+  log: "log",
+  log_ticks: "log_ticks",
+  log_heads: "log_heads",
+  log_note: "log_note",
+  log_tokens: "log_tokens",
 };
 
 /** Something that the server owes. */

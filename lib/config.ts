@@ -22,6 +22,7 @@ import { parseArgs } from "node:util";
 import { EXIT, Failure } from "./errors.ts";
 import { existsSync, readTextFileSync } from "./files.ts";
 import { nearest } from "./nearest.ts";
+import { isServiceUrl } from "./urls.ts";
 
 // ---- settings
 
@@ -115,6 +116,16 @@ const databaseUrl: Kind<DatabaseUrl | "sqlite"> = {
     } catch {
       return undefined; // a % that begins no escape
     }
+  },
+};
+
+/** Up to 4 addresses of services, with commas between them. */
+const urls: Kind<readonly string[]> = {
+  placeholder: "URL,URL",
+  expected: "at most 4 http:// or https:// addresses, with commas between them",
+  parse(text) {
+    const all = text.split(",").map((each) => each.trim()).filter((each) => each !== "");
+    return all.length <= 4 && all.every(isServiceUrl) ? all : undefined;
   },
 };
 
@@ -375,6 +386,27 @@ export const SETTINGS = {
   CERT_WARN_DAYS: fixed(integer(0, 3650, "DAYS"), "30", {
     commands: ["serve", "chat"],
     describe: "days before its end from which a certificate is warned about",
+  }),
+  LOG_SECONDS: fixed(integer(20, 3600, "SECONDS"), "60", {
+    commands: SERVE,
+    describe: "seconds between two ticks of the server's log: less is proved earlier, and costs members more",
+  }),
+  WITNESS_POLICY: open(path("FILE"), {
+    commands: SERVE,
+    describe: "policy file of the witnesses that cosign the server's log (C2SP tlog-policy)",
+  }),
+  TSA_URLS: fixed(urls, "", {
+    flag: "tsa-urls",
+    commands: SERVE,
+    describe: "time-stamping authorities (RFC 3161) that stamp the server's log",
+  }),
+  TSA_ROOTS: open(path("FILE"), {
+    commands: SERVE,
+    describe: "their root certificates, as PEM: without them no token is taken",
+  }),
+  STAMP_SECONDS: fixed(integer(60, 86_400, "SECONDS"), "600", {
+    commands: SERVE,
+    describe: "seconds between two time stamps of the server's log",
   }),
   WITNESS_NAME: open(text("NAME", "the name of a key: no blanks and no +", /^[^\p{White_Space}+\p{Cc}]{1,255}$/u), {
     flag: "name",

@@ -362,11 +362,21 @@ export class ServerConnection extends Connection<ServerEvent> {
   // Rooms: what follows the second key agreement.
 
   /** Tells the client who it is and what it may resume with; the first frame of a session with rooms. */
-  welcome(welcome: { readonly username: string; readonly token: Bytes; readonly limits: JsonObject }): void {
-    const { username, token, limits } = welcome;
+  welcome(
+    welcome: {
+      readonly username: string;
+      readonly token: Bytes;
+      readonly limits: JsonObject;
+      /** The origin of the server's log; `undefined` if it shows none. */
+      readonly log: string | undefined;
+    },
+  ): void {
+    const { username, token, limits, log } = welcome;
     this.send({
       type: "welcome",
-      payload: encodeBase64(this.seal({ username, session_token: encodeBase64(token), limits })),
+      payload: encodeBase64(
+        this.seal({ username, session_token: encodeBase64(token), limits, ...log === undefined ? {} : { log } }),
+      ),
     });
   }
 

@@ -20,6 +20,7 @@ import { ProtocolError } from "./errors.ts";
 import { badField, bytes, count, text } from "./fields.ts";
 import type { Frame } from "./frame.ts";
 import { isJsonList, isJsonObject, type Json, type JsonObject, member, OddNumber } from "./json.ts";
+import { LOG_REQUESTS, type LogAnswer, type LogRequest, parseLogAnswer, parseLogRequest } from "./log_follow_frames.ts";
 import { isRoomName } from "./names.ts";
 
 /** R || C || H: what stands where a message has its ciphertext. */
@@ -83,7 +84,8 @@ export type RoomRequest =
   | { readonly type: "logout" }
   /** Whether somebody is there to read: for others to see, and kept nowhere. */
   | { readonly type: "presence"; readonly state: Exclude<Presence, "offline"> }
-  | { readonly type: "ping" };
+  | { readonly type: "ping" }
+  | LogRequest;
 
 /** Whether an account is in a room now: nobody is there to read where all of its sessions have said so. */
 export type Presence = "online" | "away" | "offline";
@@ -109,6 +111,7 @@ export const ROOM_REQUESTS = [
   "logout",
   "presence",
   "ping",
+  ...LOG_REQUESTS,
 ] as const satisfies readonly RoomRequest["type"][];
 
 /** A request and the id that its answer carries. */
@@ -171,6 +174,12 @@ function parseByType(type: string, fields: JsonObject): RoomRequest {
     case "logout":
     case "ping":
       return { type };
+    case "log":
+    case "log_ticks":
+    case "log_heads":
+    case "log_note":
+    case "log_tokens":
+      return parseLogRequest(type, fields);
     default:
       throw new ProtocolError("unexpected", "There is no such request.");
   }
@@ -273,7 +282,8 @@ export type RoomFrame =
   | { readonly type: "renewed"; readonly pem: string; readonly payload: Bytes }
   | { readonly type: "account" | "password_changed"; readonly payload: Bytes }
   | { readonly type: "done" }
-  | { readonly type: "pong" };
+  | { readonly type: "pong" }
+  | LogAnswer;
 
 /** Somebody in a room. */
 export interface Member {
@@ -315,6 +325,7 @@ export const ROOM_FRAMES = [
   "password_changed",
   "done",
   "pong",
+  ...LOG_REQUESTS,
 ] as const satisfies readonly RoomFrame["type"][];
 
 /** The server's frame, of one of {@link ROOM_FRAMES}. */
@@ -324,6 +335,12 @@ export function parseRoomFrame({ type, fields }: Frame): { readonly frame: RoomF
 
 function parseFrameByType(type: string, fields: JsonObject): RoomFrame {
   switch (type) {
+    case "log":
+    case "log_ticks":
+    case "log_heads":
+    case "log_note":
+    case "log_tokens":
+      return parseLogAnswer(type, fields);
     case "joined": {
       const history = text(fields, "history");
       const checkpoint = member(fields, "checkpoint");

@@ -287,6 +287,12 @@ export class Room {
     attendee.answer({ type: "inclusion", room: this.name, index, size, hashes }, id);
   }
 
+  /** The log's origin, for somebody whose join line stands. Throws `not-member` for others. */
+  originFor(attendee: Attendee): string {
+    this.requireJoined(attendee);
+    return this.origin;
+  }
+
   /** Throws `not-member` unless this session's join line is durable. */
   requireJoined(attendee: Attendee): void {
     this.#sequencer.requireWorking();

@@ -49,6 +49,8 @@ export interface HeadOptions {
   readonly head: () => Head | undefined;
   /** The latest of the lines' own times, unix milliseconds. */
   readonly latestTs: () => number;
+  /** No head states an earlier time than this, unix seconds. */
+  readonly timeFloor?: () => number;
   /** Tells members of a head that is stored. */
   readonly tell: (checkpoint: Checkpoint) => void;
   /** What went wrong, once until a head is made. */
@@ -134,7 +136,8 @@ export class RoomHeads {
 
   /** The time that a head has now, unix seconds. */
   get #time(): number {
-    return Math.max(Math.floor(this.#options.now() / 1000), this.#newest?.time ?? 0);
+    const { now, timeFloor } = this.#options;
+    return Math.max(Math.floor(now() / 1000), this.#newest?.time ?? 0, timeFloor?.() ?? 0);
   }
 
   #isBehind(): boolean {

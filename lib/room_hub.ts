@@ -111,6 +111,11 @@ export class Hub {
     this.#registry.dropIdle(new Set([...this.#joined.values()].flatMap((rooms) => [...rooms])));
   }
 
+  /** Whether somebody is in a session with rooms. */
+  get isAttended(): boolean {
+    return this.#sessions.size > 0;
+  }
+
   // Sessions.
 
   /** A session begins; it is told of the invitations that wait for its account. */

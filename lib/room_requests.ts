@@ -7,9 +7,12 @@
 
 import { dispatch, type Handlers } from "./dispatch.ts";
 import type { Json } from "./json.ts";
+import { encodeLogAnswer, type LogRequest } from "./log_follow_frames.ts";
 import type { RoomRequest } from "./log_frames.ts";
 import type { Attendee } from "./room_attendee.ts";
 import type { Hub } from "./room_hub.ts";
+import { noLog } from "./server_log.ts";
+import type { LogAnswers } from "./server_log_answers.ts";
 
 /** The requests that are about rooms. */
 export type HubRequest = Exclude<
@@ -21,6 +24,8 @@ export type HubRequest = Exclude<
 export interface Asker {
   readonly hub: Hub;
   readonly attendee: Attendee;
+  /** Answers about the server's log; `undefined` if the server runs without one. */
+  readonly serverLog: LogAnswers | undefined;
 }
 
 /** What answers each request. What is thrown refuses it. */
@@ -46,7 +51,18 @@ export const ROOM_ANSWERS: Handlers<HubRequest, [asker: Asker, id: Json | undefi
     await (await hub.room(request.room, attendee)).proveConsistency(attendee, request, id),
   inclusion: async (request, { hub, attendee }, id) =>
     await (await hub.room(request.room, attendee)).proveInclusion(attendee, request, id),
+  log: answerLog,
+  log_ticks: answerLog,
+  log_heads: answerLog,
+  log_note: answerLog,
+  log_tokens: answerLog,
 };
+
+async function answerLog(request: LogRequest, { hub, attendee, serverLog }: Asker, id: Json | undefined) {
+  if (!serverLog) throw noLog();
+  const answer = await serverLog.answer(request, async (room) => (await hub.room(room, attendee)).originFor(attendee));
+  attendee.answer(encodeLogAnswer(answer), id);
+}
 
 /** Answers a request about rooms. */
 export async function answerRoomRequest(asker: Asker, request: HubRequest, id: Json | undefined): Promise<void> {

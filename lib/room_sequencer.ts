@@ -87,7 +87,9 @@ export class RoomSequencer {
       ...{ ...tools, origin },
       head: () => durable.head(),
       latestTs: () => placed.latestTs,
+      timeFloor: () => tools.serverLog?.timeFloor ?? 0,
       tell: (checkpoint) => {
+        tools.serverLog?.registers(origin, checkpoint);
         audience.tell(encodeFrame({ type: "checkpoint", room: name, ...encodeCheckpoint(checkpoint) }));
       },
       failed: (error) => tools.alarm(`no checkpoint could be stored: ${messageOf(error)}`, name),
@@ -152,6 +154,7 @@ export class RoomSequencer {
     if (post.seqno < placed.nextSeqnoOf(from.fingerprint)) return await this.#postAgain(line, post.seqno, from);
     const envelope = openPost(post, { room: room.name, log: this.#log, epochs });
     await this.#checkSeen(envelope);
+    await this.#checkLog(envelope);
     const { statement } = envelope;
     if (statement?.kind === "redact") {
       const [target] = await durable.lines(statement.index, 1);
@@ -176,6 +179,12 @@ export class RoomSequencer {
     const signed = await this.heads.rootAt(envelope.seen.size) ?? NEVER_SIGNED;
     if (!headFault(envelope, { index: this.#options.placed.size, rootAt: () => signed })) return;
     throw new ProtocolError("bad-envelope", "`seen` is no head that this server has signed.");
+  }
+
+  /** Throws `bad-envelope` if the line names a head of the server's log that is none. */
+  async #checkLog({ log }: Envelope): Promise<void> {
+    const problem = log && await this.#options.tools.serverLog?.problemOf(log);
+    if (problem !== undefined) throw new ProtocolError("bad-envelope", problem);
   }
 
   /** Gives a line its place. No await: what is checked here still holds when the index is made. */

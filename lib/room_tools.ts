@@ -5,6 +5,8 @@
  */
 
 import type { Clock, Random } from "./bytes.ts";
+import type { Checkpoint } from "./log_checkpoint.ts";
+import type { LogPin } from "./log_envelope.ts";
 import type { VerifyingKey } from "./pss.ts";
 import type { KeyWrap } from "./room_epochs.ts";
 import type { HeadSigner } from "./room_heads.ts";
@@ -15,6 +17,16 @@ import type { ServerClock } from "./server_clock.ts";
 export interface RekeyMemory {
   has(origin: string, fingerprint: string): boolean;
   add(origin: string, fingerprint: string): void;
+}
+
+/** What a room has to do with the server's log. */
+export interface RoomRegister {
+  /** A checkpoint of a room is stored: the log is to register it. */
+  registers(origin: string, checkpoint: Checkpoint): void;
+  /** No checkpoint may state an earlier time than this, unix seconds: the log proves that it is past. */
+  readonly timeFloor: number;
+  /** What is wrong with the head of the server's log that a line names; `undefined` if nothing is. */
+  problemOf(pin: LogPin): Promise<string | undefined>;
 }
 
 /** What rooms work with. */
@@ -36,6 +48,8 @@ export interface RoomTools {
   /** Those of these certificates that are revoked. */
   readonly revoked: (fingerprints: readonly string[]) => Promise<readonly string[]>;
   readonly rekeyed: RekeyMemory;
+  /** The server's log; without one, nothing is registered. */
+  readonly serverLog?: RoomRegister;
   /** Tells the operator that an invariant is broken. */
   readonly alarm: (message: string, room: string) => void;
   /** Tells somebody of an invitation, now or at the next login. */

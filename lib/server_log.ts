@@ -81,8 +81,8 @@ export interface ServerLogOptions {
   readonly newestKept: () => Promise<LogHead | undefined>;
   /** Collects cosignatures; the note as it is closed. Without witnesses it answers at once. */
   readonly cosign: (note: OpenNote) => Promise<string>;
-  /** A note was closed. */
-  readonly closed?: (note: StoredNote) => void;
+  /** A note was closed. `isNews`: rooms were registered since the one before, or somebody is in a session. */
+  readonly closed?: (note: StoredNote, isNews: boolean) => void;
   /** Tells the operator what is wrong, once each. */
   readonly fault: (fault: LogFault, reason: string) => void;
   /** What went wrong with a tick, once until one is made. */
@@ -105,6 +105,8 @@ export class ServerLog {
   #isPlanned = false;
   #hasFailed = false;
   #isEnded = false;
+  /** Whether a tick has registered rooms since the newest closed note. */
+  #hasHeads = false;
   #fault: LogFault | undefined;
   #running: Promise<void> = Promise.resolve();
   #planning: Promise<void> = Promise.resolve();
@@ -225,6 +227,7 @@ export class ServerLog {
     for (const head of draft.stored.heads) {
       if (this.#waiting.get(head.origin)?.size === head.size) this.#waiting.delete(head.origin);
     }
+    if (draft.stored.heads.length > 0) this.#hasHeads = true;
     if (draft.namedTime > this.#floor) this.#floor = draft.namedTime;
     this.#log = { ...log, size: log.size + 1, root: draft.stored.root, auditSize: draft.auditSize };
     const note = await this.#signed(this.#log);
@@ -323,7 +326,8 @@ export class ServerLog {
     if (!await store.closeNote(log.id, stored, now())) return; // another node closed it
     await store.dropNotes(now() - NOTES_KEPT);
     if (size > (this.#newestClosed?.size ?? 0)) this.#newestClosed = stored;
-    closed?.(stored);
+    closed?.(stored, this.#hasHeads || this.#options.isAttended());
+    this.#hasHeads = false;
   }
 
   readonly #read = (places: readonly NodePlace[]) => this.#options.store.nodes(this.#log.id, places);
@@ -342,6 +346,12 @@ export class ServerLog {
     const [oldest] = this.#roots.keys();
     if (this.#roots.size > ROOTS_KEPT && oldest !== undefined) this.#roots.delete(oldest);
     return root;
+  }
+
+  /** The newest note as it is before it is closed. */
+  async newestOpen(): Promise<OpenNote> {
+    const { size, root } = this.#log;
+    return { note: await this.#signed(this.#log), size, root, proof: (from) => this.#consistency(from, size) };
   }
 
   /** Closes the newest note if a crash left it open. */

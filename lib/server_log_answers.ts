@@ -32,7 +32,11 @@ export class LogAnswers {
   readonly #store: LogStore;
   readonly #trees = new Map<number, Promise<LogTree>>();
 
-  constructor(log: ServerLog, store: LogStore) {
+  readonly #shown: (note: string) => Promise<void>;
+
+  /** `shown`: a member shows the newest note that they hold; it may be newer than what the database has. */
+  constructor(log: ServerLog, store: LogStore, shown: (note: string) => Promise<void> = () => Promise.resolve()) {
+    this.#shown = shown;
     this.#log = log;
     this.#store = store;
   }
@@ -42,6 +46,7 @@ export class LogAnswers {
    * standing join line, and throws if there is none.
    */
   async answer(request: LogRequest, originOf: (room: string) => Promise<string>): Promise<LogAnswer> {
+    if (request.type === "log" && request.note !== undefined) await this.#shown(request.note);
     if (this.#log.origin === undefined) throw noLog();
     switch (request.type) {
       case "log":

@@ -15,6 +15,7 @@ import type { Hub } from "./room_hub.ts";
 import type { Account } from "./server_accounts.ts";
 import type { Deadline } from "./server_deadline.ts";
 import { DEVICE_CODE_LIFE } from "./server_devices.ts";
+import type { LogAnswers } from "./server_log_answers.ts";
 import type { Peer } from "./server_peer.ts";
 import type { Shared } from "./server_shared.ts";
 import type { Link } from "./transport.ts";
@@ -24,7 +25,7 @@ const PING_SECONDS = 30;
 
 /** What a session with rooms works with. */
 export interface RoomsSessionOptions {
-  readonly shared: Pick<Shared, "accounts" | "devices" | "hub" | "clock">;
+  readonly shared: Pick<Shared, "accounts" | "devices" | "hub" | "clock" | "serverLog">;
   readonly connection: ServerConnection;
   readonly link: Pick<Link, "sendLatest" | "drained">;
   readonly peer: Peer;
@@ -49,13 +50,20 @@ export class RoomsSession {
 
   /** Welcomes the client. Throws if it can't be let into rooms now. */
   static async begin(options: RoomsSessionOptions): Promise<RoomsSession> {
-    const { shared: { accounts, devices }, connection, peer, account } = options;
+    const { shared: { accounts, devices, serverLog }, connection, peer, account } = options;
     if (!await accounts.isCurrent(account)) {
       throw new ProtocolError("auth-failed", "The password was changed meanwhile; log in again.");
     }
     const token = await devices.makeToken(peer.shown, account);
-    connection.welcome({ username: account.username, token, limits: { ping_seconds: PING_SECONDS } });
+    const log = serverLog?.log.origin;
+    const limits = { ping_seconds: PING_SECONDS, ...serverLog ? { log_seconds: serverLog.log.seconds } : {} };
+    connection.welcome({ username: account.username, token, limits, log });
     return new RoomsSession(options);
+  }
+
+  /** What answers about the server's log; `undefined` if the server runs without one. */
+  get serverLog(): LogAnswers | undefined {
+    return this.#options.shared.serverLog?.answers;
   }
 
   /** Tells the client of invitations that waited. */

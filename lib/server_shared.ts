@@ -9,7 +9,7 @@ import type { Config } from "./config.ts";
 import type { SigningIdentity } from "./handshake_server.ts";
 import type { SummedLog } from "./logging_summary.ts";
 import type { Hub } from "./room_hub.ts";
-import type { RoomStore } from "./room_store.ts";
+import type { ServerStore } from "./room_store.ts";
 import type { Accounts } from "./server_accounts.ts";
 import type { Audit } from "./server_audit.ts";
 import type { SummedAudit } from "./server_audit_summary.ts";
@@ -17,9 +17,9 @@ import type { ServerClock } from "./server_clock.ts";
 import type { Deadlines } from "./server_deadline.ts";
 import type { Devices } from "./server_devices.ts";
 import type { CreateJournalFile } from "./server_journal.ts";
+import type { LogService } from "./server_log_service.ts";
 import type { MemberLimits } from "./server_limits.ts";
 import type { Spool } from "./server_spool.ts";
-import type { Store } from "./server_store.ts";
 import type { Turns } from "./server_turns.ts";
 
 /** The parts of a server that its connections use. */
@@ -29,7 +29,7 @@ export interface Shared {
   /** The certificate of this moment: a renewed one is taken up while the server runs. */
   readonly identity: () => SigningIdentity;
   readonly trust: () => Promise<Trust>;
-  readonly store: Store & { readonly rooms: RoomStore };
+  readonly store: ServerStore;
   readonly accounts: Accounts;
   readonly audit: Audit;
   /** Where audit rows of people go. */
@@ -40,6 +40,8 @@ export interface Shared {
   readonly journals: string;
   readonly devices: Devices;
   readonly hub: Hub;
+  /** The server's log; `undefined` if the server runs without one. */
+  readonly serverLog: LogService | undefined;
   readonly turns: Turns;
   readonly limits: MemberLimits;
   readonly clock: ServerClock;

@@ -87,6 +87,13 @@ export type AuditEvent =
   | "certificate_revoked"
   | "room_created"
   | "room_closed"
+  | "log_started"
+  | "log_behind"
+  | "log_fork"
+  | "witness_conflict"
+  | "tsa_refused"
+  | "audit_pruned"
+  | "pruned"
   | "session_start"
   | "session_end";
 

@@ -61,13 +61,6 @@ export interface Stamped {
   readonly refused: readonly StampRefusal[];
 }
 
-/** Whether the text is the URL of an authority: http or https, without a user's name or a fragment. */
-export function isAuthorityUrl(text: string): boolean {
-  const url = URL.parse(text);
-  const isPlain = url !== null && url.username === "" && url.password === "" && url.hash === "";
-  return isPlain && (url.protocol === "http:" || url.protocol === "https:");
-}
-
 /** Asks each authority for a token. */
 export async function stamp(
   imprint: Imprint,

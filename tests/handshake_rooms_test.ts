@@ -43,7 +43,7 @@ Deno.test("rooms are served over TLS and on the loopback to who asks for them, a
 Deno.test("a session with rooms begins with a welcome that only its client can read", async () => {
   const pair = await pairOver("tls");
   assert.notEqual(pair.clientEvents.at(-1)?.type, "session");
-  pair.server.welcome({ username: "ada", token: TOKEN, limits: {} });
+  pair.server.welcome({ username: "ada", token: TOKEN, limits: {}, log: undefined });
   await pair.run();
   assert.deepEqual(pair.clientEvents.at(-1), { type: "welcome", username: "ada", token: TOKEN });
   assert.ok(!pair.flow.at(-1)?.includes("ada"));
@@ -51,7 +51,7 @@ Deno.test("a session with rooms begins with a welcome that only its client can r
 
 Deno.test("requests and answers carry an id both ways, and a refusal ends nothing", async () => {
   const pair = await pairOver("loopback");
-  pair.server.welcome({ username: "ada", token: TOKEN, limits: {} });
+  pair.server.welcome({ username: "ada", token: TOKEN, limits: {}, log: undefined });
   await pair.run();
   pair.client.request({ type: "history", room: "#ops", from: 0, count: 10, id: 7 });
   await pair.run();

@@ -125,7 +125,7 @@ export class Person implements Attendee {
   /** Asks a hub; the error's code where it refuses. */
   async ask(hub: Hub, request: HubRequest, id?: Json): Promise<string | undefined> {
     try {
-      await answerRoomRequest({ hub, attendee: this }, request, id);
+      await answerRoomRequest({ hub, attendee: this, serverLog: undefined }, request, id);
       return undefined;
     } catch (error) {
       if (error instanceof ProtocolError) return error.code;

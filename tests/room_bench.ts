@@ -285,7 +285,7 @@ export class BenchSession implements Attendee {
         if (request.type === "code" || request.type === "renew" || request.type === "logout") return;
         if (request.type === "account" || request.type === "password") return;
         if (request.type === "ping") return this.answer({ type: "pong" }, id);
-        await answerRoomRequest({ hub: this.#bench.hub, attendee: this }, request, id);
+        await answerRoomRequest({ hub: this.#bench.hub, attendee: this, serverLog: undefined }, request, id);
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
         this.refuse(error, id);

@@ -183,6 +183,7 @@ Deno.test("an address that shows bad certificates without end leaves no more aud
     const rows = database.prepare("SELECT event_type, COUNT(*) AS n FROM audit_log GROUP BY 1 ORDER BY 1").all();
     assert.deepEqual(rows.map(({ event_type, n }) => `${event_type} ${n}`), [
       "cert_invalid 61",
+      "log_started 1",
       "registration 1",
     ]);
   });

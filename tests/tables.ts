@@ -49,6 +49,13 @@ const AUDIT: Readonly<Record<AuditEvent, string>> = {
   room_closed: "an operator closed a log",
   session_start: "a session began",
   session_end: "a session ended",
+  log_started: "the server's log began; the reason is its origin",
+  log_behind: "the server's log is behind what it has signed before, or its key is missing",
+  log_fork: "the server's log has another tree than it has signed before",
+  witness_conflict: "a witness knows more of the server's log, or another one",
+  tsa_refused: "a time-stamping authority's answer was not taken",
+  audit_pruned: "rows of this log were emptied; the reason says which",
+  pruned: "an emptied row",
 };
 
 /** What each way of catching the server means. */

@@ -3,7 +3,8 @@
 import { type Bytes, encodeUtf8 } from "../lib/bytes.ts";
 import { encodeDer, Fields, parseDer, TAG } from "../lib/der.ts";
 import { digest } from "../lib/hash.ts";
-import { isAuthorityUrl, stamp, type Stamped, type StampOptions } from "../lib/timestamp_asking.ts";
+import { stamp, type Stamped, type StampOptions } from "../lib/timestamp_asking.ts";
+import { isServiceUrl } from "../lib/urls.ts";
 import { imprintOf } from "../lib/timestamp_judge.ts";
 import { parseCertificateFile } from "../lib/x509.ts";
 import { assert } from "./assert.ts";
@@ -147,9 +148,9 @@ Deno.test("no more than four authorities are asked", async () => {
 });
 
 Deno.test("an authority's URL is http or https, without a name, a password or a fragment", () => {
-  for (const url of ["http://tsa.example", "https://tsa.example:8443/a?b=c"]) assert.ok(isAuthorityUrl(url), url);
+  for (const url of ["http://tsa.example", "https://tsa.example:8443/a?b=c"]) assert.ok(isServiceUrl(url), url);
   for (const url of ["", "tsa.example", "ftp://tsa.example", "http://a:b@tsa.example/", "http://tsa.example/#a"]) {
-    assert.ok(!isAuthorityUrl(url), url);
+    assert.ok(!isServiceUrl(url), url);
   }
 });
 
