@@ -178,6 +178,37 @@ export function canonicalJson(value: Json): string | undefined {
   }
 }
 
+/**
+ * Whether each number in it is the one that its canonical form says: 9007199254740993 is not, since RFC 8785 writes it
+ * as 9007199254740992. Of what is signed by that form, such a number could be changed and nobody would see it.
+ */
+export function isExact(value: Json): boolean {
+  try {
+    return hasExactNumbers(value);
+  } catch {
+    return false; // the stack is exhausted
+  }
+}
+
+function hasExactNumbers(value: Json): boolean {
+  if (typeof value === "bigint" || value instanceof OddNumber) {
+    const source = value instanceof OddNumber ? value.source : String(value);
+    return decimal(source) === decimal(String(Number(source)));
+  }
+  if (typeof value !== "object" || value === null) return true;
+  return (isJsonList(value) ? value : Object.values(value)).every(hasExactNumbers);
+}
+
+/** A number's sign, digits and exponent, in one spelling for each value. */
+function decimal(text: string): string {
+  const [, sign = "", whole = "", part = "", power = "0"] = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([-+]?\d+))?$/.exec(text) ??
+    [];
+  const digits = (whole + part).replace(/^0+/, "");
+  const shortest = digits.replace(/0+$/, "");
+  if (shortest === "") return "0";
+  return `${sign}${shortest}e${Number(power) - part.length + digits.length - shortest.length}`;
+}
+
 function canonical(value: Json): string {
   if (value === null || typeof value === "boolean") return String(value);
   if (typeof value === "string") {

@@ -14,7 +14,7 @@
  */
 
 import { type Bytes, encodeBase64, encodeUtf8, parseBase64 } from "./bytes.ts";
-import { canonicalJson, type JsonObject, member } from "./json.ts";
+import { canonicalJson, isExact, type JsonObject, member } from "./json.ts";
 import type { SigningKey, VerifyingKey } from "./pss.ts";
 import { MAX_CLOCK_DIFFERENCE, type TranscriptSummary } from "./transcript.ts";
 
@@ -129,10 +129,13 @@ export function receiptProblem(receipt: JsonObject, expected: ExpectedReceipt): 
 
 const STATEMENT_LABEL = "securechat/2 receipt\0";
 
-/** What `statement_signature` is over; `undefined` where the receipt has no canonical form. */
+/**
+ * What `statement_signature` is over; `undefined` where the receipt has no canonical form, or where that form leaves
+ * something out: the last digits of a number.
+ */
 export function statementInput(receipt: JsonObject): Bytes | undefined {
   const { statement_signature: _, ...stated } = receipt;
-  const canonical = canonicalJson(stated);
+  const canonical = isExact(stated) ? canonicalJson(stated) : undefined;
   // One text of both: a receipt may have 16 MiB, and a copy of its bytes would cost as much again.
   return canonical === undefined ? undefined : encodeUtf8(STATEMENT_LABEL + canonical);
 }

@@ -325,7 +325,7 @@ function checkSignatures(
     return checks.fail("statement signature", "statement_signature is missing: a receipt with a session has one");
   }
   const input = statementInput(receipt.data);
-  if (!input) return checks.fail("statement signature", "the receipt has no canonical form (RFC 8785)");
+  if (!input) return checks.fail("statement signature", "the receipt has no exact canonical form (RFC 8785)");
   if (!key || !receipt.statementSignature) return checks.skip("statement signature", unreadable);
   if (!key.verify(receipt.statementSignature, input)) {
     checks.fail("statement signature", "a field is not as it was signed");

@@ -186,7 +186,7 @@ function checkStatement({ data, signer: { leaf } }: RoomReceipt, findings: RoomF
   const signature = typeof text === "string" ? parseBase64(text) : undefined;
   const input = statementInput(data);
   if (!signature) findings.frame("statement", "statement_signature is missing, or not base64");
-  else if (!input) findings.frame("statement", "the receipt has no canonical form (RFC 8785)");
+  else if (!input) findings.frame("statement", "the receipt has no exact canonical form (RFC 8785)");
   else if (!leaf.rsa || !new VerifyingKey(leaf.rsa.modulus).verify(signature, input)) {
     findings.frame("statement", "it doesn't verify: some field of the receipt is not as it was signed");
   }

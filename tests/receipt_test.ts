@@ -106,6 +106,28 @@ Deno.test("statementInput() depends on every field, and not on their order or sp
   }));
 });
 
+Deno.test("statementInput() has no form for a number that is more exact than RFC 8785: another one would have the same", () => {
+  const hasInput = (number: string) => {
+    const receipt = parseJson(`{"unknown":[{"number":${number}}]}`);
+    assert(isJsonObject(receipt));
+    return statementInput(receipt) !== undefined;
+  };
+  const exact = [
+    "0",
+    "-0",
+    "1.50",
+    "9007199254740991",
+    "9007199254740992",
+    "1e21",
+    "1000000000000000000000",
+    "1E-7",
+    "0.1",
+  ];
+  for (const number of exact) assert(hasInput(number), number);
+  const close = ["9007199254740993", "1000000000000000000001", "0.10000000000000000001", "1e-400", "-9007199254740993"];
+  for (const number of close) assert(!hasInput(number), number);
+});
+
 Deno.test("a receipt's time has one form, in whole seconds", () => {
   assert.equal(formatTime(1_700_055_022_999), "2023-11-15T13:30:22Z");
   assert.equal(parseTime("2023-11-15T13:30:22Z"), 1_700_055_022_000);
