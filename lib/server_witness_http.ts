@@ -14,19 +14,21 @@ const TIMEOUT = 5_000;
 /** The longest answer that is read. */
 const MAX_ANSWER = 65_536;
 
-/** Asks witnesses over HTTP. */
-export const witnessHttp: WitnessTransport = {
-  post: (url, body) => ask(url, { method: "POST", body, headers: { "content-type": "text/plain; charset=utf-8" } }),
-  get: (url) => ask(url, { method: "GET" }),
-};
-
-async function ask(url: string, init: RequestInit): Promise<WitnessReply> {
-  try {
-    const answer = await fetch(url, { ...init, redirect: "manual", signal: AbortSignal.timeout(TIMEOUT) });
-    return { status: answer.status, body: await readBody(answer) };
-  } catch (error) {
-    throw new Error(reasonOf(error));
-  }
+/** Asks witnesses over HTTP. `timeout`: milliseconds for one request. */
+export function witnessTransport(timeout = TIMEOUT): WitnessTransport {
+  const ask = async (url: string, init: RequestInit): Promise<WitnessReply> => {
+    try {
+      const answer = await fetch(url, { ...init, redirect: "manual", signal: AbortSignal.timeout(timeout) });
+      return { status: answer.status, body: await readBody(answer) };
+    } catch (error) {
+      throw new Error(reasonOf(error, timeout));
+    }
+  };
+  const headers = { "content-type": "text/plain; charset=utf-8" };
+  return {
+    post: (url, body) => ask(url, { method: "POST", body, headers }),
+    get: (url) => ask(url, { method: "GET" }),
+  };
 }
 
 async function readBody({ body }: Response): Promise<Bytes> {
@@ -40,10 +42,10 @@ async function readBody({ body }: Response): Promise<Bytes> {
   return concat(...chunks);
 }
 
-function reasonOf(error: unknown): string {
+function reasonOf(error: unknown, timeout: number): string {
   if (error instanceof RangeError) return error.message;
   if (error instanceof DOMException && error.name === "TimeoutError") {
-    return `it didn't answer within ${TIMEOUT / 1000} s`;
+    return `it didn't answer within ${timeout / 1000} s`;
   }
   const said = error instanceof Error ? error.message : String(error);
   return `it can't be reached: ${printable(said).slice(0, 200)}`;

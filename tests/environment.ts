@@ -41,6 +41,15 @@ const NEEDS = {
   mandoc: ["mandoc on PATH", () => runs("sh", "-c", "command -v mandoc")],
   tshark: ["tshark on PATH, and the right to capture", () => runs("tshark", "-D")],
   binary: ["a compiled program (deno task compile)", () => exists(BINARY)],
+  litewitness: [
+    "litewitness and ssh-agent on PATH (go install filippo.io/torchwood/cmd/litewitness@v0.6.1)",
+    () => runs("sh", "-c", "command -v litewitness && command -v ssh-agent && command -v ssh-add"),
+  ],
+  omniwitness: [
+    "omniwitness and generate_keys on PATH (go install github.com/transparency-dev/witness/cmd/{omniwitness,generate_keys})",
+    () => runs("sh", "-c", "command -v omniwitness && command -v generate_keys"),
+  ],
+  gopeer: ["gopeer on PATH (cd tests/go && go install .)", () => runs("sh", "-c", "command -v gopeer")],
   node: ["node and npm on PATH", () => runs("node", "--version") && runs("npm", "--version")],
   unix: ["a system with signals and file modes", () => Deno.build.os !== "windows"],
 } as const satisfies Record<string, readonly [string, () => boolean]>;

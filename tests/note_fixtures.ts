@@ -4,7 +4,7 @@ import { type Bytes, concat, encodeHex, encodeUtf8 } from "../lib/bytes.ts";
 import { type Ed25519Secret, importEd25519, newEd25519 } from "../lib/ed25519.ts";
 import { sha256 } from "../lib/hash.ts";
 import { encodeNote, encodeNoteHead, type Note } from "../lib/log_note.ts";
-import { consistencyProof, EMPTY_ROOT, Frontier, leafHash } from "../lib/log_tree.ts";
+import { consistencyProof, EMPTY_ROOT, Frontier, leafHash, type NodePlace } from "../lib/log_tree.ts";
 import { encodeAddCheckpoint } from "../lib/witness_request.ts";
 import { KEY_TYPE, type NoteSigner, noteSigner, signNote } from "../lib/log_note_key.ts";
 
@@ -82,7 +82,7 @@ export class GrowingLog {
   /** To that size. */
   grow(size: number): void {
     while (this.#tree.size < size) {
-      for (const { level, index, hash } of this.#tree.append(leafHash(encodeUtf8(`${this.seed} ${this.#tree.size}`)))) {
+      for (const { level, index, hash } of this.#tree.append(leafHash(encodeUtf8(this.leafAt(this.#tree.size))))) {
         this.#nodes.set(`${level} ${index}`, hash);
       }
       this.#roots.push(encodeHex(this.#tree.root()));
@@ -101,11 +101,17 @@ export class GrowingLog {
 
   /** The proof that the tree of one size begins with that of another. */
   proof(old: number, size: number): Promise<Bytes[]> {
-    return consistencyProof(
-      old,
-      size,
-      (places) => places.map(({ level, index }) => this.#nodes.get(`${level} ${index}`) ?? new Uint8Array(0)),
-    );
+    return consistencyProof(old, size, (places) => this.nodes(places));
+  }
+
+  /** The hashes of nodes. */
+  nodes(places: readonly NodePlace[]): Bytes[] {
+    return places.map(({ level, index }) => this.#nodes.get(`${level} ${index}`) ?? new Uint8Array(0));
+  }
+
+  /** The text of a leaf. */
+  leafAt(index: number): string {
+    return `${this.seed} ${index}`;
   }
 
   /** A request to a witness that has signed `old`. */
