@@ -31,6 +31,9 @@ export function witnessTransport(timeout = TIMEOUT): WitnessTransport {
   };
 }
 
+/** The same with the time that a request has in production. */
+export const witnessHttp: WitnessTransport = witnessTransport();
+
 async function readBody({ body }: Response): Promise<Bytes> {
   const chunks: Uint8Array[] = [];
   let size = 0;

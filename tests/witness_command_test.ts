@@ -2,14 +2,13 @@ import { assert } from "./assert.ts";
 import { run, skipUnless, temporaryFolder } from "./environment.ts";
 import { encodeUtf8, parseUtf8 } from "../lib/bytes.ts";
 import { encodeNote, parseNote } from "../lib/log_note.ts";
-import { witnessTransport } from "../lib/server_witness_http.ts";
+import { witnessHttp } from "../lib/server_witness_http.ts";
 import { Witnesses, type WitnessNews } from "../lib/server_witnesses.ts";
 import { cosignersOf, isSatisfied, parsePolicy } from "../lib/witness_policy.ts";
 import { ADD_CHECKPOINT, checkpointPath } from "../lib/witness_request.ts";
 import { GrowingLog, LOG, LOG_VKEY } from "./note_fixtures.ts";
 import { startWitness } from "./witness_program.ts";
 
-const witnessHttp = witnessTransport();
 const NAME = ["--name", "witness.example/w1", "--logs", "logs.txt"];
 
 /** A folder with the file of logs. */
