@@ -11,6 +11,7 @@
  * The chat with the server alone is `lib/client_chat.ts`; here it gets the verifier, which judges the server's receipt.
  */
 
+import type { Identity } from "./lib/certificate_identity.ts";
 import type { Trust } from "./lib/certificate_path.ts";
 import { type ChatOptions, type JudgedReceipt, type ReceivedReceipt, runChat } from "./lib/client_chat.ts";
 import { tlsDialOf } from "./lib/client_dial.ts";
@@ -20,7 +21,7 @@ import { Renewal } from "./lib/client_renewal.ts";
 import { RoomRecords } from "./lib/client_room_records.ts";
 import { ClientSession, type Credentials, type SessionTimes, type Wire } from "./lib/client_session.ts";
 import type { ExitStatus } from "./lib/errors.ts";
-import { clientPassphrase, type Identity, loadIdentity, loadTrust, replacedBy } from "./lib/identity.ts";
+import { clientPassphrase, loadIdentity, loadTrust, replacedBy } from "./lib/identity.ts";
 import { checkOptions, type Names } from "./lib/options.ts";
 import { parseTime } from "./lib/receipt.ts";
 import { transcriptLines, verify } from "./lib/verify.ts";

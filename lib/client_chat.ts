@@ -17,12 +17,12 @@
  * @layer outside
  */
 
+import type { Identity } from "./certificate_identity.ts";
 import { type Clock, encodeUtf8, type Random } from "./bytes.ts";
 import type { Trust } from "./certificate_path.ts";
 import { HELP, parseInput } from "./client_chat_command.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "./errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "./handshake_client.ts";
-import type { SigningIdentity } from "./handshake_server.ts";
 import { encodeJson, type JsonObject } from "./json.ts";
 import { Records } from "./client_chat_records.ts";
 import {
@@ -57,7 +57,7 @@ export interface ChatOptions {
   readonly port: number;
   /** Connects to them in another way than over plain TCP. */
   readonly dial?: (options: ConnectOptions) => Promise<Link>;
-  readonly identity: SigningIdentity;
+  readonly identity: Identity;
   readonly trust: () => Promise<Trust>;
   readonly account: ChatAccount;
   /** Takes a server that proves nothing (docs/PROTOCOL.md, "Version 2"). */

@@ -12,13 +12,14 @@
  * @layer outside
  */
 
+import type { Identity } from "./certificate_identity.ts";
 import type { Random } from "./bytes.ts";
 import { equalBytes } from "./bytes.ts";
 import { createRequest, generateKey } from "./ca.ts";
 import { findPath, type Trust } from "./certificate_path.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { writeAtomically } from "./files.ts";
-import { finishRenewal, type Identity, loadIdentity, loadKey, nextIn } from "./identity.ts";
+import { finishRenewal, loadIdentity, loadKey, nextIn } from "./identity.ts";
 import { encodePrivateKey, publicKeyOf } from "./private_key.ts";
 import { type Certificate, parseCertificates } from "./x509.ts";
 

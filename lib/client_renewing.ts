@@ -6,6 +6,7 @@
  * @layer outside
  */
 
+import type { Identity } from "./certificate_identity.ts";
 import type { Clock } from "./bytes.ts";
 import type { ClientAccount } from "./client_account.ts";
 import type { RoomEvent } from "./client_event.ts";
@@ -14,7 +15,6 @@ import type { RoomRecords } from "./client_room_records.ts";
 import type { ClientRooms } from "./client_rooms.ts";
 import { EXIT, Failure } from "./errors.ts";
 import type { ClientConnection } from "./handshake_client.ts";
-import type { SigningIdentity } from "./handshake_server.ts";
 import { parseWelcome } from "./message.ts";
 
 /** How often it is looked whether the certificate ends soon, in milliseconds. */
@@ -34,9 +34,9 @@ export interface RenewingOptions {
   /** The connection that there is now. */
   readonly connection: () => ClientConnection | undefined;
   /** The certificate that this client uses now. */
-  readonly identity: () => SigningIdentity;
+  readonly identity: () => Identity;
   /** The next session shows this certificate; it is to begin at once. */
-  readonly renewed: (identity: SigningIdentity) => void;
+  readonly renewed: (identity: Identity) => void;
 }
 
 /** The renewals of a running client. */

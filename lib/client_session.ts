@@ -16,6 +16,7 @@
  * @layer outside
  */
 
+import type { Identity } from "./certificate_identity.ts";
 import type { Bytes, Clock, Random } from "./bytes.ts";
 import type { Trust } from "./certificate_path.ts";
 import { ClientAccount } from "./client_account.ts";
@@ -33,7 +34,6 @@ import type { ShownServer } from "./client_servers.ts";
 import { PROGRAM } from "./config.ts";
 import { EXIT, Failure, ProtocolError } from "./errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "./handshake_client.ts";
-import type { SigningIdentity } from "./handshake_server.ts";
 import type { SignedLine } from "./line_signature.ts";
 import { SignaturePool } from "./line_signature_pool.ts";
 
@@ -91,7 +91,7 @@ export interface ClientSessionOptions {
   readonly dial: () => Promise<Wire>;
   /** The name that the server's certificate must be for. */
   readonly host: string;
-  readonly identity: SigningIdentity;
+  readonly identity: Identity;
   /** The fingerprint of the certificate that this one has replaced. */
   readonly was?: string | undefined;
   /** Where the next certificate is made and kept; without it nothing is renewed. */
@@ -152,9 +152,9 @@ export class ClientSession {
   /** Its records. */
   readonly history: RoomHistory;
   readonly #renewing: Renewing | undefined;
-  #identity: SigningIdentity;
+  #identity: Identity;
   /** The certificate that the next session shows. */
-  #renewed: SigningIdentity | undefined;
+  #renewed: Identity | undefined;
   readonly #times: SessionTimes;
   readonly #pause = new Pause();
   readonly #pool = new SignaturePool();
@@ -523,6 +523,6 @@ function isOfType<T extends ClientEvent["type"]>(event: ClientEvent, type: T): e
   return event.type === type;
 }
 
-function ownOf({ chain: [leaf], pem, key }: SigningIdentity): OwnCertificate {
+function ownOf({ chain: [leaf], pem, key }: Identity): OwnCertificate {
   return { fingerprint: leaf?.fingerprint ?? "", pem, key };
 }

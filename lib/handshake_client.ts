@@ -13,6 +13,7 @@
  * @layer protocol
  */
 
+import type { Identity } from "./certificate_identity.ts";
 import { BLOCK_SIZE, decrypt, encrypt } from "./aes_cbc.ts";
 import { type Bytes, encodeBase64, encodeHex, encodeUtf8 } from "./bytes.ts";
 import type { Clock, Random } from "./bytes.ts";
@@ -21,7 +22,6 @@ import { Connection, proofInput } from "./connection.ts";
 import { DhKey, type Group, GROUP_14, GROUP_2 } from "./dh.ts";
 import { EXIT, Failure, ProtocolError, ROOM_ERRORS } from "./errors.ts";
 import { type Frame, LIMIT_AFTER_LOGIN, type OutgoingFrame } from "./frame.ts";
-import type { SigningIdentity } from "./handshake_server.ts";
 import { encodeJson, type Json, type JsonObject, member, repeatedName } from "./json.ts";
 import {
   type DhServer,
@@ -62,7 +62,7 @@ export class PeerError extends Error {
 
 /** What a client's connection works with. */
 export interface ClientOptions {
-  readonly identity: SigningIdentity;
+  readonly identity: Identity;
   readonly trust: () => Promise<Trust>;
   /** The name or address that the user asked for: the server's certificate must be for it. */
   readonly host: string;

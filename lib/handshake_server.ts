@@ -15,6 +15,7 @@
  * @layer protocol
  */
 
+import type { Identity } from "./certificate_identity.ts";
 import { BLOCK_SIZE, decrypt, encrypt } from "./aes_cbc.ts";
 import { type Bytes, type Clock, encodeBase64, encodeHex, encodeUtf8, type Random } from "./bytes.ts";
 import { type CertificatePath, findPath, type Trust } from "./certificate_path.ts";
@@ -38,7 +39,7 @@ import {
   type PeerErrorFrame,
   type Version,
 } from "./message.ts";
-import { type SigningKey, VerifyingKey } from "./pss.ts";
+import { VerifyingKey } from "./pss.ts";
 import { makeReceipt, receiptProblem, type SessionIdentity } from "./receipt.ts";
 import { type IdentifiedRequest, parseRequest, ROOM_REQUESTS } from "./log_frames.ts";
 import { SessionReceiver } from "./session.ts";
@@ -51,16 +52,9 @@ const REQUEST_TYPES: ReadonlySet<string> = new Set(ROOM_REQUESTS);
 /** The most `salt` requests of a connection (docs/PROTOCOL.md, "Credentials"). */
 const MAX_SALTS = 3;
 
-/** Who a side is: its certificate with intermediates, and what signs with its key. */
-export interface SigningIdentity {
-  readonly chain: readonly Certificate[];
-  readonly pem: string;
-  readonly key: SigningKey;
-}
-
 /** What a server's connection works with. */
 export interface ServerOptions {
-  readonly identity: SigningIdentity;
+  readonly identity: Identity;
   /** The trust of this moment: a revocation list may have changed. */
   readonly trust: () => Promise<Trust>;
   /** Whether version-1 clients are taken. */

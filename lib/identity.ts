@@ -17,6 +17,7 @@
  * @layer outside
  */
 
+import type { Identity } from "./certificate_identity.ts";
 import { type Bytes, type Clock, equalBytes } from "./bytes.ts";
 import type { Authority } from "./ca.ts";
 import type { Trust } from "./certificate_path.ts";
@@ -26,7 +27,7 @@ import { exists, keepOld, readPemFile, readPrivateFile, readTextFile, shellWord 
 import type { Log } from "./logging.ts";
 import { decodePrivateKey, isProtected, publicKeyOf } from "./private_key.ts";
 import { encodePem } from "./der.ts";
-import { importSigningKey, type SigningKey } from "./pss.ts";
+import { importSigningKey } from "./pss.ts";
 import { type CrlFile, readRevoked } from "./ca_revoked.ts";
 import {
   type Certificate,
@@ -38,14 +39,6 @@ import {
 
 /** Whose certificate it is. */
 export type Role = "ca" | "issuing" | "server" | "client";
-
-/** A certificate with its intermediates, and its key. */
-export interface Identity {
-  readonly chain: readonly Certificate[];
-  /** The chain as it goes over the wire. */
-  readonly pem: string;
-  readonly key: SigningKey;
-}
 
 /** Where a passphrase comes from: given, or out of a file's first line. Without either a person is asked. */
 export interface PassphraseOptions {

@@ -14,11 +14,12 @@
  * @layer outside
  */
 
+import type { Identity } from "./certificate_identity.ts";
 import type { Bytes } from "./bytes.ts";
 import { isRevoked, type Trust } from "./certificate_path.ts";
 import { dispatch, type Handlers } from "./dispatch.ts";
 import { type ErrorType, messageOf, ProtocolError } from "./errors.ts";
-import { type Channel, ServerConnection, type ServerEvent, type SigningIdentity } from "./handshake_server.ts";
+import { type Channel, ServerConnection, type ServerEvent } from "./handshake_server.ts";
 import type { IdentifiedRequest } from "./log_frames.ts";
 import type { Log } from "./logging.ts";
 import type { Credentials } from "./message.ts";
@@ -66,13 +67,13 @@ export class ConnectedClient {
   readonly #shared: Shared;
   readonly #link: Link;
   readonly #incoming: Incoming;
-  readonly #identity: SigningIdentity;
+  readonly #identity: Identity;
   readonly #connection: ServerConnection;
   readonly #peer: Peer;
   readonly #deadline: Deadline;
   readonly #replies: Replies;
   /** The connection's place among all sockets of the server. */
-  readonly #place: () => Place;
+  readonly #place: Place;
   readonly #pace: Pace;
   #messages: SessionMessages | undefined;
   #rooms: RoomsSession | undefined;
@@ -81,7 +82,7 @@ export class ConnectedClient {
   #running: Promise<void> | undefined;
 
   /** `channel`: what the link runs over. */
-  constructor(shared: Shared, link: Link, channel: Channel, place: () => Place) {
+  constructor(shared: Shared, link: Link, channel: Channel, place: Place) {
     const { config, trust } = shared;
     this.#shared = shared;
     this.#link = link;
@@ -188,7 +189,7 @@ export class ConnectedClient {
   async #handleNext(): Promise<boolean> {
     if (!await this.#pace.turn()) return false;
     const event = await this.#pace.charge(() => this.#connection.next()); // what is no frame costs time as well
-    this.#place().standing = STANDINGS[this.#connection.state] ?? "proven";
+    this.#place.standing = STANDINGS[this.#connection.state] ?? "proven";
     // An event that has come is always handled: the transcript's summary has counted its line.
     if (event) await dispatch(ConnectedClient.#HANDLERS, event, this);
     return event !== undefined;
@@ -231,7 +232,7 @@ export class ConnectedClient {
   async #answerCredentials(credentials: Credentials): Promise<void> {
     const { accounts } = this.#shared;
     if (credentials.type === "salt") return this.#connection.answerSalt(await accounts.salt(credentials.email));
-    if (credentials.type !== "resume" && !this.#shared.hasRoomForStrangers()) throw full();
+    if (credentials.type !== "resume" && !this.#shared.places.hasRoomForStrangers) throw full();
     const account = await this.#logIn(credentials);
     if (!account) return void (this.#isOver = true); // the client is gone, and nobody reads an answer
     this.#peer.enter(account);

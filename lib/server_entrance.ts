@@ -9,13 +9,14 @@
  */
 
 import { encodeError } from "./frame.ts";
-import { ProtocolError } from "./errors.ts";
+import { messageOf, ProtocolError } from "./errors.ts";
 import type { Channel } from "./handshake_server.ts";
 import type { SocketTable } from "./libc.ts";
 import type { Log } from "./logging.ts";
-import { type Place, Places } from "./server_places.ts";
+import type { Place, Places } from "./server_places.ts";
 import { ClosingSockets } from "./server_sockets.ts";
 import { sourceOf } from "./server_throttle.ts";
+import { sleep } from "./system.ts";
 import { Link } from "./transport.ts";
 
 /** Refused connections that are told so at the same time. */
@@ -36,17 +37,18 @@ export interface Admitted {
 /** What an entrance works with. */
 export interface EntranceOptions {
   readonly log: Log;
-  readonly limits: { readonly all: number; readonly perSource: number; readonly queued: number };
+  readonly places: Places;
+  /** How many bytes may wait for a client that doesn't read. */
+  readonly maxQueuedBytes: number;
   /** Why nobody is let in now; `undefined` where people are. */
   readonly refusal: () => ProtocolError | undefined;
-  readonly admit: (link: Link, channel: Channel, place: () => Place) => Admitted;
+  readonly admit: (link: Link, channel: Channel, place: Place) => Admitted;
   readonly sockets: SocketTable | undefined;
 }
 
 /** The listeners of a server, and who came in by them. */
 export class Entrance {
   readonly #options: EntranceOptions;
-  readonly places: Places;
   readonly #closing = new Map<number, ClosingSockets>();
   #closingCount = 0;
   #told = 0;
@@ -54,7 +56,6 @@ export class Entrance {
 
   constructor(options: EntranceOptions) {
     this.#options = options;
-    this.places = new Places(options.limits, () => performance.now());
   }
 
   /** Accepts connections until the listener is closed or the entrance stops. */
@@ -65,40 +66,34 @@ export class Entrance {
       } catch (error) {
         if (this.#isStopping || error instanceof Deno.errors.BadResource) return;
         // Out of file descriptors, or a connection that was gone before it was accepted: the others go on.
-        this.#options.log.error("a connection could not be accepted", {
-          reason: error instanceof Error ? error.message : String(error),
-        });
-        await new Promise((resolve) => setTimeout(resolve, REST));
+        this.#options.log.error("a connection could not be accepted", { reason: messageOf(error) });
+        await sleep(REST);
       }
     }
   }
 
   async #welcome(conn: Deno.TcpConn | Deno.TlsConn): Promise<void> {
-    const { limits, log, refusal } = this.#options;
+    const { places, maxQueuedBytes, log, refusal } = this.#options;
     const isTls = !("setNoDelay" in conn);
     if (!isTls) conn.setNoDelay(true);
     const peer = conn.remoteAddr as Deno.NetAddr;
     const closing = isTls ? this.#closingOf(conn.localAddr as Deno.NetAddr) : undefined;
     closing?.accepted(peer);
-    const link = new Link(conn, limits.queued);
+    const link = new Link(conn, maxQueuedBytes);
     const { address } = link;
-    const inside: { conversation?: Admitted } = {};
+    const inside: { client?: Admitted } = {};
     const error = refusal();
-    const place = error ? undefined : this.places.take(sourceOf(address), () => inside.conversation?.giveWay());
+    const place = error ? undefined : places.take(sourceOf(address), () => inside.client?.giveWay());
     if (!place) {
       const reason = error ?? new ProtocolError("busy", "There are too many connections; try again later.");
       log.warn("a connection was refused", { address, error: reason.code });
       return await this.#refuse(link, reason, () => this.#gone(closing, peer));
     }
-    const conversation = this.#options.admit(
-      link,
-      isTls ? "tls" : isLoopback(address) ? "loopback" : "plain",
-      () => place,
-    );
-    inside.conversation = conversation;
-    void conversation.run()
+    const client = this.#options.admit(link, isTls ? "tls" : isLoopback(address) ? "loopback" : "plain", place);
+    inside.client = client;
+    void client.run()
       .then(() => this.#gone(closing, peer))
-      .finally(() => this.places.leave(place));
+      .finally(() => places.leave(place));
   }
 
   /** Tells somebody why not, unless many are being told; waits where too many sockets are on their way out. */

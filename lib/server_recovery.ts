@@ -10,10 +10,10 @@
  * @layer outside
  */
 
+import type { Identity } from "./certificate_identity.ts";
 import type { Audit } from "./server_audit.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { exists, writeAtomically } from "./files.ts";
-import type { SigningIdentity } from "./handshake_server.ts";
 import { type RecoveredJournal, recoverJournals } from "./server_journal.ts";
 import { encodeJson, isJsonObject, type JsonObject, member, parseJson } from "./json.ts";
 import type { Log } from "./logging.ts";
@@ -35,7 +35,7 @@ export interface RecoveryOptions {
   readonly log: Log;
   /** The folder of the journals. */
   readonly journals: string;
-  readonly identity: SigningIdentity;
+  readonly identity: Identity;
   readonly now: () => number;
 }
 

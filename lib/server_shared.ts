@@ -4,9 +4,9 @@
  * @layer outside
  */
 
+import type { Identity } from "./certificate_identity.ts";
 import type { Trust } from "./certificate_path.ts";
 import type { Config } from "./config.ts";
-import type { SigningIdentity } from "./handshake_server.ts";
 import type { SummedLog } from "./logging_summary.ts";
 import type { Hub } from "./room_hub.ts";
 import type { ServerStore } from "./room_store.ts";
@@ -19,6 +19,7 @@ import type { Devices } from "./server_devices.ts";
 import type { CreateJournalFile } from "./server_journal.ts";
 import type { LogService } from "./server_log_service.ts";
 import type { MemberLimits } from "./server_limits.ts";
+import type { Places } from "./server_places.ts";
 import type { Spool } from "./server_spool.ts";
 import type { Turns } from "./server_turns.ts";
 
@@ -27,7 +28,7 @@ export interface Shared {
   readonly config: Config;
   readonly log: SummedLog;
   /** The certificate of this moment: a renewed one is taken up while the server runs. */
-  readonly identity: () => SigningIdentity;
+  readonly identity: () => Identity;
   readonly trust: () => Promise<Trust>;
   readonly store: ServerStore;
   readonly accounts: Accounts;
@@ -45,7 +46,6 @@ export interface Shared {
   readonly turns: Turns;
   readonly limits: MemberLimits;
   readonly clock: ServerClock;
-  /** Whether somebody who doesn't resume a session may still come in. */
-  readonly hasRoomForStrangers: () => boolean;
+  readonly places: Places;
   readonly createJournalFile: CreateJournalFile | undefined;
 }

@@ -1,9 +1,9 @@
+import type { Identity } from "../lib/certificate_identity.ts";
 import { issueRevocationList } from "../lib/ca.ts";
 import type { Trust } from "../lib/certificate_path.ts";
 import { checkpointInput } from "../lib/log_checkpoint.ts";
 import { EXIT, Failure, ProtocolError } from "../lib/errors.ts";
 import { exists } from "../lib/files.ts";
-import type { Identity } from "../lib/identity.ts";
 import { awaitHead, type ExportOptions, exportRoom, proveLine } from "../lib/client_export.ts";
 import type { ClientStore } from "../lib/client_store.ts";
 import { importSigningKey } from "../lib/pss.ts";

@@ -5,10 +5,10 @@
  * 2040: at {@link fixedClock} and by the machine's own clock alike.
  */
 
+import type { Identity } from "../lib/certificate_identity.ts";
 import type { Bytes, Clock, Random } from "../lib/bytes.ts";
 import { type Authority, createAuthority, generateKey, issueCertificate, type Request } from "../lib/ca.ts";
 import type { Trust } from "../lib/certificate_path.ts";
-import type { Identity } from "../lib/identity.ts";
 import { publicKeyOf } from "../lib/private_key.ts";
 import { importSigningKey } from "../lib/pss.ts";
 import type { Certificate } from "../lib/x509.ts";

@@ -14,6 +14,7 @@
  * test pass.
  */
 
+import type { Identity } from "../lib/certificate_identity.ts";
 import { Accounts } from "../lib/server_accounts.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
 import { createAuthority, issueCertificate } from "../lib/ca.ts";
@@ -21,7 +22,7 @@ import type { Trust } from "../lib/certificate_path.ts";
 import { encodePem } from "../lib/der.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "../lib/handshake_client.ts";
-import { ServerConnection, type ServerEvent, type SigningIdentity } from "../lib/handshake_server.ts";
+import { ServerConnection, type ServerEvent } from "../lib/handshake_server.ts";
 import { passwordDigest, PasswordQueue } from "../lib/password.ts";
 import { decodePrivateKey, publicKeyOf } from "../lib/private_key.ts";
 import { importSigningKey } from "../lib/pss.ts";
@@ -55,7 +56,7 @@ export class FlowServer implements AsyncDisposable {
   #accounts: Accounts | undefined;
   #sent: string[] = [];
 
-  private constructor(identity: SigningIdentity, trust: Trust) {
+  private constructor(identity: Identity, trust: Trust) {
     this.connection = new ServerConnection({
       identity,
       trust: () => Promise.resolve(trust),

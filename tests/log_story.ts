@@ -8,6 +8,7 @@
  *     const shown = await story.show();
  */
 
+import type { Identity } from "../lib/certificate_identity.ts";
 import { assert } from "./assert.ts";
 import { person, RoomLog } from "./room_evidence.ts";
 import { identities, NOW } from "./fixtures.ts";
@@ -17,7 +18,6 @@ import { ClientLog, type LogNews, type LogRecord } from "../lib/client_log.ts";
 import { chooseHead, makeLogEvidence, readLogRecords, type ShownLog } from "../lib/client_log_evidence.ts";
 import { importEd25519, newEd25519 } from "../lib/ed25519.ts";
 import { sha256 } from "../lib/hash.ts";
-import type { Identity } from "../lib/identity.ts";
 import type { JsonObject } from "../lib/json.ts";
 import { logOrigin } from "../lib/log_charter.ts";
 import type { Checkpoint } from "../lib/log_checkpoint.ts";

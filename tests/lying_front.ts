@@ -12,9 +12,10 @@
  * it.
  */
 
+import type { Identity } from "../lib/certificate_identity.ts";
 import { encodeHex, encodeUtf8, parseBase64 } from "../lib/bytes.ts";
 import { encodeCheckpoint, signCheckpoint } from "../lib/log_checkpoint.ts";
-import { type Identity, loadIdentity } from "../lib/identity.ts";
+import { loadIdentity } from "../lib/identity.ts";
 import { Frontier, leafHash } from "../lib/log_tree.ts";
 import { encodeLine } from "../lib/transcript.ts";
 import type { WireFrame } from "./room_bench.ts";

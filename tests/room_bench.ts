@@ -3,13 +3,13 @@
  * between may lose, change or invent what the server says.
  */
 
+import type { Identity } from "../lib/certificate_identity.ts";
 import { type Bytes, encodeUtf8, parseUtf8 } from "../lib/bytes.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import { encodeFrame, type OutgoingFrame, parseFrame } from "../lib/frame.ts";
 import { Hub } from "../lib/room_hub.ts";
 import { answerRoomRequest } from "../lib/room_requests.ts";
 import type { Trust } from "../lib/certificate_path.ts";
-import type { Identity } from "../lib/identity.ts";
 import { encodeJson, type Json, type JsonObject, parseJson } from "../lib/json.ts";
 import { importSigningKey, VerifyingKey } from "../lib/pss.ts";
 import type { Attendee } from "../lib/room_attendee.ts";

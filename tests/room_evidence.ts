@@ -6,12 +6,12 @@
  *     await verifyRoom({ receipt, lines: log.lines(1, 4) }, trust)
  */
 
+import type { Identity } from "../lib/certificate_identity.ts";
 import { encrypt } from "../lib/aes_cbc.ts";
 import { type Bytes, encodeHex, encodeUtf8 } from "../lib/bytes.ts";
 import { issueCertificate } from "../lib/ca.ts";
 import { type Checkpoint, signCheckpoint } from "../lib/log_checkpoint.ts";
 import { encodeEnvelope, type Head, type LogPin, type Statement } from "../lib/log_envelope.ts";
-import type { Identity } from "../lib/identity.ts";
 import type { Json, JsonObject } from "../lib/json.ts";
 import { publicKeyOf } from "../lib/private_key.ts";
 import { importSigningKey } from "../lib/pss.ts";

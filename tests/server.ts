@@ -1,11 +1,12 @@
 /** A server in this process, and clients on real sockets for it or for one in another process. */
 
+import type { Identity } from "../lib/certificate_identity.ts";
 import { assert } from "./assert.ts";
 import { writeCertificates } from "./certificate_folder.ts";
 import type { Bytes } from "../lib/bytes.ts";
 import { readConfig } from "../lib/config.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "../lib/handshake_client.ts";
-import { type Identity, loadIdentity, loadTrust } from "../lib/identity.ts";
+import { loadIdentity, loadTrust } from "../lib/identity.ts";
 import type { CreateJournalFile } from "../lib/server_journal.ts";
 import { SILENT } from "../lib/logging.ts";
 import { connect, connectTls, type Link } from "../lib/transport.ts";

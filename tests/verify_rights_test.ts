@@ -1,8 +1,8 @@
+import type { Identity } from "../lib/certificate_identity.ts";
 import { assert } from "./assert.ts";
 import { issueRevocationList } from "../lib/ca.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
 import type { Statement } from "../lib/log_envelope.ts";
-import type { Identity } from "../lib/identity.ts";
 import { canonicalJson, type Json } from "../lib/json.ts";
 import { verifyRoom } from "../lib/verify_room.ts";
 import { parseRevocationList } from "../lib/x509.ts";

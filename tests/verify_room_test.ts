@@ -1,10 +1,10 @@
+import type { Identity } from "../lib/certificate_identity.ts";
 import { assert } from "./assert.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
 import { type Authority, createIssuer, issueCertificate, issueRevocationList } from "../lib/ca.ts";
 import { type Checkpoint, encodeCheckpoint } from "../lib/log_checkpoint.ts";
 import { encodeEnvelope } from "../lib/log_envelope.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
-import type { Identity } from "../lib/identity.ts";
 import { encodeJson, type Json } from "../lib/json.ts";
 import type { SignatureChecker } from "../lib/line_signature.ts";
 import { publicKeyOf } from "../lib/private_key.ts";

@@ -3,16 +3,16 @@
  * what is to be sent at full speed is sealed and signed before the clock starts, so that the server is the limit.
  */
 
+import type { Identity } from "../lib/certificate_identity.ts";
 import { type Bytes, concat, encodeUtf8 } from "../lib/bytes.ts";
 import type { Trust } from "../lib/certificate_path.ts";
 import { ClientConnection, type ClientEvent } from "../lib/handshake_client.ts";
-import type { SigningIdentity } from "../lib/handshake_server.ts";
 import { connect, type Link } from "../lib/transport.ts";
 
 /** Where the people go, and who they are. */
 export interface Target {
   readonly port: number;
-  readonly identity: SigningIdentity;
+  readonly identity: Identity;
   readonly trust: Trust;
 }
 

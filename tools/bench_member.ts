@@ -4,12 +4,12 @@
  * their connections, which resume, join, post lines that were signed before, and count what comes.
  */
 
+import type { Identity } from "../lib/certificate_identity.ts";
 import { encrypt } from "../lib/aes_cbc.ts";
 import { type Bytes, concat, encodeHex, encodeUtf8, parseBase64, parseUtf8 } from "../lib/bytes.ts";
 import { encodeEnvelope, type Head, type Statement } from "../lib/log_envelope.ts";
 import { encodeFrame } from "../lib/frame.ts";
 import { ClientConnection, type ClientEvent } from "../lib/handshake_client.ts";
-import type { SigningIdentity } from "../lib/handshake_server.ts";
 import { sha256 } from "../lib/hash.ts";
 import { lineHashes, logHash } from "../lib/log_line.ts";
 import { Frontier, leafHash, type TreeNode } from "../lib/log_tree.ts";
@@ -30,7 +30,7 @@ const random = (size: number): Bytes => crypto.getRandomValues(new Uint8Array(si
 /** Somebody with an account, and what resumes the session. */
 export interface Person {
   readonly username: string;
-  readonly identity: SigningIdentity;
+  readonly identity: Identity;
   readonly fingerprint: string;
   readonly token: Bytes;
 }

@@ -3,8 +3,8 @@
  * this runs on Linux alone). What is measured of them stands in `bench.ts` and `bench_rooms.ts`.
  */
 
+import type { Identity } from "../lib/certificate_identity.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
-import type { SigningIdentity } from "../lib/handshake_server.ts";
 import type { BenchKey } from "./bench_key.ts";
 import type { Target } from "./bench_load.ts";
 
@@ -40,11 +40,11 @@ export interface Sizes {
 /** What a part needs. */
 export interface Setting {
   readonly folder: string;
-  readonly identity: SigningIdentity;
+  readonly identity: Identity;
   readonly trust: Target["trust"];
   readonly key: BenchKey;
   /** A certificate for that key and somebody's name. */
-  readonly issue: (name: string) => Promise<SigningIdentity>;
+  readonly issue: (name: string) => Promise<Identity>;
   readonly sizes: Sizes;
 }
 

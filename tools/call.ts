@@ -3,12 +3,12 @@
  * chat itself is `client.ts`.
  */
 
+import type { Identity } from "../lib/certificate_identity.ts";
 import { endingOf } from "../lib/client_chat_ending.ts";
 import type { Trust } from "../lib/certificate_path.ts";
 import type { ShownServer } from "../lib/client_servers.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "../lib/handshake_client.ts";
-import type { SigningIdentity } from "../lib/handshake_server.ts";
 import { connectPinned } from "../lib/tls_socket.ts";
 import type { Link } from "../lib/transport.ts";
 import { type Certificate, parseCertificates } from "../lib/x509.ts";
@@ -31,13 +31,13 @@ export interface Place {
 /** Who calls, and how patient they are, in milliseconds. */
 export interface Caller {
   /** Without one only what precedes a session can be asked. */
-  readonly identity?: SigningIdentity;
+  readonly identity?: Identity;
   readonly handshakeTimeout: number;
   readonly answerTimeout: number;
 }
 
 /** Somebody who has no certificate yet. */
-const NOBODY: SigningIdentity = {
+const NOBODY: Identity = {
   chain: [],
   pem: "",
   key: { sign: () => Promise.reject(new Error("nobody has no key")) },

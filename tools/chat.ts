@@ -10,12 +10,13 @@
  * for nobody who types.
  */
 
+import type { Identity } from "../lib/certificate_identity.ts";
 import { chat } from "../client.ts";
 import { type ChatAccount, type ChatOptions, daysLeft } from "../lib/client_chat.ts";
 import { type Config, parseCommand, PROGRAM } from "../lib/config.ts";
 import { type ExitStatus, Failure } from "../lib/errors.ts";
 import { shellWord } from "../lib/files.ts";
-import { type Identity, loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";
+import { loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";
 import { suspend } from "../lib/job.ts";
 import { type Edit, LineEditor, SecondPress } from "../lib/line_editor.ts";
 import { isUsername, normaliseEmail } from "../lib/names.ts";

@@ -14,7 +14,9 @@ import { isUsername, normaliseEmail, usernameKey } from "../lib/names.ts";
 import { findListening } from "../lib/server_listening.ts";
 import { printable } from "../lib/text.ts";
 import type { Certificate } from "../lib/x509.ts";
-import { openServersStore, type OpenStore, tlsPort } from "../server.ts";
+import type { ServerStore } from "../lib/room_store.ts";
+import { tlsPort } from "../lib/server_ports.ts";
+import { openServersStore } from "../lib/store_open.ts";
 import { usage } from "./asking.ts";
 import { hostOf } from "./making.ts";
 
@@ -171,14 +173,14 @@ async function mustIssue({ CERT_DIR }: Config): Promise<void> {
 }
 
 /** A code for an account that isn't there would set nobody's password. */
-async function mustBeTheirs(store: OpenStore, email: string, username: string): Promise<void> {
+async function mustBeTheirs(store: ServerStore, email: string, username: string): Promise<void> {
   const user = await store.findUser(email);
   if (user && usernameKey(user.username) === usernameKey(username)) return;
   throw new Failure(EXIT.usage, `there is no account ${username} with the address ${email} here`);
 }
 
 /** An address that is somebody else's would register nobody. */
-async function mustBeFree(store: OpenStore, email: string, username: string): Promise<void> {
+async function mustBeFree(store: ServerStore, email: string, username: string): Promise<void> {
   const user = await store.findUser(email);
   if (!user || usernameKey(user.username) === usernameKey(username)) return;
   throw new Failure(EXIT.usage, `${email} is the address of another account here, ${user.username}; name another`);

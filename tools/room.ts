@@ -16,11 +16,11 @@ import { type CommandSpec, type Config, parseCommand, readConfig } from "../lib/
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { encodeJson } from "../lib/json.ts";
 import { directRoom, isRoomName, partners } from "../lib/names.ts";
-import type { RoomStore, StoredRoom } from "../lib/room_store.ts";
+import type { RoomStore, ServerStore, StoredRoom } from "../lib/room_store.ts";
 import { askLine } from "../lib/terminal.ts";
 import { didYouMean } from "../lib/nearest.ts";
 import { printable } from "../lib/text.ts";
-import { openServersStore, type OpenStore } from "../server.ts";
+import { openServersStore } from "../lib/store_open.ts";
 import { JSON_FLAG } from "./making.ts";
 
 const PARTS: Readonly<Record<string, (args: string[]) => Promise<ExitStatus>>> = { list, close };
@@ -54,7 +54,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
 
 async function withRooms<T>(
   flags: Parameters<typeof readConfig>[1],
-  work: (rooms: RoomStore, store: OpenStore) => Promise<T>,
+  work: (rooms: RoomStore, store: ServerStore) => Promise<T>,
 ): Promise<T> {
   const config: Config = readConfig("room", flags);
   const store = await openServersStore(config);

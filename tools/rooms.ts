@@ -15,12 +15,13 @@
  * the program once every line is accepted. What happens between is `lib/client_session.ts`.
  */
 
+import type { Identity } from "../lib/certificate_identity.ts";
 import { makeClient, MAX_QUEUED } from "../client.ts";
 import { type Config, parseCommand } from "../lib/config.ts";
 import { useEngine } from "../lib/engine.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { SecondPress } from "../lib/line_editor.ts";
-import { clientPassphrase, type Identity, loadIdentity, loadTrust, replacedBy } from "../lib/identity.ts";
+import { clientPassphrase, loadIdentity, loadTrust, replacedBy } from "../lib/identity.ts";
 import { openLibcrypto } from "../lib/libcrypto.ts";
 import { isRoomName, isUsername, normaliseEmail } from "../lib/names.ts";
 import { RoomActions } from "../lib/client_actions.ts";

@@ -12,11 +12,12 @@
  * its time. `--attacks` does something else: what somebody can do who wants to stall the server (`soak_attacks.ts`).
  */
 
+import type { Identity } from "../lib/certificate_identity.ts";
 import { type Bytes, concat, encodeUtf8 } from "../lib/bytes.ts";
 import { HelpAsked, parseCommand } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "../lib/handshake_client.ts";
-import { type Identity, loadAuthority, loadIdentity, loadKey, loadTrust } from "../lib/identity.ts";
+import { loadAuthority, loadIdentity, loadKey, loadTrust } from "../lib/identity.ts";
 import { issueCertificate } from "../lib/ca.ts";
 import { publicKeyOf } from "../lib/private_key.ts";
 import type { Trust } from "../lib/certificate_path.ts";

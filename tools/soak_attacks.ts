@@ -10,11 +10,11 @@
  * resumes a session comes in, and that the server ends well.
  */
 
+import type { Identity } from "../lib/certificate_identity.ts";
 import { type Bytes, concat, encodeUtf8 } from "../lib/bytes.ts";
 import type { Trust } from "../lib/certificate_path.ts";
 import { encodeFrame } from "../lib/frame.ts";
 import { ClientConnection, type ClientEvent } from "../lib/handshake_client.ts";
-import type { Identity } from "../lib/identity.ts";
 import { connect, type Link } from "../lib/transport.ts";
 
 /** Where the server is, and what everybody needs to come in. */

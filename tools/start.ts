@@ -16,7 +16,7 @@ import { EXIT, type ExitStatus } from "../lib/errors.ts";
 import { exists, shellWord } from "../lib/files.ts";
 import { loadChain, pathIn } from "../lib/identity.ts";
 import { encodeOrigin } from "../lib/log_line.ts";
-import { openServersStore } from "../server.ts";
+import { openServersStore } from "../lib/store_open.ts";
 import { makeInvitation, mustBeInvitable } from "./invitation.ts";
 import { hostOf } from "./making.ts";
 
