@@ -1,4 +1,5 @@
 import { assert } from "./assert.ts";
+import { DEPENDENCIES } from "./doors.ts";
 import { ROOT } from "./environment.ts";
 import {
   type Layer,
@@ -15,22 +16,6 @@ import {
   sideOf,
   valueImports,
 } from "./modules.ts";
-
-/** Each dependency, and the only modules that import it. */
-const DOORS: Readonly<Record<string, readonly string[]>> = {
-  "mysql2": ["lib/store_mysql.ts"],
-  "@noble/post-quantum": ["lib/ml_dsa.ts"],
-  "@peculiar/x509": ["lib/ca.ts"],
-  "reflect-metadata": ["lib/ca.ts"],
-  "@logtape/logtape": ["lib/logging.ts"],
-  "@logtape/file": ["lib/logging.ts"],
-  "@noble/curves": ["lib/certificate_signature.ts"],
-  "des.js": ["lib/private_key_pbes2.ts"],
-  "esbuild": ["tools/compile.ts"],
-  "leven": ["lib/nearest.ts"],
-  "fast-check": [],
-  "string-width": ["lib/cell_width.ts"],
-};
 
 const lib = modulesOf("lib");
 const everything = [...lib, ...modulesOf(""), ...modulesOf("tools")];
@@ -100,12 +85,21 @@ Deno.test("each dependency has one door", () => {
   const wrong = everything.flatMap(({ path, imports }) =>
     imports.filter((specifier) => {
       if (/^(?:npm|jsr|https?):/.test(specifier)) return true;
-      const door = Object.keys(DOORS).find((name) => specifier === name || specifier.startsWith(`${name}/`));
-      if (door !== undefined) return !DOORS[door]?.includes(path);
+      const name = Object.keys(DEPENDENCIES).find((one) => specifier === one || specifier.startsWith(`${one}/`));
+      if (name !== undefined) return !DEPENDENCIES[name]?.doors.includes(path);
       return !/^(?:\.|node:)/.test(specifier);
     }).map((specifier) => `${path} imports ${specifier}`)
   );
   assert.deepEqual(wrong, []);
+});
+
+Deno.test("the dependencies with a door are those of deno.json, and each door uses its own", () => {
+  const { imports } = JSON.parse(Deno.readTextFileSync(`${ROOT}/deno.json`));
+  assert.deepEqual(Object.keys(DEPENDENCIES), Object.keys(imports));
+  const unused = Object.entries(DEPENDENCIES).flatMap(([name, { doors }]) =>
+    doors.filter((door) => !everything.some(({ path, text }) => path === door && text.includes(`"${name}`)))
+  );
+  assert.deepEqual(unused, []);
 });
 
 Deno.test("flags and exits have one door", () => {

@@ -17,7 +17,8 @@ import { NEXT, type Side, type Transitions } from "../lib/transitions.ts";
 import { familyRows, layerPicture } from "./architecture.ts";
 import { catalogue } from "../tools/commands.ts";
 import { ROOT } from "./environment.ts";
-import { auditRows, errorRows, keyRows, lieRows, limitRows, programRows } from "./tables.ts";
+import { auditRows, dependencyRows, errorRows, keyRows, lieRows, limitRows, programRows, taskRows } from "./tables.ts";
+import config from "../deno.json" with { type: "json" };
 
 /** The documents, by their paths from the top of the repository. */
 export const PAGES = [
@@ -105,6 +106,10 @@ export async function madeParts(): Promise<Record<string, Record<string, string>
       "server states": diagram("server"),
       "client states": diagram("client"),
       "errors": table(["Error", "Means"], errorRows()),
+    },
+    "docs/CONTRIBUTING.md": {
+      "tasks": table(["Task", "Does"], taskRows(config.tasks)),
+      "dependencies": table(["Package", "Version", "For", "Imported only by"], dependencyRows(config.imports)),
     },
     "docs/BOTS.md": {
       "bot commands": table(["Command", "Field", "Means"], fieldRows(Object.fromEntries(commands))),

@@ -19,8 +19,24 @@ import { MAX_GAP, MAX_SKEW, MAX_TEXT_OCTETS } from "../lib/session.ts";
 import { MAX_CHECKPOINTS } from "../lib/verify_form.ts";
 import { MAX_CERTIFICATE_BYTES, MAX_CERTIFICATES } from "../lib/x509.ts";
 import { type CataloguePage, TASKS } from "../tools/commands.ts";
+import { DEPENDENCIES } from "./doors.ts";
 
 type Rows = string[][];
+
+/** A row for each dependency, with its version and its door. */
+export function dependencyRows(imports: Readonly<Record<string, string>>): Rows {
+  return Object.entries(DEPENDENCIES).map(([name, { for: purpose, doors }]) => [
+    `\`${name}\``,
+    imports[name]?.replace(/^.*@/, "") ?? "",
+    purpose,
+    doors.map((door) => `[${door}](../${door})`).join(" ") || "tests",
+  ]);
+}
+
+/** A row for each task. */
+export function taskRows(tasks: Readonly<Record<string, { readonly description: string }>>): Rows {
+  return Object.entries(tasks).map(([name, { description }]) => [`\`./tools/deno task ${name}\``, description]);
+}
 
 /** What each row of the audit log says. */
 const AUDIT: Readonly<Record<AuditEvent, string>> = {
