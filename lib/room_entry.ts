@@ -1,5 +1,5 @@
 /**
- * Who may come into a room, and see that it is there (docs/PROTOCOL.md, "Coming in").
+ * Who may come into a room, and see that it is there (docs/PROTOCOL.md, "Joining a room").
  *
  * An invite-only room is only its maker's until its first line stands: until then nobody could invite anybody. A
  * conversation of two belongs to both from the beginning, whoever made it.
