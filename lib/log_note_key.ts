@@ -183,6 +183,12 @@ export async function verifySignature(
   return await isCosignature(text, time, bytes.slice(TIME_SIZE), key) ? { key, signature, time } : undefined;
 }
 
+/** The newest time (unix seconds) in the cosignatures of a closed note whose log kept only good ones; 0 without any. */
+export function newestCosignature(closed: Uint8Array): number {
+  const [, ...cosignatures] = parseNote(closed)?.signatures ?? [];
+  return Math.max(0, ...cosignatures.map(({ bytes }) => Number(parseInteger(bytes.subarray(0, TIME_SIZE)))));
+}
+
 async function isCosignature(text: string, time: number, bytes: Bytes, key: NoteKey): Promise<boolean> {
   if (key.type === KEY_TYPE.witness) return await verifyEd25519(key.publicKey, bytes, cosignatureInput(text, time));
   const input = subtreeInput(text, time, key.name);

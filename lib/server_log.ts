@@ -22,6 +22,7 @@ import type { JsonObject } from "./json.ts";
 import { charterHash, type LogHead, parseCharter, signCharter } from "./log_charter.ts";
 import type { Checkpoint } from "./log_checkpoint.ts";
 import type { Head, LogPin } from "./log_envelope.ts";
+import { newestCosignature } from "./log_note_key.ts";
 import { auditHash, encodeTick, MAX_TICK_HEADS, registerHeads, type RoomHead } from "./log_tick.ts";
 import { consistencyProof, Frontier, leafHash, type NodePlace, peakPlaces, rootAt } from "./log_tree.ts";
 import type { HeadSigner } from "./room_heads.ts";
@@ -102,6 +103,9 @@ export class ServerLog {
   #isUnsure = true;
   /** When the last tick was made, unix milliseconds. */
   #tickedAt = 0;
+  /** Whether ticks may be made, and whether one was wanted before. */
+  #hasBegun = false;
+  #isWaiting = false;
   #isPlanned = false;
   #hasFailed = false;
   #isEnded = false;
@@ -121,7 +125,7 @@ export class ServerLog {
     this.#earlier = earlier;
   }
 
-  /** Opens the log of the key, and begins it if there is none. The first tick comes with {@link due}. */
+  /** Opens the log of the key, and begins it if there is none. No tick is made before {@link begin}. */
   static async open(options: ServerLogOptions): Promise<ServerLog> {
     const { store, key } = options;
     let logs = await store.logs();
@@ -133,7 +137,10 @@ export class ServerLog {
     if (!newest || newest.vkey !== key.vkey) throw new WrongLogKey(newest?.vkey);
     const log = new ServerLog(options, [newest, ...earlier]);
     log.#newestClosed = await store.closedNote(newest.id);
-    log.#floor = Math.floor(await store.newestTokenTime() / 1000);
+    log.#floor = Math.max(
+      Math.floor(await store.newestTokenTime() / 1000),
+      log.#newestClosed ? newestCosignature(log.#newestClosed.note) : 0,
+    );
     await log.#compareWithKept();
     return log;
   }
@@ -165,6 +172,12 @@ export class ServerLog {
 
   // ---- ticks
 
+  /** Lets ticks be made: the witnesses have been asked whether this database is the newest. */
+  begin(): void {
+    this.#hasBegun = true;
+    if (this.#isWaiting) this.due();
+  }
+
   /** A room has a new checkpoint. */
   registers(origin: string, { time, size, root }: Checkpoint): void {
     this.#waiting.set(origin, { origin, time, size, root }); // a room that waits keeps its place
@@ -173,7 +186,8 @@ export class ServerLog {
 
   /** There may be something to register: a tick is made as soon as one may be. */
   due(): void {
-    if (this.#isPlanned || this.#fault !== undefined || this.#isEnded) return;
+    this.#isWaiting ||= !this.#hasBegun;
+    if (!this.#hasBegun || this.#isPlanned || this.#fault !== undefined || this.#isEnded) return;
     this.#isPlanned = true;
     this.#options.later(this.#wait(), () => {
       this.#planning = this.#tickAndPlan();
@@ -272,7 +286,10 @@ export class ServerLog {
         audit: { leaves: audit.leaves, nodes: audit.nodes },
       },
       auditSize: log.auditSize + audit.leaves.length,
-      namedTime: Math.floor(Math.max(0, ...tokens.map(({ time }) => time)) / 1000),
+      namedTime: Math.max(
+        Math.floor(Math.max(0, ...tokens.map(({ time }) => time)) / 1000),
+        note ? newestCosignature(note.note) : 0,
+      ),
     };
   }
 

@@ -236,6 +236,7 @@ class Service implements LogService {
       if (this.witnesses && serverLog.state.size > 0) await this.witnesses.begin(await serverLog.newestOpen());
       if (this.#isEnded) return;
       await serverLog.closeNewest();
+      serverLog.begin();
       serverLog.due();
     } catch (error) {
       this.#options.log.error("the server's log can't begin; it is tried again", { reason: messageOf(error) });

@@ -2,10 +2,30 @@ import { assert } from "./assert.ts";
 import { NOW } from "./fixtures.ts";
 import { hashOf, keyOf, LogWorld, registered, SECOND } from "./server_log_world.ts";
 import { encodeBase64, encodeHex, parseUtf8 } from "../lib/bytes.ts";
+import { encodeNote, encodeSignatureLine, type NoteSignature } from "../lib/log_note.ts";
+import { cosign, signNote } from "../lib/log_note_key.ts";
+import { logSigner, witnessSigner } from "./note_fixtures.ts";
 import { charterHash } from "../lib/log_charter.ts";
 import { headHash, placeOfTag, tagOf } from "../lib/log_tick.ts";
 import { EMPTY_ROOT, leafHash } from "../lib/log_tree.ts";
-import { startLog, WrongLogKey } from "../lib/server_log.ts";
+import { ServerLog, startLog, WrongLogKey } from "../lib/server_log.ts";
+
+const noteText = (text: string, signatures: readonly NoteSignature[]) =>
+  parseUtf8(encodeNote({ text, signatures })) ?? "";
+
+Deno.test("no tick is made before the log has begun: its witnesses are asked first whether the database is the newest", async () => {
+  await using world = await LogWorld.create();
+  const log = await ServerLog.open(await world.options());
+  log.registers(...registered(await world.room("#ops")));
+  log.due();
+  world.pass(86_400);
+  await log.settled();
+  assert.deepEqual([log.state.size, world.timers], [0, []]);
+  log.begin();
+  world.pass(0);
+  await log.settled();
+  assert.equal(log.state.size, 1);
+});
 
 Deno.test("the first tick names the charter, and its note is signed, written, closed with cosignatures, and named", async () => {
   await using world = await LogWorld.create();
@@ -202,4 +222,28 @@ Deno.test("a tick that fails is told once, and tried again", async () => {
   await log.settled();
   assert.equal((await world.ticks()).length, 1);
   await log.end();
+});
+
+Deno.test("no checkpoint states an earlier time than the cosignatures in a note that a tick names", async () => {
+  await using world = await LogWorld.create();
+  const witness = await witnessSigner();
+  const [past, later] = [NOW / 1000 - 500, NOW / 1000 + 200];
+  const times = [past, later, past, past];
+  const changes = {
+    key: { ...keyOf("1"), sign: async (text: string) => noteText(text, [await signNote(text, await logSigner())]) },
+    cosign: async ({ note }: { note: string }) => {
+      const [text = ""] = note.split("\n\n");
+      return `${note}${encodeSignatureLine(await cosign(`${text}\n`, times.shift() ?? past, witness))}`;
+    },
+  };
+  const log = await world.open(changes);
+  const floors: number[] = [];
+  for (let tick = 0; tick < 4; tick++) {
+    if (tick > 0) log.registers(...registered(await world.room("#ops", tick)));
+    await log.tick();
+    await log.settled();
+    floors.push(log.timeFloor);
+  }
+  assert.deepEqual(floors, [0, past, later, later]);
+  assert.equal((await world.open(changes)).timeFloor, past, "a start knows the newest note's");
 });

@@ -77,7 +77,9 @@ export class LogWorld implements AsyncDisposable {
   }
 
   async open(changes: Partial<ServerLogOptions> = {}): Promise<ServerLog> {
-    return await ServerLog.open(await this.options(changes));
+    const log = await ServerLog.open(await this.options(changes));
+    log.begin();
+    return log;
   }
 
   /** Lets time pass, and runs what is due by then. */
