@@ -65,6 +65,17 @@ Deno.test("every file of this repository that a document names or points to is t
   assert.deepEqual(missing, []);
 });
 
+Deno.test("every module that a document names is there", () => {
+  const here = new Set(
+    ["lib", "tools", "tests", ""].flatMap((folder) =>
+      [...Deno.readDirSync(`${ROOT}/${folder}`)].map(({ name }) => name)
+    ),
+  );
+  const names = mentioned(/`([a-z0-9_]+\.ts)`/g).filter(({ page }) => page !== "CHANGELOG.md");
+  assert.ok(names.length > 20);
+  assert.deepEqual(names.filter(({ found }) => !here.has(found)), []);
+});
+
 Deno.test("every heading that a document points to is there", () => {
   const links = mentioned(/\]\(((?!https?:)[^)]*#[^)]+)\)/g);
   assert.ok(links.length > 10);
