@@ -35,7 +35,7 @@ import {
   keepOld,
   readPrivateFile,
   readTextFile,
-  shellWord,
+  shellPath,
   writeAtomically,
 } from "./files.ts";
 import {
@@ -310,7 +310,7 @@ export async function signRevocationList(
   if (!isOurs) {
     throw new Failure(
       EXIT.usage,
-      `${path} is another CA's; move it away first: mv ${shellWord(path)} ${shellWord(path)}.old`,
+      `${path} is another CA's; move it away first: mv ${shellPath(path)} ${shellPath(path)}.old`,
     );
   }
   const recorded = (await readRevoked(dir)).filter((one) => one.file === file);

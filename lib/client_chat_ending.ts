@@ -8,6 +8,7 @@
 
 import { PROGRAM } from "./config.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "./errors.ts";
+import { shellWord } from "./files.ts";
 import { PeerError } from "./handshake_client.ts";
 
 /** How a chat ended. */
@@ -61,7 +62,7 @@ export function endingOf(error: unknown, host: string): ChatEnding {
   if (error instanceof ProtocolError && error.code === "bad-cert") {
     const mend = isOfList(error.message)
       ? "get the CA's newest crl.pem"
-      : `where the server runs, ${PROGRAM} cert server ${host} makes a good one`;
+      : `where the server runs, ${PROGRAM} cert server ${shellWord(host)} makes a good one`;
     return { status: EXIT.refused, reason: `certificate validation failed: ${error.message}; ${mend}` };
   }
   if (error instanceof ProtocolError) {

@@ -17,7 +17,7 @@
 import { encodeUtf8 } from "./bytes.ts";
 import { PROGRAM } from "./config.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { createPrivateFolder, exists, readTextFile, shellWord, writeAtomically } from "./files.ts";
+import { createPrivateFolder, exists, readTextFile, shellPath, writeAtomically } from "./files.ts";
 
 /** Where and when a session's records begin, and what signed its certificates. */
 export interface RecordsOptions {
@@ -136,8 +136,8 @@ export class Records {
 
   /** What a shell has to be given to verify the transcript with that receipt. */
   verifyCommand(receipt: string): string {
-    const ca = this.#authorities === "ca_cert.pem" ? [] : ["--ca", `${this.#dir}/${this.#authorities}`];
-    return `${PROGRAM} verify ${[receipt, this.transcript, ...ca].map(shellWord).join(" ")}`;
+    const ca = this.#authorities === "ca_cert.pem" ? "" : ` --ca ${shellPath(`${this.#dir}/${this.#authorities}`)}`;
+    return `${PROGRAM} verify ${shellPath(receipt)} ${shellPath(this.transcript)}${ca}`;
   }
 
   close(): void {

@@ -18,7 +18,7 @@ import type { Checkpoint } from "./log_checkpoint.ts";
 import { headsToShow, lastLines } from "./client_heads.ts";
 import { PROGRAM } from "./config.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { createPrivateFolder, exists, shellWord, writeAtomically } from "./files.ts";
+import { createPrivateFolder, exists, shellPath, writeAtomically } from "./files.ts";
 import { encodeJson, type JsonObject } from "./json.ts";
 import type { SigningKey } from "./pss.ts";
 import { formatTime } from "./receipt.ts";
@@ -305,7 +305,11 @@ async function writePrivate(path: string, text: string): Promise<void> {
   await writeAtomically(path, text, { mode: 0o600 });
 }
 
+const FLAGS = ["--openings", "--ca"];
+
 /** The shell command that verifies an export. */
 function verifyCommand(receipt: string, ...others: readonly string[]): string {
-  return `${PROGRAM} verify ${[receipt, ...others].map(shellWord).join(" ")}`;
+  return `${PROGRAM} verify ${
+    [receipt, ...others].map((word) => FLAGS.includes(word) ? word : shellPath(word)).join(" ")
+  }`;
 }

@@ -227,7 +227,7 @@ export async function readPrivateFile(path: string, missing?: string): Promise<s
   const text = await readTextFile(path, { missing, max: MAX_PEM_BYTES, takesDescriptor: true });
   const { mode } = await Deno.stat(path);
   if (Deno.build.os !== "windows" && mode !== null && (mode & 0o077) !== 0) {
-    throw new Failure(EXIT.usage, `others than its owner can read ${path}; run: chmod 600 ${shellWord(path)}`);
+    throw new Failure(EXIT.usage, `others than its owner can read ${path}; run: chmod 600 ${shellPath(path)}`);
   }
   return text;
 }
@@ -246,9 +246,14 @@ export function shellWord(text: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
+/** {@link shellWord} of a path, which a command would take for a flag where it begins with `-`. */
+export function shellPath(path: string): string {
+  return shellWord(path.startsWith("-") ? `./${path}` : path);
+}
+
 /** One sentence for what the system says about a file. */
 export function explain(error: unknown, path: string, done: "read" | "written" | "made"): unknown {
-  const word = shellWord(path);
+  const word = shellPath(path);
   if (error instanceof Failure) return error;
   if (error instanceof Deno.errors.NotFound) {
     const what = done === "read" ? `there is no ${path}` : `${path} cannot be ${done}: its folder is not there`;
@@ -267,7 +272,7 @@ export function explain(error: unknown, path: string, done: "read" | "written" |
     }
     const mend = done === "read"
       ? `sudo chown "$USER" ${word} && chmod 600 ${word}`
-      : `ls -ld ${shellWord(dirname(path))}`;
+      : `ls -ld ${shellPath(dirname(path))}`;
     return new Failure(EXIT.usage, `permission denied: ${path} cannot be ${done} by this user; run: ${mend}`);
   }
   if (error instanceof Error && /ENOSPC|no space left|os error 28|os error 112/i.test(error.message)) {

@@ -23,7 +23,7 @@ import type { Authority } from "./ca.ts";
 import type { Trust } from "./certificate_path.ts";
 import { PROGRAM } from "./config.ts";
 import { EXIT, Failure, ProtocolError } from "./errors.ts";
-import { exists, keepOld, readPemFile, readPrivateFile, readTextFile, shellWord } from "./files.ts";
+import { exists, keepOld, readPemFile, readPrivateFile, readTextFile, shellPath } from "./files.ts";
 import type { Log } from "./logging.ts";
 import { decodePrivateKey, isProtected, publicKeyOf } from "./private_key.ts";
 import { encodePem } from "./der.ts";
@@ -361,6 +361,6 @@ function named<T>(path: string, parse: () => T): T {
 function missing(dir: string, path: string, role?: Role): string {
   const others = role === "client" ? `name its folder with --certs, come in with: ${PROGRAM} join CODE, or ` : "";
   return `certificate not found: there is no ${path}; ${others}run: ${PROGRAM} init${
-    dir === "certs" ? "" : ` --certs ${shellWord(dir)}`
+    dir === "certs" ? "" : ` --certs ${shellPath(dir)}`
   }`;
 }

@@ -10,6 +10,7 @@ import { fingerprintOf, type Identity } from "./certificate_identity.ts";
 import { findPath, type Trust } from "./certificate_path.ts";
 import { type Config, PROGRAM } from "./config.ts";
 import { EXIT, Failure } from "./errors.ts";
+import { shellPath } from "./files.ts";
 import type { ServerIdentity, WatchedIdentity } from "./identity.ts";
 import type { Log } from "./logging.ts";
 import type { HeadSigner } from "./room_heads.ts";
@@ -116,5 +117,5 @@ async function headSigner(identity: Identity, trust: Trust, now: number) {
 
 /** The command that renews it. */
 function renewal({ CERT_DIR }: Config): string {
-  return `${PROGRAM} cert renew ${CERT_DIR}/server_cert.pem`;
+  return `${PROGRAM} cert renew ${shellPath(`${CERT_DIR}/server_cert.pem`)}`;
 }

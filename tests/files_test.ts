@@ -1,9 +1,16 @@
 /** Files that must be whole, and files that must be private. */
 
 import { EXIT, Failure } from "../lib/errors.ts";
-import { createPrivateFolder, readPrivateFile, readTextFile, shellWord, writeAtomically } from "../lib/files.ts";
+import {
+  createPrivateFolder,
+  readPrivateFile,
+  readTextFile,
+  shellPath,
+  shellWord,
+  writeAtomically,
+} from "../lib/files.ts";
 import { assert } from "./assert.ts";
-import { runCommand, skipUnless, temporaryFolder } from "./environment.ts";
+import { run, runCommand, skipUnless, temporaryFolder } from "./environment.ts";
 
 const failure = (pattern: RegExp, status: number = EXIT.usage) => (error: unknown) =>
   error instanceof Failure && error.status === status && pattern.test(error.message);
@@ -111,6 +118,15 @@ Deno.test("createPrivateFolder() says why a folder can't be made", async () => {
   }
   await createPrivateFolder(`${folder.path}/a/b`);
   await createPrivateFolder(`${folder.path}/a/b`);
+});
+
+Deno.test("a path in a command is a path, whatever it begins with", async () => {
+  assert.equal(shellPath("-rf"), "./-rf");
+  assert.equal(shellPath("--certs/a b.pem"), "'./--certs/a b.pem'");
+  assert.equal(shellPath("certs/-a.pem"), "certs/-a.pem");
+  using folder = temporaryFolder();
+  const { stderr } = await run(["serve", "--certs", "our certs"], { cwd: folder.path });
+  assert.match(stderr, / make certificates with: .* init --certs 'our certs'\n$/);
 });
 
 Deno.test("shellWord() quotes what a shell would take apart", () => {

@@ -8,7 +8,7 @@ import { type CommandSpec, parseCommand, PROGRAM, readConfig } from "../lib/conf
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { didYouMean } from "../lib/nearest.ts";
 import { printable } from "../lib/text.ts";
-import { shellWord } from "../lib/files.ts";
+import { shellPath } from "../lib/files.ts";
 import { encodeJson } from "../lib/json.ts";
 import { loadAuthority } from "../lib/identity.ts";
 import { daysOf, JSON_FLAG, jsonOfMade, MAKING, makingOf, nameOf, ownName, tellMade } from "./making.ts";
@@ -72,6 +72,6 @@ export async function run(args: string[]): Promise<ExitStatus> {
   }
   const { made } = await makeAuthority(dir, nameOf(options.name ?? ownName("ca"), "the CA's name"), making);
   console.log(options.json ? jsonOfMade([made]) : tellMade([made]));
-  console.error(`Next: ${PROGRAM} cert server localhost${dir === "certs" ? "" : ` --certs ${shellWord(dir)}`}`);
+  console.error(`Next: ${PROGRAM} cert server localhost${dir === "certs" ? "" : ` --certs ${shellPath(dir)}`}`);
   return EXIT.done;
 }

@@ -23,7 +23,7 @@ import { findPath, type PathOptions, type Purpose } from "../lib/certificate_pat
 import { verifySignature } from "../lib/certificate_signature.ts";
 import { type CommandSpec, type OptionSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
-import { exists, readPemFile, readTextFile, shellWord, writeAtomically } from "../lib/files.ts";
+import { exists, readPemFile, readTextFile, shellPath, writeAtomically } from "../lib/files.ts";
 import {
   loadAuthority,
   loadIssuer,
@@ -153,7 +153,7 @@ async function issue(role: "server" | "client", args: string[]): Promise<ExitSta
   const authorityCopy = pathIn(folder, "ca_cert.pem");
   if (!await exists(authorityCopy)) await writeAtomically(authorityCopy, authority.certificate.pem);
   console.log(options.json ? jsonOfMade([made]) : tellMade([made]));
-  console.error(`Next: ${PROGRAM} ${role === "server" ? "serve" : "chat"} --certs ${shellWord(folder)}`);
+  console.error(`Next: ${PROGRAM} ${role === "server" ? "serve" : "chat"} --certs ${shellPath(folder)}`);
   return EXIT.done;
 }
 

@@ -15,7 +15,7 @@ import { chat } from "../client.ts";
 import { type ChatAccount, type ChatOptions, daysLeft } from "../lib/client_chat.ts";
 import { type Config, parseCommand, PROGRAM } from "../lib/config.ts";
 import { type ExitStatus, Failure } from "../lib/errors.ts";
-import { shellWord } from "../lib/files.ts";
+import { shellPath } from "../lib/files.ts";
 import { loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";
 import { suspend } from "../lib/job.ts";
 import { type Edit, LineEditor, SecondPress } from "../lib/line_editor.ts";
@@ -161,7 +161,7 @@ function warnOfOwnEnd({ chain: [leaf] }: Identity, config: Config, face: Face): 
   const days = leaf ? daysLeft(leaf, Date.now()) : 0;
   if (days >= config.CERT_WARN_DAYS) return;
   const when = days < 0 ? "has expired" : `expires in ${days} days`;
-  const renew = `${PROGRAM} cert renew ${shellWord(pathIn(config.CERT_DIR, "client_cert.pem"))}`;
+  const renew = `${PROGRAM} cert renew ${shellPath(pathIn(config.CERT_DIR, "client_cert.pem"))}`;
   face.show({ event: "warning", message: `The client certificate ${when}; run: ${renew}` });
 }
 

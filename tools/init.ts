@@ -8,7 +8,7 @@
 import { CA_DAYS, makeAuthority, makeIssuer, makePair, mustBeFree, pairIn } from "../lib/ca_folder.ts";
 import { type CommandSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
-import { shellWord } from "../lib/files.ts";
+import { shellPath } from "../lib/files.ts";
 import { hostOf, JSON_FLAG, jsonOfMade, MAKING, makingOf, nameOf, ownName, tellMade } from "./making.ts";
 
 const OPTIONS = {
@@ -55,7 +55,7 @@ export async function run(args: string[], { tells = true, tellsNext = true } = {
     await makePair(dir, authority, { role: "server", name: server, hosts }, making),
     await makePair(dir, authority, { role: "client", name: client }, making),
   ];
-  const next = `${PROGRAM} serve${dir === "certs" ? "" : ` --certs ${shellWord(dir)}`}`;
+  const next = `${PROGRAM} serve${dir === "certs" ? "" : ` --certs ${shellPath(dir)}`}`;
   if (tells) console.log(options.json ? jsonOfMade(made, { next }) : tellMade(made));
   if (tells && tellsNext) console.error(`Next: ${next}`);
   return EXIT.done;

@@ -8,7 +8,7 @@ import { authorityMark, type CodeToken } from "../lib/code_token.ts";
 import { type Config, PROGRAM } from "../lib/config.ts";
 import { INVITATION_LIFE, makeCode } from "../lib/server_devices.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
-import { exists, shellWord } from "../lib/files.ts";
+import { exists, shellPath } from "../lib/files.ts";
 import { loadChain, loadTrust, pathIn } from "../lib/identity.ts";
 import { isUsername, normaliseEmail, usernameKey } from "../lib/names.ts";
 import { findListening } from "../lib/server_listening.ts";
@@ -168,7 +168,7 @@ async function mustIssue({ CERT_DIR }: Config): Promise<void> {
   throw new Failure(
     EXIT.usage,
     `there is no ${path}, with which the server signs the certificates of who is invited; make one with: ` +
-      `${PROGRAM} ca issuing${CERT_DIR === "certs" ? "" : ` --certs ${shellWord(CERT_DIR)}`}`,
+      `${PROGRAM} ca issuing${CERT_DIR === "certs" ? "" : ` --certs ${shellPath(CERT_DIR)}`}`,
   );
 }
 

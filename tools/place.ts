@@ -26,7 +26,7 @@ import {
   surroundings,
 } from "../lib/config.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
-import { exists, shellWord } from "../lib/files.ts";
+import { exists, shellPath } from "../lib/files.ts";
 import { pathIn } from "../lib/identity.ts";
 import { RoomRecords } from "../lib/client_room_records.ts";
 import { printable } from "../lib/text.ts";
@@ -108,7 +108,7 @@ async function mustHaveRecords({ name, transcripts }: StoredProfile): Promise<vo
   throw new Failure(
     EXIT.usage,
     `the records of the profile ${name} are gone: there is no ${transcripts}; restore that folder (or XDG_DATA_HOME), or ` +
-      `begin empty ones with: mkdir -p -m 700 ${shellWord(transcripts)}`,
+      `begin empty ones with: mkdir -p -m 700 ${shellPath(transcripts)}`,
   );
 }
 

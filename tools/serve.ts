@@ -6,6 +6,7 @@
 import { type CommandSpec, type Config, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { useEngine } from "../lib/engine.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
+import { shellPath } from "../lib/files.ts";
 import { listenForHangup } from "../lib/hangup.ts";
 import { openLibcrypto } from "../lib/libcrypto.ts";
 import { openLog } from "../lib/logging.ts";
@@ -101,7 +102,7 @@ async function offerCertificates(dir: string): Promise<void> {
   const missing = new Failure(
     EXIT.usage,
     `certificate not found: there is no ${dir}/server_cert.pem; make certificates with: ${PROGRAM} init` +
-      (dir === "certs" ? "" : ` --certs ${dir}`),
+      (dir === "certs" ? "" : ` --certs ${shellPath(dir)}`),
   );
   if (!Deno.stdin.isTerminal()) throw missing;
   const { askLine } = await import("../lib/terminal.ts");
