@@ -1,6 +1,7 @@
 import { assert } from "./assert.ts";
 import { BOT_COMMANDS } from "../lib/client_bot.ts";
 import { COMMAND_NAMES } from "../lib/client_command.ts";
+import { catalogue } from "../tools/commands.ts";
 import { ROOT, runCommand, temporaryFolder } from "./environment.ts";
 import { evidenceCases } from "./evidence.ts";
 import { modulesOf } from "./modules.ts";
@@ -63,6 +64,27 @@ Deno.test("every file of this repository that a document names or points to is t
     }
   });
   assert.deepEqual(missing, []);
+});
+
+Deno.test("every command that a document shows is one, with flags that it takes", async () => {
+  const pages = await catalogue();
+  const blocks = mentioned(/^```[a-z]*\n([^]*?)^```/gm).flatMap(({ page, found }) =>
+    // Behind a prompt or settings.
+    [...found.matchAll(/^(?:\$ )?(?:[A-Z_]+=\S+ )*(securechat .+)$/gm)].map(([, typed = ""]) => ({
+      page,
+      found: typed,
+    }))
+  );
+  const shown = [...mentioned(/`(securechat [^`\n]+)`/g), ...blocks].filter(({ page }) => page !== "CHANGELOG.md");
+  assert.ok(shown.length > 80);
+  const wrong = shown.filter(({ found }) => {
+    const typed = found.split(/ {2,}#|[|>] |&&/)[0] ?? "";
+    const [, name = "", part = ""] = typed.split(" ");
+    const entry = pages.find((one) => one.name === `${name} ${part}`) ?? pages.find((one) => one.name === name);
+    const flags = [...typed.matchAll(/ --([a-z][a-z0-9-]*)/g)].map(([, flag]) => flag);
+    return entry === undefined || flags.some((flag) => !entry.flags.some(({ name }) => name === flag));
+  });
+  assert.deepEqual(wrong, []);
 });
 
 Deno.test("every module that a document names is there", () => {
