@@ -40,7 +40,7 @@ export const NOT_GOOD = "The server's certificate is no longer good: its operato
 /** What heads are made with. */
 export interface HeadOptions {
   readonly origin: string;
-  readonly store: Pick<RoomStore, "addCheckpoint" | "latestCheckpoint" | "signedRoot">;
+  readonly store: Pick<RoomStore, "addCheckpoint" | "latestCheckpoint" | "signedRoot" | "settle">;
   readonly signer: () => HeadSigner;
   readonly now: Clock;
   /** Runs something later, in milliseconds. */
@@ -173,7 +173,9 @@ export class RoomHeads {
 
   /** A head of one size has one time: what the store has kept is told, and nothing is signed for that size again. */
   async #readNewest(): Promise<void> {
-    const held = await this.#options.store.latestCheckpoint(this.#options.origin);
+    const { origin, store } = this.#options;
+    await store.settle(origin);
+    const held = await store.latestCheckpoint(origin);
     this.#isUnsure = false;
     if (held && held.size > (this.#newest?.size ?? 0)) this.#take(held);
   }

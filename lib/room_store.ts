@@ -171,6 +171,11 @@ export interface RoomStore {
     nodes: readonly TreeNode[],
     consequences?: Consequences,
   ): Promise<void>;
+  /**
+   * Resolves when nothing that was to be written before, and failed, can come to stand any more: a database that fails
+   * at a commit may hold it all the same, and show it after the next start alone.
+   */
+  settle(origin: string): Promise<void>;
   /** Lines from an index on, in order. */
   linesFrom(origin: string, from: number, count: number): Promise<readonly StoredLine[]>;
   /** Lines that are acts, from an index on, in order: what a room's state is folded from. */

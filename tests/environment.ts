@@ -35,6 +35,7 @@ const NEEDS = {
   openssl: ["openssl on PATH", () => runs("openssl", "version")],
   mariadb: ["a MariaDB or MySQL server on PATH", () => mariadbd() !== undefined],
   pty: ["script (util-linux) on PATH", () => Deno.build.os === "linux" && runs("script", "--version")],
+  cc: ["a C compiler, cc, on Linux", () => Deno.build.os === "linux" && runs("cc", "--version")],
   tmux: ["tmux on PATH", () => runs("tmux", "-V")],
   zsh: ["zsh on PATH", () => runs("zsh", "--version")],
   fish: ["fish on PATH", () => runs("fish", "--version")],

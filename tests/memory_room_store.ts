@@ -130,6 +130,9 @@ export class MemoryRoomStore implements RoomStore {
       if (line) log.lines[index] = { ...line, body: null };
     }
   }
+  async settle() {
+    await this.beforeCommit();
+  }
   linesFrom(origin: string, from: number, count: number) {
     return Promise.resolve(this.log(origin).lines.slice(from, from + count));
   }

@@ -1,0 +1,123 @@
+/**
+ * What was acknowledged is there when the disk fails and the power goes: people in a room and people with sessions of
+ * their own, a server on a disk that fails as `disk.c` is told, and a power cut that takes back what no flush covered.
+ */
+
+import { assert } from "./assert.ts";
+import { assertHolds, CROWD_LIMITS, storedSessions, talk } from "./crowd.ts";
+import { Disk, EIO, ENOSPC, type Fault } from "./disk.ts";
+import { skipUnless, startServer, temporaryFolder } from "./environment.ts";
+import { dialTcp, Person } from "./room_person.ts";
+import { certificates, Client } from "./server.ts";
+
+const ROOM = "#disk";
+/** Texts without end: what is acknowledged of them counts. */
+const TEXTS = Array.from({ length: 100_000 }, (_, number) => `line ${number}`);
+
+/** Session after session, as long as there is a server. */
+async function chat(server: { readonly port: number }, acknowledged: string[][], isOver: () => boolean): Promise<void> {
+  while (!isOver()) {
+    const lines: string[] = [];
+    acknowledged.push(lines);
+    try {
+      const client = await Client.inSession(server);
+      await talk(client, TEXTS, lines).finally(() => client.close());
+    } catch {
+      // Refused, cut off or told of the failure: what was acknowledged stays so.
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+async function survives(faults: readonly Fault[], rounds: number): Promise<void> {
+  using folder = temporaryFolder();
+  const data = `${folder.path}/data`;
+  const disk = await Disk.open(data, folder.path);
+  const args = ["--certs", await certificates(), "--data", data];
+  const start = () => startServer(args, { cwd: folder.path, env: { ...CROWD_LIMITS, ...disk.environment } });
+  const here = {
+    server: await start(),
+    get port() {
+      return this.server.port;
+    },
+  };
+  const people = await Promise.all(
+    ["ada", "bob"].map((name) => Person.create(name, { dir: folder.path, dial: dialTcp(here) })),
+  );
+  const [ada, bob] = people;
+  assert.ok(ada && bob);
+  for (const { session } of people) await session.start();
+  await ada.session.create(ROOM);
+  await bob.session.join(ROOM);
+
+  let isOver = false;
+  const acknowledged: string[][] = [];
+  const chats = [1, 2].map(() => chat(here, acknowledged, () => isOver));
+  let said = 0;
+  const saying = people.map(async ({ session }) => {
+    while (!isOver) {
+      await session.say(ROOM, `line ${said++}`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  });
+  const count = () => acknowledged.reduce((sum, lines) => sum + lines.length, 0);
+  const more = async () => {
+    const [lines, messages] = [ada.lines(ROOM).length, count()];
+    await ada.until(() => ada.lines(ROOM).length > lines + 30 && count() > messages + 30, 40);
+  };
+  let undone = 0;
+  for (let round = 0; round < rounds; round++) {
+    disk.fail();
+    await more();
+    disk.fail(...faults);
+    await more();
+    await here.server.stop("SIGKILL");
+    disk.fail();
+    undone += disk.cut();
+    here.server = await start();
+  }
+  disk.fail();
+  await more();
+  isOver = true;
+  await Promise.all(saying);
+  await ada.until(() => people.every(({ session }) => session.unsentCount === 0), 40);
+  await ada.until(() => people.every((one) => one.texts(ROOM).length === said), 40);
+  for (const person of people) {
+    for (const bad of ["lie", "dropped", "bad_line"] as const) assert.deepEqual(person.of(bad), []);
+    assert.deepEqual(person.lines(ROOM).map(({ index }) => index), [...person.lines(ROOM).keys()]);
+    await person.session.stop();
+  }
+  assert.equal((await here.server.stop()).status, 0);
+  await Promise.all(chats);
+
+  const stored = storedSessions(data);
+  const byFirstLine = new Map(stored.map((session) => [session.lines[0], session]));
+  for (const lines of acknowledged) {
+    const journal = byFirstLine.get(lines[0])?.lines ?? [];
+    assert.deepEqual(journal.slice(0, lines.length), lines, "an acknowledged line is missing");
+  }
+  for (const { lines, receipt } of stored) if (receipt !== undefined) await assertHolds(receipt, lines);
+  assert.ok(undone > 0, "no write was under way when the power was cut");
+}
+
+const SCENES: Readonly<Record<string, readonly Fault[]>> = {
+  "three power cuts": [],
+  "flushes of the database's log that fail": [{ call: "fsync", path: "-wal", errno: EIO, times: 5 }],
+  "writes to the database's log that fail": [{ call: "write", path: "-wal", errno: EIO, times: 5 }],
+  "a full disk": [
+    { call: "write", path: "-wal", errno: ENOSPC, times: 8 },
+    { call: "write", path: ".transcript", errno: ENOSPC, times: 4 },
+  ],
+  "flushes of the database and of journals that fail": [
+    { call: "fsync", path: ".db", errno: EIO, times: 3 },
+    { call: "fsync", path: ".transcript", errno: EIO, times: 4 },
+  ],
+};
+
+for (const [scene, faults] of Object.entries(SCENES)) {
+  Deno.test({
+    name: `what was acknowledged is there, in order and with good receipts, after ${scene} and power cuts`,
+    ...skipUnless("cc"),
+    fn: () => survives(faults, faults.length === 0 ? 3 : 1),
+  });
+}
