@@ -189,6 +189,11 @@ export class LineOrder {
 
   // Refusals.
 
+  /** Whether a line with that leaf hash was refused. */
+  hasRefused(leaf: string): boolean {
+    return this.#refused.has(leaf);
+  }
+
   /** The server has refused a line with that leaf hash: it may not stand. False if that was known. */
   refuse(leaf: string): boolean {
     if (this.#refused.has(leaf)) return false;

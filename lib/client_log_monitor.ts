@@ -295,6 +295,11 @@ export class LogMonitor {
     if (this.#order.refuse(leaf)) void this.#options.keep({ type: "refused", leaf });
   }
 
+  /** Whether the server has refused exactly this line: to send it again would make it a liar. */
+  hasRefused(line: string): boolean {
+    return this.#order.hasRefused(encodeHex(leafHash(encodeUtf8(line))));
+  }
+
   #drain(hasAllKeys = false): void {
     if (!this.#log.tree) return;
     for (const placed of this.#order.drain(hasAllKeys)) {

@@ -6,7 +6,7 @@
  *
  * A signed line keeps its bytes until it is known to be accepted or refused for good: after a reconnect the same bytes
  * are sent again, and the server answers as it did before. A line is signed anew only if its bytes can't be accepted
- * any more: its seqno was taken, a line before it was refused, its key is too old, its time is ahead of the server's
+ * any more: it was refused, its seqno was taken, a line before it was refused, its key is too old, its time is ahead of the server's
  * clock, or its certificate was replaced. After a refusal nothing more is sent until what is in flight is answered and
  * the queue is in order again, so lines can't overtake each other.
  *
@@ -359,7 +359,8 @@ export class Outbox {
     let due = Math.max(this.#log?.monitor.own?.seqno ?? 0, ...taken);
     for (const item of this.#queue.items) {
       if (item.index !== undefined) continue;
-      if (item.post?.seqno !== due) await this.#sign(item, due);
+      const wasRefused = item.line !== undefined && this.#log?.monitor.hasRefused(item.line);
+      if (item.post?.seqno !== due || wasRefused) await this.#sign(item, due);
       due += 1;
     }
     this.#nextSeqno = due;

@@ -19,7 +19,7 @@
  */
 
 import { encodeUtf8 } from "./bytes.ts";
-import { createPrivateFolder } from "./files.ts";
+import { createPrivateFolder, explain } from "./files.ts";
 import { GroupCommit } from "./group_commit.ts";
 import { recoverLines } from "./line_file.ts";
 import { parseLine, TranscriptSummary } from "./transcript.ts";
@@ -147,7 +147,12 @@ export interface RecoveredJournal {
 /** Cuts what a crash left at the end of each of these sessions' journals, and says what they hold. */
 export async function recoverJournals(dir: string, sessions: readonly string[]): Promise<RecoveredJournal[]> {
   const journals: RecoveredJournal[] = [];
-  for (const session of sessions) journals.push(await recoverJournal(dir, session));
+  for (const session of sessions) {
+    const recovering = recoverJournal(dir, session);
+    journals.push(
+      await recovering.catch((error) => Promise.reject(explain(error, journalPath(dir, session), "written"))),
+    );
+  }
   return journals;
 }
 

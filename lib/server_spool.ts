@@ -85,7 +85,7 @@ export class Spool implements WriteSpool {
     } catch (error) {
       file.close();
       folder?.close();
-      throw error;
+      throw explain(error, path, "written");
     }
   }
 

@@ -6,7 +6,7 @@
 import { assert } from "./assert.ts";
 import { assertHolds, CROWD_LIMITS, storedSessions, talk } from "./crowd.ts";
 import { Disk, EIO, ENOSPC, type Fault } from "./disk.ts";
-import { skipUnless, startServer, temporaryFolder } from "./environment.ts";
+import { run, skipUnless, startServer, temporaryFolder } from "./environment.ts";
 import { dialTcp, Person } from "./room_person.ts";
 import { certificates, Client } from "./server.ts";
 
@@ -47,8 +47,8 @@ async function survives(faults: readonly Fault[], rounds: number): Promise<void>
   const [ada, bob] = people;
   assert.ok(ada && bob);
   for (const { session } of people) await session.start();
-  await ada.session.create(ROOM);
-  await bob.session.join(ROOM);
+  await ada.session.rooms.create(ROOM);
+  await bob.session.rooms.join(ROOM);
 
   let isOver = false;
   const acknowledged: string[][] = [];
@@ -56,7 +56,7 @@ async function survives(faults: readonly Fault[], rounds: number): Promise<void>
   let said = 0;
   const saying = people.map(async ({ session }) => {
     while (!isOver) {
-      await session.say(ROOM, `line ${said++}`);
+      await session.rooms.say(ROOM, `line ${said++}`);
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   });
@@ -80,7 +80,7 @@ async function survives(faults: readonly Fault[], rounds: number): Promise<void>
   await more();
   isOver = true;
   await Promise.all(saying);
-  await ada.until(() => people.every(({ session }) => session.unsentCount === 0), 40);
+  await ada.until(() => people.every(({ session }) => session.rooms.unsentCount === 0), 40);
   await ada.until(() => people.every((one) => one.texts(ROOM).length === said), 40);
   for (const person of people) {
     for (const bad of ["lie", "dropped", "bad_line"] as const) assert.deepEqual(person.of(bad), []);
@@ -121,3 +121,18 @@ for (const [scene, faults] of Object.entries(SCENES)) {
     fn: () => survives(faults, faults.length === 0 ? 3 : 1),
   });
 }
+
+Deno.test({
+  name: "a start on a disk that fails names the file",
+  ...skipUnless("cc"),
+  fn: async () => {
+    using folder = temporaryFolder();
+    const data = `${folder.path}/data`;
+    const disk = await Disk.open(data, folder.path);
+    disk.fail({ call: "fsync", path: "spool.jsonl", errno: EIO, times: 1 });
+    const args = ["serve", "--port", "0", "--certs", await certificates(), "--data", data];
+    const { status, stderr } = await run(args, { cwd: folder.path, env: disk.environment });
+    assert.equal(status, 2);
+    assert.match(stderr, /^securechat: .*spool\.jsonl cannot be written.*\n$/);
+  },
+});
