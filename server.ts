@@ -191,7 +191,7 @@ function openAccounts({ config, store, rows, clock, log }: Ground): Accounts {
 
 function openDevices({ config, store, clock }: Ground, issuing: Issuing, note: Note): Devices {
   return new Devices({
-    store: store.rooms,
+    store: store.devices,
     issue: issuing.issue,
     issuedFor: issuing.issuedFor,
     keyOf: keyOfRequest,

@@ -23,6 +23,7 @@ import type { Attendee } from "./room_attendee.ts";
 import { Invitations } from "./room_invitations.ts";
 import { RoomRegistry } from "./room_registry.ts";
 import type { RoomTools } from "./room_tools.ts";
+import type { DeviceStore } from "./server_device_store.ts";
 import { Quota } from "./server_quota.ts";
 import { Throttle } from "./server_throttle.ts";
 
@@ -38,6 +39,7 @@ const MISSES = { rate: 1, burst: 60 };
 
 /** What a hub works with. */
 export interface HubOptions extends Omit<RoomTools, "invite" | "rekeyed"> {
+  readonly devices: Pick<DeviceStore, "findDevice" | "findCertificate">;
   /** The first part of every origin: one of the dNSNames of the server's certificate. */
   readonly serverName: string;
   /** Told of each room or conversation that is made, and by which certificate, for the audit log. */
@@ -243,9 +245,9 @@ export class Hub {
 
   /** Sends a certificate of an account's or of this server's. */
   async certificate(attendee: Attendee, fingerprint: string, id: Json | undefined): Promise<void> {
-    const { store } = this.#options;
-    const device = await store.findDevice(fingerprint);
-    const pem = device?.pem ?? await store.findCertificate(fingerprint);
+    const { devices } = this.#options;
+    const device = await devices.findDevice(fingerprint);
+    const pem = device?.pem ?? await devices.findCertificate(fingerprint);
     if (pem === undefined) {
       this.#countMiss(attendee);
       throw new ProtocolError("no-room", "No certificate of this fingerprint is known here.");

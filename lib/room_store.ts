@@ -1,6 +1,6 @@
 /**
- * What rooms ask of a database (docs/PROTOCOL.md, "Rooms"): logs with their trees, checkpoints, epoch keys, devices,
- * codes and tokens. Beside `server_store.ts`, and implemented by the same stores; one contract test is passed by both.
+ * What rooms ask of a database (docs/PROTOCOL.md, "Rooms"): logs with their trees, checkpoints, epoch keys and
+ * invitations. Declared here, where it is used; one contract test is passed by every database.
  *
  * A log is named by its origin. Its lines, and the hash of every perfect subtree that they complete, are written in one
  * transaction (a leaf is the line's own hash, and written as the line alone): so a head, an inclusion proof and a
@@ -15,8 +15,6 @@ import type { Bytes } from "./bytes.ts";
 import type { Checkpoint } from "./log_checkpoint.ts";
 import type { HistoryPolicy } from "./log_frames.ts";
 import type { NodePlace, TreeNode } from "./log_tree.ts";
-import type { LogStore } from "./server_log_store.ts";
-import type { Store } from "./server_store.ts";
 
 /** A room as it was made. */
 export interface NewRoom {
@@ -93,55 +91,7 @@ export interface LastLine {
   readonly seenSize: number;
 }
 
-/** A certificate that is bound to an account. */
-export interface Device {
-  readonly fingerprint: string;
-  readonly userId: number;
-  readonly email: string;
-  readonly username: string;
-  /** The certificate with its intermediates. */
-  readonly pem: string;
-  /** Whether this server issued it, with a code or as a renewal: then it is this account's alone, in every session. */
-  readonly isIssued: boolean;
-}
-
-/** A certificate that becomes an account's. */
-export type NewDevice = Pick<Device, "fingerprint" | "userId" | "pem" | "isIssued">;
-
-/** What a code is for. */
-export interface NewCode {
-  /** SHA-256 of the code's secret, hex. */
-  readonly hash: string;
-  /** The account that it was made for, as its username will be or is. */
-  readonly username: string;
-  /**
-   * `invitation`: for somebody without an account; `device`: for a further certificate of one; `reset`: for another
-   * password.
-   */
-  readonly kind: "invitation" | "device" | "reset";
-  /** The one e-mail address that it lets in, as it is compared; `undefined` for any. */
-  readonly email: string | undefined;
-  readonly expiresAt: number;
-}
-
-/** A code that is not used up, with the certificate that was issued with it, where one was. */
-export interface Code extends NewCode {
-  readonly issuedTo: string | undefined;
-  /** That certificate, with its intermediates; `undefined` too where an earlier version of this program issued it. */
-  readonly issuedPem: string | undefined;
-}
-
-/** A session's token, stored as a hash. */
-export interface Token {
-  /** SHA-256 of the token, hex. */
-  readonly hash: string;
-  readonly userId: number;
-  /** The certificate that it is bound to. */
-  readonly fingerprint: string;
-  readonly expiresAt: number;
-}
-
-/** Logs, keys and devices. Every method may throw `StoreUnavailable`. */
+/** Rooms with their logs, checkpoints, keys and invitations. Every method may throw `StoreUnavailable`. */
 export interface RoomStore {
   /** Makes a room with an empty log; false where the name is taken. */
   createRoom(room: NewRoom): Promise<boolean>;
@@ -207,39 +157,4 @@ export interface RoomStore {
   /** An invitation that waits for its answer; a second one changes nothing. */
   addInvitation(room: string, username: string, from: string): Promise<void>;
   invitations(username: string): Promise<readonly { room: string; from: string }[]>;
-
-  /**
-   * Binds a certificate and uses up a code, where there is one: both or neither. False where the certificate is bound
-   * already (to this account or to another), or the code is gone.
-   */
-  bindDevice(device: NewDevice, boundAt: number, code?: string): Promise<boolean>;
-  findDevice(fingerprint: string): Promise<Device | undefined>;
-
-  /** Keeps a certificate that signs checkpoints: a server's own, old ones too. */
-  keepCertificate(fingerprint: string, pem: string): Promise<void>;
-  /** The PEM of a kept certificate or of a device's. */
-  findCertificate(fingerprint: string): Promise<string | undefined>;
-
-  addCode(code: NewCode): Promise<void>;
-  /** A code that is not used up and not past its end at `now`. */
-  findCode(hash: string, now: number): Promise<Code | undefined>;
-  /** Notes the certificate that was issued with a code; false where one was already, or the code is gone. */
-  issueWithCode(hash: string, issued: { readonly fingerprint: string; readonly pem: string }): Promise<boolean>;
-  /** Invitations that have not ended at `now` and are for that username, or for that address alone. */
-  invitationsFor(who: { readonly username: string; readonly email: string }, now: number): Promise<readonly Code[]>;
-  /** The code that a certificate was issued with, also past its end, until it is used up. */
-  codeOf(fingerprint: string): Promise<Code | undefined>;
-
-  addToken(token: Token): Promise<void>;
-  findToken(hash: string, now: number): Promise<Token | undefined>;
-  /** Drops a certificate's tokens; where one is given, those that were made before it. */
-  dropTokens(fingerprint: string, before?: Token): Promise<void>;
-  /** Drops tokens past their end, and codes past theirs with which no certificate was issued. */
-  dropExpired(now: number): Promise<void>;
-}
-
-/** One database with all of it: what a server opens. */
-export interface ServerStore extends Store {
-  readonly rooms: RoomStore;
-  readonly log: LogStore;
 }

@@ -15,27 +15,23 @@
  */
 
 import { type Bytes, encodeUtf8 } from "./bytes.ts";
-import { hash, useCode } from "./server_account_tables.ts";
+import { hash } from "./server_account_tables.ts";
 import type { Checkpoint } from "./log_checkpoint.ts";
 import { usernameKey } from "./names.ts";
 import { parseOrigin } from "./log_line.ts";
 import { leafHash, type NodePlace, type TreeNode } from "./log_tree.ts";
 import type {
-  Code,
   Consequences,
-  Device,
   LastLine,
-  NewCode,
-  NewDevice,
   NewRoom,
   RoomStore,
   StoredEpoch,
   StoredLine,
   StoredRoom,
   StoredState,
-  Token,
 } from "./room_store.ts";
 import { bytes, hex, integer, text } from "./store_columns.ts";
+import { changeRows, firstRow, insertRow } from "./store_statements.ts";
 import type { SqlDatabase, SqlRow, SqlStatement, SqlValue } from "./store_sql.ts";
 
 /** The rooms in a database. */
@@ -51,7 +47,7 @@ export class RoomTables implements RoomStore {
   // Rooms.
 
   async createRoom(room: NewRoom): Promise<boolean> {
-    return await this.#insert("rooms", {
+    return await insertRow(this.#database, "rooms", {
       name: room.name,
       origin: room.origin,
       history: room.history,
@@ -63,7 +59,7 @@ export class RoomTables implements RoomStore {
   }
 
   async findRoom(name: string): Promise<StoredRoom | undefined> {
-    const row = await this.#row(`${SELECT_ROOM} WHERE name = ?`, [name]);
+    const row = await firstRow(this.#database, `${SELECT_ROOM} WHERE name = ?`, [name]);
     return row && roomOf(row);
   }
 
@@ -85,7 +81,7 @@ export class RoomTables implements RoomStore {
   }
 
   async markForked(origin: string, at: number): Promise<void> {
-    await this.#change("UPDATE rooms SET forked_at = ? WHERE id = ? AND forked_at IS NULL", [
+    await changeRows(this.#database, "UPDATE rooms SET forked_at = ? WHERE id = ? AND forked_at IS NULL", [
       at,
       await this.#log(origin),
     ]);
@@ -112,7 +108,7 @@ export class RoomTables implements RoomStore {
   async #log(origin: string): Promise<number> {
     const known = this.#logs.get(origin);
     if (known !== undefined) return known;
-    const row = await this.#row("SELECT id FROM rooms WHERE origin = ?", [origin]);
+    const row = await firstRow(this.#database, "SELECT id FROM rooms WHERE origin = ?", [origin]);
     if (!row) throw new Error(`there is no log ${origin}`);
     const id = integer(row, "id");
     this.#logs.set(origin, id);
@@ -195,7 +191,7 @@ export class RoomTables implements RoomStore {
   }
 
   async findState(origin: string): Promise<StoredState | undefined> {
-    const row = await this.#row("SELECT line_index, state FROM room_states WHERE room_id = ?", [
+    const row = await firstRow(this.#database, "SELECT line_index, state FROM room_states WHERE room_id = ?", [
       await this.#log(origin),
     ]);
     return row && { index: integer(row, "line_index"), state: bytes(row, "state") };
@@ -259,7 +255,7 @@ export class RoomTables implements RoomStore {
 
   async addCheckpoint(origin: string, checkpoint: Checkpoint): Promise<Checkpoint> {
     const { time, size, root, sig, from } = checkpoint;
-    const isNew = await this.#insert("room_checkpoints", {
+    const isNew = await insertRow(this.#database, "room_checkpoints", {
       room_id: await this.#log(origin),
       size,
       time,
@@ -280,7 +276,11 @@ export class RoomTables implements RoomStore {
   }
 
   async #checkpoint(where: string, values: readonly SqlValue[]): Promise<Checkpoint | undefined> {
-    const row = await this.#row(`SELECT time, size, root, sig, signer FROM room_checkpoints WHERE ${where}`, values);
+    const row = await firstRow(
+      this.#database,
+      `SELECT time, size, root, sig, signer FROM room_checkpoints WHERE ${where}`,
+      values,
+    );
     return row && {
       time: integer(row, "time"),
       size: integer(row, "size"),
@@ -291,7 +291,7 @@ export class RoomTables implements RoomStore {
   }
 
   async signedRoot(origin: string, size: number): Promise<string | undefined> {
-    const row = await this.#row("SELECT root FROM room_checkpoints WHERE room_id = ? AND size = ?", [
+    const row = await firstRow(this.#database, "SELECT root FROM room_checkpoints WHERE room_id = ? AND size = ?", [
       await this.#log(origin),
       size,
     ]);
@@ -300,7 +300,9 @@ export class RoomTables implements RoomStore {
 
   async addEpoch(origin: string, epoch: number, wrappedKey: Bytes): Promise<void> {
     const row = { room_id: await this.#log(origin), epoch, wrapped_key: wrappedKey };
-    if (!await this.#insert("room_epochs", row)) throw new Error(`epoch ${epoch} of ${origin} has a key already`);
+    if (!await insertRow(this.#database, "room_epochs", row)) {
+      throw new Error(`epoch ${epoch} of ${origin} has a key already`);
+    }
   }
 
   async epochs(origin: string, from: number, count: number): Promise<readonly StoredEpoch[]> {
@@ -314,11 +316,12 @@ export class RoomTables implements RoomStore {
   // Invitations.
 
   async isAccount(username: string): Promise<boolean> {
-    return await this.#row("SELECT id FROM users WHERE username_key = ?", [usernameKey(username)]) !== undefined;
+    return await firstRow(this.#database, "SELECT id FROM users WHERE username_key = ?", [usernameKey(username)]) !==
+      undefined;
   }
 
   async addInvitation(room: string, username: string, from: string): Promise<void> {
-    await this.#insert("room_invitations", { username_key: usernameKey(username), room, inviter: from });
+    await insertRow(this.#database, "room_invitations", { username_key: usernameKey(username), room, inviter: from });
   }
 
   async invitations(username: string): Promise<readonly { room: string; from: string }[]> {
@@ -327,153 +330,6 @@ export class RoomTables implements RoomStore {
       [usernameKey(username)],
     );
     return rows.map((row) => ({ room: text(row, "room"), from: text(row, "inviter") }));
-  }
-
-  // Devices and certificates.
-
-  async bindDevice(
-    { fingerprint, userId, pem, isIssued }: NewDevice,
-    boundAt: number,
-    code?: string,
-  ): Promise<boolean> {
-    const bound = await this.#database.write(
-      {
-        insert: "INSERT INTO devices (fingerprint, user_id, pem, bound_at, is_issued)",
-        rows: [[hash(fingerprint), userId, pem, boundAt, Number(isIssued)]],
-      },
-      ...code === undefined ? [] : [useCode(code)],
-    );
-    return bound !== undefined;
-  }
-
-  async findDevice(fingerprint: string): Promise<Device | undefined> {
-    const row = await this.#row(
-      `SELECT user_id, pem, is_issued, email, username FROM devices JOIN users ON users.id = devices.user_id
-        WHERE fingerprint = ?`,
-      [hash(fingerprint)],
-    );
-    return row && {
-      fingerprint,
-      userId: integer(row, "user_id"),
-      email: text(row, "email"),
-      username: text(row, "username"),
-      pem: text(row, "pem"),
-      isIssued: row["is_issued"] !== 0,
-    };
-  }
-
-  async keepCertificate(fingerprint: string, pem: string): Promise<void> {
-    await this.#insert("server_certificates", { fingerprint: hash(fingerprint), pem });
-  }
-
-  async findCertificate(fingerprint: string): Promise<string | undefined> {
-    const row = await this.#row(
-      `SELECT pem FROM server_certificates WHERE fingerprint = ?
-        UNION ALL SELECT pem FROM devices WHERE fingerprint = ? LIMIT 1`,
-      [hash(fingerprint), hash(fingerprint)],
-    );
-    return row && text(row, "pem");
-  }
-
-  // Codes. One that is used up is gone; one that has ended stays while it says whose a certificate is.
-
-  async addCode(code: NewCode): Promise<void> {
-    const { kind, username, email = null, expiresAt } = code;
-    const isNew = await this.#insert("codes", { hash: hash(code.hash), username, email, kind, expires_at: expiresAt });
-    if (!isNew) throw new Error("there is a code with this secret already");
-  }
-
-  async findCode(codeHash: string, now: number): Promise<Code | undefined> {
-    return await this.#code("hash = ? AND expires_at > ?", [hash(codeHash), now]);
-  }
-
-  async codeOf(fingerprint: string): Promise<Code | undefined> {
-    return await this.#code("issued_to = ?", [hash(fingerprint)]);
-  }
-
-  async invitationsFor(
-    { username, email }: { readonly username: string; readonly email: string },
-    now: number,
-  ): Promise<readonly Code[]> {
-    return await this.#codes("kind = 'invitation' AND expires_at > ? AND (LOWER(username) = ? OR email = ?)", [
-      now,
-      usernameKey(username),
-      email,
-    ]);
-  }
-
-  async #code(where: string, values: readonly SqlValue[]): Promise<Code | undefined> {
-    return (await this.#codes(where, values))[0];
-  }
-
-  async #codes(where: string, values: readonly SqlValue[]): Promise<readonly Code[]> {
-    return (await this.#database.rows(`SELECT ${CODE_COLUMNS} FROM codes WHERE ${where}`, values)).map(codeOf);
-  }
-
-  async issueWithCode(
-    codeHash: string,
-    { fingerprint, pem }: { readonly fingerprint: string; readonly pem: string },
-  ): Promise<boolean> {
-    return await this.#change("UPDATE codes SET issued_to = ?, issued_pem = ? WHERE hash = ? AND issued_to IS NULL", [
-      hash(fingerprint),
-      pem,
-      hash(codeHash),
-    ]);
-  }
-
-  // Tokens.
-
-  async addToken(token: Token): Promise<void> {
-    const isNew = await this.#insert("session_tokens", {
-      hash: hash(token.hash),
-      user_id: token.userId,
-      fingerprint: hash(token.fingerprint),
-      expires_at: token.expiresAt,
-    });
-    if (!isNew) throw new Error("there is such a token already");
-  }
-
-  async findToken(tokenHash: string, now: number): Promise<Token | undefined> {
-    const row = await this.#row(
-      "SELECT user_id, fingerprint, expires_at FROM session_tokens WHERE hash = ? AND expires_at > ?",
-      [hash(tokenHash), now],
-    );
-    return row && {
-      hash: tokenHash,
-      userId: integer(row, "user_id"),
-      fingerprint: hex(row, "fingerprint"),
-      expiresAt: integer(row, "expires_at"),
-    };
-  }
-
-  async dropTokens(fingerprint: string, before?: Token): Promise<void> {
-    const all = "DELETE FROM session_tokens WHERE fingerprint = ?";
-    if (!before) await this.#change(all, [hash(fingerprint)]);
-    else {
-      const values = [hash(fingerprint), before.expiresAt, hash(before.hash)]; // all of them live equally long
-      await this.#change(`${all} AND expires_at <= ? AND hash <> ?`, values);
-    }
-  }
-
-  async dropExpired(now: number): Promise<void> {
-    await this.#change("DELETE FROM session_tokens WHERE expires_at <= ?", [now]);
-    await this.#change("DELETE FROM codes WHERE expires_at <= ? AND issued_to IS NULL", [now]);
-  }
-
-  async #row(sql: string, values: readonly SqlValue[]): Promise<SqlRow | undefined> {
-    return (await this.#database.rows(sql, values))[0];
-  }
-
-  /** Adds one row; false where a unique key is taken. */
-  async #insert(table: string, row: Readonly<Record<string, SqlValue>>): Promise<boolean> {
-    const insert = `INSERT INTO ${table} (${Object.keys(row).join(", ")})`;
-    return await this.#database.write({ insert, rows: [Object.values(row)] }) !== undefined;
-  }
-
-  /** Whether any row was changed. */
-  async #change(sql: string, values: readonly SqlValue[]): Promise<boolean> {
-    const statement: SqlStatement = { sql, values };
-    return (await this.#database.write(statement) ?? 0) > 0;
   }
 }
 
@@ -486,7 +342,6 @@ const LINE_COLUMNS = [
 ];
 
 const INSERT_LINES = `INSERT INTO room_lines (${LINE_COLUMNS.join(", ")})`;
-const CODE_COLUMNS = "hash, username, email, kind, expires_at, issued_to, issued_pem";
 
 const INSERT_NODES = "INSERT INTO room_nodes (room_id, level, node_index, hash)";
 const REPLACE_STATE = "REPLACE INTO room_states (room_id, line_index, state)";
@@ -515,19 +370,6 @@ function roomOf(row: SqlRow): StoredRoom {
     size: integer(row, "size"),
     ...(forkedAt ? { forkedAt } : {}),
     ...(closedAt ? { closedAt } : {}),
-  };
-}
-
-function codeOf(row: SqlRow): Code {
-  const kind = text(row, "kind");
-  return {
-    hash: hex(row, "hash"),
-    username: text(row, "username"),
-    email: row["email"] === null ? undefined : text(row, "email"),
-    kind: kind === "device" || kind === "reset" ? kind : "invitation",
-    expiresAt: integer(row, "expires_at"),
-    issuedTo: row["issued_to"] === null ? undefined : hex(row, "issued_to"),
-    issuedPem: row["issued_pem"] === null ? undefined : text(row, "issued_pem"),
   };
 }
 

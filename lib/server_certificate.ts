@@ -14,7 +14,7 @@ import { shellPath } from "./files.ts";
 import type { ServerIdentity, WatchedIdentity } from "./identity.ts";
 import type { Log } from "./logging.ts";
 import type { HeadSigner } from "./room_heads.ts";
-import type { RoomStore } from "./room_store.ts";
+import type { DeviceStore } from "./server_device_store.ts";
 import { wallClock } from "./system.ts";
 
 const DAY = 86_400_000;
@@ -67,7 +67,7 @@ export class ServerCertificate {
   /**
    * Takes up a certificate whose files have changed, or, if `isAsked`, reads them anyway. Whether there is another one.
    */
-  async look(store: Pick<RoomStore, "keepCertificate">, now: Clock, isAsked = false): Promise<boolean> {
+  async look(store: Pick<DeviceStore, "keepCertificate">, now: Clock, isAsked = false): Promise<boolean> {
     const { log, trust } = this.#options;
     const hasChanged = await this.#watched.look(isAsked);
     const current = this.current();
@@ -103,7 +103,7 @@ export class ServerCertificate {
 }
 
 /** Keeps a certificate that signs checkpoints, for those who ask for it later. */
-export async function keepCertificate(store: Pick<RoomStore, "keepCertificate">, identity: Identity): Promise<void> {
+export async function keepCertificate(store: Pick<DeviceStore, "keepCertificate">, identity: Identity): Promise<void> {
   if (identity.chain.length > 0) await store.keepCertificate(fingerprintOf(identity), identity.pem);
 }
 

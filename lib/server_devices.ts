@@ -22,7 +22,7 @@ import { ProtocolError } from "./errors.ts";
 import { sha256 } from "./hash.ts";
 import { CODE_SIZE, TOKEN_SIZE } from "./message.ts";
 import { usernameKey } from "./names.ts";
-import type { Code, Device, NewCode, NewDevice, RoomStore } from "./room_store.ts";
+import type { Code, Device, DeviceStore, NewCode, NewDevice } from "./server_device_store.ts";
 import type { Registrant } from "./server_store.ts";
 import { Throttle } from "./server_throttle.ts";
 import { parseCertificates } from "./x509.ts";
@@ -53,7 +53,7 @@ export interface IssuedWithCode {
 
 /** What {@link Devices} works with. */
 export interface DevicesOptions {
-  readonly store: RoomStore;
+  readonly store: DeviceStore;
   readonly issue: Issue;
   /** The public key of a certificate request; `undefined` where it has none that can be used. */
   readonly keyOf: (csr: string) => Promise<Bytes | undefined>;
@@ -95,7 +95,7 @@ export type CodePurpose = Pick<NewCode, "username" | "kind" | "email">;
 export async function makeCode(
   what: CodePurpose,
   life: number,
-  { store, now, random }: Pick<DevicesOptions, "now" | "random"> & { readonly store: Pick<RoomStore, "addCode"> },
+  { store, now, random }: Pick<DevicesOptions, "now" | "random"> & { readonly store: Pick<DeviceStore, "addCode"> },
 ): Promise<{ code: Bytes; expires: number }> {
   const code = random(CODE_SIZE);
   const expires = now() + life;

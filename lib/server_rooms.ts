@@ -11,8 +11,8 @@ import { AesKeyWrap } from "./key_wrap.ts";
 import { VerifyingKey } from "./pss.ts";
 import { Hub } from "./room_hub.ts";
 import { loadRoomKey } from "./room_key_file.ts";
-import type { RoomStore } from "./room_store.ts";
 import { keepCertificate, type ServerCertificate } from "./server_certificate.ts";
+import type { DeviceStore } from "./server_device_store.ts";
 import type { Shared } from "./server_shared.ts";
 import type { AuditRow } from "./server_store.ts";
 import type { Timers } from "./server_timers.ts";
@@ -29,11 +29,12 @@ export interface RoomsOptions extends Pick<Shared, "config" | "log" | "trust" | 
 
 /** Opens the rooms of a server. */
 export async function openRooms(options: RoomsOptions): Promise<Hub> {
-  const { config, log, trust, store: { rooms: store }, clock, serverLog, certificate, timers, note } = options;
+  const { config, log, trust, store: { rooms, devices }, clock, serverLog, certificate, timers, note } = options;
   const own = certificate.current();
-  await keepCertificate(store, own);
+  await keepCertificate(devices, own);
   return new Hub({
-    store,
+    store: rooms,
+    devices,
     keys: new AesKeyWrap(await loadRoomKey(config.DATA_DIR), random),
     signer: certificate.signer,
     serverName: nameOf(own),
@@ -43,8 +44,8 @@ export async function openRooms(options: RoomsOptions): Promise<Hub> {
     random,
     later: (ms, run) => timers.later(ms, run),
     turn: () => new Promise((resolve) => setImmediate(resolve)),
-    serverKey: (fingerprint) => serverKey(fingerprint, store),
-    revoked: async (fingerprints) => await revokedAmong(fingerprints, await trust(), store),
+    serverKey: (fingerprint) => serverKey(fingerprint, devices),
+    revoked: async (fingerprints) => await revokedAmong(fingerprints, await trust(), devices),
     made: (origin, { fingerprint, username }) =>
       note({ event: "room_created", clientFingerprint: fingerprint, reason: `${origin} by ${username}` }),
     alarm: (message, room) => log.error(message, { room }),
@@ -57,14 +58,14 @@ export function nameOf({ chain: [leaf] }: Pick<Identity, "chain">): string {
 }
 
 /** The key of a certificate that is or was this server's. Members' certificates are stored, too, and say whose they are. */
-async function serverKey(fingerprint: string, store: RoomStore): Promise<VerifyingKey | undefined> {
+async function serverKey(fingerprint: string, store: DeviceStore): Promise<VerifyingKey | undefined> {
   const pem = await store.findCertificate(fingerprint);
   const [leaf] = pem === undefined ? [] : parseCertificates(pem);
   return leaf?.rsa && leaf.commonNames[0]?.startsWith("SERVER: ") ? new VerifyingKey(leaf.rsa.modulus) : undefined;
 }
 
 /** Those of these certificates that a revocation list names. */
-async function revokedAmong(fingerprints: readonly string[], trust: Trust, store: RoomStore): Promise<string[]> {
+async function revokedAmong(fingerprints: readonly string[], trust: Trust, store: DeviceStore): Promise<string[]> {
   const found: string[] = [];
   if (trust.revocations.every(({ revoked }) => revoked.size === 0)) return found;
   for (const fingerprint of fingerprints) {

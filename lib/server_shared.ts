@@ -9,7 +9,7 @@ import type { Trust } from "./certificate_path.ts";
 import type { Config } from "./config.ts";
 import type { SummedLog } from "./logging_summary.ts";
 import type { Hub } from "./room_hub.ts";
-import type { ServerStore } from "./room_store.ts";
+import type { ServerStore } from "./server_store.ts";
 import type { Accounts } from "./server_accounts.ts";
 import type { Audit } from "./server_audit.ts";
 import type { SummedAudit } from "./server_audit_summary.ts";

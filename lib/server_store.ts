@@ -11,6 +11,9 @@
 
 import type { Bytes } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
+import type { RoomStore } from "./room_store.ts";
+import type { DeviceStore } from "./server_device_store.ts";
+import type { LogStore } from "./server_log_store.ts";
 import { printable } from "./text.ts";
 
 /** An account. `passwordRecord` is the slow hash with its parameters (`password.ts`), or the seed's 64 hex digits. */
@@ -195,4 +198,11 @@ export interface Store {
   /** What an operator has to know of it while it runs; asked every second. */
   trouble?(): string | undefined;
   close(): Promise<void>;
+}
+
+/** One database with everything that a server keeps in it. */
+export interface ServerStore extends Store {
+  readonly rooms: RoomStore;
+  readonly devices: DeviceStore;
+  readonly log: LogStore;
 }

@@ -107,7 +107,7 @@ export class Upkeep {
   async #takeUpCertificate(isAsked: boolean): Promise<void> {
     const { shared: { store, clock, log }, certificate, ports } = this.#options;
     try {
-      if (await certificate.look(store.rooms, clock.now, isAsked)) await ports.closeTls();
+      if (await certificate.look(store.devices, clock.now, isAsked)) await ports.closeTls();
       ports.reopenTls(certificate.current());
     } catch (error) {
       log.error("the renewed certificate could not be taken up; it is tried again", { reason: messageOf(error) });
@@ -129,7 +129,7 @@ export class Upkeep {
     this.#sweepAt = steadyClock() + SWEEP_INTERVAL;
     hub.dropIdle();
     try {
-      await store.rooms.dropExpired(clock.now() - SPARED);
+      await store.devices.dropExpired(clock.now() - SPARED);
     } catch (error) {
       log.warn("ended tokens and codes could not be dropped", { reason: messageOf(error) });
     }

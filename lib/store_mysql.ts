@@ -37,8 +37,10 @@ import type { Bytes } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { readTextFile } from "./files.ts";
 import { CREATE_SCHEMA_VERSION, MIGRATIONS, MYSQL_TABLE, pendingMigrations } from "./store_migrations.ts";
-import type { RoomStore, ServerStore } from "./room_store.ts";
+import type { RoomStore } from "./room_store.ts";
 import { RoomTables } from "./room_tables.ts";
+import type { DeviceStore } from "./server_device_store.ts";
+import { DeviceTables } from "./server_device_tables.ts";
 import type { LogStore } from "./server_log_store.ts";
 import { LogTables } from "./server_log_tables.ts";
 import type { SqlDatabase, SqlStatement, SqlValue } from "./store_sql.ts";
@@ -48,6 +50,7 @@ import {
   formatTimestamp,
   type NewPassword,
   type Registrant,
+  type ServerStore,
   type SessionEnd,
   type SessionStart,
   StoreUnavailable,
@@ -245,6 +248,8 @@ function parameter(value: SqlValue): string | number | Buffer | null {
 
 class MysqlStore implements ServerStore {
   readonly rooms: RoomStore;
+  /** The devices in the same database. */
+  readonly devices: DeviceStore;
   /** The server's log in the same database. */
   readonly log: LogStore;
   readonly #tables: SqlDatabase;
@@ -260,6 +265,7 @@ class MysqlStore implements ServerStore {
       scrub: () => Promise.resolve(), // see above
     };
     this.rooms = new RoomTables(this.#tables);
+    this.devices = new DeviceTables(this.#tables);
     this.log = new LogTables(this.#tables);
   }
 

@@ -7,7 +7,7 @@
 import { type Config, databaseOf, PROGRAM } from "./config.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { exists } from "./files.ts";
-import type { ServerStore } from "./room_store.ts";
+import type { ServerStore } from "./server_store.ts";
 
 /** Opens the database that the settings name. Failure (5) if it can't be used. */
 export async function openStore(config: Config): Promise<ServerStore> {

@@ -25,8 +25,10 @@ import type { Bytes } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { createPrivateFolder, explain } from "./files.ts";
 import { CREATE_SCHEMA_VERSION, pendingMigrations } from "./store_migrations.ts";
-import type { RoomStore, ServerStore } from "./room_store.ts";
+import type { RoomStore } from "./room_store.ts";
 import { RoomTables } from "./room_tables.ts";
+import type { DeviceStore } from "./server_device_store.ts";
+import { DeviceTables } from "./server_device_tables.ts";
 import type { LogStore } from "./server_log_store.ts";
 import { LogTables } from "./server_log_tables.ts";
 import type { SqlDatabase, SqlStatement } from "./store_sql.ts";
@@ -37,6 +39,7 @@ import {
   formatTimestamp,
   type NewPassword,
   type Registrant,
+  type ServerStore,
   type SessionEnd,
   type SessionStart,
   StoreUnavailable,
@@ -167,6 +170,8 @@ class NothingChanged extends Error {}
 export class SqliteStore implements ServerStore {
   /** The rooms in the same database. */
   readonly rooms: RoomStore;
+  /** The devices in the same database. */
+  readonly devices: DeviceStore;
   /** The server's log in the same database. */
   readonly log: LogStore;
   readonly #tables: SqlDatabase;
@@ -193,6 +198,7 @@ export class SqliteStore implements ServerStore {
       scrub: () => this.#change(() => this.#scrub()),
     };
     this.rooms = new RoomTables(this.#tables);
+    this.devices = new DeviceTables(this.#tables);
     this.log = new LogTables(this.#tables);
   }
 

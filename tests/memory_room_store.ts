@@ -1,22 +1,18 @@
-/** A {@link RoomStore} in memory: for tests of rooms, which may make it slow or make it fail. */
+/** A {@link RoomStore} and a {@link DeviceStore} in memory: for tests of rooms, which may make it slow or make it fail. */
 
 import type { Bytes } from "../lib/bytes.ts";
 import type { Checkpoint } from "../lib/log_checkpoint.ts";
 import type { TreeNode } from "../lib/log_tree.ts";
 import type {
-  Code,
   Consequences,
-  Device,
   LastLine,
-  NewCode,
-  NewDevice,
   NewRoom,
   RoomStore,
   StoredLine,
   StoredRoom,
   StoredState,
-  Token,
 } from "../lib/room_store.ts";
+import type { Code, Device, DeviceStore, NewCode, NewDevice, Token } from "../lib/server_device_store.ts";
 import { StoreUnavailable } from "../lib/server_store.ts";
 
 interface Log {
@@ -28,7 +24,7 @@ interface Log {
   state?: StoredState;
 }
 
-export class MemoryRoomStore implements RoomStore {
+export class MemoryRoomStore implements RoomStore, DeviceStore {
   readonly logs = new Map<string, Log>();
   /** A name of which there is no account. */
   nobody = "nobody";

@@ -69,6 +69,7 @@ export class RoomBench {
     const make = (bench: RoomBench) =>
       new Hub({
         store,
+        devices: store,
         keys: { wrap: (key) => key, unwrap: (key) => key },
         signer: () => ({ key: server.key, fingerprint, ends: Infinity }),
         serverName: "localhost",

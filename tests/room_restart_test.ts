@@ -23,6 +23,7 @@ async function open(folder: string) {
   const serverKey = new VerifyingKey(leaf?.rsa?.modulus ?? 0n);
   const hub = new Hub({
     store: store.rooms,
+    devices: store.devices,
     keys: new AesKeyWrap(await loadRoomKey(folder), random),
     signer: () => ({ key: server.key, fingerprint: leaf?.fingerprint ?? "", ends: Infinity }),
     serverName: "localhost",

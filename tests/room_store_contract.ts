@@ -17,7 +17,8 @@ import {
   verifyConsistency,
   verifyInclusion,
 } from "../lib/log_tree.ts";
-import type { Consequences, NewCode, NewRoom, RoomStore, ServerStore, StoredLine } from "../lib/room_store.ts";
+import type { Consequences, NewRoom, RoomStore, StoredLine } from "../lib/room_store.ts";
+import type { ServerStore } from "../lib/server_store.ts";
 import { StoreUnavailable } from "../lib/server_store.ts";
 
 /** A store on a database of its own. */
@@ -28,15 +29,16 @@ export interface RoomStoreFixture extends AsyncDisposable {
 }
 
 /** 2026-01-02 03:04:05.678 UTC. */
-const NOW = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
+export const NOW = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
 
 /** 64 hex digits, another for every name. */
 export function fingerprint(name: string): string {
   return encodeHex(sha256(encodeUtf8(name)));
 }
 
-const ALICE = fingerprint("alice");
-const BOB = fingerprint("bob");
+/** Two authors. */
+export const ALICE = fingerprint("alice");
+export const BOB = fingerprint("bob");
 /** Before every author. */
 const NOBODY = "0".repeat(64);
 
@@ -83,16 +85,18 @@ function nodesOf(lines: readonly StoredLine[]): TreeNode[] {
   return lines.flatMap((one) => frontier.append(leafHash(encodeUtf8(one.line))));
 }
 
-function count(size: number, from = 0): number[] {
+/** The numbers from one on. */
+export function count(size: number, from = 0): number[] {
   return Array.from({ length: size }, (_, index) => from + index);
 }
 
-/** It is refused, and not because the database doesn't answer. */
-async function refused(work: Promise<unknown>): Promise<void> {
+/** Checks that something is refused, and not because the database doesn't answer. */
+export async function refused(work: Promise<unknown>): Promise<void> {
   await assert.rejects(work, (error) => error instanceof Error && !(error instanceof StoreUnavailable));
 }
 
-async function addUser(store: ServerStore, username: string): Promise<number> {
+/** Adds an account; its id. */
+export async function addUser(store: ServerStore, username: string): Promise<number> {
   const email = `${username}@example.com`;
   const id = await store.addUser({ email, username, salt: new Uint8Array(16), passwordRecord: "record" }, NOW);
   assert(id !== undefined);
@@ -549,193 +553,10 @@ export function testRoomStore(
     },
   );
 
-  test("a certificate is bound to one account, and found with it", async (rooms, { store }) => {
-    const alice = await addUser(store, "Alice");
-    const bob = await addUser(store, "bob");
-    const pem = "-----BEGIN CERTIFICATE-----\n".repeat(3_000);
-    assert.equal(await rooms.findDevice(ALICE), undefined);
-    assert.equal(await rooms.bindDevice({ fingerprint: ALICE, userId: alice, pem, isIssued: false }, NOW), true);
-    assert.equal(await rooms.bindDevice({ fingerprint: ALICE, userId: alice, pem, isIssued: false }, NOW), false);
-    assert.equal(
-      await rooms.bindDevice({ fingerprint: ALICE, userId: bob, pem: "other", isIssued: false }, NOW),
-      false,
-    );
-    assert.equal(
-      await rooms.bindDevice({ fingerprint: BOB, userId: alice, pem: "second", isIssued: false }, NOW),
-      true,
-    );
-    const account = { userId: alice, email: "Alice@example.com", username: "Alice" };
-    assert.deepEqual(await rooms.findDevice(ALICE), { fingerprint: ALICE, ...account, pem, isIssued: false });
-    assert.deepEqual(await rooms.findDevice(BOB), { fingerprint: BOB, ...account, pem: "second", isIssued: false });
-    await assert.rejects(
-      rooms.bindDevice({ fingerprint: fingerprint("c"), userId: bob + 1000, pem, isIssued: false }, NOW),
-    );
-    assert.equal(await rooms.findDevice(fingerprint("c")), undefined);
-  });
-
-  test(
-    "findCertificate() finds a server's and a device's, and the first that was kept stays",
-    async (rooms, { store }) => {
-      await rooms.keepCertificate(fingerprint("server"), "server's");
-      await rooms.keepCertificate(fingerprint("server"), "again");
-      await rooms.bindDevice({
-        fingerprint: ALICE,
-        userId: await addUser(store, "alice"),
-        pem: "Alice's",
-        isIssued: false,
-      }, NOW);
-      assert.equal(await rooms.findCertificate(fingerprint("server")), "server's");
-      assert.equal(await rooms.findCertificate(ALICE), "Alice's");
-      assert.equal(await rooms.findCertificate(BOB), undefined);
-    },
-  );
-
-  test("what is no fingerprint and no hash is refused, not stored", async (rooms, { store }) => {
-    const userId = await addUser(store, "alice");
-    for (const wrong of ["", "ab", ALICE.toUpperCase(), `${ALICE}00`, `${ALICE.slice(1)}g`]) {
-      await refused(rooms.bindDevice({ fingerprint: wrong, userId, pem: "", isIssued: false }, NOW));
-      await refused(rooms.keepCertificate(wrong, ""));
-      await refused(rooms.findDevice(wrong));
-    }
-  });
-
-  const code = (secret: string, fields: Partial<NewCode> = {}): NewCode => ({
-    hash: fingerprint(secret),
-    username: "Alice",
-    email: undefined,
-    kind: "invitation",
-    expiresAt: NOW + 1000,
-    ...fields,
-  });
-
-  const NOT_ISSUED = { issuedTo: undefined, issuedPem: undefined };
-
-  test(
-    "a code is found until its end, and the certificate that was issued with it leads to it for longer",
-    async (rooms, { store }) => {
-      const invitation = code("secret", { email: "alice@example.org" });
-      const device = code("other", { kind: "device", username: "bob", expiresAt: NOW + 50 });
-      await rooms.addCode(invitation);
-      await rooms.addCode(device);
-      await refused(rooms.addCode(invitation));
-      assert.deepEqual(await rooms.findCode(invitation.hash, NOW), { ...invitation, ...NOT_ISSUED });
-      assert.deepEqual(await rooms.findCode(device.hash, NOW + 49), { ...device, ...NOT_ISSUED });
-      assert.equal(await rooms.findCode(device.hash, NOW + 50), undefined);
-      assert.equal(await rooms.findCode(fingerprint("nobody's"), NOW), undefined);
-      assert.equal(await rooms.codeOf(ALICE), undefined);
-      assert.equal(await rooms.issueWithCode(invitation.hash, { fingerprint: ALICE, pem: "pem" }), true);
-      assert.equal(await rooms.issueWithCode(invitation.hash, { fingerprint: BOB, pem: "pem" }), false);
-      assert.equal(await rooms.issueWithCode(fingerprint("nobody's"), { fingerprint: BOB, pem: "pem" }), false);
-      assert.deepEqual(await rooms.findCode(invitation.hash, NOW), {
-        ...invitation,
-        issuedTo: ALICE,
-        issuedPem: "pem",
-      });
-      assert.equal(await rooms.findCode(invitation.hash, NOW + 1000), undefined);
-      await rooms.dropExpired(NOW + 1000);
-      assert.deepEqual(await rooms.codeOf(ALICE), { ...invitation, issuedTo: ALICE, issuedPem: "pem" });
-      assert.equal(await rooms.codeOf(BOB), undefined);
-      const userId = await addUser(store, "alice");
-      assert.equal(
-        await rooms.bindDevice({ fingerprint: ALICE, userId, pem: "pem", isIssued: true }, NOW, invitation.hash),
-        true,
-      );
-      assert.equal(await rooms.codeOf(ALICE), undefined);
-      assert.equal((await rooms.findDevice(ALICE))?.isIssued, true);
-    },
-  );
-
-  test("an invitation is found by its name, whatever the case, and by its address, until its end", async (rooms) => {
-    await rooms.addCode(code("one", { username: "Carol", email: "carol@example.org" }));
-    await rooms.addCode(code("two", { username: "carol", expiresAt: NOW + 50 }));
-    await rooms.addCode(code("three", { username: "carol", kind: "device" }));
-    const found = async (username: string, email: string, now = NOW) =>
-      (await rooms.invitationsFor({ username, email }, now)).map(({ hash }) => hash).sort();
-    const both = [fingerprint("one"), fingerprint("two")].sort();
-    assert.deepEqual(await found("CAROL", "other@example.org"), both);
-    assert.deepEqual(await found("CAROL", "other@example.org", NOW + 50), [fingerprint("one")]);
-    assert.deepEqual(await found("mallory", "carol@example.org"), [fingerprint("one")]);
-    assert.deepEqual(await found("mallory", "mallory@example.org"), []);
-  });
-
-  test(
-    "a code serves once, and issues once, however many try at once on two servers",
-    async (rooms, { store: server, second }) => {
-      const other = await second();
-      try {
-        await rooms.addCode(code("secret"));
-        const store = (at: number) => at % 2 === 0 ? rooms : other.rooms;
-        const issued = await Promise.all(
-          count(8).map((at) =>
-            store(at).issueWithCode(fingerprint("secret"), { fingerprint: fingerprint(`${at}`), pem: "pem" })
-          ),
-        );
-        assert.equal(issued.filter((isFirst) => isFirst).length, 1);
-        const issuedTo = fingerprint(`${issued.indexOf(true)}`);
-        assert.equal((await rooms.findCode(fingerprint("secret"), NOW))?.issuedTo, issuedTo);
-        const userId = await addUser(server, "alice");
-        const used = await Promise.all(
-          count(8).map((at) => {
-            const device = { fingerprint: fingerprint(`device ${at}`), userId, pem: "pem", isIssued: false };
-            return store(at).bindDevice(device, NOW, fingerprint("secret"));
-          }),
-        );
-        assert.equal(used.filter((isFirst) => isFirst).length, 1);
-        for (const [at, isFirst] of used.entries()) {
-          assert.equal(await rooms.findDevice(fingerprint(`device ${at}`)) !== undefined, isFirst, "both or neither");
-        }
-        assert.equal(await rooms.findCode(fingerprint("secret"), NOW), undefined);
-        assert.equal(await rooms.codeOf(issuedTo), undefined);
-        assert.equal(await rooms.issueWithCode(fingerprint("secret"), { fingerprint: BOB, pem: "pem" }), false);
-      } finally {
-        await other.close();
-      }
-    },
-  );
-
-  test(
-    "a token is found until its end, and dropped with its certificate's, all or those before one",
-    async (rooms, { store }) => {
-      const userId = await addUser(store, "alice");
-      const token = (secret: string, author = ALICE, expiresAt = NOW + 50) => ({
-        ...{ hash: fingerprint(secret), userId, fingerprint: author, expiresAt },
-      });
-      const held = async () => {
-        const found = ["1", "2", "3", "4"].map(async (
-          secret,
-        ) => [secret, await rooms.findToken(fingerprint(secret), NOW)]);
-        return (await Promise.all(found)).flatMap(([secret, one]) => one === undefined ? [] : [secret]);
-      };
-      const later = token("3", ALICE, NOW + 51);
-      for (const one of [token("1"), token("2"), later, token("4", BOB)]) await rooms.addToken(one);
-      await refused(rooms.addToken(token("1")));
-      assert.deepEqual(await rooms.findToken(fingerprint("1"), NOW + 49), token("1"));
-      assert.equal(await rooms.findToken(fingerprint("1"), NOW + 50), undefined);
-      await rooms.dropTokens(ALICE, token("2"));
-      assert.deepEqual(await held(), ["2", "3", "4"]);
-      await rooms.dropTokens(ALICE, later);
-      assert.deepEqual(await held(), ["3", "4"]);
-      await rooms.dropTokens(ALICE);
-      assert.deepEqual(await held(), ["4"]);
-    },
-  );
-
   test("isAccount() knows the names that there are, however they are written", async (rooms, { store }) => {
     await addUser(store, "Alice");
     assert.deepEqual([await rooms.isAccount("alice"), await rooms.isAccount("ALICE")], [true, true]);
     assert.equal(await rooms.isAccount("alcie"), false);
-  });
-
-  test("dropExpired() drops tokens and codes past their end alone", async (rooms, { store }) => {
-    const userId = await addUser(store, "alice");
-    for (const [secret, expiresAt] of [["early", NOW + 10], ["late", NOW + 11]] as const) {
-      await rooms.addToken({ hash: fingerprint(secret), userId, fingerprint: ALICE, expiresAt });
-      await rooms.addCode(code(secret, { expiresAt }));
-    }
-    await rooms.dropExpired(NOW + 10);
-    assert.equal(await rooms.findToken(fingerprint("early"), NOW), undefined);
-    assert.equal(await rooms.findCode(fingerprint("early"), NOW), undefined);
-    assert((await rooms.findToken(fingerprint("late"), NOW)) && (await rooms.findCode(fingerprint("late"), NOW)));
   });
 
   testLog("a second server finds what the first has written", async ({ rooms, origin, lines, fixture }) => {

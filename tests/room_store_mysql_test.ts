@@ -2,7 +2,8 @@ import { Buffer } from "node:buffer";
 import { assert } from "./assert.ts";
 import { skipUnless } from "./environment.ts";
 import { type Mariadb, startMariadb } from "./mariadb.ts";
-import { append, fingerprint, line, newRoom, testRoomStore } from "./room_store_contract.ts";
+import { append, fingerprint, line, newRoom, type RoomStoreFixture, testRoomStore } from "./room_store_contract.ts";
+import { testDeviceStore } from "./device_store_contract.ts";
 import { MIGRATIONS } from "../lib/store_migrations.ts";
 import { Frontier } from "../lib/log_tree.ts";
 import { StoreUnavailable } from "../lib/server_store.ts";
@@ -27,7 +28,7 @@ function test(name: string, fn: (server: Mariadb) => Promise<void>): void {
   Deno.test({ name, ...options, fn: async () => await fn(await mariadb()) });
 }
 
-testRoomStore("MySQL", async () => {
+const openFixture = async (): Promise<RoomStoreFixture> => {
   const address = await (await mariadb()).createDatabase();
   const store = await openMysqlStore(address);
   return {
@@ -35,7 +36,10 @@ testRoomStore("MySQL", async () => {
     second: () => openMysqlStore(address),
     [Symbol.asyncDispose]: () => store.close(),
   };
-}, options);
+};
+
+testRoomStore("MySQL", openFixture, options);
+testDeviceStore("MySQL", openFixture, options);
 
 const ROOM = newRoom("#ops");
 
@@ -54,8 +58,8 @@ test("a database of before the rooms is migrated in MySQL, and its accounts have
   const store = await openMysqlStore(address);
   const alice = await store.findUser("alice@example.com");
   assert(alice);
-  await store.rooms.bindDevice({ fingerprint: fingerprint("a"), userId: alice.id, pem: "pem", isIssued: false }, 0);
-  assert.equal((await store.rooms.findDevice(fingerprint("a")))?.username, "Alice");
+  await store.devices.bindDevice({ fingerprint: fingerprint("a"), userId: alice.id, pem: "pem", isIssued: false }, 0);
+  assert.equal((await store.devices.findDevice(fingerprint("a")))?.username, "Alice");
   await store.rooms.createRoom(ROOM);
   await append(store.rooms, ROOM.origin, new Frontier(), [line(0)]);
   assert.deepEqual(await store.rooms.linesFrom(ROOM.origin, 0, 9), [line(0)]);
@@ -90,7 +94,7 @@ test("after OPTIMIZE TABLE an erased body is not in the table's file", async (se
 
 test("a database that goes away is StoreUnavailable to rooms, and holds whole batches when it is back", async (server) => {
   const store = await openMysqlStore(await server.createDatabase());
-  const { rooms } = store;
+  const { rooms, devices } = store;
   try {
     await rooms.createRoom(ROOM);
     const frontier = new Frontier();
@@ -99,7 +103,7 @@ test("a database that goes away is StoreUnavailable to rooms, and holds whole ba
     await assert.rejects(append(rooms, ROOM.origin, new Frontier(1, frontier.peaks), [line(1)]), StoreUnavailable);
     await assert.rejects(rooms.linesFrom(ROOM.origin, 0, 1), StoreUnavailable);
     await assert.rejects(rooms.createRoom(newRoom("#other")), StoreUnavailable);
-    await assert.rejects(rooms.dropTokens(fingerprint("certificate")), StoreUnavailable);
+    await assert.rejects(devices.dropTokens(fingerprint("certificate")), StoreUnavailable);
     await server.start();
     await append(rooms, ROOM.origin, frontier, [line(1), line(2)]);
     assert.deepEqual(await rooms.linesFrom(ROOM.origin, 0, 9), [line(0), line(1), line(2)]);

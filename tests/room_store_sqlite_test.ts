@@ -2,7 +2,8 @@ import { Buffer } from "node:buffer";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { assert } from "./assert.ts";
 import { temporaryFolder } from "./environment.ts";
-import { append, fingerprint, line, newRoom, testRoomStore } from "./room_store_contract.ts";
+import { append, fingerprint, line, newRoom, type RoomStoreFixture, testRoomStore } from "./room_store_contract.ts";
+import { testDeviceStore } from "./device_store_contract.ts";
 import { type Bytes, concat, encodeUtf8 } from "../lib/bytes.ts";
 import { MIGRATIONS } from "../lib/store_migrations.ts";
 import {
@@ -19,7 +20,7 @@ import {
 import { StoreUnavailable } from "../lib/server_store.ts";
 import { openSqliteStore, SQLITE_FILE, SqliteStore } from "../lib/store_sqlite.ts";
 
-testRoomStore("SQLite", async () => {
+const openFixture = async (): Promise<RoomStoreFixture> => {
   const folder = temporaryFolder();
   const store = await openSqliteStore(folder.path);
   return {
@@ -30,7 +31,10 @@ testRoomStore("SQLite", async () => {
       folder[Symbol.dispose]();
     },
   };
-});
+};
+
+testRoomStore("SQLite", openFixture);
+testDeviceStore("SQLite", openFixture);
 
 const ROOM = newRoom("#ops");
 
@@ -230,8 +234,8 @@ Deno.test("a database of before the rooms is migrated, and its accounts have roo
   const store = await openSqliteStore(folder.path);
   const alice = await store.findUser("alice@example.com");
   assert(alice);
-  await store.rooms.bindDevice({ fingerprint: fingerprint("a"), userId: alice.id, pem: "pem", isIssued: false }, 0);
-  assert.equal((await store.rooms.findDevice(fingerprint("a")))?.username, "Alice");
+  await store.devices.bindDevice({ fingerprint: fingerprint("a"), userId: alice.id, pem: "pem", isIssued: false }, 0);
+  assert.equal((await store.devices.findDevice(fingerprint("a")))?.username, "Alice");
   await store.rooms.createRoom(ROOM);
   await append(store.rooms, ROOM.origin, new Frontier(), [line(0)]);
   assert.deepEqual(await store.rooms.linesFrom(ROOM.origin, 0, 9), [line(0)]);
@@ -241,7 +245,7 @@ Deno.test("a database of before the rooms is migrated, and its accounts have roo
 Deno.test("a database that can't be written is StoreUnavailable to rooms, nothing of a batch stays, and it goes on after", async () => {
   using folder = temporaryFolder();
   const store = await openSqliteStore(folder.path, 20);
-  const { rooms } = store;
+  const { rooms, devices } = store;
   await rooms.createRoom(ROOM);
   const nodes = new Frontier().append(leafHash(encodeUtf8(line(0).line)));
   {
@@ -249,7 +253,7 @@ Deno.test("a database that can't be written is StoreUnavailable to rooms, nothin
     database.exec("BEGIN IMMEDIATE");
     await assert.rejects(rooms.appendLines(ROOM.origin, [line(0)], nodes), StoreUnavailable);
     await assert.rejects(rooms.createRoom(newRoom("#other")), StoreUnavailable);
-    await assert.rejects(rooms.dropTokens(fingerprint("certificate")), StoreUnavailable);
+    await assert.rejects(devices.dropTokens(fingerprint("certificate")), StoreUnavailable);
     assert.deepEqual(await rooms.linesFrom(ROOM.origin, 0, 9), [], "reading goes on");
   }
   await rooms.appendLines(ROOM.origin, [line(0)], nodes);

@@ -39,6 +39,7 @@ async function bench(
   const certificate = { ends: Infinity };
   const hub = new Hub({
     store,
+    devices: store,
     keys: { wrap: (key) => key, unwrap: (key) => key },
     signer: () => ({ key: server.key, fingerprint: leaf?.fingerprint ?? "", ...certificate }),
     serverName: "localhost",

@@ -10,7 +10,7 @@ import { concat, encodeHex, encodeUtf8 } from "../lib/bytes.ts";
 import { sha256 } from "../lib/hash.ts";
 import { encodeTick, registerHeads, type RoomHead, type Tick } from "../lib/log_tick.ts";
 import { EMPTY_ROOT, Frontier, hashesOf, leafHash, peakPlaces, rootAt } from "../lib/log_tree.ts";
-import type { ServerStore } from "../lib/room_store.ts";
+import type { ServerStore } from "../lib/server_store.ts";
 import type { NewTick, StoredLog, StoredToken } from "../lib/server_log_store.ts";
 
 const hashOf = (text: string) => encodeHex(sha256(encodeUtf8(text)));

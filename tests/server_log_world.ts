@@ -12,7 +12,7 @@ import { sha256 } from "../lib/hash.ts";
 import type { LogHead } from "../lib/log_charter.ts";
 import { areTagsOf, parseTick, type Tick } from "../lib/log_tick.ts";
 import { Frontier } from "../lib/log_tree.ts";
-import type { ServerStore } from "../lib/room_store.ts";
+import type { ServerStore } from "../lib/server_store.ts";
 import { type LogFault, ServerLog, type ServerLogOptions } from "../lib/server_log.ts";
 import type { StoredNote } from "../lib/server_log_store.ts";
 import { openSqliteStore } from "../lib/store_sqlite.ts";

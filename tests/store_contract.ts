@@ -5,7 +5,7 @@
 
 import { assert } from "./assert.ts";
 import type { Bytes } from "../lib/bytes.ts";
-import type { ServerStore } from "../lib/room_store.ts";
+import type { ServerStore } from "../lib/server_store.ts";
 import type { SessionStart, Store, User } from "../lib/server_store.ts";
 
 /** A store on a database of its own. */
@@ -134,8 +134,13 @@ export function testStore(name: string, openFixture: OpenFixture, options: TestO
   const registrant = { fingerprint: FINGERPRINT, device: { pem: "pem", isIssued: true }, code: CODE };
 
   async function addCode({ store, query }: Pick<StoreFixture, "store" | "query">, hash = CODE) {
-    const { rooms } = store;
-    await rooms.addCode({ hash, username: "alice", kind: "invitation", email: undefined, expiresAt: NOW + 1000 });
+    await store.devices.addCode({
+      hash,
+      username: "alice",
+      kind: "invitation",
+      email: undefined,
+      expiresAt: NOW + 1000,
+    });
     return async () => Number((await query("SELECT COUNT(*) AS count FROM codes"))[0]?.["count"]);
   }
 
@@ -143,7 +148,7 @@ export function testStore(name: string, openFixture: OpenFixture, options: TestO
     const codes = await addCode({ store, query });
     const id = await store.addUser(account("alice"), NOW, registrant);
     assert.equal(await codes(), 0);
-    const device = await store.rooms.findDevice(FINGERPRINT);
+    const device = await store.devices.findDevice(FINGERPRINT);
     assert.deepEqual(device && [device.userId, device.username, device.isIssued, device.pem], [
       id,
       "alice",
@@ -163,12 +168,12 @@ export function testStore(name: string, openFixture: OpenFixture, options: TestO
       assert.equal(await codes(), 1);
     };
     await nobody({ username: "BOB" });
-    assert.equal(await store.rooms.findDevice(FINGERPRINT), undefined);
+    assert.equal(await store.devices.findDevice(FINGERPRINT), undefined);
     await nobody({}, { ...registrant, code: "d".repeat(64) });
-    assert.equal(await store.rooms.findDevice(FINGERPRINT), undefined);
-    await store.rooms.bindDevice({ fingerprint: FINGERPRINT, userId: bob, pem: "bob's", isIssued: false }, NOW);
+    assert.equal(await store.devices.findDevice(FINGERPRINT), undefined);
+    await store.devices.bindDevice({ fingerprint: FINGERPRINT, userId: bob, pem: "bob's", isIssued: false }, NOW);
     await nobody({});
-    assert.equal((await store.rooms.findDevice(FINGERPRINT))?.userId, bob);
+    assert.equal((await store.devices.findDevice(FINGERPRINT))?.userId, bob);
   });
 
   test("another password ends every token of the account and uses up the code that resets it", async ({ store, query }) => {
@@ -179,7 +184,7 @@ export function testStore(name: string, openFixture: OpenFixture, options: TestO
     };
     for (const [at, userId] of [alice, alice, bob].entries()) {
       const hash = String(at).repeat(64);
-      await store.rooms.addToken({ hash, userId, fingerprint: FINGERPRINT, expiresAt: NOW + 1000 });
+      await store.devices.addToken({ hash, userId, fingerprint: FINGERPRINT, expiresAt: NOW + 1000 });
     }
     const next = { salt: new Uint8Array(16).fill(9), passwordRecord: "next" };
     assert.equal(await store.setPassword(alice, { ...next, replaced: "not hers" }), false);

@@ -61,8 +61,8 @@ export async function addPeople(data: string, all: readonly Person[]): Promise<v
   for (const { username, identity, fingerprint, token } of all) {
     const user = { email: `${username}@example.org`, username, salt: random(16), passwordRecord: "none" };
     const userId = await store.addUser(user, Date.now()) ?? 0;
-    await store.rooms.bindDevice({ fingerprint, userId, pem: identity.pem, isIssued: false }, Date.now());
-    await store.rooms.addToken({ hash: encodeHex(sha256(token)), userId, fingerprint, expiresAt });
+    await store.devices.bindDevice({ fingerprint, userId, pem: identity.pem, isIssued: false }, Date.now());
+    await store.devices.addToken({ hash: encodeHex(sha256(token)), userId, fingerprint, expiresAt });
   }
   await store.close();
 }

@@ -14,7 +14,7 @@ import { isUsername, normaliseEmail, usernameKey } from "../lib/names.ts";
 import { findListening } from "../lib/server_listening.ts";
 import { printable } from "../lib/text.ts";
 import type { Certificate } from "../lib/x509.ts";
-import type { ServerStore } from "../lib/room_store.ts";
+import type { ServerStore } from "../lib/server_store.ts";
 import { tlsPort } from "../lib/server_ports.ts";
 import { openServersStore } from "../lib/store_open.ts";
 import { usage } from "./asking.ts";
@@ -76,7 +76,7 @@ export async function makeInvitation(
     if (options.reset) await mustBeTheirs(store, email ?? "", username);
     else if (email !== undefined) await mustBeFree(store, email, username);
     const { code, expires } = await makeCode({ username, kind, email }, life, {
-      store: store.rooms,
+      store: store.devices,
       now: Date.now,
       random: (size) => crypto.getRandomValues(new Uint8Array(size)),
     });

@@ -16,7 +16,8 @@ import { type CommandSpec, type Config, parseCommand, readConfig } from "../lib/
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { encodeJson } from "../lib/json.ts";
 import { directRoom, isRoomName, partners } from "../lib/names.ts";
-import type { RoomStore, ServerStore, StoredRoom } from "../lib/room_store.ts";
+import type { RoomStore, StoredRoom } from "../lib/room_store.ts";
+import type { ServerStore } from "../lib/server_store.ts";
 import { askLine } from "../lib/terminal.ts";
 import { didYouMean } from "../lib/nearest.ts";
 import { printable } from "../lib/text.ts";
