@@ -154,7 +154,7 @@ export class RoomTables implements RoomStore {
 
   async settle(origin: string): Promise<void> {
     // In SQLite it takes the place of what a failed commit has left in the log; in MySQL it waits for that commit's lock.
-    await this.#change("UPDATE rooms SET size = size WHERE id = ?", [await this.#log(origin)]);
+    await changeRows(this.#database, "UPDATE rooms SET size = size WHERE id = ?", [await this.#log(origin)]);
   }
 
   async linesFrom(origin: string, from: number, count: number): Promise<readonly StoredLine[]> {
