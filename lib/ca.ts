@@ -1,13 +1,13 @@
 /**
- * A certificate authority: keys, certificates and revocation lists as RFC 5280 wants them, issued with @peculiar/x509
- * (this is its one door).
+ * A certificate authority: keys, certificates and revocation lists as RFC 5280 describes them, issued with
+ * @peculiar/x509 (only this module uses it).
  *
- *     CN=SERVER: localhost     the seed's subject; SAN DNS:localhost, IP:127.0.0.1; serverAuth; digitalSignature
+ *     CN=SERVER: localhost     SAN DNS:localhost, IP:127.0.0.1; serverAuth; digitalSignature
  *     CN=CLIENT: ada           clientAuth; with an e-mail address, SAN email:ada@example.org
  *
  * Serial numbers are 128 random bits, signatures SHA-256, key identifiers SHA-256 of SubjectPublicKeyInfo (RFC 7093
- * section 2, item 4). Whatever is issued is read back with `x509.ts` and held against the path check before anybody
- * gets it: a CA that the check refuses issues nothing. Files, names of files and what was issued when: `ca_folder.ts`.
+ * section 2, item 4). Everything that is issued is read back with `x509.ts` and must pass the path check before anybody
+ * gets it: a CA that the check refuses can issue nothing. `ca_folder.ts` knows the files and what was issued when.
  *
  * @layer crypto
  */
@@ -24,13 +24,13 @@ import { canonicalAddress, type Certificate, OID, parseCertificate, parseRevocat
 
 const RSA = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
 const DAY = 86_400_000;
-/** Clocks differ: what was issued now is good a little earlier. */
+/** Clocks differ, so certificates are valid from 10 minutes before they are issued. */
 const BACKDATED = 600_000;
 
 /** 4 KiB: a request for a key of 4096 bits has 1.7. */
 const MAX_REQUEST = 4_096;
 
-/** The sizes of keys that are made. */
+/** The sizes of new keys. */
 export const KEY_BITS = [2048, 3072, 4096] as const;
 
 /** One of {@link KEY_BITS}. */
@@ -42,7 +42,7 @@ export interface Authority {
   readonly key: Bytes;
 }
 
-/** When, and where randomness comes from. */
+/** When something is issued, and with which randomness. */
 export interface Issuing {
   /** Unix milliseconds. */
   readonly now: number;
@@ -50,10 +50,10 @@ export interface Issuing {
   readonly days: number;
 }
 
-/** Whom a certificate is for. */
+/** For whom a certificate is issued. */
 export interface Request {
   readonly role: "server" | "client";
-  /** What stands after `SERVER: ` or `CLIENT: `. */
+  /** The name after `SERVER: ` or `CLIENT: `. */
   readonly name: string;
   /** Host names and addresses for subjectAltName. */
   readonly hosts?: readonly string[];
@@ -69,7 +69,7 @@ export interface RevokedSerial {
   readonly date: number;
 }
 
-/** Loaded when something is issued: it takes a fifth of a second, which `cert check` must not pay. */
+/** Loaded only when something is issued: it takes a fifth of a second, which `cert check` shouldn't pay. */
 async function library(): Promise<typeof Peculiar> {
   await import("reflect-metadata"); // @peculiar/x509 throws at import without it
   return await import("@peculiar/x509");
@@ -88,9 +88,9 @@ export async function createAuthority(name: string, key: Bytes, issuing: Issuing
 }
 
 /**
- * The same self-signed CA, good for longer. Its subject and its key's identifier stay, byte for byte: what it issued
- * names them. So does its beginning: evidence from before the renewal is judged as of its own time, and with the renewed
- * certificate alone it must not be false.
+ * The same self-signed CA, valid for longer. Its subject and its key's identifier stay the same, byte for byte, since the
+ * certificates that it issued name them. Its beginning stays the same, too: evidence from before the renewal is judged as
+ * of its own time, and must stay valid for somebody who has only the renewed certificate.
  */
 export async function renewAuthority({ certificate, key }: Authority, issuing: Issuing): Promise<Authority> {
   const keyIdentifier = certificate.subjectKeyIdentifier;
@@ -98,14 +98,14 @@ export async function renewAuthority({ certificate, key }: Authority, issuing: I
   return await createCa({ subject: subjectOf(certificate), keyIdentifier }, key, { ...issuing, notBefore });
 }
 
-/** An issuing CA below a root: it signs certificates of people and servers, and no further CA. */
+/** An issuing CA below a root: it signs certificates of people and servers, but no further CA. */
 export async function createIssuer(root: Authority, name: string, key: Bytes, issuing: Issuing): Promise<Authority> {
   return await createCa({ subject: encodeName(name), keyIdentifier: keyIdentifierOf(key) }, key, { ...issuing, root });
 }
 
 /**
- * A name of one CN in DER (RFC 5280 section 4.1.2.4). It is built here because the library takes a text for an
- * expression in which quotes, backslashes and `#` have a meaning: `Robert "Bob" Smith` would become `Bob`.
+ * A name with one CN in DER (RFC 5280 section 4.1.2.4). We build it because the library parses its text: quotes,
+ * backslashes and `#` have a meaning there, and `Robert "Bob" Smith` would become `Bob`.
  */
 function encodeName(commonName: string): Bytes {
   const value = encodeDer(TAG.utf8String, encodeUtf8(commonName));
@@ -143,7 +143,7 @@ async function createCa(
   return { certificate, key };
 }
 
-/** A request for a certificate (PKCS #10, RFC 2986) with one's own key, as PEM; what is issued says who one is. */
+/** A request for a certificate (PKCS #10, RFC 2986) for that key, as PEM. It has no name: the issuer decides on that. */
 export async function createRequest(key: Bytes): Promise<string> {
   const peculiar = await library();
   const request = await peculiar.Pkcs10CertificateRequestGenerator.create({
@@ -157,7 +157,7 @@ export async function createRequest(key: Bytes): Promise<string> {
   return encodePem("CERTIFICATE REQUEST", new Uint8Array(request.rawData));
 }
 
-/** The key that a request is for, where who made the request holds it; `undefined` for what is no such request. */
+/** The public key in a request, if the request is signed with that key; `undefined` for anything else. */
 export async function keyOfRequest(pem: string): Promise<Bytes | undefined> {
   if (pem.length > MAX_REQUEST) return undefined;
   const peculiar = await library();
@@ -166,11 +166,11 @@ export async function keyOfRequest(pem: string): Promise<Bytes | undefined> {
     const isRsa = request.publicKey.algorithm.name.startsWith("RSA");
     return isRsa && await request.verify() ? new Uint8Array(request.publicKey.rawData) : undefined;
   } catch {
-    return undefined; // the library throws whatever it met
+    return undefined; // the library throws errors of many kinds
   }
 }
 
-/** A certificate for a server or a person, not longer valid than the CA itself. */
+/** A certificate for a server or a person. It ends with the CA's certificate at the latest. */
 export async function issueCertificate(authority: Authority, request: Request, issuing: Issuing): Promise<Certificate> {
   const peculiar = await library();
   const { role, name, publicKey } = request;
@@ -187,7 +187,7 @@ export async function issueCertificate(authority: Authority, request: Request, i
     new peculiar.ExtendedKeyUsageExtension([isServer ? OID.serverAuth : OID.clientAuth]),
   ];
   if (alternatives.length > 0) extensions.push(new peculiar.SubjectAlternativeNameExtension(alternatives));
-  if (issuer.subjectKeyIdentifier !== undefined) { // a CA without one, as the seed's, leaves both out
+  if (issuer.subjectKeyIdentifier !== undefined) { // if the CA has none, as the Python design's, both are left out
     extensions.push(
       new peculiar.SubjectKeyIdentifierExtension(encodeHex(sha256(publicKey))),
       new peculiar.AuthorityKeyIdentifierExtension(issuer.subjectKeyIdentifier),
@@ -205,11 +205,11 @@ export async function issueCertificate(authority: Authority, request: Request, i
   mustBeAsAsked(certificate, request);
   const path = await findPath([certificate], { authorities: [issuer], revocations: [] }, { purpose: role });
   const [problem] = path.problems(issuing.now, "current");
-  if (problem !== undefined) throw new Failure(EXIT.no, `the CA cannot issue this certificate: ${problem}`);
+  if (problem !== undefined) throw new Failure(EXIT.no, `the CA can't issue this certificate: ${problem}`);
   return certificate;
 }
 
-/** A revocation list, as PEM: whom it names, good from now to `nextUpdate` (unix ms). */
+/** A revocation list with these serial numbers, as PEM, valid from now to `nextUpdate` (unix ms). */
 export async function issueRevocationList(
   authority: Authority,
   revoked: readonly RevokedSerial[],
@@ -243,7 +243,7 @@ export async function issueRevocationList(
   return pem;
 }
 
-/** What the library made of hosts and e-mail address must be what was asked for, before anybody gets it. */
+/** The hosts and the e-mail address in the certificate must be exactly those that were asked for. */
 function mustBeAsAsked({ hostNames }: Certificate, { hosts = [], email }: Request): void {
   const { dnsNames = [], addresses = [], emails = [] } = hostNames ?? {};
   const made = [...dnsNames, ...addresses, ...emails].toSorted();
@@ -251,7 +251,7 @@ function mustBeAsAsked({ hostNames }: Certificate, { hosts = [], email }: Reques
   if (JSON.stringify(made) !== JSON.stringify(asked.toSorted())) {
     throw new Failure(
       EXIT.no,
-      `the CA cannot issue this certificate: ${printable(asked.join(", "))} can't stand in it`,
+      `the CA can't issue a certificate with: ${printable(asked.join(", "))}`,
     );
   }
 }
@@ -288,7 +288,7 @@ async function issue({ subject, issuer, publicKey, signingKey, random, ...parts 
   return certificate;
 }
 
-/** The subject of the CA, byte for byte as its own certificate has it. */
+/** The CA's subject, byte for byte as in its own certificate. */
 function subjectOf(issuer: Certificate): Bytes {
   return parseHex(issuer.subjectName) ?? new Uint8Array();
 }

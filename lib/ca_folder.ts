@@ -1,13 +1,13 @@
 /**
- * What a CA keeps in CERT_DIR: pairs of certificates and keys under the seed's names, the revocation list, and
- * `issued.txt`, a line for every certificate that was issued, so that a serial number can be told from another:
+ * What a CA keeps in CERT_DIR: pairs of certificates and keys, the revocation list, and `issued.txt`, which has a line for
+ * every certificate that was issued, so that people know whose a serial number is:
  *
  *     5f1c0b9e4a7d22d08c3a6b51e0f4978d client 2027-11-23T02:05:32Z 9f86d081884c7d65… CN=CLIENT: ada
  *
- * (serial number, role, last second, fingerprint, subject). That list is for people; what is revoked stands in
- * `crl.pem` and `issuing_crl.pem`, and in `revoked.txt`, should one of them be lost. A certificate is never written
- * over, except by its own renewal, which keeps the old one: `server_cert.pem` becomes `server.old_cert.pem`, and its
- * key, where that changes too, `server.old_private_key.pem`.
+ * (serial number, role, last second, fingerprint, subject). Revoked certificates are in `crl.pem` and `issuing_crl.pem`,
+ * and also in `revoked.txt`, in case one of those is lost. A certificate is never overwritten except by its own renewal,
+ * which keeps the old one: `server_cert.pem` becomes `server.old_cert.pem`, and its key, if that changes,
+ * `server.old_private_key.pem`.
  *
  * @layer outside
  */
@@ -53,7 +53,7 @@ import { encodePrivateKey, isProtected, publicKeyOf } from "./private_key.ts";
 import { type CrlFile, readRevoked, recordRevoked } from "./ca_revoked.ts";
 import { type Certificate, OID } from "./x509.ts";
 
-/** Ten years, where nothing else is asked for: what it has issued can't outlive it. */
+/** Ten years by default: what the CA issues can't outlive it. */
 export const CA_DAYS = 3650;
 /** A year. */
 export const CERTIFICATE_DAYS = 365;
@@ -64,17 +64,17 @@ const random = (size: number) => crypto.getRandomValues(new Uint8Array(size));
 export interface Making {
   readonly days: number;
   readonly bits: KeyBits;
-  /** Protects the key. */
+  /** Protects the key, if given. */
   readonly passphrase?: string | undefined;
 }
 
-/** Where a pair lies. */
+/** The paths of a pair. */
 export interface Pair {
   readonly certificate: string;
   readonly key: string;
 }
 
-/** A certificate that was made, and the files it went to. */
+/** A new certificate, and its files. */
 export interface Made {
   readonly role: Role;
   readonly certificate: Certificate;
@@ -92,13 +92,13 @@ export function pairAt(certificate: string): Pair {
   return { certificate, key: `${stem}_private_key.pem` };
 }
 
-/** Refuses to go on where one of the files is there: before anything is made, so that nothing is made by halves. */
+/** Throws if one of the files exists; called before anything is made, so that nothing is left half-made. */
 export async function mustBeFree(pairs: readonly Pair[]): Promise<void> {
   for (const path of pairs.flatMap(({ certificate, key }) => [certificate, key])) {
     if (await exists(path)) {
       throw new Failure(
         EXIT.usage,
-        `${path} is there already, and nothing is overwritten; move it away, or name another file`,
+        `${path} exists, and nothing is overwritten; move it away, or name another file`,
       );
     }
   }
@@ -114,7 +114,7 @@ export async function makeAuthority(dir: string, name: string, making: Making): 
   return { ...authority, made };
 }
 
-/** An issuing CA below the CA of CERT_DIR, with a new key: a server that has it needs no root key. */
+/** An issuing CA below the CA of CERT_DIR, with a new key. A server that has it doesn't need the root's key. */
 export async function makeIssuer(dir: string, root: Authority, name: string, making: Making): Promise<Made> {
   const files = pairIn(dir, "issuing");
   await mustBeFree([files]);
@@ -125,7 +125,7 @@ export async function makeIssuer(dir: string, root: Authority, name: string, mak
 }
 
 /**
- * A certificate for who made a request and will be known by that name; `undefined` for a request that can't be signed.
+ * A certificate with that name for the key in a request; `undefined` if the request can't be granted.
  */
 export async function certifyRequest(
   dir: string,
@@ -167,7 +167,7 @@ function issuing({ days }: Making) {
 
 async function writePair(dir: string, made: Made, key: Bytes, { passphrase }: Making): Promise<void> {
   for (const folder of [dir, dirname(made.files.certificate)]) await createPrivateFolder(folder);
-  // The key first: a certificate without its key is of no use, and a key without a certificate shows what went wrong.
+  // The key first: a certificate without its key is useless, and a key without a certificate shows what went wrong.
   await writeAtomically(made.files.key, await encodePrivateKey(key, passphrase, random), { mode: 0o600 });
   await writeAtomically(made.files.certificate, made.certificate.pem);
   await remember(dir, made);
@@ -176,11 +176,11 @@ async function writePair(dir: string, made: Made, key: Bytes, { passphrase }: Ma
 /** How {@link renew} makes the new certificate. */
 export interface Renewal extends PassphraseOptions {
   readonly days: number;
-  /** A new key of that size; the old one without it. */
+  /** The size of a new key; without it the old key stays. */
   readonly newKey?: KeyBits | undefined;
 }
 
-/** Issues a certificate anew, for the same name and hosts. What it replaces is kept beside it. */
+/** Issues a certificate again, for the same name and hosts. The old one is kept beside it. */
 export async function renew(
   dir: string,
   authority: Authority,
@@ -198,7 +198,7 @@ export async function renew(
     if (old.fingerprint !== authority.certificate.fingerprint || renewal.newKey !== undefined) {
       throw new Failure(
         EXIT.usage,
-        "a CA is renewed in its own folder and with its own key: under a new one, nothing that it has issued would be good",
+        "a CA is renewed in its own folder and keeps its key: with a new one, nothing that it issued would be valid",
       );
     }
     certificate = (await renewAuthority({ certificate: old, key }, when)).certificate;
@@ -218,7 +218,7 @@ export async function renew(
   return made;
 }
 
-/** Whose certificate it is, by its name or its only purpose. */
+/** Whether it is a server's or a client's certificate, by its name or its only purpose. */
 export function roleOf(certificate: Certificate): "server" | "client" {
   const { commonNames, extendedKeyUsage } = certificate;
   for (const role of ["server", "client"] as const) {
@@ -254,7 +254,7 @@ async function remember(dir: string, { role, certificate }: Pick<Made, "role" | 
   await appendLines(`${dir}/issued.txt`, [line], 0o600);
 }
 
-/** What `issued.txt` says of a serial number. */
+/** The line of `issued.txt` about a serial number. */
 export async function findIssued(dir: string, serial: string): Promise<Issued | undefined> {
   const path = `${dir}/issued.txt`;
   const text = await exists(path) ? await readTextFile(path) : "";
@@ -266,14 +266,14 @@ export async function findIssued(dir: string, serial: string): Promise<Issued | 
 
 // ---- what was revoked
 
-/** What {@link signRevocationList} made. */
+/** The result of {@link signRevocationList}. */
 export interface SignedList {
   readonly path: string;
   readonly nextUpdate: number;
   readonly revoked: number;
 }
 
-/** The list that names what this CA of CERT_DIR has issued. */
+/** Which file has the revocation list of this CA of CERT_DIR. */
 async function listOf(dir: string, { certificate }: Authority): Promise<CrlFile> {
   const issuing = pathIn(dir, "issuing_cert.pem");
   const [issuer] = await exists(issuing) ? await loadChain(issuing, "") : [];
@@ -282,7 +282,7 @@ async function listOf(dir: string, { certificate }: Authority): Promise<CrlFile>
 }
 
 /**
- * The CAs of CERT_DIR whose keys are here: the root's may have been taken away, an issuing CA may never have been made.
+ * The CAs of CERT_DIR whose keys are here: the root's may be kept elsewhere, and there may be no issuing CA.
  */
 export async function revokers(dir: string, options: PassphraseOptions): Promise<readonly Authority[]> {
   const hasIssuer = await exists(pathIn(dir, "issuing_cert.pem"));
@@ -293,8 +293,8 @@ export async function revokers(dir: string, options: PassphraseOptions): Promise
 }
 
 /**
- * Signs `crl.pem`, or the issuing CA's list, anew, with one serial number more or none, good to the CA's end or for so
- * many days. What was revoked stays so, even where the list before this one is lost.
+ * Signs `crl.pem`, or the issuing CA's list, again, with one serial number more or none. It is valid for so many days, or
+ * until the CA ends. Revoked certificates stay revoked, even if the previous list is lost.
  */
 export async function signRevocationList(
   dir: string,
@@ -306,7 +306,7 @@ export async function signRevocationList(
   const now = Math.floor(Date.now() / 1000) * 1000;
   const before = await exists(path) ? await loadRevocationList(path) : undefined;
   const isOurs = before === undefined || before.issuerName === authority.certificate.subjectName &&
-      await verifySignature(before, authority.certificate); // a CA of the same name may have had another key
+      await verifySignature(before, authority.certificate); // a CA with the same name may have had another key
   if (!isOurs) {
     throw new Failure(
       EXIT.usage,
@@ -324,7 +324,7 @@ export async function signRevocationList(
   await recordRevoked(dir, revoked.filter(({ serial }) => !known.has(serial)));
   const end = authority.certificate.notAfter;
   const nextUpdate = days === undefined ? end : Math.min(end, now + days * 86_400_000);
-  // A list's number only rises. By the clock it does so even when the list before it was lost.
+  // A list's number must rise. Derived from the clock it does, even if the previous list was lost.
   const number = [BigInt(now), (before?.number ?? 0n) + 1n].reduce((a, b) => a > b ? a : b);
   await writeAtomically(path, await issueRevocationList(authority, revoked, { now, nextUpdate, number }), {
     replace: true,

@@ -1,11 +1,11 @@
 /**
- * `revoked.txt` in CERT_DIR: what the CAs of this folder have revoked, once more beside their lists, so that a list
- * that is lost un-revokes nobody:
+ * `revoked.txt` in CERT_DIR: a second copy of what the CAs of this folder have revoked, so that nobody becomes unrevoked
+ * if a list is lost:
  *
  *     5f1c0b9e4a7d22d08c3a6b51e0f4978d 2026-11-23T02:05:32Z crl.pem
  *
- * (serial number, since when, which list names it). A list that is signed anew names what stands here and what the list
- * before it named. Others are told by the signed list alone; this file stays where the CA is.
+ * (serial number, since when, in which list). A new list contains everything in this file and in the previous list. Only
+ * the signed list is given to others; this file stays with the CA.
  *
  * @layer outside
  */
@@ -24,7 +24,7 @@ export interface Revoked {
   readonly file: CrlFile;
 }
 
-/** All that was revoked here. Failure where a line can't be read: to pass it over would un-revoke somebody. */
+/** All that was revoked here. Failure if a line can't be read: skipping it would unrevoke somebody. */
 export async function readRevoked(dir: string): Promise<readonly Revoked[]> {
   const path = `${dir}/revoked.txt`;
   if (!await exists(path)) return [];
@@ -39,7 +39,7 @@ export async function readRevoked(dir: string): Promise<readonly Revoked[]> {
   });
 }
 
-/** Adds lines, on the disk when it resolves. */
+/** Adds lines; they are on the disk when it resolves. */
 export async function recordRevoked(dir: string, revoked: readonly Revoked[]): Promise<void> {
   if (revoked.length === 0) return;
   const lines = revoked.map(({ serial, date, file }) =>

@@ -4,13 +4,13 @@
  * long as the hash, and ECDSA for `cert check --any-key` and for tokens. (The signatures of the protocol itself are
  * another matter: `pss.ts`.)
  *
- *     300d06092a864886f70d01010b0500        sha256WithRSAEncryption, as it stands in a certificate
+ *     300d06092a864886f70d01010b0500        sha256WithRSAEncryption, as a certificate contains it
  *
- * An AlgorithmIdentifier of a certificate is known by its bytes, so that none with odd parameters is taken for one that
- * it resembles.
+ * An AlgorithmIdentifier is recognised by all its bytes, so that one with odd parameters isn't mistaken for a similar
+ * one.
  *
- * WebCrypto verifies what it can. It reads no RSA key of more than 4,096 bits, which only time-stamping authorities may
- * have: `rsa_wide.ts` verifies with those. Nor does it verify on P-521 in Deno 2.6.10: @noble/curves does, everywhere.
+ * WebCrypto verifies what it can. It reads no RSA key of more than 4,096 bits; only time-stamping authorities may have
+ * those, and `rsa_wide.ts` verifies with them. It doesn't verify on P-521 in Deno 2.6.10, so @noble/curves always does.
  *
  * @layer crypto
  */
@@ -21,13 +21,13 @@ import { digest, HASH_SIZES, type HashName } from "./hash.ts";
 import { verifyWideRsa } from "./rsa_wide.ts";
 import type { Certificate, Curve, Signed } from "./x509.ts";
 
-/** A way of signing: the kind of key, the padding where it is RSA, and the hash. */
+/** A way of signing: the kind of key, the padding (for RSA), and the hash. */
 export interface Scheme {
   readonly name: "RSASSA-PKCS1-v1_5" | "RSA-PSS" | "ECDSA";
   readonly hash: HashName;
 }
 
-/** What a signature is verified with: the fields of a certificate that describe its key. */
+/** The fields of a certificate that describe its key. */
 export type PublicKey = Pick<Certificate, "publicKey" | "rsa" | "curve">;
 
 const SCHEMES: ReadonlyMap<string, Scheme> = new Map(
@@ -51,12 +51,12 @@ const SCHEMES: ReadonlyMap<string, Scheme> = new Map(
   }),
 );
 
-/** The way in which a certificate or list is signed; `undefined` for one that isn't taken. */
+/** The way in which a certificate or list is signed; `undefined` if it isn't an accepted one. */
 export function schemeOf(signed: Signed): Scheme | undefined {
   return SCHEMES.get(signed.signatureAlgorithm);
 }
 
-/** Whether the signature is by an algorithm that is taken. */
+/** Whether the algorithm of the signature is accepted. */
 export function isKnownAlgorithm(signed: Signed): boolean {
   return schemeOf(signed) !== undefined;
 }
@@ -74,7 +74,7 @@ export async function verifyData(scheme: Scheme, key: PublicKey, signature: Byte
       ? await verifyEcdsa(scheme, key, signature, data)
       : await verifyRsa(scheme, key, signature, data);
   } catch (error) {
-    // WebCrypto throws for a key that it can't read, and this reader for a signature.
+    // WebCrypto throws if it can't read the key; our reader throws if it can't read the signature.
     if (error instanceof DOMException || error instanceof DerError || error instanceof RangeError) return false;
     throw error;
   }
@@ -86,7 +86,7 @@ const MAX_WEBCRYPTO_BITS = 4_096;
 async function verifyRsa(scheme: Scheme, key: PublicKey, signature: Bytes, data: Bytes): Promise<boolean> {
   const { name, hash } = scheme;
   const { rsa, publicKey } = key;
-  // `s + n` would be a second form of the signature, and so a second fingerprint for the certificate.
+  // `s + n` would be a second form of the signature, and give the certificate a second fingerprint.
   if (rsa === undefined || signature.length !== Math.ceil(rsa.bits / 8)) return false;
   if (parseInteger(signature) >= rsa.modulus) return false;
   if (rsa.bits > MAX_WEBCRYPTO_BITS) {
@@ -98,7 +98,7 @@ async function verifyRsa(scheme: Scheme, key: PublicKey, signature: Bytes, data:
 
 const SIZES: Readonly<Record<Curve, number>> = { "P-256": 32, "P-384": 48, "P-521": 66 };
 
-/** WebCrypto wants r and s side by side where a certificate has a SEQUENCE of two INTEGERs (RFC 3279 section 2.2.3). */
+/** WebCrypto wants r and s joined; a certificate has a SEQUENCE of two INTEGERs (RFC 3279 section 2.2.3). */
 async function verifyEcdsa(scheme: Scheme, key: PublicKey, signature: Bytes, data: Bytes): Promise<boolean> {
   const { name, hash } = scheme;
   const { curve, publicKey } = key;
@@ -126,5 +126,36 @@ async function verifyP521(publicKey: Bytes, signature: Bytes, hash: Bytes): Prom
     return p521.verify(signature, hash, point, { prehash: false, lowS: false, format: "compact" });
   } catch {
     return false; // a point that isn't on the curve, or a number out of range
+  }
+}
+
+/** How many signatures a search may check: the leaf's by a CA that was renewed once. The rest is shared by all searches. */
+const SEARCH_SIGNATURES = 2;
+const SPARE_SIGNATURES = 64;
+
+/**
+ * Signatures that searches for paths check, each only once. Whoever shows evidence chooses its certificates: with ten
+ * thousand that might each have issued all others, a search would take hours. An honest certificate costs one check,
+ * and its issuer one for all.
+ */
+export class PathSignatures {
+  readonly #known = new Map<string, Promise<boolean>>();
+  #left: number;
+
+  /** For so many searches. */
+  constructor(searches = 1) {
+    this.#left = SPARE_SIGNATURES + SEARCH_SIGNATURES * searches;
+  }
+
+  /** Whether the issuer's key signed it; `undefined` if too many checks were asked for before. */
+  async isSigned(certificate: Certificate, issuer: Certificate): Promise<boolean | undefined> {
+    const pair = certificate.fingerprint + issuer.fingerprint;
+    const known = this.#known.get(pair);
+    if (known) return await known;
+    if (this.#left <= 0) return undefined;
+    this.#left -= 1;
+    const found = verifySignature(certificate, issuer);
+    this.#known.set(pair, found);
+    return await found;
   }
 }

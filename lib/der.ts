@@ -1,5 +1,5 @@
 /**
- * DER (ITU-T X.690 section 10), as strict as certificates need it, and the little of its writing that a protected key
+ * Reads DER (ITU-T X.690 section 10) as strictly as certificates need it, and writes the little that a protected key
  * needs.
  *
  *     30 06            SEQUENCE of 6 bytes
@@ -9,9 +9,9 @@
  *     const fields = new Fields(parseDer(bytes), "the example");
  *     fields.next(TAG.integer) → { tag: 2, content: 05, whole: 02 01 05 }
  *
- * Refused: lengths that are indefinite or longer than need be, bytes after the end, tags in more than one octet,
- * integers, booleans, object identifiers and bit strings in any form but the shortest. What a caller doesn't look into
- * stays unread: an unknown extension is its bytes. A {@link DerError} names the field.
+ * Refused are: lengths that are indefinite or longer than necessary, bytes after the end, tags of more than one octet,
+ * and integers, booleans, object identifiers and bit strings in any form except the shortest. Elements are parsed only
+ * when a caller looks into them; an unknown extension stays bytes. A {@link DerError} names the field.
  *
  * @layer crypto
  */
@@ -54,7 +54,7 @@ export interface Element {
   readonly whole: Bytes;
 }
 
-/** The one element that the bytes are. */
+/** Parses bytes that are exactly one element. */
 export function parseDer(bytes: Bytes, what: string): Element {
   const element = readElement(bytes, 0, what);
   if (element.whole.length !== bytes.length) throw new DerError(`${what} has bytes after its end`);
@@ -98,7 +98,7 @@ export class Fields {
   #at = 0;
 
   constructor(parent: Element, what: string, tag: number = TAG.sequence) {
-    if (parent.tag !== tag) throw new DerError(`${what} is not of the kind that belongs there`);
+    if (parent.tag !== tag) throw new DerError(`${what} is of the wrong kind`);
     this.#elements = elements(parent, what);
     this.#what = what;
   }
@@ -112,7 +112,7 @@ export class Fields {
     return element;
   }
 
-  /** The next field, where it has one of the tags. */
+  /** The next field, if it has one of the tags. */
   optional(...tags: readonly number[]): Element | undefined {
     const element = this.#elements[this.#at];
     if (element === undefined || !tags.includes(element.tag)) return undefined;
@@ -120,7 +120,7 @@ export class Fields {
     return element;
   }
 
-  /** No field may follow. */
+  /** Throws if another field follows. */
   end(): void {
     if (this.#at < this.#elements.length) throw new DerError(`${this.#what} has a field too many`);
   }
@@ -145,7 +145,7 @@ export function readCount(element: Element, what: string): number {
 /** A BOOLEAN. */
 export function readBoolean(element: Element, what: string): boolean {
   const [value] = element.content;
-  if (element.content.length !== 1 || (value !== 0 && value !== 0xff)) throw new DerError(`${what} is no BOOLEAN`);
+  if (element.content.length !== 1 || (value !== 0 && value !== 0xff)) throw new DerError(`${what} is not a BOOLEAN`);
   return value === 0xff;
 }
 
@@ -171,7 +171,7 @@ export function readOid(element: Element, what: string): string {
 
 /** A BIT STRING of whole octets. */
 export function readOctets(element: Element, what: string): Bytes {
-  if (element.content[0] !== 0) throw new DerError(`${what} is no string of whole octets`);
+  if (element.content[0] !== 0) throw new DerError(`${what} is not a string of whole octets`);
   return element.content.subarray(1);
 }
 
@@ -199,8 +199,8 @@ export function readTime(element: Element, what: string): number {
   const [month, day, hour, minute, second] = rest.match(/\d\d/g) ?? [];
   const iso = `${century}${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
   const time = Date.parse(iso);
-  // 30 February would become a day of March: what is written again must be what was read.
-  if (Number.isNaN(time) || new Date(time).toISOString() !== iso) throw new DerError(`${what} is no date`);
+  // 30 February would become a day of March, so the date is written again and compared.
+  if (Number.isNaN(time) || new Date(time).toISOString() !== iso) throw new DerError(`${what} is not a date`);
   return time;
 }
 
@@ -213,7 +213,7 @@ export function readText(element: Element, what: string): string {
   const ascii = tag === TAG.printableString || tag === TAG.ia5String;
   // deno-lint-ignore no-control-regex
   if (text === undefined || !text.isWellFormed() || (ascii && !/^[\x00-\x7f]*$/.test(text))) {
-    throw new DerError(`${what} is not the text that it says it is`);
+    throw new DerError(`${what} is not a text of its stated type`);
   }
   return text;
 }

@@ -263,7 +263,7 @@ export function explain(error: unknown, path: string, done: "read" | "written" |
     return new Failure(EXIT.usage, `${path} cannot be made a folder: a file stands in its place or above it`);
   }
   if (error instanceof Deno.errors.AlreadyExists) {
-    return new Failure(EXIT.usage, `${path} is there already, and nothing is overwritten; move it away first`);
+    return new Failure(EXIT.usage, `${path} exists, and nothing is overwritten; move it away first`);
   }
   if (error instanceof Deno.errors.PermissionDenied) {
     if (done === "made") {

@@ -1,18 +1,17 @@
 /**
- * Identities and trust as they lie in CERT_DIR, under the seed's names:
+ * Identities and trust as they are stored in CERT_DIR:
  *
  *     ca_cert.pem      ca_private_key.pem        crl.pem
  *     server_cert.pem  server_private_key.pem
  *     client_cert.pem  client_private_key.pem    client.next_… and client.old_…: see client_renewal.ts
  *
- * A `…_cert.pem` holds the certificate first and then its intermediates; `ca_cert.pem` holds the CAs that are trusted,
- * one or several. `crl.pem`, and `issuing_crl.pem` of the issuing CA, are used where they are there. A running server
- * looks whether they changed before they are used, at most once a second; when one can't be read any more, or is gone,
- * nobody is let in until it is restored: an old list in place of one that can't be read would let in who was just
- * revoked.
+ * A `…_cert.pem` contains the certificate first and then its intermediates; `ca_cert.pem` contains the trusted CAs.
+ * `crl.pem`, and `issuing_crl.pem` of the issuing CA, are used if they exist. Before a running server uses them, it looks
+ * at most once a second whether they changed. If one can't be read any more, or is gone, nobody can connect until it is
+ * restored: using the old list instead would let in somebody who was just revoked.
  *
- * A key is refused where others can read it, and where it isn't the key of its certificate. The passphrase of a
- * protected one comes out of a file, or a person is asked on the terminal.
+ * A key is refused if others can read it, or if it isn't the key of its certificate. The passphrase of a protected key
+ * comes from a file, or a person is asked on the terminal.
  *
  * @layer outside
  */
@@ -37,10 +36,10 @@ import {
   type RevocationList,
 } from "./x509.ts";
 
-/** Whose certificate it is. */
+/** Whose pair it is. */
 export type Role = "ca" | "issuing" | "server" | "client";
 
-/** Where a passphrase comes from: given, or out of a file's first line. Without either a person is asked. */
+/** Where a passphrase comes from: an argument, or the first line of a file. Without either a person is asked. */
 export interface PassphraseOptions {
   readonly passphrase?: string | undefined;
   /** SECURECHAT_KEY_PASSPHRASE_FILE, or its flag. */
@@ -58,7 +57,7 @@ export function pathIn(
   return `${dir.replace(/(?<=.)\/+$/, "")}/${file}`;
 }
 
-/** The identity of that role in CERT_DIR. Failure (2) with the command that mends it. */
+/** The identity of that role in CERT_DIR. Failure (2), with the command that helps, if there is none. */
 export async function loadIdentity(
   dir: string,
   role: "server" | "client",
@@ -69,13 +68,13 @@ export async function loadIdentity(
   return { chain, pem: chain.map(({ pem }) => pem).join(""), key: await importSigningKey(key) };
 }
 
-/** Where the next pair of a client lies until it is in its place. */
+/** Where the next pair of a client is kept until it replaces the old one. */
 export function nextIn(dir: string): { readonly certificate: string; readonly key: string } {
   return { certificate: pathIn(dir, "client.next_cert.pem"), key: pathIn(dir, "client.next_private_key.pem") };
 }
 
 /**
- * Puts the next pair of a client in the place of the old one, where its certificate is there; a crash is gone on from.
+ * Replaces a client's pair with the next one, if that has its certificate. After a crash it finishes what was begun.
  */
 export async function finishRenewal(dir: string): Promise<void> {
   const next = nextIn(dir);
@@ -90,7 +89,7 @@ export async function finishRenewal(dir: string): Promise<void> {
   await Deno.rename(next.certificate, certificate);
 }
 
-/** The fingerprint of the certificate that a client's has replaced; `undefined` where it is the first. */
+/** The fingerprint of the certificate that a client's current one replaced; `undefined` if it is the first. */
 export async function replacedBy({ chain: [leaf] }: Identity, dir: string): Promise<string | undefined> {
   const path = pathIn(dir, "client.old_cert.pem");
   if (!await exists(path)) return undefined;
@@ -107,7 +106,7 @@ export async function loadAuthority(dir: string, options: PassphraseOptions = {}
   return { certificate, key };
 }
 
-/** The issuing CA of CERT_DIR, for the requests of people who have a code; `undefined` where there is none. */
+/** The issuing CA of CERT_DIR, which grants the requests of people who have a code; `undefined` if there is none. */
 export async function loadIssuer(dir: string, options: PassphraseOptions = {}): Promise<Authority | undefined> {
   if (await fileState(pathIn(dir, "issuing_cert.pem")) === undefined) return undefined;
   const { chain: [certificate], key } = await loadPair(dir, "issuing", options);
@@ -120,29 +119,29 @@ async function loadPair(dir: string, role: Role, options: PassphraseOptions) {
   const keyPath = pathIn(dir, `${role}_private_key.pem`);
   const key = await loadKey(keyPath, options, missing(dir, keyPath, role));
   if (chain[0] === undefined || !equalBytes(publicKeyOf(key), chain[0].publicKey)) {
-    throw new Failure(EXIT.usage, `${keyPath} is not the key of ${path}; put the pair that belongs together there`);
+    throw new Failure(EXIT.usage, `${keyPath} is not the key of ${path}; put a matching pair there`);
   }
   return { chain, key };
 }
 
-/** A certificate with its intermediates out of its file. `absent` is the sentence for when there is none. */
+/** A certificate with its intermediates, from its file. `absent` is the message if there is none. */
 export async function loadChain(path: string, absent: string): Promise<readonly Certificate[]> {
   return parseFile(path, await readPemFile(path, absent), MAX_CERTIFICATES);
 }
 
-/** A private key's PKCS #8 DER out of its file. */
+/** A private key's PKCS #8 DER, from its file. */
 export async function loadKey(path: string, options: PassphraseOptions = {}, absent?: string): Promise<Bytes> {
   const pem = await readPrivateFile(path, absent);
   const passphrase = isProtected(pem) ? await passphraseFor(path, options) : undefined;
   try {
     return await decodePrivateKey(pem, passphrase);
   } catch (error) {
-    if (error instanceof Failure) throw new Failure(error.status, `${path} cannot be used: ${error.message}`);
+    if (error instanceof Failure) throw new Failure(error.status, `${path} can't be used: ${error.message}`);
     throw error;
   }
 }
 
-/** The passphrase of a client's key, asked for once where there is one; `undefined` where it has none. */
+/** The passphrase of a client's key, asked for once; `undefined` if the key has none. */
 export async function clientPassphrase(dir: string, options: PassphraseOptions): Promise<string | undefined> {
   await finishRenewal(dir);
   const path = pathIn(dir, "client_private_key.pem");
@@ -151,7 +150,7 @@ export async function clientPassphrase(dir: string, options: PassphraseOptions):
     : undefined;
 }
 
-/** The passphrase for a key: given, out of a file, or asked for. */
+/** The passphrase of a key: given, from a file, or asked for. */
 export async function passphraseFor(path: string, options: PassphraseOptions): Promise<string> {
   if (options.passphrase !== undefined) return options.passphrase;
   if (options.passphraseFile !== undefined) return await readPassphrase(options.passphraseFile);
@@ -159,7 +158,7 @@ export async function passphraseFor(path: string, options: PassphraseOptions): P
   if (!isTerminal()) {
     throw new Failure(
       EXIT.usage,
-      `${path} is protected by a passphrase; name the file that holds it with --passphrase-file or ` +
+      `${path} is protected by a passphrase; name the file that contains it with --passphrase-file or ` +
         "SECURECHAT_KEY_PASSPHRASE_FILE",
     );
   }
@@ -173,7 +172,7 @@ export async function readPassphrase(file: string): Promise<string> {
   return line;
 }
 
-/** What CERT_DIR trusts: its CAs, and its revocation lists where it has some. */
+/** What CERT_DIR trusts: its CAs, and its revocation lists if there are any. */
 export async function loadTrust(dir: string): Promise<Trust> {
   return { authorities: await loadAuthorities(dir), revocations: await loadRevocationLists(dir) };
 }
@@ -181,7 +180,8 @@ export async function loadTrust(dir: string): Promise<Trust> {
 const CRL_FILES: readonly CrlFile[] = ["crl.pem", "issuing_crl.pem"];
 
 /**
- * The lists that are there. Those in `seen`, to which what is read is added, and those that named somebody, must be.
+ * The lists that exist. A list must exist if it is in `seen` (to which the lists that are read are added), or if it once
+ * contained a certificate.
  */
 export async function loadRevocationLists(dir: string, seen = new Set<CrlFile>()): Promise<readonly RevocationList[]> {
   const lists: RevocationList[] = [];
@@ -207,10 +207,10 @@ async function loadAuthorities(dir: string): Promise<readonly Certificate[]> {
   return parseFile(path, await readPemFile(path, missing(dir, path)), MAX_AUTHORITIES);
 }
 
-/** 6 MiB: the longest list that is taken, as PEM. */
+/** 6 MiB: the longest list that is accepted, as PEM. */
 export const MAX_LIST_FILE_BYTES = 6_291_456;
 
-/** The revocation list of a file. */
+/** The revocation list in a file. */
 export async function loadRevocationList(path: string): Promise<RevocationList> {
   const pem = await readTextFile(path, { max: MAX_LIST_FILE_BYTES });
   return named(path, () => parseRevocationListFile(pem));
@@ -221,17 +221,17 @@ export interface ServerIdentity extends Identity {
   readonly keyPem: string;
 }
 
-/** The identity of this moment, and a look whether its files have changed. */
+/** The current identity, which changes with its files. */
 export interface WatchedIdentity {
   readonly current: () => ServerIdentity;
   /**
-   * Reads the pair again where it has changed, or anyway; whether it has. A pair that can't be used leaves the old one
-   * in use.
+   * Reads the pair again if its files have changed, or if told to; returns whether it changed. If the new pair can't be
+   * used, the old one stays.
    */
   readonly look: (anyway?: boolean) => Promise<boolean>;
 }
 
-/** The server's identity, taken up anew when its files change: a renewed certificate needs no restart. */
+/** The server's identity, read again when its files change: a renewed certificate needs no restart. */
 export async function watchIdentity(dir: string, log: Log, options: PassphraseOptions = {}): Promise<WatchedIdentity> {
   const load = async (): Promise<ServerIdentity> => {
     const { chain, key } = await loadPair(dir, "server", options);
@@ -257,7 +257,7 @@ export async function watchIdentity(dir: string, log: Log, options: PassphraseOp
       log.info("the server certificate was read again", { fingerprint: identity.chain[0]?.fingerprint ?? "" });
       return true;
     } catch (error) {
-      // A pair that is just being renewed doesn't fit together yet; the look after the next change sees it whole.
+      // In the middle of a renewal the pair doesn't match yet; it is read again after the next change.
       log.warn("the changed server certificate can't be used; the old one stays", {
         reason: error instanceof Error ? error.message : String(error),
       });
@@ -267,10 +267,10 @@ export async function watchIdentity(dir: string, log: Log, options: PassphraseOp
   return { current: () => identity, look };
 }
 
-/** How often a server looks whether `crl.pem` has changed, at most. */
+/** The least time between two looks at whether `crl.pem` has changed. */
 const LOOK_AGAIN_AFTER = 1000;
 
-/** Asks for the trust of this moment: with a `crl.pem` that may have changed, come or gone. */
+/** Gives the current trust: `crl.pem` may change, appear or disappear at any time. */
 export async function watchTrust(
   dir: string,
   log: Log,
@@ -283,7 +283,7 @@ export async function watchTrust(
   let revocations: readonly RevocationList[] | undefined = await loadRevocationLists(dir, known);
   let lookedAt = now();
 
-  /** CAs that can't be read leave the old ones in use: nobody is trusted more by that. */
+  /** If the CAs can't be read, the old ones stay: nobody is trusted more by that. */
   async function lookAtAuthorities(): Promise<void> {
     try {
       const state = await fileState(pathIn(dir, "ca_cert.pem"));
@@ -303,14 +303,14 @@ export async function watchTrust(
     if (state === seen) return;
     seen = state;
     try {
-      revocations = undefined; // until the new one is read, nobody is let in by the old one
+      revocations = undefined; // until the new one is read, nobody can connect
       revocations = await loadRevocationLists(dir, known);
       const revoked = revocations.reduce((sum, list) => sum + list.revoked.size, 0);
       log.info("the revocation list was read again", { dir, revoked });
     } catch (error) {
-      const reason = error instanceof Failure ? error.message : "it cannot be read";
+      const reason = error instanceof Failure ? error.message : "it can't be read";
       log.error(
-        "the revocation list cannot be used, so every certificate is refused until it is restored from a copy of the CA's",
+        "the revocation list can't be used, so every certificate is refused until it is restored from a copy of the CA's",
         { reason },
       );
     }
@@ -322,25 +322,25 @@ export async function watchTrust(
       lookedAt = now();
       looking = look().finally(() => looking = undefined);
     }
-    await looking; // whoever asks meanwhile waits for the same answer
+    await looking; // concurrent callers wait for the same result
     if (revocations === undefined) {
       throw new ProtocolError(
         "server-error",
-        "The server cannot read its revocation list, so it takes no certificate now; try again later.",
+        "The server can't read its revocation list, so nobody can connect; try again later.",
       );
     }
     return { authorities, revocations };
   };
 }
 
-/** What changes when a file does; `undefined` where there is none. */
+/** A text that changes when the file does; `undefined` if there is no file. */
 async function fileState(path: string): Promise<string | undefined> {
   try {
     const { mtime, size, ino } = await Deno.stat(path);
     return `${mtime?.getTime()} ${size} ${ino}`;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    throw new Failure(EXIT.usage, `${path} cannot be looked at; mend the permissions of its folder`);
+    throw new Failure(EXIT.usage, `${path} can't be read; correct the permissions of its folder`);
   }
 }
 
@@ -348,18 +348,20 @@ function parseFile(path: string, pem: string, max: number): Certificate[] {
   return named(path, () => parseCertificateFile(pem, max));
 }
 
-/** What is wrong with a file's content, with the file's name. */
+/** Adds the file's name to the error about its content. */
 function named<T>(path: string, parse: () => T): T {
   try {
     return parse();
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
-    throw new Failure(EXIT.usage, `${path} cannot be used: ${error.message}`);
+    throw new Failure(EXIT.usage, `${path} can't be used: ${error.message}`);
   }
 }
 
 function missing(dir: string, path: string, role?: Role): string {
-  const others = role === "client" ? `name its folder with --certs, come in with: ${PROGRAM} join CODE, or ` : "";
+  const others = role === "client"
+    ? `name its folder with --certs, use an invitation with: ${PROGRAM} join CODE, or `
+    : "";
   return `certificate not found: there is no ${path}; ${others}run: ${PROGRAM} init${
     dir === "certs" ? "" : ` --certs ${shellPath(dir)}`
   }`;

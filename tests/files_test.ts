@@ -29,7 +29,7 @@ Deno.test("writeAtomically() overwrites nothing unless it is told to", async () 
   using folder = temporaryFolder();
   const path = `${folder.path}/a.pem`;
   await writeAtomically(path, "one");
-  await assert.rejects(writeAtomically(path, "two"), failure(/a\.pem is there already, and nothing is overwritten/));
+  await assert.rejects(writeAtomically(path, "two"), failure(/a\.pem exists, and nothing is overwritten/));
   assert.equal(Deno.readTextFileSync(path), "one");
   await writeAtomically(path, "three", { replace: true });
   assert.equal(Deno.readTextFileSync(path), "three");

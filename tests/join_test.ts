@@ -497,7 +497,7 @@ Deno.test("invite refuses what would make a code that serves nobody, in one sent
     assertSentence(without, 2, /there is no .*server_cert\.pem: invitations are made on the server's machine/);
     await Deno.writeTextFile(`${place.dir}/server_cert.pem`, "none");
     const damaged = await run(["invite", "alice", "--certs", place.dir], { cwd: place.dir });
-    assertSentence(damaged, 2, /server_cert\.pem cannot be used: there is no PEM certificate/);
+    assertSentence(damaged, 2, /server_cert\.pem can't be used: there is no PEM certificate/);
     const elsewhere = ["--certs", place.certs, "--data", `${place.dir}/nowhere`];
     assertSentence(
       await run(["invite", "alice", ...port, ...elsewhere]),

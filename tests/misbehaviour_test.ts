@@ -59,9 +59,9 @@ const REFUSALS: Readonly<Record<string, readonly [status: number, sentence: RegE
   "client-receipt": [1, WRONG, /^session: the signer's role /],
   "no-session": [1, WRONG, /^statement signature: this is a version-1 receipt/],
   "no-statement": [1, WRONG, /^statement signature: .* missing/],
-  "bad-statement": [1, WRONG, /^statement signature: it doesn't verify/],
-  "edited-receipt": [1, WRONG, /^statement signature: it doesn't verify/],
-  "unsorted": [1, WRONG, /^statement signature: it doesn't verify/],
+  "bad-statement": [1, WRONG, /^statement signature: a field is not as it was signed/],
+  "edited-receipt": [1, WRONG, /^statement signature: a field is not as it was signed/],
+  "unsorted": [1, WRONG, /^statement signature: a field is not as it was signed/],
   "other-session": [1, WRONG, /^session: the session is not/],
   "other-party": [1, WRONG, /^session: the other side's certificate/],
 };
@@ -74,7 +74,7 @@ const BAD_CERTIFICATES: Readonly<Record<string, RegExp>> = {
   not_yet_valid: /"CN=SERVER: localhost" is not valid before/,
   self_signed: /is self-signed/,
   other_ca: /issued by "CN=Another CA"/,
-  other_ca_included: /"CN=Another CA" is self-signed, and not by a CA that is trusted here/,
+  other_ca_included: /"CN=Another CA" is self-signed, and is not a CA that is trusted here/,
   same_name_other_key: /is not signed with the key of its issuer/,
   other_issuer_name: /issued by "CN=A CA nobody knows"/,
   tampered: /is not signed with the key of its issuer/,
@@ -102,7 +102,7 @@ const BAD_CERTIFICATES: Readonly<Record<string, RegExp>> = {
   issuer_rsa_1024: /issuer .* 1024 bits/,
   issuer_rsa_4608: /issuer .* 4608 bits/,
   issuer_ec_key: /issuer .* another kind than RSA/,
-  issuer_sha1: /"CN=Test intermediate 1" is signed by an algorithm/,
+  issuer_sha1: /"CN=Test intermediate 1" is signed with an algorithm/,
   other_role_name: /is a client's, by its name/,
   other_role_name_no_purpose: /is a client's, by its name/,
   other_role_name_any_purpose: /is a client's, by its name/,
@@ -114,8 +114,8 @@ const BAD_CERTIFICATES: Readonly<Record<string, RegExp>> = {
   no_san_bare_cn: /is not for "localhost": it names no host/,
   suffix_host: /is not for "localhost": it names "localhost\.other\.example"/,
   wildcard_alone: /is not for "localhost": it names "\*/,
-  no_purpose_bare_name: /says nowhere that it is a server's/,
-  any_purpose_bare_name: /says nowhere that it is a server's/,
+  no_purpose_bare_name: /doesn't say that it is a server's/,
+  any_purpose_bare_name: /doesn't say that it is a server's/,
 };
 
 const GOOD_CERTIFICATES =

@@ -234,12 +234,12 @@ Deno.test("the time stamp itself has to be of its form", async () => {
       /none of SHA-256/,
     ],
     [{ serial: encodeCount(2n ** 160n) }, /more than 20 bytes/],
-    [{ genTime: "20261129120000.50Z" }, /no date/],
-    [{ genTime: "20261129120000.1234567891Z" }, /no date/],
-    [{ genTime: "20261129120000.Z" }, /no date/],
-    [{ genTime: "202611291200Z" }, /no date/],
-    [{ genTime: "20260230120000Z" }, /no date/],
-    [{ genTime: "20261129120000+0000" }, /no date/],
+    [{ genTime: "20261129120000.50Z" }, /not a date/],
+    [{ genTime: "20261129120000.1234567891Z" }, /not a date/],
+    [{ genTime: "20261129120000.Z" }, /not a date/],
+    [{ genTime: "202611291200Z" }, /not a date/],
+    [{ genTime: "20260230120000Z" }, /not a date/],
+    [{ genTime: "20261129120000+0000" }, /not a date/],
     [{ genTime: "19691231235959Z" }, /before 1970/],
     [info([accuracy({ millis: 0 })]), /from 1 to 999/],
     [info([accuracy({ millis: 1_000 })]), /from 1 to 999/],
@@ -329,14 +329,14 @@ Deno.test("a signer that may not stamp is wrong", async () => {
   const stamping = extension(OID.extendedKeyUsage, purposes(OID.timeStamping), true);
   const cases: [RegExp, Bytes[]][] = [
     [/not critical/, [usage, extension(OID.extendedKeyUsage, purposes(OID.timeStamping))]],
-    [/not for time-stamping alone/, [
+    [/not only for time-stamping/, [
       usage,
       extension(OID.extendedKeyUsage, purposes(OID.timeStamping, OID.clientAuth), true),
     ]],
-    [/not for time-stamping alone/, [usage, extension(OID.extendedKeyUsage, purposes(OID.serverAuth), true)]],
-    [/not for time-stamping alone/, [usage]],
-    [/not for signing alone/, [extension(OID.keyUsage, bits(0, 2), true), stamping]],
-    [/not for signing alone/, [extension(OID.keyUsage, bits(5), true), stamping]],
+    [/not only for time-stamping/, [usage, extension(OID.extendedKeyUsage, purposes(OID.serverAuth), true)]],
+    [/not only for time-stamping/, [usage]],
+    [/not only for signing/, [extension(OID.keyUsage, bits(0, 2), true), stamping]],
+    [/not only for signing/, [extension(OID.keyUsage, bits(5), true), stamping]],
     [/is a CA's/, [...usualExtensions({ ...parts, isAuthority: true }).slice(0, 2), stamping]],
   ];
   for (const [reason, extensions] of cases) {

@@ -71,14 +71,14 @@ Deno.test("parseCertificates() refuses whatever is not one to four certificates 
     "text": ["hello", /there is no PEM certificate/],
     "five": [pem.repeat(5), /more than 4 PEM certificates/],
     "text before": [`x\n${pem}`, /text before the first/],
-    "text after": [`${pem}x`, /other text beside it/],
-    "text between": [`${pem}x\n${pem}`, /other text beside it/],
+    "text after": [`${pem}x`, /other text around it/],
+    "text between": [`${pem}x\n${pem}`, /other text around it/],
     "no end": [pem.slice(0, 600), /cut short/],
     "two ends": [`${pem}-----END CERTIFICATE-----\n`, /cut short|other text/],
-    "a key after it": [`${pem}-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n`, /other text beside it/],
+    "a key after it": [`${pem}-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n`, /other text around it/],
     "base64 with a hole": [pem.replace("MII", "M!I"), /not in base64/],
     "no content": ["-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", /not in base64/],
-    "half the content": [[lines[0], lines[1], lines.at(-2), ""].join("\n"), /cannot be read: it is cut short/],
+    "half the content": [[lines[0], lines[1], lines.at(-2), ""].join("\n"), /can't be read: it is cut short/],
     "too large": [
       `-----BEGIN CERTIFICATE-----\n${"A".repeat(4 * 5462)}\n-----END CERTIFICATE-----\n`,
       /more than 16384 bytes/,
@@ -156,10 +156,10 @@ Deno.test("what DER leaves out must not be written, nor two algorithms or anothe
   assert.ok(leaf);
   const hex = encodeHex(leaf.der);
   const patched = (from: string, to: string) => () => parseCertificate(parseHex(hex.replace(from, to)) as Bytes);
-  assert.match(refusal(patched("0101ff", "010100")), /an extension writes its default out/);
+  assert.match(refusal(patched("0101ff", "010100")), /an extension spells out its default/);
   assert.match(refusal(patched("a003020102", "a003020101")), /it is not of version 3/);
   assert.match(refusal(patched("2a864886f70d01010b", "2a864886f70d01010c")), /two different signature algorithms/);
-  assert.deepEqual(patched("551d25", "551d24")().faults, ["has policy constraints, which securechat doesn't take"]);
+  assert.deepEqual(patched("551d25", "551d24")().faults, ["has policy constraints, which securechat doesn't accept"]);
 });
 
 Deno.test("parseRevocationList() reads what was issued and refuses what is something else", async () => {

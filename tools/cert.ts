@@ -259,7 +259,7 @@ function reading<T>(path: string, parse: () => T): T {
   try {
     return parse();
   } catch (error) {
-    if (error instanceof ProtocolError) throw new Failure(EXIT.usage, `${path} cannot be used: ${error.message}`);
+    if (error instanceof ProtocolError) throw new Failure(EXIT.usage, `${path} can't be used: ${error.message}`);
     throw error;
   }
 }
