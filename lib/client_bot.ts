@@ -62,6 +62,14 @@ export const BOT_EVENTS: {
     fields: { room: ROOM, time: "the head's time", now: "this computer's" },
   },
   right_clock: { says: "the newest signed head's time is right again", fields: { room: ROOM } },
+  server_log: {
+    says: "what was found in the server's log, which registers all rooms: `lie` counts for all of them, for good",
+    fields: { news: "`lie`, `late` or `mended`", reason: "why" },
+  },
+  other_log: {
+    says: "the author of a line follows another log of this server, or lies: no conviction",
+    fields: { room: ROOM, index: "the line's" },
+  },
   joined: {
     says: "the server has let you into a room; its lines follow, and then `caught_up`",
     fields: {

@@ -71,6 +71,12 @@ export interface LineEvent {
   readonly bad: string | null;
 }
 
+/**
+ * What a client tells of the server's log. `lie`: the server was caught, and its log counts for nothing any more. `late`:
+ * something isn't done in time; `mended`: it is now.
+ */
+export type ServerLogNews = "lie" | "late" | "mended";
+
 /** Everything that happens. */
 export type RoomEvent =
   /** Whose rooms these are, before there is a session: what is on the disk is told first. */
@@ -108,6 +114,10 @@ export type RoomEvent =
    */
   | { readonly event: "wrong_clock"; readonly room: string; readonly time: number; readonly now: number }
   | { readonly event: "right_clock"; readonly room: string }
+  /** What this client found in the server's log. */
+  | { readonly event: "server_log"; readonly news: ServerLogNews; readonly reason: string }
+  /** The author of a line follows another log of this server, or lies: no conviction. */
+  | { readonly event: "other_log"; readonly room: string; readonly index: number }
   | {
     readonly event: "state";
     readonly room: string;

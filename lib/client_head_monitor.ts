@@ -140,6 +140,29 @@ export class HeadMonitor {
     return this.#claims.filter(({ size }) => size > index).map(({ time }) => SECOND * time);
   }
 
+  /** The time (unix seconds) of the first checkpoint that covers more lines than that; `undefined` if none does. */
+  firstAfter(size: number): number | undefined {
+    return this.#coverings.find((covering) => covering.size > size)?.time;
+  }
+
+  /**
+   * What is wrong with a checkpoint that the server's log registers; `undefined` if it is of this log, or will be compared
+   * once its lines are here. It may be older than the newest.
+   */
+  async problemOfRegistered(checkpoint: Checkpoint): Promise<string | undefined> {
+    const { tree } = this.#options.log;
+    const problem = await this.#signerProblem(checkpoint);
+    if (problem !== undefined) return problem;
+    const { size, root } = checkpoint;
+    const own = tree?.rootAt(size);
+    if (own !== undefined) return own === root ? undefined : `it has another root for ${size} lines.`;
+    if (tree && size < tree.base) this.#queueProofBefore(checkpoint, tree);
+    else if (!this.#unproved.some((other) => other.size === size && other.root === root)) {
+      this.#unproved = [...this.#unproved, checkpoint].sort((one, other) => one.size - other.size);
+    }
+    return undefined;
+  }
+
   // What was kept.
 
   /** Takes the checkpoints of the disk, once the lines are here. */

@@ -11,6 +11,7 @@
  * @layer chat
  */
 
+import type { LogPin } from "./log_envelope.ts";
 import type { Clock } from "./bytes.ts";
 import type { AuthorCertificates, KnownCertificate } from "./client_author_certificates.ts";
 import type { LineEvent, RoomEvent } from "./client_event.ts";
@@ -65,6 +66,8 @@ export interface LineMonitorOptions {
   readonly now: Clock;
   readonly emit: (event: RoomEvent) => void;
   readonly keep: (kept: Kept) => Promise<void>;
+  /** A good line names a head of the server's log. */
+  readonly logNamed: (index: number, pin: LogPin) => void;
   /** A line was judged, and is being kept. */
   readonly judged: (line: JudgedLine) => void;
   /** Members and topic were told. */
@@ -300,6 +303,7 @@ export class LineMonitor {
     else if (!isGood) emit({ event: "bad_line", room: log.room, index, reason: bad });
     if (log.deniedAt !== undefined && index >= log.deniedAt) return;
     if (!isGood) this.#keepBad(index, { reason: bad, counts: placed.counts });
+    if (isGood && placed.envelope?.log) this.#options.logNamed(index, placed.envelope.log);
     judged({ event, text, written: keep({ type: "line", index, line: text, envelope: bytes }) });
     if (statement?.kind === "redact" && (isGood || placed.counts)) {
       void keep({ type: "erasure", index: statement.index });

@@ -23,6 +23,9 @@ const MAX_PAGES = 2_000;
 export interface StandingSession {
   /** The account. */
   readonly username: string;
+  /** The origin of the log that the server shows, and how often it ticks. */
+  readonly log?: string | undefined;
+  readonly logSeconds?: number | undefined;
   request(frame: RequestFrame): void;
   /** The plaintext of what the server sealed for this session. */
   open(payload: Bytes): Bytes | undefined;

@@ -79,12 +79,11 @@ export interface NoteJudgement {
 }
 
 /** What the client tells of the log. */
-export type LogNews =
-  /** The server lied: `what` was received is kept. */
-  | { readonly news: "lie"; readonly reason: string }
-  /** Something isn't done in time. `room` is absent if it concerns all. */
-  | { readonly news: "late"; readonly reason: string }
-  | { readonly news: "mended"; readonly reason: string };
+export interface LogNews {
+  /** `lie`: the server was caught. `late`: something isn't done in time. `mended`: it is now. */
+  readonly news: "lie" | "late" | "mended";
+  readonly reason: string;
+}
 
 /** What {@link ClientLog} works with. */
 export interface ClientLogOptions {
@@ -132,6 +131,10 @@ export class ClientLog {
   #isBroken = false;
   /** The first tick whose tags were looked at; all before it were passed over. */
   #passedOver = 0;
+  /** Since when this client has looked at all tags, unix milliseconds. */
+  #lookingSince = 0;
+  /** When a note last satisfied the client's policy, or the log was pinned, unix milliseconds. */
+  #satisfiedAt = 0;
 
   constructor(options: ClientLogOptions, records: Iterable<JsonObject> = []) {
     this.#options = options;
@@ -230,7 +233,7 @@ export class ClientLog {
       throw new Lie("The log's frontier is none of its size.");
     }
     const peaks = answer.frontier.map(encodeBase64);
-    await this.#take({ type: "pin", charter: charter.object, base: answer.size, peaks });
+    await this.#take({ type: "pin", charter: charter.object, base: answer.size, peaks, at: this.#options.now() });
   }
 
   /** A further log has to name the one that was followed, as far as it was. */
@@ -258,7 +261,10 @@ export class ClientLog {
       if (page.from !== from || size < from) throw new Lie("The server's log is shorter than it was.");
       // Before the first page nobody knows how many there are: tags of ticks that are too old may have been asked for.
       await this.#takeTicks(page.ticks, tags);
-      if (!tags) this.#passedOver = this.#tree.size;
+      if (!tags) {
+        this.#passedOver = this.#tree.size;
+        this.#lookingSince = this.#options.now();
+      }
       if (this.#tree.size >= size) return size;
       if (page.ticks.length === 0) throw new Lie("The server keeps ticks of its log back.");
     }
@@ -350,7 +356,7 @@ export class ClientLog {
     if (head.size !== size || head.root !== this.#tree.rootAt(size)) {
       throw new Lie(`The note of ${size} ticks is of another log than the ticks that were shown.`);
     }
-    await this.#take({ type: "note", size, note, satisfied: isSatisfied });
+    await this.#take({ type: "note", size, note, satisfied: isSatisfied, at: this.#options.now() });
   }
 
   /** Asks for the heads of a room that hits wait for. */
@@ -396,24 +402,28 @@ export class ClientLog {
   }
 
   /**
-   * Holds a room's newest checkpoint (unix seconds) against the promise of the charter: it is registered in time, and
-   * with a policy cosigned in time.
+   * Holds a room's checkpoints against the promise of the charter: each is registered in time, and with a policy cosigned
+   * in time. `firstAfter`: the time (unix seconds) of the first checkpoint that covers more than so many lines.
    */
-  lookForLate(room: FollowedRoom, checkpoint: { readonly time: number; readonly size: number }): void {
+  lookForLate(room: FollowedRoom, firstAfter: (size: number) => number | undefined): void {
     if (!this.#charter || this.#isBroken) return;
-    const isOver = this.#options.now() > 1000 * (checkpoint.time + this.#charter.within);
-    const isRegistered = this.#heads.some(({ origin, size }) => origin === room.origin && size >= checkpoint.size);
+    const registered = Math.max(0, ...this.headsOf(room.origin).map(({ size }) => size));
+    const time = firstAfter(registered);
+    // What was signed before this client began to look at tags may be registered where it didn't look.
+    const isOver = time !== undefined && 1000 * time > this.#lookingSince &&
+      this.#options.now() > 1000 * (time + this.#charter.within);
     const promise = `within the ${this.#charter.within} seconds that it promises`;
     this.#say(
       `registered ${room.origin}`,
-      isOver && !isRegistered,
+      isOver,
       `The server's log doesn't register ${room.room} ${promise}.`,
       `The server's log registers ${room.room} again.`,
     );
     const newest = this.#notes.at(-1);
+    const isWitnessLate = newest !== undefined && this.#options.now() > this.#satisfiedAt + 1000 * this.#charter.within;
     this.#say(
       "witnessed",
-      isOver && newest !== undefined && !newest.isSatisfied,
+      isWitnessLate && !newest.isSatisfied,
       "The witnesses that your policy names don't cosign the server's log.",
       "The witnesses that your policy names cosign the server's log again.",
     );
@@ -454,6 +464,7 @@ export class ClientLog {
         this.#recent.clear();
         this.#named.clear();
         this.#passedOver = record["base"];
+        if (typeof record["at"] === "number") this.#lookingSince = this.#satisfiedAt = record["at"];
         return;
       }
       case "leaves": {
@@ -467,6 +478,7 @@ export class ClientLog {
         const root = typeof size === "number" ? this.#tree.rootAt(size) : undefined;
         if (typeof size !== "number" || typeof note !== "string" || root === undefined) return;
         this.#notes.push({ size, root, note, isSatisfied: satisfied === true });
+        if (satisfied === true && typeof record["at"] === "number") this.#satisfiedAt = record["at"];
         this.#notes.sort((a, b) => a.size - b.size);
         return;
       }

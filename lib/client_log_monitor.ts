@@ -29,7 +29,7 @@ import { LineOrder } from "./client_line_order.ts";
 import type { Pins } from "./client_pins.ts";
 import type { Kept, KeptLine, KeptRoom } from "./client_store.ts";
 import type { Checkpoint } from "./log_checkpoint.ts";
-import type { Head } from "./log_envelope.ts";
+import type { Head, LogPin } from "./log_envelope.ts";
 import type { PostedFields } from "./log_frames.ts";
 import type { RoomState } from "./log_roles.ts";
 import { leafHash } from "./log_tree.ts";
@@ -50,6 +50,8 @@ export interface MonitorListener {
   coverageChanged(): void;
   /** Members and topic were told: event "state". */
   stateTold(memberCount: number): void;
+  /** A good line names a head of the server's log. */
+  logNamed(index: number, pin: LogPin): void;
 }
 
 /** What a monitor works with. */
@@ -97,6 +99,7 @@ export class LogMonitor {
       ...{ log, certificates, heads, own, pins, signatures, now, emit, keep },
       judged: (line) => listener?.judged(line),
       stateTold: (memberCount) => listener?.stateTold(memberCount),
+      logNamed: (index, pin) => listener?.logNamed(index, pin),
       done: () => heads.prove(),
     });
   }
@@ -128,6 +131,26 @@ export class LogMonitor {
   }
 
   // What is known.
+
+  /** The room's name. */
+  get room(): string {
+    return this.#options.room;
+  }
+
+  /** The log's origin. */
+  get origin(): string {
+    return this.#options.origin;
+  }
+
+  /** The time (unix seconds) of the first checkpoint that covers more lines than that; `undefined` if none does. */
+  firstAfter(size: number): number | undefined {
+    return this.#heads.firstAfter(size);
+  }
+
+  /** What is wrong with a checkpoint that the server's log registers; `undefined` if it is of this room's log. */
+  async problemOfRegistered(checkpoint: Checkpoint): Promise<string | undefined> {
+    return await this.#heads.problemOfRegistered(checkpoint);
+  }
 
   /** How many lines of the log are here, or lie before the first that is shown. */
   get size(): number {

@@ -19,7 +19,7 @@ import type { RoomEvent } from "./client_event.ts";
 import type { LogMonitor } from "./client_log_monitor.ts";
 import { forgetSigned, lineOf, type OutboxQueue, type QueuedLine } from "./client_outbox_queue.ts";
 import type { RoomDisk } from "./client_room_disk.ts";
-import { encodeEnvelope, SALT_SIZE, type Statement } from "./log_envelope.ts";
+import { encodeEnvelope, type LogPin, SALT_SIZE, type Statement } from "./log_envelope.ts";
 import { type PostedFields, type PostFields, postJson } from "./log_frames.ts";
 import { signRoomLine } from "./log_line.ts";
 import type { SigningKey } from "./pss.ts";
@@ -47,6 +47,8 @@ const REFUSED: ReadonlySet<string> = new Set([...FINAL, "replay", "stale", "old-
 
 /** The longest that any head is as text. */
 const LONGEST_HEAD = { size: Number.MAX_SAFE_INTEGER, root: "0".repeat(64) };
+/** The longest name of a head of the server's log. */
+const LONGEST_PIN: LogPin = { id: "0".repeat(32), ...LONGEST_HEAD };
 
 /** A client's certificate, its PEM with intermediates, and its key. */
 export interface OwnCertificate {
@@ -71,6 +73,8 @@ export interface OutboxOptions {
   readonly send: (post: PostFields, key: number) => boolean;
   /** Asks the server for lines and keys that this client lacks, as a refusal shows. */
   readonly catchUp: () => Promise<void>;
+  /** The head of the server's log that lines name; `undefined` if there is none. */
+  readonly pin: () => LogPin | undefined;
 }
 
 /** The log that lines are signed for. */
@@ -161,7 +165,7 @@ export class Outbox {
   async post(statement: Statement): Promise<number> {
     const { room } = this.#options;
     // A statement that no envelope can hold is refused now, online or not.
-    encodeEnvelope({ room, seen: LONGEST_HEAD, statement, salt: new Uint8Array(SALT_SIZE) });
+    encodeEnvelope({ room, seen: LONGEST_HEAD, log: LONGEST_PIN, statement, salt: new Uint8Array(SALT_SIZE) });
     const item = this.#queue.write(statement);
     try {
       await this.#inTurn(async () => {
@@ -211,7 +215,9 @@ export class Outbox {
     if (!monitor?.epoch || !log) throw new Error("a line is signed in a room that was joined");
     const { epoch, key: roomKey } = monitor.epoch;
     const seen = monitor.seen(item.statement.kind === "join" && seqno > 0);
-    const envelope = encodeEnvelope({ room, seen, statement: item.statement, salt: random(SALT_SIZE) });
+    const pin = this.#options.pin();
+    const said = { room, seen, statement: item.statement, salt: random(SALT_SIZE) };
+    const envelope = encodeEnvelope({ ...said, ...pin ? { log: pin } : {} });
     const body = encrypt(roomKey, random(BLOCK_SIZE), envelope);
     const ts = Math.max(Math.min(item.ts, now()), this.#lastTs()); // a clock that was ahead may be right by now
     const { key, fingerprint } = this.#own;

@@ -25,7 +25,7 @@ import { RoomDisk } from "./client_room_disk.ts";
 import { RoomStates } from "./client_room_states.ts";
 import type { RoomRecord } from "./client_store.ts";
 import { encodeCheckpoint } from "./log_checkpoint.ts";
-import type { Statement } from "./log_envelope.ts";
+import type { LogPin, Statement } from "./log_envelope.ts";
 import type { HistoryPolicy, PostedFields, PostFields, RoomFrame } from "./log_frames.ts";
 import { logHash, parseOrigin } from "./log_line.ts";
 import { formatTime } from "./receipt.ts";
@@ -49,6 +49,8 @@ export interface RoomOwner {
   coverageChanged(): void;
   /** Members and topic were told. */
   stateTold(memberCount: number): void;
+  /** A good line names a head of the server's log. */
+  logNamed(index: number, pin: LogPin): void;
 }
 
 /** What a room works with; the first part as the monitor. */
@@ -68,6 +70,8 @@ export interface ClientRoomOptions
   readonly later: (ms: number, run: () => void) => void;
   /** Names the next line; counted over all rooms. */
   readonly nextKey: () => number;
+  /** The head of the server's log that our lines name; `undefined` if there is none. */
+  readonly pin: () => LogPin | undefined;
 }
 
 /** How a room is entered. */
@@ -109,7 +113,7 @@ export class ClientRoom {
   #isNoticeShown = false;
 
   constructor(options: ClientRoomOptions) {
-    const { room, record, identity, emit, now, random, later, nextKey, send, owner } = options;
+    const { room, record, identity, emit, now, random, later, nextKey, send, owner, pin } = options;
     this.#options = options;
     this.#own = identity;
     const disk = new RoomDisk(room, record, emit);
@@ -117,7 +121,7 @@ export class ClientRoom {
     const catchUp = async () => await this.#catchUp?.page();
     this.#disk = disk;
     this.#queue = queue;
-    this.#outbox = new Outbox({ room, identity, queue, disk, emit, now, random, later, send, catchUp });
+    this.#outbox = new Outbox({ room, identity, queue, disk, emit, now, random, later, send, catchUp, pin });
     this.#expectStanding();
   }
 
@@ -326,6 +330,7 @@ export class ClientRoom {
       keep: (kept) => this.#disk.keep(kept),
       listener: {
         judged: (line) => this.#judged(line),
+        logNamed: (index, pin) => owner.logNamed(index, pin),
         coverageChanged: () => owner.coverageChanged(),
         stateTold: (memberCount) => owner.stateTold(memberCount),
       },

@@ -9,6 +9,7 @@
  *     current                  "#ops": the room that was looked at last
  *     devices                  one {"fingerprint":…,"username":…} a row: a certificate that was seen, and whose it is;
  *                              {"fingerprint":…,"vouched_by":…}: that one says that this one is its owner's too
+ *     server_log               what was read of the server's log, a record a row: see `client_log.ts`
  *     certificates/<hex>.pem   authors and servers, with their intermediates
  *     #ops/log                 {"origin":…,"history":"all"}; "base" if the lines don't begin at 0
  *     #ops/transcript.txt      the lines, as every transcript
@@ -48,7 +49,7 @@ import {
 import type { ClientStore } from "./client_store.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { createPrivateFolder, exists, lockFile, readTextFile, writeAtomically } from "./files.ts";
-import { encodeJson, isJsonList, isJsonObject, type Json, member } from "./json.ts";
+import { encodeJson, isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson } from "./json.ts";
 import { isRoomName, usernameKey } from "./names.ts";
 import type { Certificate } from "./x509.ts";
 
@@ -62,6 +63,7 @@ export class RoomRecords implements ClientStore {
   readonly #choice: RecordChoice | undefined;
   readonly #rooms = new Map<string, Promise<RoomFiles>>();
   #devices: GrowingFile | undefined;
+  #serverLog: GrowingFile | undefined;
   readonly #pins: Pin[] = [];
   #writing: Promise<unknown> = Promise.resolve();
   /** A lock that is held: two programs that write the same files would spoil them. */
@@ -255,6 +257,26 @@ export class RoomRecords implements ClientStore {
     await this.#write(`certificates/${fingerprint}.pem`, pem);
   }
 
+  async serverLog(): Promise<readonly JsonObject[]> {
+    await this.#writing;
+    return await this.#openServerLog();
+  }
+
+  keepServerLog(records: readonly JsonObject[]): Promise<void> {
+    const rows = records.map((record) => `${encodeJson(record)}\n`);
+    const written = this.#writing.then(() => this.#serverLog?.append(rows));
+    this.#writing = written.catch(() => {});
+    return written;
+  }
+
+  async #openServerLog(): Promise<JsonObject[]> {
+    const records: JsonObject[] = [];
+    this.#serverLog?.close();
+    this.#serverLog = new GrowingFile(`${this.#dir}/server_log`);
+    await this.#serverLog.open(parseRecord, (record) => records.push(record));
+    return records;
+  }
+
   pins(): Promise<readonly Pin[]> {
     return Promise.resolve(this.#pins);
   }
@@ -270,6 +292,7 @@ export class RoomRecords implements ClientStore {
     for (const room of this.#rooms.values()) await room.then((one) => one.close(), () => {});
     await this.#writing;
     this.#devices?.close();
+    this.#serverLog?.close();
     this.#lock?.close();
     this.#lock = undefined;
   }
@@ -291,4 +314,10 @@ async function lockOf(dir: string): Promise<Deno.FsFile> {
     EXIT.unavailable,
     `securechat is already running with the rooms in ${dir}; close it, or use its commands (/export, /proof)`,
   );
+}
+
+/** A record of the server's log in a row. */
+function parseRecord(row: string): JsonObject | undefined {
+  const record = parseJson(row);
+  return isJsonObject(record) ? record : undefined;
 }

@@ -23,6 +23,8 @@ import type { Clock, Random } from "./bytes.ts";
 import type { Trust } from "./certificate_path.ts";
 import { ClientCertificates } from "./client_certificates.ts";
 import type { ListedRoom, Member, RoomEvent } from "./client_event.ts";
+import type { ClientLog } from "./client_log.ts";
+import { LogFollowing } from "./client_log_following.ts";
 import type { Signatures } from "./client_line_monitor.ts";
 import { ServerLink, type StandingSession } from "./client_link.ts";
 import type { LogMonitor } from "./client_log_monitor.ts";
@@ -38,6 +40,7 @@ import type { Statement } from "./log_envelope.ts";
 import type { PostFields, RoomFrame } from "./log_frames.ts";
 import { directRoom } from "./names.ts";
 import { Signal } from "./signal.ts";
+import type { WitnessPolicy } from "./witness_policy.ts";
 
 /** How long it takes until a room is rejoined that the server could not open, in milliseconds. */
 const RETRY_AFTER = 2_000;
@@ -63,6 +66,8 @@ export interface ClientRoomsOptions {
   readonly unanswered?: (what: string) => void;
   /** After how long that is told, in milliseconds. */
   readonly answerWithin?: number;
+  /** Whose cosignatures of the server's log count, and which logs. */
+  readonly policy?: WitnessPolicy | undefined;
 }
 
 /** One of somebody's certificates, and why it is believed to be theirs. */
@@ -83,6 +88,7 @@ export class ClientRooms {
   readonly #link: ServerLink;
   readonly #certificates: ClientCertificates;
   readonly #presence: ClientPresence;
+  readonly #following: LogFollowing;
   #pins: Promise<Pins> | undefined;
   #own: OwnCertificate;
   readonly #rooms = new Map<string, Promise<ClientRoom>>();
@@ -103,6 +109,12 @@ export class ClientRooms {
     this.#certificates = new ClientCertificates({
       ...{ own: options.identity, store, emit },
       ask: (fingerprint) => link.certificate(fingerprint),
+    });
+    this.#following = new LogFollowing({
+      ...{ store, emit, now, steady, trust: options.trust, policy: options.policy },
+      request: (frame) => link.request(frame),
+      certificate: (fingerprint) => this.#certificates.get(fingerprint),
+      monitors: () => [...this.#ready.values()].flatMap(({ isIn, monitor }) => isIn && monitor ? [monitor] : []),
     });
     this.#presence = new ClientPresence({ link, emit, isIn: (room) => this.#ready.get(room)?.isIn ?? false });
   }
@@ -149,6 +161,11 @@ export class ClientRooms {
     return this.#changed.next;
   }
 
+  /** What this client knows of the server's log; `undefined` before the first session with one. */
+  get serverLog(): ClientLog | undefined {
+    return this.#following.log;
+  }
+
   // The session.
 
   /** Reads which rooms this client was in, and tells what is on the disk of them. */
@@ -167,6 +184,7 @@ export class ClientRooms {
     this.#link.online(session);
     this.#username = session.username;
     this.#presence.online();
+    this.#following.online({ origin: session.log, seconds: session.logSeconds });
     await Promise.all([...this.#wanted].map((room) => this.#comeBack(room)));
   }
 
@@ -174,6 +192,7 @@ export class ClientRooms {
   offline(): void {
     this.#link.offline();
     this.#presence.offline();
+    this.#following.offline();
     for (const room of this.#ready.values()) room.offline();
     this.#changed.fire();
   }
@@ -182,6 +201,7 @@ export class ClientRooms {
   tick(): void {
     for (const room of this.#ready.values()) room.tick();
     this.#link.tick();
+    this.#following.tick();
   }
 
   /** What the server sent. */
@@ -242,11 +262,13 @@ export class ClientRooms {
         unsentChanged: () => this.#changed.fire(),
         coverageChanged: () => this.#changed.fire(),
         stateTold: (memberCount) => void this.#presence.stateTold(name, memberCount),
+        logNamed: (index, pin) => this.#following.named(name, index, pin),
       },
       request: (frame) => link.request(frame),
       send: (post, key) => this.#send(post, key),
       open: (payload) => link.open(payload),
       nextKey: () => this.#nextKey++,
+      pin: () => this.#following.pin,
     });
     this.#ready.set(name, room);
     return room;
@@ -462,6 +484,7 @@ export class ClientRooms {
   /** Resolves when nothing is being done: for an orderly end. */
   async settled(): Promise<void> {
     await Promise.all([...this.#ready.values()].map((room) => room.settled()));
+    await this.#following.settled();
   }
 }
 

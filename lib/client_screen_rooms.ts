@@ -395,7 +395,15 @@ function emptyRoom(name: string): RoomPicture {
   };
 }
 
-const LOUD: ReadonlySet<string> = new Set(["lie", "warning", "uncovered", "wrong_clock", "error"]);
+const LOUD: ReadonlySet<string> = new Set([
+  "lie",
+  "warning",
+  "uncovered",
+  "wrong_clock",
+  "server_log",
+  "other_log",
+  "error",
+]);
 
 /** A sentence of the program's own: a reason in it that comes from elsewhere gets no row of its own. */
 function oneLine(note: string): string {

@@ -23,6 +23,7 @@ import { ClientAccount } from "./client_account.ts";
 import type { RoomEvent } from "./client_event.ts";
 import { RoomHistory } from "./client_history.ts";
 import type { Signatures } from "./client_line_monitor.ts";
+import type { StandingSession } from "./client_link.ts";
 import type { OwnCertificate } from "./client_outbox.ts";
 import { Backoff, type BackoffOptions, Pause } from "./client_reconnect.ts";
 import type { Renewal } from "./client_renewal.ts";
@@ -36,6 +37,7 @@ import { EXIT, Failure, ProtocolError } from "./errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "./handshake_client.ts";
 import type { SignedLine } from "./line_signature.ts";
 import { SignaturePool } from "./line_signature_pool.ts";
+import type { WitnessPolicy } from "./witness_policy.ts";
 
 /** A connection's bytes; a `Link` of `transport.ts` is one. */
 export interface Wire {
@@ -112,6 +114,8 @@ export interface ClientSessionOptions {
   readonly times?: Partial<SessionTimes>;
   /** Who checks signatures, where these processors are not to. */
   readonly signatures?: Signatures;
+  /** Whose cosignatures of the server's log count, and which logs. */
+  readonly policy?: WitnessPolicy | undefined;
 }
 
 /** Why a connection is over. */
@@ -189,6 +193,7 @@ export class ClientSession {
       steady: () => performance.now(),
       unanswered: (what) => this.#keptBack(what),
       answerWithin: this.#times.answer,
+      policy: options.policy,
       signatures: signatures ?? { check: (batch) => this.#checkBehind(batch) },
     });
     const connection = () => this.#connection;
@@ -334,7 +339,7 @@ export class ClientSession {
       usesToken = token !== undefined;
       const email = token ? undefined : await this.#logIn(connection);
       if (token) await connection.resume(token);
-      const { username, token: next } = await this.#expect("welcome");
+      const { username, token: next, log, logSeconds } = await this.#expect("welcome");
       await this.#options.records.claim(username, email);
       await this.#options.records.keepToken(next);
       this.#wasOnline = true;
@@ -345,7 +350,7 @@ export class ClientSession {
       });
       this.#isMute = false;
       watch = this.#watch();
-      this.#comeBack(connection, username);
+      this.#comeBack(connection, { username, log, logSeconds });
       isOnline();
       await this.#listen();
       if (this.#renewed) return { reason: "The certificate was renewed.", isImmediate: true };
@@ -384,9 +389,9 @@ export class ClientSession {
     return credentials.email;
   }
 
-  #comeBack(connection: ClientConnection, username: string): void {
+  #comeBack(connection: ClientConnection, shown: Pick<StandingSession, "username" | "log" | "logSeconds">): void {
     const link = {
-      username,
+      ...shown,
       request: (frame: { readonly type: string }) => {
         if (connection.state === "session") connection.request(frame);
       },

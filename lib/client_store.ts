@@ -12,6 +12,7 @@ import type { Bytes } from "./bytes.ts";
 import type { Checkpoint } from "./log_checkpoint.ts";
 import type { Lie } from "./client_event.ts";
 import type { Pin } from "./client_pins.ts";
+import type { JsonObject } from "./json.ts";
 import type { Statement } from "./log_envelope.ts";
 import type { HistoryPolicy, PostFields } from "./log_frames.ts";
 
@@ -109,4 +110,7 @@ export interface ClientStore {
   keepCertificate(fingerprint: string, pem: string): Promise<void>;
   pins(): Promise<readonly Pin[]>;
   keepPin(pin: Pin): Promise<void>;
+  /** What was kept of the server's log, in order. */
+  serverLog(): Promise<readonly JsonObject[]>;
+  keepServerLog(records: readonly JsonObject[]): Promise<void>;
 }

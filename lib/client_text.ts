@@ -353,6 +353,9 @@ export function fateOf(event: RoomEvent & { event: "dropped" }): string {
   return event.error_type === "timeout" ? "Perhaps on record" : "Refused; it may be on record";
 }
 
+/** What is said beside a lie about the server's log. */
+const LIE_KEPT = "What it showed is kept, and your lines don't name its log any more.";
+
 /** An event as sentences, for the account `own`. */
 export function explain(event: Remark, own: string): string[] {
   switch (event.event) {
@@ -385,6 +388,14 @@ export function explain(event: Remark, own: string): string[] {
         `${
           momentOf(event.now)
         }: one of both is wrong. Lines don't count as accepted until a head comes whose time fits.`,
+      ];
+    case "server_log":
+      if (event.news === "lie") return [`THE SERVER WAS CAUGHT: ${event.reason}`, LIE_KEPT];
+      return [event.news === "late" ? `WARNING: ${event.reason}` : event.reason];
+    case "other_log":
+      return [
+        `WARNING: the author of line ${event.index} follows another log of this server, or lies. Compare what /proof ` +
+        "says with that person.",
       ];
     case "right_clock":
       return ["The time of the server's signed heads is right again."];

@@ -38,6 +38,7 @@ import {
   parseWelcome,
   type PeerErrorFrame,
   type Version,
+  type Welcome,
 } from "./message.ts";
 import { passwordDigest } from "./password.ts";
 import { normalisePassword } from "./password_rules.ts";
@@ -97,7 +98,7 @@ export type ClientEvent =
   /** Lines may be sent. */
   | { readonly type: "session" }
   /** In place of `session` where both sides know rooms. */
-  | { readonly type: "welcome"; readonly username: string; readonly token: Bytes }
+  | ({ readonly type: "welcome" } & Welcome)
   /** Something of a room, unchecked but for its form. */
   | { readonly type: "frame"; readonly frame: RoomFrame; readonly id: Json | undefined }
   /** The server refused a request; the session goes on. */

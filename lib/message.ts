@@ -202,13 +202,26 @@ export function parseWelcome(plaintext: Uint8Array): Welcome | undefined {
   const inner = uniqueObject(plaintext);
   const username = inner && member(inner, "username");
   const token = inner && sized(member(inner, "session_token"), TOKEN_SIZE);
-  return token && typeof username === "string" && isUsername(username) ? { username, token } : undefined;
+  if (!token || typeof username !== "string" || !isUsername(username)) return undefined;
+  const log = member(inner, "log");
+  const limits = member(inner, "limits");
+  const seconds = isJsonObject(limits) ? member(limits, "log_seconds") : undefined;
+  return {
+    username,
+    token,
+    log: typeof log === "string" ? log : undefined,
+    logSeconds: typeof seconds === "number" && seconds > 0 ? seconds : undefined,
+  };
 }
 
 /** What a session with rooms begins with: who one is, and what to resume with for 24 hours. */
 export interface Welcome {
   readonly username: string;
   readonly token: Bytes;
+  /** The origin of the server's log; `undefined` if it shows none. */
+  readonly log: string | undefined;
+  /** How often that log ticks at most, in seconds. */
+  readonly logSeconds: number | undefined;
 }
 
 /** `request_certificate`: a code and a PKCS #10 request as PEM, in place of `hello`. */

@@ -274,20 +274,33 @@ Deno.test("a checkpoint that isn't registered in time is told of once, and taken
   await ada.log.follow();
   const [ops] = ada.rooms;
   assert(ops);
-  const checkpoint = { time: NOW / SECOND, size: 5 };
-  ada.log.lookForLate(ops, checkpoint);
+  const firstAfter = (size: number) => size < 5 ? NOW / SECOND + 60 : undefined;
+  ada.log.lookForLate(ops, firstAfter);
   assert.deepEqual(ada.news, []);
-  ada.now += 601 * SECOND;
-  ada.log.lookForLate(ops, checkpoint);
-  ada.log.lookForLate(ops, checkpoint);
+  ada.now += 661 * SECOND;
+  ada.log.lookForLate(ops, firstAfter);
+  ada.log.lookForLate(ops, firstAfter);
   assert.match(
     ada.news.map(({ news, reason }) => `${news}: ${reason}`).join(),
     /^late: [^:]*doesn't register #ops within the 600 seconds[^:]*$/,
   );
   await grow(world, log, 5, 6);
   await ada.log.follow();
-  ada.log.lookForLate(ops, checkpoint);
+  ada.log.lookForLate(ops, firstAfter);
   assert.deepEqual(ada.news.map(({ news }) => news), ["late", "mended"]);
+  await log.end();
+});
+
+Deno.test("what was signed before a member began to look is not told of as late", async () => {
+  await using world = await LogWorld.create();
+  const log = await serverLog(world, 4);
+  const ada = new Follower(world, log, ["#ops"]);
+  await ada.log.follow();
+  const [ops] = ada.rooms;
+  assert(ops);
+  ada.now += 3_600 * SECOND;
+  ada.log.lookForLate(ops, () => NOW / SECOND - 100);
+  assert.deepEqual(ada.news, []);
   await log.end();
 });
 

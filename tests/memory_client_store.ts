@@ -1,6 +1,7 @@
 /** A {@link ClientStore} in memory: what would be on a client's disk, which outlives the client that wrote it. */
 
 import type { HistoryPolicy } from "../lib/log_frames.ts";
+import type { JsonObject } from "../lib/json.ts";
 import type { Pin } from "../lib/client_pins.ts";
 import type { ClientStore, Kept, KeptLine, KeptRoom, RoomRecord, UnsentLine } from "../lib/client_store.ts";
 
@@ -57,6 +58,14 @@ export class MemoryClientStore implements ClientStore {
   readonly aside: MemoryRoomRecord[] = [];
   readonly certificates = new Map<string, string>();
   readonly pinned: Pin[] = [];
+  readonly logRecords: JsonObject[] = [];
+  serverLog(): Promise<readonly JsonObject[]> {
+    return Promise.resolve([...this.logRecords]);
+  }
+  keepServerLog(records: readonly JsonObject[]): Promise<void> {
+    this.logRecords.push(...records);
+    return Promise.resolve();
+  }
   joined: readonly string[] = [];
   owner: string | undefined;
 

@@ -193,6 +193,7 @@ Deno.test("export and prove write from the client's own files what verify finds 
     "lock",
     "rooms",
     "server",
+    "server_log",
     "token",
   ], "who only reads makes nothing");
 });
