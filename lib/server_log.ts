@@ -109,6 +109,8 @@ export class ServerLog {
   #isPlanned = false;
   #hasFailed = false;
   #isEnded = false;
+  /** Whether the note of the newest tick isn't on the disk yet: a full disk keeps it from being shown, not for good. */
+  #isUnwritten = false;
   /** Whether a tick has registered rooms since the newest closed note. */
   #hasHeads = false;
   #fault: LogFault | undefined;
@@ -226,11 +228,12 @@ export class ServerLog {
   }
 
   async #tick(): Promise<void> {
-    const { store, now, keepNewest } = this.#options;
+    const { store, now } = this.#options;
     this.#tickedAt = now();
     if (this.#fault !== undefined) return;
     if (this.#isUnsure) await this.#readAgain();
     if (this.#fault !== undefined) return;
+    if (this.#isUnwritten) await this.#showNewest();
     const log = this.#log;
     const draft = await this.#draft(log);
     if (!draft) return;
@@ -244,9 +247,17 @@ export class ServerLog {
     if (draft.stored.heads.length > 0) this.#hasHeads = true;
     if (draft.namedTime > this.#floor) this.#floor = draft.namedTime;
     this.#log = { ...log, size: log.size + 1, root: draft.stored.root, auditSize: draft.auditSize };
-    const note = await this.#signed(this.#log);
-    await keepNewest(note);
-    this.#closing = this.#close(note, this.#log).catch(this.#options.failed);
+    this.#isUnwritten = true;
+    await this.#showNewest();
+  }
+
+  /** Signs the newest note, writes it to the disk, and then has it closed. */
+  async #showNewest(): Promise<void> {
+    const log = this.#log;
+    const note = await this.#signed(log);
+    await this.#options.keepNewest(note);
+    this.#isUnwritten = false;
+    this.#closing = this.#close(note, log).catch(this.#options.failed);
   }
 
   async #draft(log: StoredLog) {

@@ -216,7 +216,8 @@ class Service implements LogService {
       seconds: config.LOG_SECONDS,
       stampSeconds: config.STAMP_SECONDS,
       within: withinOf(config),
-      keepNewest: (note) => writeAtomically(`${config.DATA_DIR}/${NEWEST_NOTE_FILE}`, note, { mode: 0o600 }),
+      keepNewest: (note) =>
+        writeAtomically(`${config.DATA_DIR}/${NEWEST_NOTE_FILE}`, note, { mode: 0o600, replace: true }),
       newestKept: () => this.#newestKept(),
       cosign: (open) => this.witnesses ? this.witnesses.cosign(open) : Promise.resolve(open.note),
       closed: (note, isNews) => {

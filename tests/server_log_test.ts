@@ -247,3 +247,20 @@ Deno.test("no checkpoint states an earlier time than the cosignatures in a note 
   assert.deepEqual(floors, [0, past, later, later]);
   assert.equal((await world.open(changes)).timeFloor, past, "a start knows the newest note's");
 });
+
+Deno.test("a note that can't be written to the disk is shown to nobody, and written and closed once it can be", async () => {
+  await using world = await LogWorld.create();
+  let isFull = true;
+  const written: string[] = [];
+  const log = await world.open({
+    keepNewest: (note) =>
+      isFull ? Promise.reject(new Error("the disk is full")) : Promise.resolve(void written.push(note)),
+  });
+  await assert.rejects(log.tick(), /disk is full/);
+  await log.settled();
+  assert.deepEqual([log.state.size, world.closed.length, written.length], [1, 0, 0]);
+  isFull = false;
+  await log.tick();
+  await log.settled();
+  assert.deepEqual([log.state.size, world.closed.map(({ size }) => size), written.length], [1, [1], 1]);
+});
