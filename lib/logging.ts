@@ -1,24 +1,24 @@
 /**
- * The log of a server: one line an event, in a file and on stderr. The one door to LogTape, which rotates the file by
- * size (`server.log.1` is the newest of the old ones) and picks by level.
+ * The log of a server: one line an event, in a file that is rotated by size (`logging_file.ts`) and on stderr. The one
+ * door to LogTape, which picks by level.
  *
  *     2026-11-23T01:23:45.678Z INFO login succeeded user=ada address=127.0.0.1:40312
  *
  * Fields follow the message as `name=value`; a value that holds a blank, a quote or an equals sign stands in double
  * quotes with JSON's escapes. Control characters never reach the file or the terminal: they are written as `\u{1b}`.
  *
- * Every line is handed to the system as it comes, so that a `kill -9` loses none but those of the moment in which the
- * disk is flushed. A log that can't be opened ends the start with one sentence; one that fails later is reported on
- * stderr, and the server goes on. Nobody waits for whoever reads stderr (`logging_output.ts`). What may be logged is for
+ * Every line is handed to the system as it comes, so that a `kill -9` loses none but those of that moment. A log that
+ * can't be opened ends the start with one sentence; one that fails later is reported on stderr, and the server goes on.
+ * Nobody waits for the disk or for whoever reads stderr (`logging_output.ts`). What may be logged is for
  * those who log: never a password, a key, a token or a message's text.
  *
  * @layer outside
  */
 
-import { getRotatingFileSink } from "@logtape/file";
 import { configure, dispose, getLogger, type LogRecord } from "@logtape/logtape";
 import { EXIT, Failure } from "./errors.ts";
 import { existsSync } from "./files.ts";
+import { RotatingFile } from "./logging_file.ts";
 import { LineOutput } from "./logging_output.ts";
 import { printable } from "./text.ts";
 
@@ -58,11 +58,11 @@ const CATEGORY = "securechat";
 export async function openLog(given: LogOptions): Promise<OpenLog> {
   const output = new LineOutput((bytes) => Deno.stderr.write(bytes));
   const options = { stderr: (line: string) => output.write(line), ...given };
-  let device: LineOutput | undefined;
+  const failed = (error: unknown) => options.stderr?.(failedText(options.file, error));
+  let file: OpenFile | undefined;
   try {
-    device = openDevice(options.file, (error) => options.stderr?.(failedText(options.file, error)));
-    if (!device) createPrivately(options.file);
-    await configureLogTape({ ...options, device });
+    file = openFile(options, failed);
+    await configureLogTape({ ...options, file });
   } catch (error) {
     throw new Failure(
       EXIT.usage,
@@ -72,13 +72,15 @@ export async function openLog(given: LogOptions): Promise<OpenLog> {
   const logger = getLogger(CATEGORY);
   let held: (() => void)[] | undefined;
   const reopen = async () => {
-    if (held || device) return;
+    if (held || !file?.isRotated) return;
     held = []; // what is said meanwhile is written behind it
+    await file.close();
     try {
-      createPrivately(options.file);
-      await configureLogTape({ ...options, device });
+      file = openFile(options, failed);
+      await configureLogTape({ ...options, file });
     } catch (error) {
-      await configureLogTape({ ...options, file: undefined, device });
+      file = undefined;
+      await configureLogTape({ ...options, file });
       logger.error("{text}", { text: "the log file can't be opened anew", fields: { reason: reasonOf(error) } });
     }
     const lines = held;
@@ -93,7 +95,7 @@ export async function openLog(given: LogOptions): Promise<OpenLog> {
   };
   const close = async () => {
     await dispose();
-    await device?.close();
+    await file?.close();
     await output.close();
   };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error"), reopen, close };
@@ -108,31 +110,14 @@ export interface OpenLog extends Log {
 }
 
 async function configureLogTape(
-  { level, file, device, maxBytes, maxFiles, stderr }: Omit<LogOptions, "file"> & {
-    readonly file: string | undefined;
-    readonly device: LineOutput | undefined;
-  },
+  { level, file, stderr }: Omit<LogOptions, "file"> & { readonly file: OpenFile | undefined },
 ): Promise<void> {
   const toStderr = stderr ?? (() => {});
-  // No buffer, and a flush that doesn't block: a line is written at once, or after the flush that is under way.
-  const how = {
-    maxSize: maxBytes,
-    maxFiles,
-    bufferSize: 0,
-    flushInterval: 0,
-    nonBlocking: true,
-    formatter: formatLine,
-  } as const;
   await configure({
     reset: true,
     sinks: {
-      file: device
-        ? (record: LogRecord) => device.write(formatLine(record))
-        : file === undefined
-        ? () => {}
-        : getRotatingFileSink(file, how),
+      file: (record: LogRecord) => file?.output.write(formatLine(record)),
       stderr: (record: LogRecord) => toStderr(formatLine(record)),
-      trouble: ({ properties: { error } }: LogRecord) => toStderr(failedText(file ?? "", error)),
     },
     loggers: [
       {
@@ -140,7 +125,7 @@ async function configureLogTape(
         sinks: ["stderr", "file"],
         lowestLevel: level === "warn" ? "warning" : level,
       },
-      { category: ["logtape", "meta"], sinks: ["trouble"], lowestLevel: "warning" },
+      { category: ["logtape", "meta"], sinks: [], lowestLevel: "warning" },
     ],
   });
 }
@@ -158,33 +143,44 @@ function formatLine({ timestamp, level, properties: { text, fields } }: LogRecor
 /** Names of what the process has open: a file behind one is rotated by whoever opened it. */
 const OPEN_ALREADY = /^\/(?:dev\/(?:stdin|stdout|stderr|fd\/\d+)|proc\/.+)$/;
 
-/** What can't be rotated, a device or a FIFO; `undefined` for a file, and where none is yet. `-` is stderr alone. */
-function openDevice(path: string, failed: (error: unknown) => void): LineOutput | undefined {
-  if (path === "-" || path === "/dev/stderr") return new LineOutput((bytes) => Promise.resolve(bytes.length));
+/** Where a log's lines go beside stderr. */
+interface OpenFile {
+  readonly output: LineOutput;
+  /** A device, a FIFO and stderr aren't. */
+  readonly isRotated: boolean;
+  /** Ends it with everything written, or after a second in which it can't be. */
+  close(): Promise<void>;
+}
+
+/** Opens what LOG_FILE names; `-` is stderr alone. */
+function openFile({ file: path, maxBytes, maxFiles }: LogOptions, failed: (error: unknown) => void): OpenFile {
+  if (path === "-" || path === "/dev/stderr") {
+    return notRotated(new LineOutput((bytes) => Promise.resolve(bytes.length)));
+  }
   const { isFile = true, isDirectory = false, isFifo = false } = existsSync(path) ? Deno.statSync(path) : {};
-  if ((isFile || isDirectory) && !OPEN_ALREADY.test(path)) return undefined;
+  if ((isFile || isDirectory) && !OPEN_ALREADY.test(path)) {
+    createFolder(path);
+    const file = new RotatingFile(path, { maxBytes, maxFiles });
+    const output = new LineOutput((bytes) => file.write(bytes), failed);
+    return { output, isRotated: true, close: () => output.close().finally(() => file.close()) };
+  }
   // Opened for reading, too, a FIFO waits for no reader.
   const device = Deno.openSync(path, { write: true, read: isFifo === true });
-  return new LineOutput((bytes) =>
-    device.write(bytes).catch((error) => {
-      failed(error);
-      return bytes.length;
-    })
-  );
+  return notRotated(new LineOutput((bytes) => device.write(bytes), failed));
+}
+
+function notRotated(output: LineOutput): OpenFile {
+  return { output, isRotated: false, close: () => output.close() };
 }
 
 function failedText(file: string, error: unknown): string {
   return `securechat: the log file ${printable(file)} cannot be written (${reasonOf(error)})\n`;
 }
 
-/**
- * Makes the folder and the file, both for the owner alone, where they are missing: LogTape would make them readable by
- * all.
- */
-function createPrivately(file: string): void {
+/** Makes the folder of a file, for its owner alone, where it is missing. */
+function createFolder(file: string): void {
   const folder = file.replace(/[^/\\]*$/, "");
   if (folder !== "") Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
-  Deno.openSync(file, { append: true, create: true, mode: 0o600 }).close();
 }
 
 function reasonOf(error: unknown): string {

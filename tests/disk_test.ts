@@ -136,3 +136,24 @@ Deno.test({
     assert.match(stderr, /^securechat: .*spool\.jsonl cannot be written.*\n$/);
   },
 });
+
+Deno.test({
+  name: "a log file and a journal on a disk that hangs keep nobody waiting but whoever wrote into that journal",
+  ...skipUnless("cc"),
+  fn: async () => {
+    using folder = temporaryFolder();
+    const data = `${folder.path}/data`;
+    const disk = await Disk.open(data, folder.path);
+    const args = ["--certs", await certificates(), "--data", data, "--log-file", `${data}/server.log`];
+    await using server = await startServer(args, { cwd: folder.path, env: disk.environment });
+    const [ada, bob] = [await Client.inSession(server), await Client.inSession(server)];
+    await bob.say("a journal that is open");
+    const hanging = { errno: 0, times: 1, ms: 600_000 };
+    disk.fail({ call: "fsync", path: ".transcript", ...hanging }, { call: "write", path: "server.log", ...hanging });
+    await ada.connection.sendText("which waits for the disk");
+    for (let i = 0; i < 5; i++) await bob.say(`line ${i}`);
+    const eve = await Client.inSession(server); // of which the log speaks
+    await eve.say("hello");
+    for (const one of [ada, bob, eve]) one.close();
+  },
+});

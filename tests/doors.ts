@@ -12,7 +12,6 @@ export interface Dependency {
 
 /** Each dependency in deno.json. */
 export const DEPENDENCIES: Readonly<Record<string, Dependency>> = {
-  "@logtape/file": { for: "the log file and its rotation", doors: ["lib/logging.ts"] },
   "@logtape/logtape": { for: "the server's log", doors: ["lib/logging.ts"] },
   "@noble/curves": { for: "verifying signatures on P-521", doors: ["lib/certificate_signature.ts"] },
   "@noble/post-quantum": { for: "verifying ML-DSA-44 of witnesses", doors: ["lib/ml_dsa.ts"] },

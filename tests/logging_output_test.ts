@@ -45,7 +45,11 @@ Deno.test("somebody who doesn't read keeps nobody waiting, and reads later how m
   for (let i = 0; i < 1_000; i++) output.write(line); // returns, and is the test
   while (await read());
   const said = text().split("\n").filter((one) => !one.startsWith("x"));
-  assert.deepEqual(said, ["first", "securechat: 738 lines of the log were left out here: nobody read them", ""]);
+  assert.deepEqual(said, [
+    "first",
+    "securechat: 738 lines of the log were left out here: they could not be written",
+    "",
+  ]);
   output.write("again\n");
   await read();
   assert.ok(text().endsWith("again\n"));
@@ -55,4 +59,26 @@ Deno.test("an output that fails is given up without a word", async () => {
   const output = new LineOutput(() => Promise.reject(new Error("broken pipe")));
   output.write("one\n");
   await output.close();
+});
+
+Deno.test("an output that fails for some time says so once, and later how many lines are missing", async () => {
+  const failures: unknown[] = [];
+  let [isFull, text] = [true, ""];
+  const output = new LineOutput((bytes) => {
+    if (isFull) return Promise.reject(new Error("no space"));
+    text += new TextDecoder().decode(bytes);
+    return Promise.resolve(bytes.length);
+  }, (error) => failures.push(error));
+  for (const line of ["one\n", "two\n", "three\n"]) {
+    output.write(line);
+    await output.close();
+  }
+  assert.equal(failures.length, 1);
+  isFull = false;
+  output.write("four\n");
+  output.write("five\n");
+  await output.close();
+  output.write("six\n");
+  await output.close();
+  assert.equal(text, "securechat: 5 lines of the log were left out here: they could not be written\nsix\n");
 });

