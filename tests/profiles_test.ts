@@ -193,6 +193,29 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "securechat password tells that the old password is wrong, and asks for it again, before it asks for a new one",
+  ...skipUnless("pty"),
+  fn: async () => {
+    await withSite(async ({ code }) => {
+      using ada = new User();
+      done(await ada.enter(["join", await code("ada")]));
+      await using terminal = ada.terminal(["password"]);
+      await terminal.expect("Password: ");
+      terminal.type("a guess\r");
+      assert.doesNotMatch(await terminal.expect("The password is wrong"), /New password/);
+      await terminal.expect("Password: ");
+      terminal.type(`${PASSWORD}\r`);
+      await terminal.expect("New password: ");
+      terminal.type("quite another one\r");
+      await terminal.expect("Confirm password: ");
+      terminal.type("quite another one\r");
+      await terminal.expect("The password is changed.");
+      assert.equal((await terminal.ended()).status, 0);
+    });
+  },
+});
+
 Deno.test("two servers on one host are two profiles, with rooms of one name, and neither is called a liar", async () => {
   await withSite(async (one) => {
     await withSite(async (other) => {

@@ -6,12 +6,14 @@
 import { authorityMark, looksLikeCode, parseCodeToken } from "../lib/code_token.ts";
 import { type CommandSpec, parseCommand } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
+import { PeerError } from "../lib/handshake_client.ts";
 import { loadIdentity, loadTrust } from "../lib/identity.ts";
 import { parseAccount } from "../lib/message.ts";
 import { normaliseEmail } from "../lib/names.ts";
 import { type Bytes, encodeBase64 } from "../lib/bytes.ts";
 import { RoomRecords } from "../lib/client_room_records.ts";
-import { askFor, askPassword, generatedPassword, passwordFor, usage } from "./asking.ts";
+import { isTerminal } from "../lib/terminal.ts";
+import { askFor, askPassword, canAskAgain, generatedPassword, passwordFor, usage } from "./asking.ts";
 import { askAuthorities, Call, type Caller, failureOf, type Place as Callee } from "./call.ts";
 import { type Place, placeOf } from "./place.ts";
 
@@ -73,7 +75,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
     });
     if (code) await reset({ place, caller, email, password: await newPassword(options), code: code.secret });
     else {
-      const old = await passwordFor("password", config.SECURECHAT_PASSWORD_FILE, false);
+      const old = await currentPassword({ place, caller, email }, config.SECURECHAT_PASSWORD_FILE);
       await change({ place, caller, email, old, password: await newPassword(options) });
     }
   } catch (error) {
@@ -81,6 +83,28 @@ export async function run(args: string[]): Promise<ExitStatus> {
   }
   console.error("The password is changed. Other devices of yours are asked for it at their next login.");
   return EXIT.done;
+}
+
+/** The password of now. One that a person typed is tried at once, so that nobody thinks of a new one in vain. */
+async function currentPassword(who: Omit<Setting, "password">, file: string | undefined): Promise<string> {
+  for (let tries = 1;; tries++) {
+    const password = await passwordFor("password", file, false);
+    if (file !== undefined || !isTerminal()) return password;
+    using call = await Call.openSession(who.place, who.caller);
+    try {
+      await logIn(call, { ...who, password });
+      await call.quit();
+      return password;
+    } catch (error) {
+      const isWrong = error instanceof PeerError && error.frame.errorType === "auth-failed";
+      if (!isWrong || !canAskAgain(tries, file)) throw error;
+    }
+  }
+}
+
+async function logIn(call: Call, { email, password }: Pick<Setting, "email" | "password">): Promise<void> {
+  await call.connection.login({ email, password, salt: await call.salt(email) });
+  await call.expect("welcome");
 }
 
 async function newPassword(options: Options): Promise<string> {
@@ -134,8 +158,7 @@ async function reset({ place, caller, email, password, code }: Setting & { reado
 async function change({ place, caller, email, old, password }: Setting & { readonly old: string }) {
   using call = await Call.openSession(place, caller);
   const { connection } = call;
-  await connection.login({ email, password: old, salt: await call.salt(email) });
-  await call.expect("welcome");
+  await logIn(call, { email, password: old });
   const ask = async (frame: { readonly type: string; readonly payload?: string }, id: number) => {
     connection.request({ ...frame, id });
     for (;;) {
