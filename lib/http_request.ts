@@ -12,10 +12,12 @@
  * @layer format
  */
 
-import { type Bytes, concat } from "./bytes.ts";
+import type { Bytes } from "./bytes.ts";
 
 /** The longest request line with its fields. */
 const MAX_HEAD = 8_192;
+/** What a connection without a request has room for. */
+const SMALL = 2_048;
 /** The most fields. */
 const MAX_FIELDS = 100;
 
@@ -45,9 +47,8 @@ interface Head extends Omit<HttpRequest, "body"> {
 /** The requests of one connection. */
 export class RequestReader {
   readonly #maxBody: number;
-  #bytes: Bytes = new Uint8Array(0);
-  /** What came since the bytes were last put together, which is when it is enough. */
-  #more: Uint8Array[] = [];
+  /** What came and wasn't read yet stands in the first {@link #size} of these. */
+  #bytes: Bytes = new Uint8Array(SMALL);
   #size = 0;
   #head: Head | undefined;
   #mayContinue = false;
@@ -58,8 +59,14 @@ export class RequestReader {
 
   /** Takes what came from the connection. */
   push(chunk: Uint8Array): void {
-    this.#more.push(chunk.slice());
-    this.#size += chunk.length;
+    const size = this.#size + chunk.length;
+    if (size > this.#bytes.length) {
+      const longer = new Uint8Array(Math.max(size, 2 * this.#bytes.length));
+      longer.set(this.#bytes.subarray(0, this.#size));
+      this.#bytes = longer;
+    }
+    this.#bytes.set(chunk, this.#size);
+    this.#size = size;
   }
 
   /** Whether a request has begun and isn't whole yet. */
@@ -76,40 +83,32 @@ export class RequestReader {
 
   /** The next whole request; `undefined` until more bytes came. */
   next(): HttpRequest | undefined {
-    if (!this.#head) {
-      this.#join();
-      this.#head = this.#readHead();
-      if (!this.#head) return undefined;
-    }
+    this.#head ??= this.#readHead();
+    if (!this.#head) return undefined;
     const { length, isWaiting, ...request } = this.#head;
     if (this.#size < length) {
       this.#mayContinue ||= isWaiting;
       this.#head = { ...this.#head, isWaiting: false };
       return undefined;
     }
-    this.#join();
     const body = this.#take(length);
     this.#head = undefined;
     this.#mayContinue = false;
     return { ...request, body };
   }
 
-  #join(): void {
-    if (this.#more.length > 0) this.#bytes = concat(this.#bytes, ...this.#more);
-    this.#more = [];
-  }
-
   #take(size: number): Bytes {
     const taken = this.#bytes.slice(0, size);
-    this.#bytes = this.#bytes.slice(size);
+    this.#bytes.copyWithin(0, size, this.#size);
     this.#size -= size;
+    if (this.#size === 0 && this.#bytes.length > SMALL) this.#bytes = new Uint8Array(SMALL);
     return taken;
   }
 
   #readHead(): Head | undefined {
-    const end = endOfHead(this.#bytes);
+    const end = endOfHead(this.#bytes.subarray(0, this.#size));
     if (end < 0 || end > MAX_HEAD) {
-      if (this.#bytes.length > MAX_HEAD) throw new BadRequest(431, "the request's fields are too long");
+      if (this.#size > MAX_HEAD) throw new BadRequest(431, "the request's fields are too long");
       return undefined;
     }
     return parseHead(new TextDecoder("latin1").decode(this.#take(end + 4)).slice(0, -4), this.#maxBody);

@@ -5,8 +5,8 @@
  *     const server = new HttpServer(listen("127.0.0.1", 7380), { maxBody: 131_072, answer });
  *     await server.close();
  *
- * One request of a connection is answered at a time. If all places are taken, the connection that has been idle for
- * longest makes room; if none is idle, the new one is closed.
+ * One request of a connection is answered at a time. If all places are taken, the connection makes room whose request
+ * isn't whole for longest, so that whoever opens many and sends little keeps nobody out for long.
  *
  * @layer outside
  */
@@ -43,8 +43,8 @@ export interface HttpServerOptions {
 
 interface Place {
   readonly conn: Deno.Conn;
-  /** Since when it has had no request; `undefined` while it has one. */
-  idleSince: number | undefined;
+  /** Since when it has been waited for; `undefined` while its request is answered. */
+  waitingSince: number | undefined;
 }
 
 /** A server that listens. */
@@ -81,13 +81,13 @@ export class HttpServer {
   #take(conn: Deno.Conn): void {
     const { maxConnections = MAX_CONNECTIONS } = this.#options;
     if (this.#places.size >= maxConnections) {
-      const idle = [...this.#places.keys()].filter(({ idleSince }) => idleSince !== undefined);
-      const [oldest] = idle.sort((a, b) => (a.idleSince ?? 0) - (b.idleSince ?? 0));
+      const waiting = [...this.#places.keys()].filter(({ waitingSince }) => waitingSince !== undefined);
+      const [oldest] = waiting.sort((a, b) => (a.waitingSince ?? 0) - (b.waitingSince ?? 0));
       if (!oldest) return close(conn);
       close(oldest.conn);
       this.#places.delete(oldest);
     }
-    const place: Place = { conn, idleSince: performance.now() };
+    const place: Place = { conn, waitingSince: performance.now() };
     const served = this.#serve(place).catch(() => {}).finally(() => {
       close(conn);
       this.#places.delete(place);
@@ -105,15 +105,16 @@ export class HttpServer {
       const response = request instanceof BadRequest ? refusal(request) : await this.#answer(request);
       const isHead = !(request instanceof BadRequest) && request.method === "HEAD";
       await this.#write(place.conn, encodeResponse(response, { isLast, isHead }));
-      if (isLast) return await this.#linger(place.conn, buffer);
+      if (isLast) return await this.#linger(place, buffer);
     }
   }
 
   /** The next request; `undefined` if the client has closed, or took too long. */
   async #read(place: Place, reader: RequestReader, buffer: Uint8Array): Promise<HttpRequest | BadRequest | undefined> {
     const { requestTimeout = REQUEST_TIMEOUT, idleTimeout = IDLE_TIMEOUT } = this.#options;
-    place.idleSince = performance.now();
-    let timer = setTimeout(() => close(place.conn), reader.isAmid ? requestTimeout : idleTimeout);
+    place.waitingSince = performance.now();
+    let isIdle = !reader.isAmid;
+    let timer = setTimeout(() => close(place.conn), isIdle ? idleTimeout : requestTimeout);
     try {
       while (true) {
         const request = reader.next();
@@ -121,11 +122,11 @@ export class HttpServer {
         if (reader.takeContinue()) await writeAll(place.conn, encodeUtf8("HTTP/1.1 100 Continue\r\n\r\n"));
         const count = await place.conn.read(buffer).catch(() => null);
         if (count === null) return undefined;
-        if (place.idleSince !== undefined) {
+        if (isIdle) {
           // From the first byte on, the whole request has its time, however slowly it comes.
           clearTimeout(timer);
           timer = setTimeout(() => close(place.conn), requestTimeout);
-          place.idleSince = undefined;
+          isIdle = false;
         }
         reader.push(buffer.subarray(0, count));
       }
@@ -134,7 +135,7 @@ export class HttpServer {
       throw error;
     } finally {
       clearTimeout(timer);
-      place.idleSince = undefined;
+      place.waitingSince = undefined;
     }
   }
 
@@ -157,7 +158,9 @@ export class HttpServer {
   }
 
   /** A close with unread bytes would reset the connection, and the client might never see its answer. */
-  async #linger(conn: Deno.Conn, buffer: Uint8Array): Promise<void> {
+  async #linger(place: Place, buffer: Uint8Array): Promise<void> {
+    const { conn } = place;
+    place.waitingSince = performance.now();
     const timer = setTimeout(() => close(conn), 1_000);
     try {
       await conn.closeWrite();
@@ -177,7 +180,7 @@ export class HttpServer {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#listener.close();
-    for (const { conn, idleSince } of this.#places.keys()) if (idleSince !== undefined) close(conn);
+    for (const { conn, waitingSince } of this.#places.keys()) if (waitingSince !== undefined) close(conn);
     await Promise.all([this.#accepting, ...this.#places.values()]);
   }
 }

@@ -99,9 +99,10 @@ export function encodeVkey({ name, id, type, publicKey }: NoteKey): string {
  */
 export function parseVkey(text: string): NoteKey | undefined {
   const [, name = "", id = "", base64 = ""] = /^([^+]+)\+([0-9a-f]{8})\+(.+)$/.exec(text) ?? [];
-  const [type, ...rest] = parseBase64(base64) ?? [];
-  if (!isKeyName(name) || !isKeyType(type) || rest.length !== KEY_SIZE[type]) return undefined;
-  const key = noteKey(name, type, Uint8Array.from(rest));
+  const bytes = parseBase64(base64);
+  const type = bytes?.[0];
+  if (!isKeyName(name) || !bytes || !isKeyType(type) || bytes.length !== 1 + KEY_SIZE[type]) return undefined;
+  const key = noteKey(name, type, bytes.slice(1));
   const isSound = type === KEY_TYPE.mlDsaWitness || isEd25519Key(key.publicKey);
   return key.id === id && isSound ? key : undefined;
 }

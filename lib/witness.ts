@@ -26,7 +26,7 @@ import {
   type WitnessAnswer,
   type WitnessedNote,
 } from "./witness_judge.ts";
-import type { WitnessPolicy } from "./witness_policy.ts";
+import { MAX_AHEAD, type WitnessPolicy } from "./witness_policy.ts";
 import { ADD_CHECKPOINT, type AddCheckpoint, checkpointPath } from "./witness_request.ts";
 
 /** What a witness works with. */
@@ -99,6 +99,15 @@ export class Witness {
         throw new Failure(EXIT.usage, `${what}, or the file is damaged; use the name and the log line of before`);
       }
       this.#newest.set(origin, witnessed);
+      const ahead = witnessed.time - Math.floor(this.#options.now() / 1000);
+      if (ahead > MAX_AHEAD) {
+        const until = new Date(1000 * witnessed.time).toISOString();
+        this.#options.tell(
+          `The clock was ahead, or is behind now: ${
+            quoted(origin)
+          } was cosigned as of ${until}, and times never go back`,
+        );
+      }
     }
   }
 

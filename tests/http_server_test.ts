@@ -115,6 +115,18 @@ Deno.test("if all places are taken, the connection that idles longest makes room
   });
 });
 
+Deno.test("whoever holds all places with requests that never end keeps nobody out", async () => {
+  await withServer({ maxConnections: 5 }, async (_, port) => {
+    const slow = await Promise.all(Array.from({ length: 5 }, async () => {
+      const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+      await conn.write(encodeUtf8("POST / HTTP/1.1\r\nContent-Length: 900\r\n\r\nx"));
+      return conn;
+    }));
+    assert.match(await talk(port, "GET /x HTTP/1.1\r\nConnection: close\r\n\r\n"), /GET \/x 0$/);
+    for (const conn of slow) conn.close();
+  });
+});
+
 Deno.test("an answer that fails is a 500, and the server goes on", async () => {
   const failures: unknown[] = [];
   const answer = () => Promise.reject(new Error("the disk is full"));

@@ -16,7 +16,7 @@ const POLICY = `log ${LOG_VKEY}\nquorum none\n`;
 async function withWitness(
   path: string,
   test: (witness: Witness, told: string[]) => Promise<void>,
-  { policy = POLICY, name = "witness.example/w1", now = () => 1_700_000_000_000 } = {},
+  { policy = POLICY, name = "witness.example/w1", now = (): number => 1_700_000_000_000 } = {},
 ) {
   using folder = await WitnessFolder.open(path);
   const told: string[] = [];
@@ -135,6 +135,16 @@ Deno.test("two trees of one size are kept as a conflict, each once, and 100 at m
     assert.match(told.at(-1) ?? "", /is full/);
     assert.equal((await add(witness, await log.request(5, 5)))[0], 200);
   });
+});
+
+Deno.test("a witness whose clock was ahead is told so at its start", async () => {
+  using folder = temporaryFolder();
+  const log = await GrowingLog.create(9);
+  await withWitness(folder.path, async (witness) => void await add(witness, await log.request(0, 5)));
+  await withWitness(folder.path, (_, told) => {
+    assert.match(told[0] ?? "", /^The clock was ahead, or is behind now: .* as of 2023-11-14T22:13:20/);
+    return Promise.resolve();
+  }, { now: () => 1_699_990_000_000 });
 });
 
 Deno.test({
