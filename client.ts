@@ -23,7 +23,8 @@ import { ClientSession, type Credentials, type SessionTimes, type Wire } from ".
 import type { ExitStatus } from "./lib/errors.ts";
 import { clientPassphrase, loadIdentity, loadTrust, replacedBy } from "./lib/identity.ts";
 import { checkOptions, type Names } from "./lib/options.ts";
-import { parseTime } from "./lib/receipt.ts";
+import { random } from "./lib/system.ts";
+import { parseTime } from "./lib/time_text.ts";
 import { transcriptLines, verify } from "./lib/verify.ts";
 import { receiptClockNotes } from "./lib/verify_session.ts";
 
@@ -100,7 +101,6 @@ export interface ClientParts {
 /** Puts a client together, with the clock, the chance and the trust of this machine. */
 export function makeClient({ certs, passphrase, ...parts }: ClientParts): ClientSession {
   const trust = () => loadTrust(certs);
-  const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
   const renewal = new Renewal({ dir: certs, passphrase, trust, random });
   return new ClientSession({ ...parts, trust, random, renewal, now: Date.now });
 }

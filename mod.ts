@@ -17,7 +17,7 @@ import type { ChatOptions } from "./lib/client_chat.ts";
 import type { RoomEvent } from "./lib/client_event.ts";
 import type { ClientSession, Credentials } from "./lib/client_session.ts";
 import type { Trust } from "./lib/certificate_path.ts";
-import { BROKEN_PIPE, EXIT, type ExitStatus, Failure, INTERNAL_ERROR } from "./lib/errors.ts";
+import { BROKEN_PIPE, EXIT, type ExitStatus, Failure, INTERNAL_ERROR, messageOf } from "./lib/errors.ts";
 import { HelpAsked, readConfig } from "./lib/config.ts";
 import { didYouMean } from "./lib/nearest.ts";
 import { printable } from "./lib/text.ts";
@@ -181,7 +181,7 @@ function write(text: string): void {
 /** The status for what ended a command, after it was said. */
 async function conclude(error: unknown): Promise<number> {
   if (error instanceof Deno.errors.BrokenPipe) return BROKEN_PIPE;
-  const message = printable(error instanceof Error ? error.message : String(error));
+  const message = printable(messageOf(error));
   if (error instanceof Failure) {
     console.error(`securechat: ${message}`);
     return error.status;

@@ -51,14 +51,14 @@ import {
 } from "./identity.ts";
 import { encodePrivateKey, isProtected, publicKeyOf } from "./private_key.ts";
 import { type CrlFile, readRevoked, recordRevoked } from "./ca_revoked.ts";
+import { random } from "./system.ts";
+import { formatTime } from "./time_text.ts";
 import { type Certificate, OID } from "./x509.ts";
 
 /** Ten years by default: what the CA issues can't outlive it. */
 export const CA_DAYS = 3650;
 /** A year. */
 export const CERTIFICATE_DAYS = 365;
-
-const random = (size: number) => crypto.getRandomValues(new Uint8Array(size));
 
 /** How a pair is made. */
 export interface Making {
@@ -250,7 +250,7 @@ export interface Issued {
 
 async function remember(dir: string, { role, certificate }: Pick<Made, "role" | "certificate">): Promise<void> {
   const { serial, fingerprint, subject, notAfter } = certificate;
-  const line = `${serial} ${role} ${instant(notAfter)} ${fingerprint} ${subject}`;
+  const line = `${serial} ${role} ${formatTime(notAfter)} ${fingerprint} ${subject}`;
   await appendLines(`${dir}/issued.txt`, [line], 0o600);
 }
 
@@ -335,9 +335,4 @@ export async function signRevocationList(
 /** When a serial number was revoked, by the CA or by the issuing CA. */
 export async function revokedAt(dir: string, serial: string): Promise<number | undefined> {
   return (await readRevoked(dir)).find((one) => one.serial === serial)?.date;
-}
-
-/** A time for people and programs: `2027-11-23T02:05:32Z`. */
-export function instant(at: number): string {
-  return new Date(at).toISOString().replace(/\.\d+Z$/, "Z");
 }

@@ -7,10 +7,11 @@
  * @layer crypto
  */
 
-import { instant, nameOf, type Purpose } from "./certificate_rules.ts";
+import { nameOf, type Purpose } from "./certificate_rules.ts";
 import { verifySignature } from "./certificate_signature.ts";
 import type { Names } from "./options.ts";
 import { shortName } from "./text.ts";
+import { formatTime } from "./time_text.ts";
 import type { Certificate, RevocationList, Signed } from "./x509.ts";
 
 /** What a side trusts: its CAs, and their revocation lists if it has any. */
@@ -119,12 +120,12 @@ export function revocationProblems(applied: AppliedList, at: number, mode: Revoc
     if (at < list.thisUpdate) problems.push(`${listName(list)} is of a later time than the clock says`);
     if (list.nextUpdate === undefined) problems.push(`${listName(list)} doesn't say when it expires`);
     else if (at >= list.nextUpdate + 1000) {
-      problems.push(`${listName(list)} expired ${instant(list.nextUpdate)}`);
+      problems.push(`${listName(list)} expired ${formatTime(list.nextUpdate)}`);
     }
   }
   const entry = list.revoked.get(certificate.serial);
   if (entry !== undefined && (mode === "current" || at > entry.date)) {
-    problems.push(`${nameOf(certificate, depth, purpose)} was revoked ${instant(entry.date)}`);
+    problems.push(`${nameOf(certificate, depth, purpose)} was revoked ${formatTime(entry.date)}`);
   }
   return problems;
 }

@@ -47,7 +47,6 @@ import type { Certificate, RevocationList } from "./x509.ts";
 export { isOfKey, isRevoked, type RevocationMode, type Trust, TRUST_NAMES } from "./certificate_lists.ts";
 export { PathSignatures } from "./certificate_signature.ts";
 export {
-  instant,
   keyProblem,
   matchesHost,
   nameOf,

@@ -9,6 +9,7 @@
 
 import type { PathSignatures } from "./certificate_signature.ts";
 import { quoted, shortName } from "./text.ts";
+import { formatTime } from "./time_text.ts";
 import { canonicalAddress, type Certificate, OID } from "./x509.ts";
 
 /** What a certificate is used for; `either`: a transcript's line, whoever wrote it; `tsa`: time-stamp tokens. */
@@ -213,8 +214,8 @@ function hostsOf({ commonNames, hostNames }: Certificate): string {
 /** Item 3. */
 export function dateProblem(certificate: Certificate, at: number): string | undefined {
   const { notBefore, notAfter } = certificate;
-  if (at < notBefore) return `is not valid before ${instant(notBefore)}, and is used at ${instant(at)}`;
-  if (at >= notAfter + SECOND) return `expired ${instant(notAfter)}, and is used at ${instant(at)}`;
+  if (at < notBefore) return `is not valid before ${formatTime(notBefore)}, and is used at ${formatTime(at)}`;
+  if (at >= notAfter + SECOND) return `expired ${formatTime(notAfter)}, and is used at ${formatTime(at)}`;
   return undefined;
 }
 
@@ -223,10 +224,4 @@ export function nameOf(certificate: Certificate, depth: number, purpose: Purpose
   const kinds = { either: "certificate", tsa: "authority's certificate" } as const;
   const kind = depth > 0 ? "CA certificate" : kinds[purpose as keyof typeof kinds] ?? `${purpose} certificate`;
   return `the ${kind} "${shortName(certificate.subject)}"`;
-}
-
-/** A time (unix ms) as text. There is no date beyond 8.64e15 ms, but a transcript's line may claim one. */
-export function instant(at: number): string {
-  if (at > 8_640_000_000_000_000) return `${at} ms`;
-  return new Date(at).toISOString().replace(/\.\d+Z$/, "Z");
 }

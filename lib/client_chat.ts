@@ -21,6 +21,7 @@ import type { Identity } from "./certificate_identity.ts";
 import { type Clock, encodeUtf8, type Random } from "./bytes.ts";
 import type { Trust } from "./certificate_path.ts";
 import { HELP, parseInput } from "./client_chat_command.ts";
+import { isOfType } from "./dispatch.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "./errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "./handshake_client.ts";
 import { encodeJson, type JsonObject } from "./json.ts";
@@ -429,10 +430,6 @@ class Chat {
     records.close();
     return status;
   }
-}
-
-function isOfType<T extends ClientEvent["type"]>(event: ClientEvent, type: T): event is ClientEvent & { type: T } {
-  return event.type === type;
 }
 
 const VERSION_1_RISK =

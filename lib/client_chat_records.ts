@@ -17,7 +17,7 @@
 import { encodeUtf8 } from "./bytes.ts";
 import { PROGRAM } from "./config.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { createPrivateFolder, exists, readTextFile, shellPath, writeAtomically } from "./files.ts";
+import { createPrivateFolder, exists, readTextFile, shellPath, syncFolder, writeAtomically } from "./files.ts";
 
 /** Where and when a session's records begin, and what signed its certificates. */
 export interface RecordsOptions {
@@ -61,7 +61,7 @@ export class Records {
           continue;
         }
         await records.#keepAuthorities(authorities);
-        await syncFolder(dir);
+        await syncFolder(records.transcript); // a file whose name is not on the disk is gone after a power cut
         return records;
       }
     });
@@ -153,13 +153,6 @@ async function create(path: string): Promise<Deno.FsFile | undefined> {
     if (error instanceof Deno.errors.AlreadyExists) return undefined;
     throw error;
   }
-}
-
-/** A file whose name is not on the disk is gone after a power cut. Windows has no way to flush a folder. */
-async function syncFolder(dir: string): Promise<void> {
-  if (Deno.build.os === "windows") return;
-  using folder = await Deno.open(dir);
-  await folder.sync();
 }
 
 async function guarded<T>(what: string, work: () => Promise<T>): Promise<T> {

@@ -21,7 +21,6 @@ import { EXIT, Failure } from "./errors.ts";
 import { createPrivateFolder, exists, shellPath, writeAtomically } from "./files.ts";
 import { encodeJson, type JsonObject } from "./json.ts";
 import type { SigningKey } from "./pss.ts";
-import { formatTime } from "./receipt.ts";
 import { leafHash, rangeProof } from "./log_tree.ts";
 import { parseRoomLine } from "./log_line.ts";
 import { hashFaults } from "./log_rules.ts";
@@ -30,6 +29,7 @@ import type { RoomRecords } from "./client_room_records.ts";
 import { COVER_WAIT } from "./client_rooms.ts";
 import { LogTree } from "./log_whole_tree.ts";
 import type { KeptLine } from "./client_store.ts";
+import { formatTime } from "./time_text.ts";
 import { parseLine } from "./transcript.ts";
 import { parseCertificates } from "./x509.ts";
 

@@ -19,6 +19,7 @@ import type { RoomEvent } from "./client_event.ts";
 import type { LogMonitor } from "./client_log_monitor.ts";
 import { forgetSigned, lineOf, type OutboxQueue, type QueuedLine } from "./client_outbox_queue.ts";
 import type { RoomDisk } from "./client_room_disk.ts";
+import { messageOf } from "./errors.ts";
 import { encodeEnvelope, type LogPin, SALT_SIZE, type Statement } from "./log_envelope.ts";
 import { type PostedFields, type PostFields, postJson } from "./log_frames.ts";
 import { signRoomLine } from "./log_line.ts";
@@ -174,7 +175,7 @@ export class Outbox {
       });
       await (item.post ? item.stored : this.#store(item));
     } catch (error) {
-      this.#queue.drop(item, "not-kept", error instanceof Error ? error.message : String(error));
+      this.#queue.drop(item, "not-kept", messageOf(error));
       throw error;
     }
     this.#flush();

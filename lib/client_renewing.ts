@@ -13,7 +13,7 @@ import type { RoomEvent } from "./client_event.ts";
 import { isDue, type Renewal } from "./client_renewal.ts";
 import type { RoomRecords } from "./client_room_records.ts";
 import type { ClientRooms } from "./client_rooms.ts";
-import { EXIT, Failure } from "./errors.ts";
+import { EXIT, Failure, messageOf } from "./errors.ts";
 import type { ClientConnection } from "./handshake_client.ts";
 import { parseWelcome } from "./message.ts";
 
@@ -60,7 +60,7 @@ export class Renewing {
       await this.#renew();
     } catch (error) {
       const end = `The certificate ends at ${new Date(old.notAfter).toISOString()} and could not be renewed`;
-      emit({ event: "warning", message: `${end}: ${error instanceof Error ? error.message : error}` });
+      emit({ event: "warning", message: `${end}: ${messageOf(error)}` });
     }
   }
 

@@ -28,7 +28,7 @@ import { encodeCheckpoint } from "./log_checkpoint.ts";
 import type { LogPin, Statement } from "./log_envelope.ts";
 import type { HistoryPolicy, PostedFields, PostFields, RoomFrame } from "./log_frames.ts";
 import { logHash, parseOrigin } from "./log_line.ts";
-import { formatTime } from "./receipt.ts";
+import { formatTime } from "./time_text.ts";
 
 /** Lines of the disk that are told again when a room is opened. */
 const SHOWN_AGAIN = 500;

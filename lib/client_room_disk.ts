@@ -9,6 +9,7 @@
 
 import type { RoomEvent } from "./client_event.ts";
 import type { Kept, RoomRecord, UnsentLine } from "./client_store.ts";
+import { messageOf } from "./errors.ts";
 import type { HistoryPolicy } from "./log_frames.ts";
 
 /** The record of one room, as the room writes it. */
@@ -54,7 +55,7 @@ export class RoomDisk {
   #write(write: Promise<void>): Promise<void> {
     this.#writing = Promise.allSettled([this.#writing, write]).then(() => {}); // drops the results
     return write.catch(async (error) => {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       if (!this.#isTold) {
         this.#emit({ event: "warning", message: `What ${this.#room} shows can't be kept for now: ${message}` });
       }

@@ -33,7 +33,7 @@ import {
 } from "./client_room_rows.ts";
 import type { Kept, KeptLine, KeptRoom, RoomRecord, UnsentLine } from "./client_store.ts";
 import { PROGRAM } from "./config.ts";
-import { EXIT, Failure } from "./errors.ts";
+import { EXIT, Failure, messageOf } from "./errors.ts";
 import { createPrivateFolder, exists, explain, readTextFile, writeAtomically } from "./files.ts";
 import { GroupCommit } from "./group_commit.ts";
 import { encodeJson, isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson } from "./json.ts";
@@ -361,7 +361,7 @@ export async function guarded<T>(what: string, work: () => Promise<T>): Promise<
     return await work();
   } catch (error) {
     if (error instanceof Failure) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new Failure(EXIT.unavailable, `${what} (${reason}); make it writable, or choose another with --transcripts`);
   }
 }

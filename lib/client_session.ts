@@ -33,7 +33,8 @@ import type { RoomRecords } from "./client_room_records.ts";
 import { ClientRooms } from "./client_rooms.ts";
 import type { ShownServer } from "./client_servers.ts";
 import { PROGRAM } from "./config.ts";
-import { EXIT, Failure, ProtocolError } from "./errors.ts";
+import { isOfType } from "./dispatch.ts";
+import { EXIT, Failure, messageOf, ProtocolError } from "./errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "./handshake_client.ts";
 import type { SignedLine } from "./line_signature.ts";
 import { SignaturePool } from "./line_signature_pool.ts";
@@ -398,7 +399,7 @@ export class ClientSession {
       open: (payload: Bytes) => connection.open(payload),
     };
     this.rooms.online(link).catch((error) => {
-      this.#options.emit({ event: "warning", message: error instanceof Error ? error.message : String(error) });
+      this.#options.emit({ event: "warning", message: messageOf(error) });
     });
   }
 
@@ -522,10 +523,6 @@ export class ClientSession {
 /** Milliseconds from one to the other, by the clock that says more. */
 function between(from: Moment, to: Moment): number {
   return Math.max(to.wall - from.wall, to.steady - from.steady);
-}
-
-function isOfType<T extends ClientEvent["type"]>(event: ClientEvent, type: T): event is ClientEvent & { type: T } {
-  return event.type === type;
 }
 
 function ownOf({ chain: [leaf], pem, key }: Identity): OwnCertificate {

@@ -23,3 +23,11 @@ export function dispatch<Union extends { readonly type: string }, Rest extends r
   const handler = handlers[one.type as Union["type"]] as (one: Union, ...rest: Rest) => Result;
   return handler(one, ...rest);
 }
+
+/** Whether a member of a union is of one of these types. */
+export function isOfType<Union extends { readonly type: string }, Type extends Union["type"]>(
+  one: Union,
+  ...types: readonly Type[]
+): one is Extract<Union, { readonly type: Type }> {
+  return (types as readonly string[]).includes(one.type);
+}

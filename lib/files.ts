@@ -62,8 +62,8 @@ async function moveToFreeName(temporary: string, path: string): Promise<void> {
   }
 }
 
-/** The name of a new file is on the disk once its folder is. */
-async function syncFolder(path: string): Promise<void> {
+/** Flushes the folder of a new file: its name is on the disk once its folder is. */
+export async function syncFolder(path: string): Promise<void> {
   if (Deno.build.os === "windows") return; // a folder can't be opened there
   using folder = await Deno.open(dirname(path));
   await folder.sync();

@@ -13,6 +13,7 @@
 
 import { concat, encodeUtf8 } from "./bytes.ts";
 import { BadRequest, type HttpRequest, RequestReader } from "./http_request.ts";
+import { sleep } from "./system.ts";
 
 /** How many connections there are at once. */
 const MAX_CONNECTIONS = 256;
@@ -73,7 +74,7 @@ export class HttpServer {
       } catch (error) {
         if (this.#isClosed) return;
         this.#options.failed(error); // too many open files, for example
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        await sleep(100);
       }
     }
   }

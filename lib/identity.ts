@@ -21,7 +21,7 @@ import { type Bytes, type Clock, equalBytes } from "./bytes.ts";
 import type { Authority } from "./ca.ts";
 import type { Trust } from "./certificate_path.ts";
 import { PROGRAM } from "./config.ts";
-import { EXIT, Failure, ProtocolError } from "./errors.ts";
+import { EXIT, Failure, messageOf, ProtocolError } from "./errors.ts";
 import { exists, keepOld, readPemFile, readPrivateFile, readTextFile, shellPath } from "./files.ts";
 import type { Log } from "./logging.ts";
 import { decodePrivateKey, isProtected, publicKeyOf } from "./private_key.ts";
@@ -30,6 +30,7 @@ import { importSigningKey } from "./pss.ts";
 import { type CrlFile, readRevoked } from "./ca_revoked.ts";
 import {
   type Certificate,
+  MAX_AUTHORITIES,
   MAX_CERTIFICATES,
   parseCertificateFile,
   parseRevocationListFile,
@@ -45,9 +46,6 @@ export interface PassphraseOptions {
   /** SECURECHAT_KEY_PASSPHRASE_FILE, or its flag. */
   readonly passphraseFile?: string | undefined;
 }
-
-/** How many CAs may be trusted. */
-const MAX_AUTHORITIES = 64;
 
 /** The path of a certificate, a key or the revocation list in CERT_DIR. */
 export function pathIn(
@@ -259,7 +257,7 @@ export async function watchIdentity(dir: string, log: Log, options: PassphraseOp
     } catch (error) {
       // In the middle of a renewal the pair doesn't match yet; it is read again after the next change.
       log.warn("the changed server certificate can't be used; the old one stays", {
-        reason: error instanceof Error ? error.message : String(error),
+        reason: messageOf(error),
       });
       return false;
     }
@@ -292,7 +290,7 @@ export async function watchTrust(
       authorities = await loadAuthorities(dir);
       log.info("the CAs were read again", { dir, count: authorities.length });
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       log.warn("the changed CAs can't be used; the old ones stay", { reason });
     }
   }

@@ -23,9 +23,10 @@ import { type Bytes, encodeBase64, parseBase64 } from "./bytes.ts";
 import { type Checkpoint, encodeCheckpoint } from "./log_checkpoint.ts";
 import { isJsonList, isJsonObject, type Json, type JsonObject, member } from "./json.ts";
 import type { SigningKey } from "./pss.ts";
-import { encodePem, formatTime, type Role, signStatement } from "./receipt.ts";
+import { encodePem, type Role, signStatement } from "./receipt.ts";
 import { parseOrigin } from "./log_line.ts";
 import type { RangeProof } from "./log_tree.ts";
+import { formatTime } from "./time_text.ts";
 
 /** 16 MiB: some thousand authors' certificates; a verifier can't be made to read more. */
 export const MAX_ROOM_RECEIPT_BYTES = 16_777_216;

@@ -16,7 +16,7 @@
  */
 
 import { configure, dispose, getLogger, type LogRecord } from "@logtape/logtape";
-import { EXIT, Failure } from "./errors.ts";
+import { EXIT, Failure, messageOf } from "./errors.ts";
 import { existsSync } from "./files.ts";
 import { RotatingFile } from "./logging_file.ts";
 import { LineOutput } from "./logging_output.ts";
@@ -184,5 +184,5 @@ function createFolder(file: string): void {
 }
 
 function reasonOf(error: unknown): string {
-  return printable(error instanceof Error ? error.message : String(error));
+  return printable(messageOf(error));
 }

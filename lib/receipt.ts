@@ -16,6 +16,7 @@
 import { type Bytes, encodeBase64, encodeUtf8, parseBase64 } from "./bytes.ts";
 import { canonicalJson, isExact, type JsonObject, member } from "./json.ts";
 import type { SigningKey, VerifyingKey } from "./pss.ts";
+import { formatTime } from "./time_text.ts";
 import { MAX_CLOCK_DIFFERENCE, type TranscriptSummary } from "./transcript.ts";
 
 /** 1 MiB: a receipt with hundreds of certificates fits; a verifier can't be made to read more. */
@@ -138,22 +139,6 @@ export function statementInput(receipt: JsonObject): Bytes | undefined {
   const canonical = isExact(stated) ? canonicalJson(stated) : undefined;
   // One text of both: a receipt may have 16 MiB, and a copy of its bytes would cost as much again.
   return canonical === undefined ? undefined : encodeUtf8(STATEMENT_LABEL + canonical);
-}
-
-/** The last millisecond that a date can have. */
-const MAX_TIME = 8_640_000_000_000_000;
-
-/** Unix milliseconds as in `2023-11-15T14:30:22Z`; beyond any calendar, their number. */
-export function formatTime(time: number): string {
-  if (time > MAX_TIME) return `${time} ms`;
-  return new Date(Math.floor(time / 1000) * 1000).toISOString().replace(".000Z", "Z");
-}
-
-/** The unix milliseconds of a time in exactly that form; `undefined` for another, or a day that doesn't exist. */
-export function parseTime(text: string): number | undefined {
-  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(text)) return undefined;
-  const time = Date.parse(text);
-  return Number.isNaN(time) || formatTime(time) !== text ? undefined : time;
 }
 
 /** A certificate's PEM as a receipt holds it. */

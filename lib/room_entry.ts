@@ -9,9 +9,9 @@
 
 import { ProtocolError } from "./errors.ts";
 import { partners, usernameKey } from "./names.ts";
-import { formatTime } from "./receipt.ts";
 import type { PlacedLog } from "./room_placed.ts";
 import type { StoredRoom } from "./room_store.ts";
+import { formatTime } from "./time_text.ts";
 
 /** The room that somebody wants to enter. */
 export interface Entry {

@@ -9,8 +9,8 @@
 
 import { concat } from "./bytes.ts";
 
-/** So much is read ahead; more waits in the socket, and is not looked at before the answer. */
-const MAX_AHEAD = 65_536;
+/** How many bytes are read ahead; more waits in the socket until the answer is given. */
+const MAX_READ_AHEAD = 65_536;
 
 /** Where bytes come from; a `Link` is one. Bytes are good until the next read. */
 export interface Source {
@@ -45,7 +45,7 @@ export class Incoming {
     const gone = new AbortController();
     let isWorking = true;
     const readAhead = async () => {
-      while (isWorking && !this.#isOver && this.#ahead.length < MAX_AHEAD) {
+      while (isWorking && !this.#isOver && this.#ahead.length < MAX_READ_AHEAD) {
         this.#reading ??= this.#readOne().finally(() => this.#reading = undefined);
         await this.#reading;
       }

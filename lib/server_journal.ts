@@ -19,7 +19,7 @@
  */
 
 import { encodeUtf8 } from "./bytes.ts";
-import { createPrivateFolder, explain } from "./files.ts";
+import { createPrivateFolder, explain, syncFolder } from "./files.ts";
 import { GroupCommit } from "./group_commit.ts";
 import { recoverLines } from "./line_file.ts";
 import { parseLine, TranscriptSummary } from "./transcript.ts";
@@ -50,11 +50,7 @@ export function journalPath(dir: string, session: string): string {
 /** Creates the file on the disk, its name in the folder included. */
 async function createFile(path: string): Promise<JournalFile> {
   const file = await Deno.open(path, { append: true, createNew: true, mode: 0o600 });
-  // A file whose name is not on the disk is gone after a power cut. Windows has no way to flush a folder.
-  if (Deno.build.os !== "windows") {
-    using folder = await Deno.open(path.slice(0, path.lastIndexOf("/")));
-    await folder.sync();
-  }
+  await syncFolder(path); // a file whose name is not on the disk is gone after a power cut
   return file;
 }
 

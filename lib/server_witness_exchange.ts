@@ -14,6 +14,7 @@
  */
 
 import { type Bytes, type Clock, encodeUtf8, parseUtf8 } from "./bytes.ts";
+import { messageOf } from "./errors.ts";
 import type { NoteHead, NoteSignature } from "./log_note.ts";
 import { parseSignatureLines } from "./log_note.ts";
 import { type NoteKey, openNote, verifySignature } from "./log_note_key.ts";
@@ -92,7 +93,7 @@ async function add(exchange: WitnessExchange, open: OpenNote, old: number): Prom
     if (size <= open.size) return size;
     return await look(exchange, "ahead", `it has signed ${size} ticks of this log, which has ${open.size}`);
   } catch (error) {
-    return { kind: "failed", reason: error instanceof Error ? error.message : String(error) };
+    return { kind: "failed", reason: messageOf(error) };
   }
 }
 

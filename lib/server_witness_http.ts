@@ -6,6 +6,7 @@
 
 import { concat } from "./bytes.ts";
 import type { Bytes } from "./bytes.ts";
+import { messageOf } from "./errors.ts";
 import type { WitnessReply, WitnessTransport } from "./server_witness_exchange.ts";
 import { printable } from "./text.ts";
 
@@ -50,6 +51,6 @@ function reasonOf(error: unknown, timeout: number): string {
   if (error instanceof DOMException && error.name === "TimeoutError") {
     return `it didn't answer within ${timeout / 1000} s`;
   }
-  const said = error instanceof Error ? error.message : String(error);
+  const said = messageOf(error);
   return `it can't be reached: ${printable(said).slice(0, 200)}`;
 }

@@ -34,7 +34,7 @@ import mysql, {
 } from "mysql2/promise";
 import { addUser, latestTime, registrationsWith, replacePasswordRecord, setPassword } from "./server_account_tables.ts";
 import type { Bytes } from "./bytes.ts";
-import { EXIT, Failure } from "./errors.ts";
+import { EXIT, Failure, messageOf } from "./errors.ts";
 import { readTextFile } from "./files.ts";
 import { CREATE_SCHEMA_VERSION, MIGRATIONS, MYSQL_TABLE, pendingMigrations } from "./store_migrations.ts";
 import type { RoomStore } from "./room_store.ts";
@@ -192,7 +192,7 @@ function advice(error: unknown, { host, port, user, name, tls }: MysqlAddress): 
       return `${at} wants a way to log in that isn't supported (${causeOf(error)}); use mysql_native_password, ` +
         `caching_sha2_password or client_ed25519 for the user ${user}`;
     default:
-      return `${at} said: ${printable(error instanceof Error ? error.message : String(error))}; ` +
+      return `${at} said: ${printable(messageOf(error))}; ` +
         "check that it is a running MySQL or MariaDB";
   }
 }

@@ -46,6 +46,7 @@ import {
   type User,
   userOf,
 } from "./server_store.ts";
+import { sleep } from "./system.ts";
 
 /** The database's name inside DATA_DIR. */
 export const SQLITE_FILE = "securechat.db";
@@ -379,7 +380,7 @@ export class SqliteStore implements ServerStore {
         const code = resultCode(error) ?? -1;
         if (!LOCKED.includes(code) || performance.now() >= until) throw unavailable(error, TROUBLES[code]);
       }
-      await new Promise((resolve) => setTimeout(resolve, pause));
+      await sleep(pause);
     }
   }
 }

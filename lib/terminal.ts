@@ -22,6 +22,7 @@ import { listenForHangup } from "./hangup.ts";
 import { Job, type JobHooks, suspend } from "./job.ts";
 import { type Key, keysOf, LineEditor } from "./line_editor.ts";
 import { LEAST_FOR_WRAPPING, wrap } from "./rows.ts";
+import { sleep } from "./system.ts";
 import { printable } from "./text.ts";
 import { readTimeZone } from "./time_zone.ts";
 
@@ -151,10 +152,6 @@ export async function* chunks(): AsyncGenerator<Bytes> {
 /** The keys of a terminal in raw mode, as they are pressed. */
 export function keys(): AsyncGenerator<Key> {
   return keysOf(chunks(), sleep);
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** More than any message: the rest of such a line is read and dropped, and the line is too long to be sent anyway. */

@@ -12,7 +12,8 @@
  * @layer crypto
  */
 
-import { bestOf, type Candidate, type CertificatePath, instant, nameOf, SECOND } from "./certificate_path.ts";
+import { bestOf, type Candidate, type CertificatePath, nameOf, SECOND } from "./certificate_path.ts";
+import { formatTime } from "./time_text.ts";
 import type { Certificate } from "./x509.ts";
 
 /** The times against which the path of a time-stamp token is held (unix ms). */
@@ -60,15 +61,15 @@ function objections({ certificates, problems, lists }: Candidate, times: StampTi
     const name = nameOf(certificate, depth, "tsa");
     const { notBefore, notAfter } = certificate;
     if (genTime < notBefore || genTime >= notAfter + SECOND) {
-      const validity = `${instant(notBefore)} to ${instant(notAfter)}`;
+      const validity = `${formatTime(notBefore)} to ${formatTime(notAfter)}`;
       found.push({
         cause: "path",
-        reason: `${name} is valid from ${validity}, and the token is of ${instant(genTime)}`,
+        reason: `${name} is valid from ${validity}, and the token is of ${formatTime(genTime)}`,
       });
     } else if (protectedAt >= notAfter + SECOND) {
       found.push({
         cause: "ended",
-        reason: `${name} ended ${instant(notAfter)}, and nothing newer protects the token`,
+        reason: `${name} ended ${formatTime(notAfter)}, and nothing newer protects the token`,
       });
     }
   });
@@ -77,7 +78,7 @@ function objections({ certificates, problems, lists }: Candidate, times: StampTi
     found.push(...problems.map((reason) => ({ cause: "revoked", reason } as const)));
     const entry = list.revoked.get(certificate.serial);
     if (entry === undefined || (ORDERLY_REASONS.includes(entry.reason) && genTime < entry.date)) continue;
-    const reason = `${nameOf(certificate, depth, "tsa")} was revoked ${instant(entry.date)}`;
+    const reason = `${nameOf(certificate, depth, "tsa")} was revoked ${formatTime(entry.date)}`;
     found.push({ cause: "revoked", reason: `${reason}${reasonText(entry.reason)}` });
   }
   return found;

@@ -12,9 +12,10 @@ import { type Bytes, parseBase64, parseUtf8 } from "./bytes.ts";
 import { type Checkpoint, parseCheckpoint } from "./log_checkpoint.ts";
 import { isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson, repeatedName } from "./json.ts";
 import { isRoomName } from "./names.ts";
-import { parseTime, type Role } from "./receipt.ts";
+import type { Role } from "./receipt.ts";
 import { MAX_ROOM_RECEIPT_BYTES } from "./log_receipt.ts";
 import { quoted } from "./text.ts";
+import { parseTime } from "./time_text.ts";
 import {
   type Chain,
   Fields,

@@ -7,8 +7,9 @@
 
 import { type Bytes, parseBase64 } from "./bytes.ts";
 import { isJsonObject, type JsonObject, member } from "./json.ts";
-import { MAX_RECEIPT_BYTES, parseTime, type Role } from "./receipt.ts";
+import { MAX_RECEIPT_BYTES, type Role } from "./receipt.ts";
 import { quoted } from "./text.ts";
+import { parseTime } from "./time_text.ts";
 import type { SessionChecks } from "./verify_session_checks.ts";
 import {
   type Chain,

@@ -15,8 +15,8 @@
  */
 
 import type { Trust } from "./certificate_path.ts";
-import { formatTime } from "./receipt.ts";
 import { quoted, shortName } from "./text.ts";
+import { formatTime } from "./time_text.ts";
 import type { LineFault, LineVerdicts } from "./verify_bad_lines.ts";
 import { type Check, type LineSigner, type ListFindings, signerText } from "./verify_verdict.ts";
 

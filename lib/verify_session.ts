@@ -18,8 +18,8 @@
 
 import type { CertificatePath } from "./certificate_path.ts";
 import { encodeHex } from "./bytes.ts";
-import { formatTime } from "./receipt.ts";
 import { ROOM_LINE_SIZE } from "./log_line.ts";
+import { formatTime } from "./time_text.ts";
 import { MAX_CLOCK_DIFFERENCE as MAX_APART, type TranscriptLine } from "./transcript.ts";
 import { momentText } from "./verify_rows.ts";
 

@@ -6,8 +6,8 @@
  */
 
 import type { Trust } from "./certificate_path.ts";
-import { formatTime } from "./receipt.ts";
 import { quoted } from "./text.ts";
+import { formatTime } from "./time_text.ts";
 import type { BadLine, LineVerdicts } from "./verify_bad_lines.ts";
 import type { Certificates } from "./verify_certificates.ts";
 import type { ReceiptFields } from "./verify_receipt.ts";

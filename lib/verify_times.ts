@@ -15,7 +15,7 @@
 
 import type { Checkpoint } from "./log_checkpoint.ts";
 import { isAheadOfCheckpoint, orderFaults } from "./log_rules.ts";
-import { formatTime } from "./receipt.ts";
+import { formatTime } from "./time_text.ts";
 import { MAX_CLOCK_DIFFERENCE, type TranscriptLine } from "./transcript.ts";
 import type { RoomFindings } from "./verify_findings.ts";
 import type { RoomReceipt } from "./verify_form.ts";

@@ -58,6 +58,8 @@ export type { Curve, RsaPublicKey } from "./x509_fields.ts";
 
 /** The leaf and three intermediates: what the wire allows. */
 export const MAX_CERTIFICATES = 4;
+/** How many CAs one file may bring. */
+export const MAX_AUTHORITIES = 64;
 /** 16 KiB: a certificate has 1 to 2, and a peer can't make us read more. */
 export const MAX_CERTIFICATE_BYTES = 16_384;
 /** 4 MiB: some hundred thousand revocations. */

@@ -1,7 +1,7 @@
+import { formatTime } from "../lib/time_text.ts";
 import { assert } from "./assert.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import { ONE_BY_ONE } from "../lib/line_signature.ts";
-import { formatTime } from "../lib/receipt.ts";
 import { PRESENCE_MEMBERS } from "../lib/log_frames.ts";
 import { MemoryClientStore } from "./memory_client_store.ts";
 import { Person } from "./people.ts";

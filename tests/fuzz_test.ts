@@ -4,6 +4,7 @@
  */
 
 import fc from "fast-check";
+import { formatTime, parseTime } from "../lib/time_text.ts";
 import { assert } from "./assert.ts";
 import { type Bytes, encodeBase64, encodeHex, encodeUtf8, parseBase64, parseHex, parseUtf8 } from "../lib/bytes.ts";
 import { findPath } from "../lib/certificate_path.ts";
@@ -13,7 +14,7 @@ import { encodeFrame, FrameReader, parseFrame } from "../lib/frame.ts";
 import { ServerConnection } from "../lib/handshake_server.ts";
 import { canonicalJson, encodeJson, type Json, type JsonObject, parseJson, repeatedName } from "../lib/json.ts";
 import * as message from "../lib/message.ts";
-import { formatTime, makeReceipt, parseTime } from "../lib/receipt.ts";
+import { makeReceipt } from "../lib/receipt.ts";
 import { encodeLine, messageInput, parseLine, TranscriptSummary } from "../lib/transcript.ts";
 import { verify } from "../lib/verify.ts";
 import { parseCertificates, parseRevocationList } from "../lib/x509.ts";

@@ -1,10 +1,11 @@
 import fc from "fast-check";
+import { formatTime, parseTime } from "../lib/time_text.ts";
 import { assert } from "./assert.ts";
 import { identities, NOW } from "./fixtures.ts";
 import { encodeHex, parseUtf8 } from "../lib/bytes.ts";
 import { encodeJson, isJsonObject, type JsonObject, parseJson } from "../lib/json.ts";
 import { VerifyingKey } from "../lib/pss.ts";
-import { formatTime, makeReceipt, parseTime, receiptProblem, signStatement, statementInput } from "../lib/receipt.ts";
+import { makeReceipt, receiptProblem, signStatement, statementInput } from "../lib/receipt.ts";
 import { encodeLine, messageInput, TranscriptSummary } from "../lib/transcript.ts";
 import { verify } from "../lib/verify.ts";
 

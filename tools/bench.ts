@@ -19,6 +19,7 @@ import { EXIT, Failure } from "../lib/errors.ts";
 import { loadIdentity } from "../lib/identity.ts";
 import { encodeJson } from "../lib/json.ts";
 import { makeReceipt } from "../lib/receipt.ts";
+import { random } from "../lib/system.ts";
 import { encodeLine, messageInput, TranscriptSummary } from "../lib/transcript.ts";
 import { BenchKey } from "./bench_key.ts";
 import { type Account, inParallel, Visitor } from "./bench_load.ts";
@@ -192,7 +193,6 @@ async function makeCertificates(dir: string): Promise<Pick<Setting, "identity" |
   await makePair(dir, authority, { role: "server", name: "localhost", hosts: ["localhost"] }, making);
   await makePair(dir, authority, { role: "client", name: "newcomer" }, making);
   const key = new BenchKey();
-  const random = (size: number) => crypto.getRandomValues(new Uint8Array(size));
   const issue = async (name: string) => {
     const request = { role: "client", name, publicKey: key.publicKey } as const;
     const leaf = await issueCertificate(authority, request, { now: Date.now(), random, days: 30 });

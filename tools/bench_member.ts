@@ -7,6 +7,7 @@
 import type { Identity } from "../lib/certificate_identity.ts";
 import { encrypt } from "../lib/aes_cbc.ts";
 import { type Bytes, concat, encodeHex, encodeUtf8, parseBase64, parseUtf8 } from "../lib/bytes.ts";
+import { isOfType } from "../lib/dispatch.ts";
 import { encodeEnvelope, type Head, type Statement } from "../lib/log_envelope.ts";
 import { encodeFrame } from "../lib/frame.ts";
 import { ClientConnection, type ClientEvent } from "../lib/handshake_client.ts";
@@ -17,6 +18,7 @@ import { postFrame } from "../lib/client_outbox.ts";
 import type { RoomFrame } from "../lib/log_frames.ts";
 import type { StoredLine } from "../lib/room_store.ts";
 import { openSqliteStore } from "../lib/store_sqlite.ts";
+import { random } from "../lib/system.ts";
 import { encodeLine, messageInput } from "../lib/transcript.ts";
 import { connectTls, type Link } from "../lib/transport.ts";
 import type { BenchKey } from "./bench_key.ts";
@@ -24,8 +26,6 @@ import type { Served, Setting } from "./bench_server.ts";
 
 /** A head of no lines: what a line may always say that it has seen. */
 const NOTHING_SEEN: Head = { size: 0, root: encodeHex(sha256()) };
-
-const random = (size: number): Bytes => crypto.getRandomValues(new Uint8Array(size));
 
 /** Somebody with an account, and what resumes the session. */
 export interface Person {
@@ -247,8 +247,4 @@ export function frameOf({ post }: Written): Bytes {
 function begins(bytes: Uint8Array, at: number, text: Uint8Array): boolean {
   // The middle tells frames apart, and most are lines.
   return bytes[at + 9] === text[9] && bytes[at + 10] === text[10] && bytes[at + 12] === text[12];
-}
-
-function isOfType<T extends ClientEvent["type"]>(event: ClientEvent, type: T): event is ClientEvent & { type: T } {
-  return event.type === type;
 }

@@ -3,7 +3,7 @@
  * lists, signed anew.
  */
 
-import { CA_DAYS, instant, makeAuthority, makeIssuer, revokers, signRevocationList } from "../lib/ca_folder.ts";
+import { CA_DAYS, makeAuthority, makeIssuer, revokers, signRevocationList } from "../lib/ca_folder.ts";
 import { type CommandSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { didYouMean } from "../lib/nearest.ts";
@@ -11,6 +11,7 @@ import { printable } from "../lib/text.ts";
 import { shellPath } from "../lib/files.ts";
 import { encodeJson } from "../lib/json.ts";
 import { loadAuthority } from "../lib/identity.ts";
+import { formatTime } from "../lib/time_text.ts";
 import { daysOf, JSON_FLAG, jsonOfMade, MAKING, makingOf, nameOf, ownName, tellMade } from "./making.ts";
 
 const OPTIONS = {
@@ -57,8 +58,8 @@ export async function run(args: string[]): Promise<ExitStatus> {
       const { path, nextUpdate, revoked } = await signRevocationList(dir, authority, { days });
       console.log(
         options.json
-          ? encodeJson({ file: path, next_update: instant(nextUpdate), revoked })
-          : `${path}\n  ${revoked} revoked, good until ${instant(nextUpdate)}`,
+          ? encodeJson({ file: path, next_update: formatTime(nextUpdate), revoked })
+          : `${path}\n  ${revoked} revoked, good until ${formatTime(nextUpdate)}`,
       );
     }
     return EXIT.done;

@@ -7,17 +7,15 @@ import type { Identity } from "../lib/certificate_identity.ts";
 import { endingOf } from "../lib/client_chat_ending.ts";
 import type { Trust } from "../lib/certificate_path.ts";
 import type { ShownServer } from "../lib/client_servers.ts";
+import { isOfType } from "../lib/dispatch.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "../lib/handshake_client.ts";
 import { connectPinned } from "../lib/tls_socket.ts";
 import type { Link } from "../lib/transport.ts";
-import { type Certificate, parseCertificates } from "../lib/x509.ts";
+import { type Certificate, MAX_AUTHORITIES, parseCertificates } from "../lib/x509.ts";
 
 /** More than any question has. */
 const MAX_QUEUED = 65_536;
-/** As many as a CERT_DIR may trust. */
-const MAX_AUTHORITIES = 64;
-
 /** Where to call. */
 export interface Place {
   readonly host: string;
@@ -122,7 +120,7 @@ export class Call implements Disposable {
     }, time);
     try {
       const event = await this.#next();
-      if (event && isOfType(event, types)) return event;
+      if (event && isOfType(event, ...types)) return event;
       if (event) throw new Failure(EXIT.refused, `the server answered with something else ("${event.type}")`);
       const why = isLate ? `did not answer within ${time / 1000} s` : "closed the connection without an answer";
       throw new Failure(EXIT.unavailable, `the server ${why}; check the address, and that it is its port for TLS`);
@@ -152,13 +150,6 @@ export class Call implements Disposable {
   [Symbol.dispose](): void {
     this.#link.close();
   }
-}
-
-function isOfType<T extends ClientEvent["type"]>(
-  event: ClientEvent,
-  types: readonly T[],
-): event is Extract<ClientEvent, { type: T }> {
-  return (types as readonly string[]).includes(event.type);
 }
 
 /** The CAs that a server says, and its certificate with intermediates, over a connection that proves nothing. */

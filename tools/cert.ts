@@ -8,7 +8,6 @@ import {
   CA_DAYS,
   CERTIFICATE_DAYS,
   findIssued,
-  instant,
   type Issued,
   makePair,
   type Pair,
@@ -36,6 +35,7 @@ import { encodeAsciiJson } from "../lib/json.ts";
 import { didYouMean } from "../lib/nearest.ts";
 import { onRows } from "../lib/terminal.ts";
 import { nameText, printable, shortName } from "../lib/text.ts";
+import { formatTime } from "../lib/time_text.ts";
 import {
   type Certificate,
   OID,
@@ -213,8 +213,8 @@ function describe(certificate: Certificate): Description {
     issuer: certificate.issuer,
     serial: certificate.serial,
     fingerprint: certificate.fingerprint,
-    not_before: instant(certificate.notBefore),
-    not_after: instant(certificate.notAfter),
+    not_before: formatTime(certificate.notBefore),
+    not_after: formatTime(certificate.notAfter),
     key: certificate.keyKind,
     hosts: hostNames ? [...hostNames.dnsNames, ...hostNames.addresses] : null,
     emails: hostNames?.emails ?? null,
@@ -229,9 +229,9 @@ function describeList(list: RevocationList): Description {
   return {
     issuer: list.issuer,
     number: list.number?.toString() ?? null,
-    this_update: instant(list.thisUpdate),
-    next_update: list.nextUpdate === undefined ? null : instant(list.nextUpdate),
-    revoked: [...list.revoked].map(([serial, { date }]) => `${serial} ${instant(date)}`),
+    this_update: formatTime(list.thisUpdate),
+    next_update: list.nextUpdate === undefined ? null : formatTime(list.nextUpdate),
+    revoked: [...list.revoked].map(([serial, { date }]) => `${serial} ${formatTime(date)}`),
     refused_because: list.faults.map((fault) => `it ${fault}`),
   };
 }
@@ -306,7 +306,7 @@ async function renewFile(args: string[]): Promise<ExitStatus> {
     passphraseFile,
   });
   console.log(options.json ? jsonOfMade([made], { replaces: old.serial }) : tellMade([made]));
-  console.error(`The old one, serial number ${old.serial}, is good until ${instant(old.notAfter)}.`);
+  console.error(`The old one, serial number ${old.serial}, is good until ${formatTime(old.notAfter)}.`);
   if (old.isAuthority && old.authorityCertificate !== undefined) {
     console.error(
       "Certificates that name the old one by its serial number, as other tools issue them, are good by the old one alone: " +
@@ -375,15 +375,17 @@ async function revoke(args: string[]): Promise<ExitStatus> {
   }
   console.error(`${who}, serial number ${serial}${notAfter === "" ? "" : `, good until ${notAfter}`}`);
   const before = await revokedAt(dir, serial);
-  if (before !== undefined) console.error(`It was revoked ${instant(before)} already.`);
+  if (before !== undefined) console.error(`It was revoked ${formatTime(before)} already.`);
   else if (!options.yes) await mustAgree();
   const lists = [];
   for (const authority of by) lists.push(await signRevocationList(dir, authority, { add: serial, days }));
-  const revokedSince = instant(await revokedAt(dir, serial) ?? 0);
+  const revokedSince = formatTime(await revokedAt(dir, serial) ?? 0);
   console.log(
     options.json
       ? encodeAsciiJson({ file: lists[0]?.path, serial, subject, revoked_at: revokedSince, revoked: lists[0]?.revoked })
-      : lists.map(({ path, revoked, nextUpdate }) => `${path}\n  ${revoked} revoked, good until ${instant(nextUpdate)}`)
+      : lists.map(({ path, revoked, nextUpdate }) =>
+        `${path}\n  ${revoked} revoked, good until ${formatTime(nextUpdate)}`
+      )
         .join("\n"),
   );
   return EXIT.done;
@@ -403,7 +405,7 @@ async function whomToRevoke(
     const by = named.length > 0 ? named : authorities.slice(0, 1);
     for (const authority of by) await mustBeOurs(what, certificate, authority);
     const { serial, subject, notAfter } = certificate;
-    return { serial, subject, who: inQuotes(shortName(subject)), notAfter: instant(notAfter), by };
+    return { serial, subject, who: inQuotes(shortName(subject)), notAfter: formatTime(notAfter), by };
   }
   const hex = what.toLowerCase().replace(/^0x/, "").replaceAll(":", "").replace(/^0+/, "");
   if (!/^[0-9a-f]{1,40}$/.test(hex)) {
@@ -506,7 +508,7 @@ async function check(args: string[]): Promise<ExitStatus> {
   if (options.json) {
     const authority = judge && authorityJson(judge, found);
     console.log(
-      encodeAsciiJson({ good, at: instant(at), path: subjects, problems, revocation_lists: lists, authority }),
+      encodeAsciiJson({ good, at: formatTime(at), path: subjects, problems, revocation_lists: lists, authority }),
     );
   } else {
     const path = subjects.map((subject) => inQuotes(shortName(subject))).join(", by ");

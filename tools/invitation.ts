@@ -2,7 +2,6 @@
  * How an operator's invitation is made: by `invite`, and by `start` for everybody that it names.
  */
 
-import { instant } from "../lib/ca_folder.ts";
 import { findPath, type Trust } from "../lib/certificate_path.ts";
 import { authorityMark, type CodeToken } from "../lib/code_token.ts";
 import { type Config, PROGRAM } from "../lib/config.ts";
@@ -13,6 +12,7 @@ import { loadChain, loadTrust, pathIn } from "../lib/identity.ts";
 import { isUsername, normaliseEmail, usernameKey } from "../lib/names.ts";
 import { findListening } from "../lib/server_listening.ts";
 import { printable } from "../lib/text.ts";
+import { formatTime } from "../lib/time_text.ts";
 import type { Certificate } from "../lib/x509.ts";
 import type { ServerStore } from "../lib/server_store.ts";
 import { tlsPort } from "../lib/server_ports.ts";
@@ -81,7 +81,7 @@ export async function makeInvitation(
       random: (size) => crypto.getRandomValues(new Uint8Array(size)),
     });
     const what = options.reset ? "a password reset" : "an invitation";
-    const reason = `${what} for ${username}, until ${instant(expires)}`;
+    const reason = `${what} for ${username}, until ${formatTime(expires)}`;
     const row = { event: "code_made", reason, occurredAt: Date.now() } as const;
     await store.addAudit([email === undefined ? row : { ...row, email }]);
     return { username, email, token: { ...where, kind, secret: code }, expires };

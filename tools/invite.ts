@@ -6,7 +6,6 @@
 
 import type { Bytes } from "../lib/bytes.ts";
 import { authorityMark, encodeCodeToken } from "../lib/code_token.ts";
-import { instant } from "../lib/ca_folder.ts";
 import { type CommandSpec, type Config, parseCommand, PROGRAM, readConfig, type SettingFlags } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { shellWord } from "../lib/files.ts";
@@ -16,6 +15,7 @@ import { encodeJson } from "../lib/json.ts";
 import { normaliseEmail } from "../lib/names.ts";
 import { RoomRecords } from "../lib/client_room_records.ts";
 import { printable } from "../lib/text.ts";
+import { formatTime } from "../lib/time_text.ts";
 import { askFor, canAskAgain, passwordFor, usage } from "./asking.ts";
 import { askAuthorities, Call, type Caller, failureOf, type Place } from "./call.ts";
 import { authorityOf, type Invitation, makeInvitation, portOf } from "./invitation.ts";
@@ -78,7 +78,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
     : await makeInvitation(name ?? "", options, config);
   const code = encodeCodeToken(token);
   const { host, port, authority, kind } = token;
-  const until = instant(expires);
+  const until = formatTime(expires);
   const told = { username, email: email ?? null, kind, code, host, port, authority, expires: until };
   console.log(options.json ? encodeJson(told) : code);
   if (kind === "reset") {

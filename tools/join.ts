@@ -11,7 +11,7 @@
 
 import { encodeHex, equalBytes } from "../lib/bytes.ts";
 import { createRequest, generateKey } from "../lib/ca.ts";
-import { instant, pairIn } from "../lib/ca_folder.ts";
+import { pairIn } from "../lib/ca_folder.ts";
 import { findPath } from "../lib/certificate_path.ts";
 import { authorityMark, type CodeToken, parseCodeToken } from "../lib/code_token.ts";
 import {
@@ -45,8 +45,10 @@ import { isUsername, normaliseEmail, usernameKey } from "../lib/names.ts";
 import { encodePrivateKey, publicKeyOf } from "../lib/private_key.ts";
 import { passwordProblem } from "../lib/password_rules.ts";
 import { RoomRecords } from "../lib/client_room_records.ts";
+import { random } from "../lib/system.ts";
 import { isTerminal } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";
+import { formatTime } from "../lib/time_text.ts";
 import { type Certificate, parseCertificates } from "../lib/x509.ts";
 import { canAskAgain, generatedPassword, passwordFor, usage } from "./asking.ts";
 import { askAuthorities, Call, type Caller, failureOf, type Place } from "./call.ts";
@@ -128,7 +130,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
     await joining.end();
     console.error(
       `You are ${username} on ${host}, with the address ${printable(email)}. Your certificate in ${target.certs} is ` +
-        `valid until ${instant(leaf.notAfter).slice(0, 10)}; its key exists only on this machine.`,
+        `valid until ${formatTime(leaf.notAfter).slice(0, 10)}; its key exists only on this machine.`,
     );
     const isKept = await keepSession(target.records(code.port), { server, welcome, email });
     const next = await target.roomsArguments({ host, port: code.port, email });
@@ -384,7 +386,6 @@ class Joining {
     await this.#mark();
     if (!await exists(path)) {
       const passphrase = passphraseFile === undefined ? undefined : await readPassphrase(passphraseFile);
-      const random = (size: number) => crypto.getRandomValues(new Uint8Array(size));
       await writeAtomically(path, await encodePrivateKey(await generateKey(), passphrase, random), { mode: 0o600 });
     }
     return await loadKey(path, this.#passphrase);

@@ -3,12 +3,13 @@
  */
 
 import { encodeHex } from "../lib/bytes.ts";
-import { CA_DAYS, CERTIFICATE_DAYS, instant, type Made, type Making } from "../lib/ca_folder.ts";
+import { CA_DAYS, CERTIFICATE_DAYS, type Made, type Making } from "../lib/ca_folder.ts";
 import { KEY_BITS, type KeyBits } from "../lib/ca.ts";
 import type { OptionSpec } from "../lib/config.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
 import { readPassphrase } from "../lib/identity.ts";
 import { encodeJson } from "../lib/json.ts";
+import { formatTime } from "../lib/time_text.ts";
 import { canonicalAddress } from "../lib/x509.ts";
 
 /** Flags of what is made. */
@@ -114,7 +115,7 @@ export function tellMade(made: readonly Made[]): string {
   return made.map(({ certificate, files }) =>
     [
       files.certificate,
-      `  ${certificate.subject}, until ${instant(certificate.notAfter).slice(0, 10)}`,
+      `  ${certificate.subject}, until ${formatTime(certificate.notAfter).slice(0, 10)}`,
       `  fingerprint ${certificate.fingerprint}`,
       `  key ${files.key}`,
     ].join("\n")
@@ -130,8 +131,8 @@ export function jsonOfMade(made: readonly Made[], more: Record<string, unknown> 
     subject: certificate.subject,
     serial: certificate.serial,
     fingerprint: certificate.fingerprint,
-    not_before: instant(certificate.notBefore),
-    not_after: instant(certificate.notAfter),
+    not_before: formatTime(certificate.notBefore),
+    not_after: formatTime(certificate.notAfter),
   }));
   return encodeJson({ certificates, ...more });
 }

@@ -11,7 +11,6 @@
  * new log.
  */
 
-import { instant } from "../lib/ca_folder.ts";
 import { type CommandSpec, type Config, parseCommand, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { encodeJson } from "../lib/json.ts";
@@ -22,6 +21,7 @@ import { askLine } from "../lib/terminal.ts";
 import { didYouMean } from "../lib/nearest.ts";
 import { printable } from "../lib/text.ts";
 import { openServersStore } from "../lib/store_open.ts";
+import { formatTime } from "../lib/time_text.ts";
 import { JSON_FLAG } from "./making.ts";
 
 const PARTS: Readonly<Record<string, (args: string[]) => Promise<ExitStatus>>> = { list, close };
@@ -103,8 +103,8 @@ function jsonOf(log: StoredRoom) {
   const { name, origin, size, createdAt } = log;
   const { state, since } = stateOf(log);
   return {
-    ...{ room: name, origin, lines: size, state, since: since === undefined ? null : instant(since) },
-    created_at: instant(createdAt),
+    ...{ room: name, origin, lines: size, state, since: since === undefined ? null : formatTime(since) },
+    created_at: formatTime(createdAt),
   };
 }
 
@@ -114,7 +114,7 @@ function tell(logs: readonly StoredRoom[]): string {
     return [
       log.name,
       linesOf(log),
-      since === undefined ? state : `${state} since ${instant(since)}`,
+      since === undefined ? state : `${state} since ${formatTime(since)}`,
       log.origin,
     ] as const;
   });

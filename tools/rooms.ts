@@ -30,6 +30,7 @@ import { RoomRecords } from "../lib/client_room_records.ts";
 import type { ClientSession, Credentials, Wire } from "../lib/client_session.ts";
 import type { ShownEvent } from "../lib/client_command.ts";
 import { plural } from "../lib/client_text.ts";
+import { sleep } from "../lib/system.ts";
 import { canDraw, isTerminal, StopSignals, useTimeZone, write } from "../lib/terminal.ts";
 import { connect } from "../lib/transport.ts";
 import { printable } from "../lib/text.ts";
@@ -141,10 +142,6 @@ const NOWHERE =
 const QUIET = 5_000;
 /** How long the end waits for a checkpoint of the last lines, in milliseconds. */
 const LAST_HEAD = 2_000;
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
 
 class Program {
   readonly #given: ProgramOptions;

@@ -15,12 +15,13 @@
 import type { Identity } from "../lib/certificate_identity.ts";
 import { type Bytes, concat, encodeUtf8 } from "../lib/bytes.ts";
 import { HelpAsked, parseCommand } from "../lib/config.ts";
-import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
+import { EXIT, type ExitStatus, Failure, messageOf, ProtocolError } from "../lib/errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "../lib/handshake_client.ts";
 import { loadAuthority, loadIdentity, loadKey, loadTrust } from "../lib/identity.ts";
 import { issueCertificate } from "../lib/ca.ts";
 import { publicKeyOf } from "../lib/private_key.ts";
 import type { Trust } from "../lib/certificate_path.ts";
+import { random, sleep } from "../lib/system.ts";
 import { connect } from "../lib/transport.ts";
 import { runAttacks } from "./soak_attacks.ts";
 
@@ -60,10 +61,8 @@ const ATTACKS = 13;
 /** Memory is compared from here on: by then everything that is loaded once has been loaded. */
 const WARM_UP = 30;
 
-const random = (size: number): Bytes => crypto.getRandomValues(new Uint8Array(size));
 const below = (limit: number) => Math.floor(Math.random() * limit);
 const pick = <T>(list: readonly T[]): T => list[below(list.length)] as T;
-const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** What everybody needs to come in. */
 interface Door {
@@ -107,7 +106,7 @@ async function soak(args: readonly string[]): Promise<ExitStatus> {
           // With all its password work ahead of it a server says so, and somebody honest comes again.
           const isBusy = error instanceof PeerError && error.frame.errorType === "rate-limited";
           count[isBusy ? "busy" : "failed"]++;
-          if (!isBusy) console.log(`an honest session failed: ${error instanceof Error ? error.message : error}`);
+          if (!isBusy) console.log(`an honest session failed: ${messageOf(error)}`);
         }
         await sleep(1000);
       }

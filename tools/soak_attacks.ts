@@ -15,6 +15,7 @@ import { type Bytes, concat, encodeUtf8 } from "../lib/bytes.ts";
 import type { Trust } from "../lib/certificate_path.ts";
 import { encodeFrame } from "../lib/frame.ts";
 import { ClientConnection, type ClientEvent } from "../lib/handshake_client.ts";
+import { random, sleep } from "../lib/system.ts";
 import { connect, type Link } from "../lib/transport.ts";
 
 /** Where the server is, and what everybody needs to come in. */
@@ -27,9 +28,6 @@ export interface AttackedServer {
   /** A certificate for somebody of that name. */
   readonly issue: (name: string) => Promise<Identity>;
 }
-
-const random = (size: number): Bytes => crypto.getRandomValues(new Uint8Array(size));
-const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** Everybody has one certificate. */
 const identities = new Map<string, Identity>();

@@ -15,11 +15,11 @@
 import { parseCommand } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
-import { formatTime } from "../lib/receipt.ts";
 import { MAX_ROOM_RECEIPT_BYTES } from "../lib/log_receipt.ts";
 import { SignaturePool } from "../lib/line_signature_pool.ts";
 import { size, wantsColour, write } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";
+import { formatTime } from "../lib/time_text.ts";
 import { report } from "../lib/verify_report.ts";
 import { withSentence } from "../lib/verify_rows.ts";
 import { UnreadableReceipt } from "../lib/verify_verdict.ts";

@@ -18,7 +18,7 @@ import { type Command, isSet, readConfig, type SettingFlags } from "../lib/confi
 import { EXIT, Failure, ProtocolError } from "../lib/errors.ts";
 import { exists, explain, MAX_PEM_BYTES, openRegularFile, readToEnd, textOf } from "../lib/files.ts";
 import { MAX_LIST_FILE_BYTES, pathIn } from "../lib/identity.ts";
-import { type Certificate, parseCertificateFile, parseRevocationListFile } from "../lib/x509.ts";
+import { type Certificate, MAX_AUTHORITIES, parseCertificateFile, parseRevocationListFile } from "../lib/x509.ts";
 
 // ---- the CA
 
@@ -160,9 +160,6 @@ function withoutMark(bytes: Uint8Array): Uint8Array {
 }
 
 // ---- all of them
-
-/** As many CAs as a file may hold. */
-const MAX_AUTHORITIES = 64;
 
 /** Paths, before any of them is opened. */
 interface Paths {

@@ -8,7 +8,7 @@
  */
 
 import { type CommandSpec, parseCommand, readConfig } from "../lib/config.ts";
-import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
+import { EXIT, type ExitStatus, Failure, messageOf } from "../lib/errors.ts";
 import { HttpServer } from "../lib/http_server.ts";
 import { encodeVkey } from "../lib/log_note_key.ts";
 import { printable } from "../lib/text.ts";
@@ -58,7 +58,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const server = new HttpServer(listener, {
     maxBody: MAX_REQUEST,
     answer: (request) => witness.answer(request),
-    failed: (error) => tell(`a request failed: ${error instanceof Error ? error.message : String(error)}`),
+    failed: (error) => tell(`a request failed: ${messageOf(error)}`),
   });
   const stopped = stopSignal();
   console.log(encodeVkey(witness.key));
