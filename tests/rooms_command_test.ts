@@ -479,3 +479,26 @@ Deno.test({
     await ada.type("/quit", "Enter");
   },
 });
+
+Deno.test("export that must leave lines out says how many and ends with 5, unless --covered asks for just that", async () => {
+  await using world = await World.create();
+  await using ada = await world.start("ada", "--json");
+  await ada.type({ command: "create", room: "#ops" });
+  for (const [at, text] of ["one", "two"].entries()) {
+    await ada.type({ command: "say", room: "#ops", text });
+    await ada.until((client) => ofType(client, "covered").some(({ size }) => size >= at + 2));
+  }
+  assert.equal(await ada.end(), 0);
+  await world.server.stop();
+  const [folder = ""] = [...Deno.readDirSync(`${world.path}/ada/kept/rooms`)].map(({ name }) => name);
+  const file = `${world.path}/ada/kept/rooms/${folder}/#ops/checkpoints`;
+  const heads = Deno.readTextFileSync(file).trimEnd().split("\n");
+  Deno.writeTextFileSync(file, heads.filter((head) => !head.includes('"size":3')).map((head) => `${head}\n`).join(""));
+
+  const where = ["--host", "localhost", "--certs", "ada", "--transcripts", "ada/kept"];
+  const exported = await run(["export", "#ops", ...where], { cwd: world.path });
+  assert.equal(exported.status, 5, exported.stderr);
+  assert.match(exported.stderr, /^Waiting [^\n]*\n1 line at the end is left out[^\n]*\n$/, exported.stderr);
+  const covered = await run(["export", "#ops", "--covered", ...where], { cwd: world.path });
+  assert.deepEqual([covered.status, covered.stderr], [0, ""]);
+});
