@@ -222,9 +222,14 @@ export class ServerLog {
 
   /** Makes a tick now, if there is a reason for one; resolves when its note is signed and written. */
   tick(): Promise<void> {
-    const ticked = this.#running.then(() => this.#tick());
-    this.#running = ticked.catch(() => {});
-    return ticked;
+    return this.#alone(() => this.#tick());
+  }
+
+  /** Does something while no tick is made: what is read of the log's row then is not what it was before one. */
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#running.then(work);
+    this.#running = done.then(() => {}, () => {});
+    return done;
   }
 
   async #tick(): Promise<void> {
@@ -378,6 +383,7 @@ export class ServerLog {
 
   /** The newest note as it is before it is closed. */
   async newestOpen(): Promise<OpenNote> {
+    await this.#alone(() => this.#readAgain()); // another node may have ticked
     const { size, root } = this.#log;
     return { note: await this.#signed(this.#log), size, root, proof: (from) => this.#consistency(from, size) };
   }
@@ -398,7 +404,7 @@ export class ServerLog {
   /** Compares the log with a head that its key signed: whoever shows it may know more than the database. */
   async compare({ origin, size, root }: LogHead): Promise<void> {
     if (origin !== this.#log.origin) return;
-    if (size > this.#log.size) await this.#readAgain();
+    if (size > this.#log.size) await this.#alone(() => this.#readAgain());
     if (size > this.#log.size) return this.#is("log_behind", `a note of ${size} ticks was signed; there are fewer`);
     if (await this.rootAt(size) !== root) this.#is("log_fork", `another root was signed for ${size} ticks`);
   }

@@ -264,3 +264,42 @@ Deno.test("a note that can't be written to the disk is shown to nobody, and writ
   await log.settled();
   assert.deepEqual([log.state.size, world.closed.map(({ size }) => size), written.length], [1, [1], 1]);
 });
+
+Deno.test("a note that is shown while a tick is made accuses nobody: the log is read before the tick, or after it", async () => {
+  await using world = await LogWorld.create();
+  const options = await world.options();
+  const asked = Promise.withResolvers<void>();
+  const held = Promise.withResolvers<void>();
+  let isHeld = false;
+  const logs = async () => {
+    const rows = await options.store.logs();
+    if (isHeld) {
+      asked.resolve();
+      await held.promise; // a database that is slow to answer
+    }
+    return rows;
+  };
+  const log = await ServerLog.open({
+    ...options,
+    store: new Proxy(options.store, {
+      get: (store, name) => {
+        const value = Reflect.get(store, name);
+        return name === "logs" ? logs : typeof value === "function" ? value.bind(store) : value;
+      },
+    }),
+  });
+  await log.tick();
+  isHeld = true;
+  // Somebody shows a note that is one tick ahead: the row is read again, and the tick comes meanwhile.
+  const compared = log.compare({ origin: log.state.origin, size: 2, root: hashOf("a tick to come") });
+  await asked.promise;
+  log.registers(...registered(await world.room("#ops")));
+  const ticked = log.tick();
+  await Promise.race([ticked, new Promise((resolve) => setTimeout(resolve, 200))]);
+  isHeld = false;
+  held.resolve();
+  await Promise.all([compared, ticked]);
+  await log.settled();
+  // The note was false: it is that which is told, and not that the database has lost ticks.
+  assert.deepEqual(world.faults.map(([, reason]) => reason), ["a note of 2 ticks was signed; there are fewer"]);
+});
