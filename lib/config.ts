@@ -198,7 +198,7 @@ export const SETTINGS = {
   SERVER_HOST: fixed(host, "0.0.0.0", {
     flag: "host",
     commands: ["serve", "chat", "rooms", "export", "prove", "password"],
-    describe: "address to listen on; `chat` connects to it, and to localhost where it is 0.0.0.0 or ::",
+    describe: "address to listen on; `chat` connects to it, or to localhost if it is 0.0.0.0 or ::",
     describeFor: {
       serve: "address to listen on",
       chat: THE_SERVER,
@@ -220,11 +220,11 @@ export const SETTINGS = {
   }),
   PLAIN_HOST: open(hostOrOff, {
     commands: SERVE,
-    describe: "address for the port without TLS, where it is another than SERVER_HOST; `off` for no such port",
+    describe: "address for the port without TLS, if it isn't SERVER_HOST; `off` for no such port",
   }),
   TLS_PORT: open(tlsPort, {
     commands: ["serve", "chat", "invite", "rooms", "export", "prove", "password"],
-    describe: "TCP port for TLS, version 2 alone; SERVER_PORT + 1 without it, `off` for none",
+    describe: "TCP port for TLS, only for version 2; by default SERVER_PORT + 1; `off` for none",
     describeFor: { rooms: THE_TLS_PORT, export: THE_TLS_PORT, prove: THE_TLS_PORT },
   }),
   CERT_DIR: fixed(path("DIR"), "certs", {
@@ -264,7 +264,7 @@ export const SETTINGS = {
         : undefined,
     commands: DATABASE,
     secret: true,
-    describe: "database in one line, over DB_HOST and the others; `sqlite` takes the embedded one in any case",
+    describe: "database in one line, overrides DB_HOST and the others; `sqlite` is the embedded one",
   }),
   DB_HOST: open(host, {
     commands: DATABASE,
@@ -284,16 +284,16 @@ export const SETTINGS = {
   }),
   DB_TLS: fixed(boolean, "false", {
     commands: DATABASE,
-    describe: "connect to the database over TLS alone, and check its certificate",
+    describe: "connect to the database only over TLS, and check its certificate",
   }),
   DB_TLS_CA: open(path("FILE"), {
     commands: DATABASE,
-    describe: "CAs of the database's certificate, as PEM, in place of the system's; with it DB_TLS is on",
+    describe: "CAs of the database's certificate, as PEM, instead of the system's; turns DB_TLS on",
   }),
   LOG_LEVEL: fixed(logLevel, "info", { commands: SERVE, describe: "least level that is logged" }),
   LOG_FILE: fixed(path("FILE"), "logs/server.log", {
     commands: SERVE,
-    describe: "log file, beside stderr; a device isn't rotated, `-` for none",
+    describe: "log file, in addition to stderr; a device isn't rotated; `-` for none",
   }),
   LOG_MAX_BYTES: fixed(integer(4096, 2 ** 40, "BYTES"), "10485760", {
     commands: SERVE,
@@ -304,7 +304,7 @@ export const SETTINGS = {
     flag: "no-v1",
     flagMeans: "false",
     commands: SERVE,
-    describe: "take clients of protocol version 1, which don't prove that they hold their certificate's key",
+    describe: "accept clients of protocol version 1, which don't prove that they hold their certificate's key",
   }),
   MAX_CONNECTIONS: fixed(integer(1, 1_000_000), "1000", { commands: SERVE, describe: "connections in all" }),
   MAX_CONNECTIONS_PER_ADDRESS: fixed(integer(1, 1_000_000), "100", {
@@ -313,7 +313,7 @@ export const SETTINGS = {
   }),
   HANDSHAKE_TIMEOUT: fixed(integer(1, 3600, "SECONDS"), "10", {
     commands: ["serve", "chat", "join", "rooms", "password"],
-    describe: "seconds from the connection to the session, the server's own password work not counted",
+    describe: "seconds from the connection to the session, without the server's own password work",
   }),
   CONNECTION_TIMEOUT: fixed(integer(1, 604_800, "SECONDS"), "900", {
     commands: SERVE,
@@ -325,15 +325,15 @@ export const SETTINGS = {
   }),
   MAX_FRAME_BYTES_BEFORE_LOGIN: fixed(integer(8192, 16_384, "BYTES"), "16384", {
     commands: SERVE,
-    describe: "longest frame before the login; the protocol's own bound is the most",
+    describe: "longest frame before the login, at most the protocol's own limit",
   }),
   MAX_FRAME_BYTES: fixed(integer(8192, 65_536, "BYTES"), "65536", {
     commands: SERVE,
-    describe: "longest frame in a session; the protocol's own bound is the most",
+    describe: "longest frame in a session, at most the protocol's own limit",
   }),
   MAX_QUEUED_BYTES: fixed(integer(65_536, 2 ** 30, "BYTES"), "262144", {
     commands: SERVE,
-    describe: "bytes kept for a client that doesn't read, before it is closed",
+    describe: "bytes that wait for a client that doesn't read, before it is closed",
   }),
   LINES_PER_SECOND: fixed(integer(1, 1_000_000), "50", {
     commands: SERVE,
@@ -369,7 +369,7 @@ export const SETTINGS = {
   }),
   REGISTRATIONS_PER_CERTIFICATE: fixed(integer(1, 1_000_000), "1000", {
     commands: SERVE,
-    describe: "accounts that one certificate registers, where the operator issued it by hand",
+    describe: "accounts that one certificate may register, if the operator issued it by hand",
   }),
   PASSWORD_COST: fixed(integer(1, 5), "1", {
     commands: SERVE,
@@ -381,11 +381,11 @@ export const SETTINGS = {
   }),
   SPOOL_MAX_BYTES: fixed(integer(65_536, 2 ** 40, "BYTES"), "16777216", {
     commands: SERVE,
-    describe: "size of the audit rows kept on disk while the database is away; then new connections are refused",
+    describe: "bytes of audit rows kept on disk while the database is away; beyond, new connections are refused",
   }),
   CERT_WARN_DAYS: fixed(integer(0, 3650, "DAYS"), "30", {
     commands: ["serve", "chat"],
-    describe: "days before its end from which a certificate is warned about",
+    describe: "days before the end of a certificate from which warnings come",
   }),
   LOG_SECONDS: fixed(integer(20, 3600, "SECONDS"), "60", {
     commands: SERVE,
@@ -402,7 +402,7 @@ export const SETTINGS = {
   }),
   TSA_ROOTS: open(path("FILE"), {
     commands: SERVE,
-    describe: "their root certificates, as PEM: without them no token is taken",
+    describe: "root certificates of these authorities, as PEM; without them no token is accepted",
   }),
   STAMP_SECONDS: fixed(integer(60, 86_400, "SECONDS"), "600", {
     commands: SERVE,
@@ -411,7 +411,7 @@ export const SETTINGS = {
   WITNESS_NAME: open(text("NAME", "the name of a key: no blanks and no +", /^[^\p{White_Space}+\p{Cc}]{1,255}$/u), {
     flag: "name",
     commands: ["witness"],
-    describe: "the witness's name for all time, best like an address of yours: witness.example/w1",
+    describe: "name of the witness for all time, best an address of yours: witness.example/w1",
   }),
   WITNESS_LOGS: open(path("FILE"), {
     flag: "logs",
@@ -431,7 +431,7 @@ export const SETTINGS = {
   SECURECHAT_HOME: open(path("DIR"), {
     flag: "home",
     commands: ["chat", "invite", "join", "rooms", "export", "prove", "profiles", "password"],
-    describe: "folder of the profiles; without it, where this system keeps settings and data of programs",
+    describe: "folder of the profiles; by default where this system keeps settings and data of programs",
   }),
   SECURECHAT_PASSWORD_FILE: open(path("FILE"), {
     commands: ["chat", "join", "rooms", "password"],
