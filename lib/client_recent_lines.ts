@@ -26,6 +26,8 @@ export interface EarlierLines {
   readonly count: number;
   /** How many lines a history has that shows them too. */
   readonly history: number;
+  /** Whether there may be more: offline only the disk's last lines are told, and nobody says what was before them. */
+  readonly isLeast?: boolean;
 }
 
 /** What is known of a room. */
@@ -34,6 +36,8 @@ interface Opening {
   isOpen: boolean;
   /** The first line that there is to be shown, as far as is known. */
   first: number | undefined;
+  /** Whether the server has said which lines there are. */
+  isKnown: boolean;
   /** The first line that was neither shown nor told of; 0 before any was. */
   next: number;
   held: LineEvent[];
@@ -52,6 +56,7 @@ export class RecentLines {
         return this.#line(event);
       case "joined":
         if (event.history === "all") this.#room(event.room).first = 0;
+        this.#room(event.room).isKnown = true;
         return [event];
       case "caught_up": {
         const room = this.#room(event.room);
@@ -94,7 +99,8 @@ export class RecentLines {
   }
 
   #room(name: string): Opening {
-    const known = this.#rooms.get(name) ?? { isOpen: false, first: undefined, next: 0, held: [], size: undefined };
+    const known = this.#rooms.get(name) ??
+      { isOpen: false, first: undefined, isKnown: false, next: 0, held: [], size: undefined };
     this.#rooms.set(name, known);
     return known;
   }
@@ -127,7 +133,9 @@ export class RecentLines {
     const count = first.index - Math.max(room.first ?? 0, room.next);
     room.next = last.index + 1;
     if (count === 0) return held;
-    return [{ event: "earlier", room: name, count, history: count + held.length }, ...held];
+    const isLeast = !room.isKnown && (room.first ?? 0) > 0;
+    const earlier = { event: "earlier", room: name, count, history: count + held.length } as const;
+    return [isLeast ? { ...earlier, isLeast } : earlier, ...held];
   }
 
   #change(name: string, isMeant: (line: LineEvent) => boolean, change: Partial<LineEvent>): boolean {

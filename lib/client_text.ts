@@ -226,10 +226,11 @@ export class PlainText {
     }).map(readable);
   }
 
-  #earlier({ room, count, history }: EarlierLines): string {
+  #earlier({ room, count, history, isLeast }: EarlierLines): string {
+    const many = isLeast ? `${count} or more earlier lines` : plural(count, "earlier line");
     return this.#in(
       room,
-      `${plural(count, "earlier line")}; /history ${history} shows ${count === 1 ? "it" : "them"}.`,
+      `${many}; /history ${history} shows ${count === 1 ? "it" : "them"}.`,
     );
   }
 

@@ -46,6 +46,22 @@ Deno.test("a room that is opened shows its last twenty lines and tells how many 
   ]);
 });
 
+Deno.test("offline nobody knows how many lines there were before those that the disk tells, and the count says so", () => {
+  const told = (...events: readonly ShownEvent[]) => {
+    const recent = new RecentLines();
+    return events.flatMap((event) => recent.take(event)).flatMap((event) =>
+      event.event === "earlier" ? [[event.count, event.isLeast ?? false]] : []
+    );
+  };
+  assert.deepEqual(told(...lines(4500, 5000), offline), [[480, true]]);
+  assert.deepEqual(told(...lines(0, 500), offline), [[480, false]]);
+  assert.deepEqual(told(...lines(4500, 5000), joined("all"), caughtUp), [[4980, false]]);
+  assert.deepEqual(told(joined("since_join"), ...lines(4500, 5000), caughtUp), [[480, false]]);
+  const text = new PlainText();
+  const rows = [...lines(4500, 5000), offline].flatMap((event) => text.lines(event));
+  assert.match(rows.join("\n"), /\b480 or more earlier lines; \/history 500 /);
+});
+
 Deno.test("what is new is shown whole, also after a break", () => {
   assert.deepEqual(shown(joined("all"), ...lines(0, 1), caughtUp, offline, joined("all"), ...lines(1, 41), caughtUp), [
     ...["joined", 0, "caught_up", "offline", "joined", ...range(1, 41), "caught_up"],
