@@ -186,6 +186,7 @@ class Service implements LogService {
     const { now, later, log } = options;
     this.witnesses = policy && new Witnesses({
       ...{ policy, log: signer.key, transport: witnessHttp, now, later },
+      size: async () => (await this.log.newestOpen()).size,
       found: async (head) => await this.#log?.compare(head),
       tell: ({ witness, kind, reason }) => {
         log.warn("a witness doesn't cosign the server's log", { witness, reason });
@@ -234,7 +235,7 @@ class Service implements LogService {
   async #begin(): Promise<void> {
     const serverLog = this.log;
     try {
-      if (this.witnesses && serverLog.state.size > 0) await this.witnesses.begin(await serverLog.newestOpen());
+      if (this.witnesses && serverLog.state.size > 0) await this.witnesses.begin(() => serverLog.newestOpen());
       if (this.#isEnded) return;
       await serverLog.closeNewest();
       serverLog.begin();

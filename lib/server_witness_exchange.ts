@@ -48,8 +48,8 @@ export interface OpenNote extends Head {
 /** What came of it. */
 export type WitnessOutcome =
   | { readonly kind: "cosigned"; readonly signature: NoteSignature; readonly time: number }
-  /** It knows a larger log than we have. `found`: a note of it that our key signed. */
-  | { readonly kind: "ahead"; readonly reason: string; readonly found?: NoteHead }
+  /** It knows a larger log than we have, of that size. `found`: a note of it that our key signed. */
+  | { readonly kind: "ahead"; readonly size: number; readonly reason: string; readonly found?: NoteHead }
   /** It knows another tree than ours. */
   | { readonly kind: "conflict"; readonly reason: string; readonly found?: NoteHead }
   | { readonly kind: "failed"; readonly reason: string };
@@ -86,12 +86,13 @@ async function add(exchange: WitnessExchange, open: OpenNote, old: number): Prom
     const { status, body: answer } = await exchange.transport.post(urlOf(exchange.witness, ADD_CHECKPOINT), body);
     const text = parseUtf8(answer) ?? "";
     if (status === 200) return await readCosignature(exchange, open, text);
-    if (status === 422) return await look(exchange, "conflict", "it answered 422: it knows another tree of this log");
+    if (status === 422) return await conflict(exchange, "it answered 422: it knows another tree of this log");
     if (status !== 409) return { kind: "failed", reason: `it answered ${status}` };
     const size = sizeIn(text);
-    if (size === undefined) return await look(exchange, "conflict", "it answered 409 without a size");
+    if (size === undefined) return await conflict(exchange, "it answered 409 without a size");
     if (size <= open.size) return size;
-    return await look(exchange, "ahead", `it has signed ${size} ticks of this log, which has ${open.size}`);
+    const reason = `it has signed ${size} ticks of this log, which has ${open.size}`;
+    return { kind: "ahead", size, reason, ...await look(exchange) };
   } catch (error) {
     return { kind: "failed", reason: messageOf(error) };
   }
@@ -122,15 +123,16 @@ async function readCosignature(
   return { kind: "failed", reason: `its clock is ${Math.abs(skew)} s ${which} ours` };
 }
 
-async function look(
-  { witness, log, transport }: WitnessExchange,
-  kind: "ahead" | "conflict",
-  reason: string,
-): Promise<WitnessOutcome> {
+async function conflict(exchange: WitnessExchange, reason: string): Promise<WitnessOutcome> {
+  return { kind: "conflict", reason, ...await look(exchange) };
+}
+
+/** The newest note that the witness signed, if our key has signed it, too. */
+async function look({ witness, log, transport }: WitnessExchange): Promise<{ readonly found?: NoteHead }> {
   const url = urlOf(witness, checkpointPath(log.name));
   const { status, body } = await transport.get(url).catch(() => ({ status: 0, body: new Uint8Array(0) }));
   const found = status === 200 ? await openNote(body, log, MAX_ANSWER) : undefined;
-  return found ? { kind, reason, found: found.head } : { kind, reason };
+  return found ? { found: found.head } : {};
 }
 
 function urlOf({ url = "" }: PolicyWitness, path: string): string {

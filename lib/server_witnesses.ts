@@ -2,7 +2,7 @@
  * The witnesses of the server's log, as the server asks them (docs/PROTOCOL.md, "Asking a witness").
  *
  *     const witnesses = new Witnesses({ policy, log, transport, now, later, found, tell });
- *     await witnesses.begin(newest);          before the first tick: has a witness seen more than the database has?
+ *     await witnesses.begin(newest);    before the first tick: has a witness seen more than the database has?
  *     const closed = await witnesses.cosign(open);        with each new note; within 5 s
  *
  * `server_log.ts` gives its notes to {@link Witnesses.cosign} and gets them back closed: the log's signature, then the
@@ -67,6 +67,8 @@ export interface WitnessesOptions {
   readonly now: Clock;
   /** Runs something later, in milliseconds. */
   readonly later: (ms: number, run: () => void) => void;
+  /** The log's size in the database now: another server on it may have made ticks meanwhile. */
+  readonly size: () => Promise<number>;
   /** A witness showed a note of this log. */
   readonly found: (head: NoteHead) => Promise<void>;
   readonly tell: (news: WitnessNews) => void;
@@ -175,6 +177,8 @@ export class Witnesses {
   async #ask(asked: Asked, open: OpenNote): Promise<WitnessOutcome | undefined> {
     const outcome = await asked.ask(open);
     if (outcome === undefined || outcome.kind === "cosigned") return outcome;
+    // It cosigned a tick that another server on this database has made: nobody is accused of that.
+    if (outcome.kind === "ahead" && outcome.size <= await this.#options.size()) return undefined;
     this.#tell({ witness: asked.witness.name, kind: outcome.kind, reason: outcome.reason });
     if (outcome.kind !== "failed" && outcome.found) await this.#options.found(outcome.found);
     return outcome;
@@ -188,19 +192,21 @@ export class Witnesses {
   }
 
   /**
-   * Offers the newest note to all witnesses before the server's first tick. Resolves when those that cosigned satisfy
+   * Offers the newest note to all witnesses before the server's first tick; in each round the one that is the newest
+   * then, since other servers on the database may tick. Resolves when those that cosigned satisfy
    * the policy, or after {@link BEGIN_AFTER}; but a witness that says that it knows a larger log is waited for, until it
    * cosigns or the server is ended: a database of yesterday must not go on under the same key.
    */
-  async begin(newest: OpenNote): Promise<void> {
+  async begin(newest: () => Promise<OpenNote>): Promise<void> {
     const { now, later, policy } = this.#options;
     const started = now();
     const cosigned = new Map<string, number>();
     const ahead = new Set<Asked>();
     while (!this.#isEnded) {
+      const open = await newest();
       await Promise.all(this.#asked.map(async (asked) => {
         if (cosigned.has(asked.witness.name)) return;
-        const outcome = await this.#ask(asked, newest);
+        const outcome = await this.#ask(asked, open);
         if (outcome?.kind === "cosigned") cosigned.set(asked.witness.name, outcome.time);
         if (outcome?.kind === "cosigned") ahead.delete(asked);
         if (outcome?.kind === "ahead") ahead.add(asked);

@@ -26,6 +26,8 @@ interface Played {
 /** Some witnesses, a server that asks them, and a clock that the test turns. */
 class World {
   now = NOW;
+  /** The log's size in the database. */
+  size = 0;
   readonly found: NoteHead[] = [];
   readonly news: WitnessNews[] = [];
   readonly played: readonly Played[];
@@ -49,6 +51,7 @@ class World {
       transport: this.#transport,
       now: () => this.now,
       later: (ms, run) => this.#timers.push({ at: this.now + ms, run }),
+      size: () => Promise.resolve(this.size),
       found: (head) => Promise.resolve(void this.found.push(head)),
       tell: (news) => this.news.push(news),
     });
@@ -300,7 +303,7 @@ Deno.test("the first tick waits for a quorum of witnesses, or ten minutes", asyn
   const world = await World.create(3, "group two 2 w0 w1 w2\nquorum two");
   for (const one of world.played.slice(1)) one.instead = () => ({ status: 500, body: new Uint8Array(0) });
   let hasBegun = false;
-  const begun = world.witnesses.begin(await world.open(50)).then(() => hasBegun = true);
+  const begun = world.witnesses.begin(() => world.open(50)).then(() => hasBegun = true);
   for (let round = 0; round < 39; round++) {
     await until(() => world.plans > 0);
     await world.pass(15_000);
@@ -315,8 +318,8 @@ Deno.test("the first tick waits for a quorum of witnesses, or ten minutes", asyn
   const [slow] = quick.played;
   assert(slow);
   slow.instead = () => ({ status: 500, body: new Uint8Array(0) });
-  await quick.witnesses.begin(await quick.open(50));
-  await (await World.create(0, "quorum none")).witnesses.begin(await quick.open(50));
+  await quick.witnesses.begin(() => quick.open(50));
+  await (await World.create(0, "quorum none")).witnesses.begin(() => quick.open(50));
 });
 
 Deno.test("the first tick doesn't come while a witness says that it knows more, however long and whoever else cosigns", async () => {
@@ -325,7 +328,7 @@ Deno.test("the first tick doesn't come while a witness says that it knows more, 
   assert(one);
   one.instead = () => ({ status: 409, body: encodeUtf8("80\n") });
   let hasBegun = false;
-  const begun = world.witnesses.begin(await world.open(50)).then(() => hasBegun = true);
+  const begun = world.witnesses.begin(() => world.open(50)).then(() => hasBegun = true);
   for (let round = 0; round < 100; round++) {
     await until(() => world.plans > 0);
     await world.pass(15_000);
@@ -339,11 +342,31 @@ Deno.test("the first tick doesn't come while a witness says that it knows more, 
   await world.pass(15_000);
   await begun;
   one.instead = () => ({ status: 409, body: encodeUtf8("80\n") });
-  const ended = world.witnesses.begin(await world.open(60));
+  const ended = world.witnesses.begin(() => world.open(60));
   await until(() => world.plans > 0);
   world.witnesses.end();
   await world.pass(15_000);
   await ended;
+});
+
+Deno.test("of servers on one database none is accused, and none waits for ever, because another one has ticked", async () => {
+  const world = await World.create(1);
+  const [one] = world.played;
+  assert(one);
+  await world.close(80); // by another server, which this one doesn't know
+  world.size = 80;
+  assert.equal((await world.close(79)).signatures.length, 1);
+  assert.deepEqual([world.news, world.found], [[], []]);
+  let newest = 79;
+  const plans = world.plans;
+  const begun = world.witnesses.begin(() => world.open(newest));
+  await until(() => world.plans > plans);
+  newest = 80; // as the database says now
+  await world.pass(15_000);
+  await begun;
+  world.size = 79;
+  await world.close(79);
+  assert.deepEqual(world.news.map(({ kind }) => kind), ["ahead"]);
 });
 
 Deno.test("a witness without a URL isn't asked; a URL that is none ends the start", async () => {

@@ -45,6 +45,7 @@ Deno.test({
         now: Date.now,
         later: (ms, run) => Deno.unrefTimer(setTimeout(run, ms)),
       },
+      size: () => Promise.resolve(0),
       found: () => Promise.resolve(),
       tell: (news) => told.push(news),
     });
