@@ -14,6 +14,7 @@
 
 import { type Check, CheckList, type Values } from "./verify_verdict.ts";
 import { BadLines } from "./verify_bad_lines.ts";
+import { LOG_CHECKS } from "./verify_log_notes.ts";
 
 /** The checks, in the order in which a verdict lists them. */
 export const ROOM_CHECKS = [
@@ -43,21 +44,35 @@ export const ROOM_CHECKS = [
   "bodies",
 ] as const;
 
-/** One of {@link ROOM_CHECKS}. */
-export type RoomCheckName = typeof ROOM_CHECKS[number];
+/** Those about a bundle and the server's log, which are listed only if one is shown. */
+export const FURTHER_CHECKS = ["bundle", ...LOG_CHECKS, "renewal", "policy"] as const;
+
+/** One of {@link ROOM_CHECKS} or {@link FURTHER_CHECKS}. */
+export type RoomCheckName = typeof ROOM_CHECKS[number] | typeof FURTHER_CHECKS[number];
+
+const ALL_CHECKS: readonly RoomCheckName[] = [...ROOM_CHECKS, ...FURTHER_CHECKS];
 
 /** Those about openings. */
 export const OPENING_CHECKS = ["opening form", "opening hash", "envelope", "opening room", "seen"] as const;
 
 /** Those that good evidence may leave out. */
-const OPTIONAL = new Set<string>([...OPENING_CHECKS, "checkpoints", "rights", "revocation", "bodies"]);
+const OPTIONAL = new Set<string>([
+  ...OPENING_CHECKS,
+  ...FURTHER_CHECKS,
+  "checkpoints",
+  "rights",
+  "revocation",
+  "bodies",
+]);
 
 /** So many failures of one check are looked for where each costs a signature: one alone makes the evidence invalid. */
 const MAX_FRAME_FAILURES = 20;
 
 /** Outcomes of checks, and bad lines. */
 export class RoomFindings {
-  readonly #checks = new CheckList(ROOM_CHECKS);
+  readonly #checks = new CheckList<RoomCheckName>(ALL_CHECKS);
+  /** Whether the further checks are listed. */
+  #listsAll = false;
   /** Of each check of the frame that failed, the first reasons, and the first values. */
   readonly #frame = new Map<RoomCheckName, { readonly reasons: string[]; readonly values: Values | undefined }>();
   /** Lines that aren't good. */
@@ -94,15 +109,22 @@ export class RoomFindings {
 
   /** The checks of the frame that have failed, in their order; what is against single lines isn't among the reasons. */
   failures(): Pick<Check<RoomCheckName>, "name" | "reasons" | "expected" | "found">[] {
-    return ROOM_CHECKS.flatMap((name) => {
+    return ALL_CHECKS.flatMap((name) => {
       const failure = this.#frame.get(name);
       return failure ? [{ name, reasons: failure.reasons, ...failure.values }] : [];
     });
   }
 
-  /** Every check. */
+  /** A bundle or the server's log is shown: its checks are listed. */
+  listAll(): void {
+    this.#listsAll = true;
+  }
+
+  /** Every check that is anybody's question. */
   list(): Check<RoomCheckName>[] {
-    return this.#checks.list();
+    const further: ReadonlySet<string> = new Set(FURTHER_CHECKS);
+    const all = this.#checks.list();
+    return this.#listsAll ? all : all.filter(({ name, outcome }) => outcome === "failed" || !further.has(name));
   }
 
   /** Whether a check was not made that good evidence can't do without. */

@@ -21,6 +21,7 @@ import type { RoomFindings } from "./verify_findings.ts";
 import type { RoomReceipt } from "./verify_form.ts";
 import { type Heads, NO_AUTHORITY, type ShownTree } from "./verify_heads.ts";
 import type { CertificateJudge } from "./verify_judge.ts";
+import type { LogJudge } from "./verify_log.ts";
 import type { JudgedLine } from "./verify_rights.ts";
 import type { Times } from "./verify_times.ts";
 import type { Certificate } from "./x509.ts";
@@ -35,6 +36,11 @@ export interface OpenedLine {
   readonly ts: number;
   /** The time of the first checkpoint shown that covers the line, unix seconds. */
   readonly by: number;
+  /**
+   * Between which times the line was written, by witnesses and authorities that the verifier named (unix ms): a bound that
+   * none of them gives is absent.
+   */
+  readonly between?: { readonly since?: number; readonly by?: number };
   /** How many lines of the log the server had signed to the author before. */
   readonly seen: number;
   readonly kind: string;
@@ -66,6 +72,8 @@ export interface LineContext {
   readonly tree: ShownTree;
   readonly times: Times;
   readonly signatures: SignatureChecker;
+  /** The server's log, if it is shown. */
+  readonly log: LogJudge | undefined;
 }
 
 /** Takes lines in their order. */
@@ -164,8 +172,20 @@ export class ShownLines {
     this.#opened.push({
       ...{ index, author: line.signer, subject: author.signer.subject, ts: line.ts, by: covering.time },
       ...{ seen: envelope.seen.size, kind: envelope.kind, body: envelope.body },
+      ...this.#between(index, envelope, covering),
       ...(further.length > 0 ? { further } : {}),
     });
+  }
+
+  /** Between which times the line was written, as far as the server's log tells. */
+  #between(index: number, envelope: Envelope, covering: Checkpoint): Pick<OpenedLine, "between"> {
+    const { log } = this.#context;
+    if (!log) return {};
+    const since = log.line(index, envelope);
+    const by = log.by(index);
+    log.checkTime(index, since, covering);
+    if (since === undefined && by === undefined) return {};
+    return { between: { ...since === undefined ? {} : { since }, ...by === undefined ? {} : { by } } };
   }
 
   async #checkAuthor(line: TranscriptLine, index: number, covering: Checkpoint): Promise<Author | undefined> {

@@ -94,6 +94,11 @@ export class LogJudge {
     this.#findings = findings;
   }
 
+  /** Whom the verifier goes by. */
+  get trust(): LogTrust {
+    return this.#trust;
+  }
+
   /** What is known of the receipt's checkpoint; `undefined` if the log doesn't hold. */
   get summary(): LogSummary | undefined {
     return this.#summary;

@@ -25,7 +25,7 @@ import { MAX_CLOCK_DIFFERENCE } from "./transcript.ts";
 import type { BadLine } from "./verify_bad_lines.ts";
 import type { OpenedLine } from "./verify_lines.ts";
 import type { RoomVerdict } from "./verify_room_report.ts";
-import { authorText, counted, FIRST_WORDS, momentText } from "./verify_rows.ts";
+import { authorText, counted, FIRST_WORDS, momentText, periodText } from "./verify_rows.ts";
 import type { Verdict } from "./verify_session_report.ts";
 import type { Check, LineSigner } from "./verify_verdict.ts";
 
@@ -126,7 +126,7 @@ const ACTIONS: Readonly<Record<string, string>> = {
 function openedLine(line: OpenedLine, names: ReadonlyMap<string, string>, columns: number, indent = ""): string[] {
   const { index, author, ts, by, seen, kind, body } = line;
   const placed = Math.abs(by * 1000 - ts) > MAX_CLOCK_DIFFERENCE ? `, accepted by ${momentText(by * 1000)}` : "";
-  const when = `${momentText(ts)}${placed}, had seen ${seen === 0 ? "no line" : counted(seen)}`;
+  const when = `${momentText(ts)}${placed}${betweenText(line)}, had seen ${seen === 0 ? "no line" : counted(seen)}`;
   const head = `${indent}[${index}] ${names.get(author)}, ${when}:`;
   const json = canonicalJson(body) ?? "";
   const action = isKnownKind(kind) ? ACTIONS[kind] : `wrote a line of an unknown kind, ${quoted(kind)}`;
@@ -134,6 +134,15 @@ function openedLine(line: OpenedLine, names: ReadonlyMap<string, string>, column
   if (cells(head) + 1 + cells(shown) <= columns) return [`${head} ${shown}`];
   const [first = "", ...further] = wrap(shown, columns, GOES_ON, GOES_ON.length);
   return [...wrap(head, columns, GOES_ON), GOES_ON + first, ...further];
+}
+
+/** The bounds of a line's time that others than its author and its server give. */
+function betweenText({ between: { since, by } = {} }: OpenedLine): string {
+  if (since !== undefined && by !== undefined) {
+    return `, written between ${periodText(since, by).replace(" to ", " and ")}`;
+  }
+  if (by !== undefined) return `, written by ${momentText(by)}`;
+  return since === undefined ? "" : `, written after ${momentText(since)}`;
 }
 
 // ---- details

@@ -22,9 +22,11 @@
  * @layer protocol
  */
 
+import { parseLogEvidence } from "./log_evidence.ts";
+import { type LogFiles, LogJudge, type LogSummary, type LogTrust } from "./verify_log.ts";
 import { encodeUtf8, parseBase64 } from "./bytes.ts";
 import { type Trust, TRUST_NAMES } from "./certificate_path.ts";
-import { type JsonObject, member } from "./json.ts";
+import { type Json, type JsonObject, member } from "./json.ts";
 import { ONE_BY_ONE, type SignatureChecker } from "./line_signature.ts";
 import { checkOptions, checkTime, type Names } from "./options.ts";
 import { VerifyingKey } from "./pss.ts";
@@ -60,6 +62,22 @@ export interface RoomEvidence {
   readonly lines: Rows;
   /** The openings file; without it the words stay closed. */
   readonly openings?: Rows;
+  /** What is shown of the server's log. */
+  readonly log?: RoomLogEvidence;
+}
+
+/** What is shown of the server's log beside a receipt. */
+export interface RoomLogEvidence {
+  /** The object of a log.json. */
+  readonly evidence: Json;
+  readonly files: LogFiles;
+}
+
+/** Whom of the server's log the verifier goes by, and what has to be there. */
+export interface LogDemands extends Omit<LogTrust, "now"> {
+  /** Fails evidence that isn't witnessed, or whose time isn't proved, by those who are named. */
+  readonly requireWitness?: boolean;
+  readonly requireTime?: boolean;
 }
 
 /** How to verify, where the defaults don't do. */
@@ -70,10 +88,12 @@ export interface VerifyRoomOptions {
   readonly now?: number;
   /** Who checks the lines' signatures; without it they are checked here, one after the other. */
   readonly signatures?: SignatureChecker;
+  /** Whom of the server's log the verifier goes by. */
+  readonly log?: LogDemands;
 }
 
-const EVIDENCE_NAMES: Names<RoomEvidence> = { receipt: true, lines: true, openings: true };
-const OPTION_NAMES: Names<VerifyRoomOptions> = { at: true, now: true, signatures: true };
+const EVIDENCE_NAMES: Names<RoomEvidence> = { receipt: true, lines: true, openings: true, log: true };
+const OPTION_NAMES: Names<VerifyRoomOptions> = { at: true, now: true, signatures: true, log: true };
 
 /** Throws a TypeError for what nobody would heed. */
 function checkArguments(trust: Trust, options: VerifyRoomOptions): void {
@@ -118,6 +138,7 @@ export async function verifyLineProof(
 interface Given {
   readonly lines: Rows;
   readonly openings?: Rows;
+  readonly log?: RoomLogEvidence;
   readonly trust: Trust;
   readonly options: VerifyRoomOptions;
 }
@@ -130,7 +151,8 @@ async function judgeRoom(receipt: RoomReceipt, findings: RoomFindings, given: Gi
   const [heads, times] = [new Heads(receipt, findings, judge), new Times(findings)];
   const tree = new ShownTree(receipt, findings, openings !== undefined);
   const signatures = options.signatures ?? ONE_BY_ONE;
-  const shown = new ShownLines({ receipt, findings, judge, heads, tree, times, signatures });
+  const log = given.log && openLog(receipt, findings, given.log, options);
+  const shown = new ShownLines({ receipt, findings, judge, heads, tree, times, signatures, log });
 
   findings.skip("bodies", "they are no part of a receipt");
   if (trust.revocations.length === 0) findings.skip("revocation", "no revocation list is given");
@@ -140,6 +162,7 @@ async function judgeRoom(receipt: RoomReceipt, findings: RoomFindings, given: Gi
   checkStatement(receipt, findings);
   await times.receipt(receipt, judge);
   await heads.checkSigners(server);
+  await log?.judge(judge);
   const isCut = await takeLines(shown, findings, receipt, given);
   checkCounts(receipt, findings, shown.end, isCut);
   tree.checkProof();
@@ -148,10 +171,44 @@ async function judgeRoom(receipt: RoomReceipt, findings: RoomFindings, given: Gi
   for (const issuer of judge.issuersWithoutList) {
     findings.skip("revocation", `no list of "${shortName(issuer)}" is given`);
   }
+  checkDemands(findings, log?.summary, options.log);
   return conclude({
+    log: { summary: log?.summary, trust: log?.trust },
     ...{ receipt, findings, shown, given: given.trust, trust, foreign, judge, rights },
     ...{ at: options.at, now: options.now },
   });
+}
+
+/** What judges the server's log; `undefined` if what is shown of it has another form. */
+function openLog(
+  { origin, checkpoint, earlier }: RoomReceipt,
+  findings: RoomFindings,
+  { evidence, files }: RoomLogEvidence,
+  { log, now = 0 }: VerifyRoomOptions,
+): LogJudge | undefined {
+  findings.listAll();
+  const parsed = parseLogEvidence(evidence);
+  if (typeof parsed === "string") {
+    findings.frame("log form", parsed);
+    return undefined;
+  }
+  const trust = { policies: [], logs: [], roots: [], quorum: 1, protectedAt: now, ...log, now };
+  return new LogJudge({ origin, checkpoint, earlier }, parsed, files, trust, {
+    fail: (check, reason) => findings.frame(check, reason),
+    skip: (check, reason) => findings.skip(check, reason),
+  });
+}
+
+/** What a verifier demands and isn't there fails. */
+function checkDemands(findings: RoomFindings, summary: LogSummary | undefined, demands: LogDemands | undefined): void {
+  const { requireWitness = false, requireTime = false } = demands ?? {};
+  if (requireWitness || requireTime) findings.listAll();
+  else findings.skip("policy", "nothing is demanded");
+  if (requireWitness && !summary?.isWitnessed) {
+    findings.frame("policy", "the witnesses that you named didn't cosign the server's log over these lines");
+  }
+  const isTimed = summary?.isStamped || summary?.witnessedBy !== undefined;
+  if (requireTime && !isTimed) findings.frame("policy", "nobody whom you named says when these lines existed");
 }
 
 function* certificatesOf({ signer, chains }: RoomReceipt): Generator<readonly Certificate[]> {

@@ -16,6 +16,7 @@ import type { BadLine, LineVerdicts } from "./verify_bad_lines.ts";
 import type { RoomCheckName, RoomFindings } from "./verify_findings.ts";
 import type { RoomReceipt } from "./verify_form.ts";
 import type { CertificateJudge } from "./verify_judge.ts";
+import { type LogFound, openSentences, stampSentences, witnessSentences } from "./verify_log_rows.ts";
 import type { OpenedLine, ShownLines } from "./verify_lines.ts";
 import type { Rights } from "./verify_rights.ts";
 import {
@@ -95,6 +96,8 @@ export interface Outcome {
   readonly judge: CertificateJudge;
   /** What came out of judging rights, or why that was not done. */
   readonly rights: Rights | string;
+  /** What was found of the server's log. */
+  readonly log: LogFound;
   /** A time at which all certificates were judged, unix milliseconds. */
   readonly at: number | undefined;
   /** The verifier's clock, unix milliseconds. */
@@ -224,6 +227,7 @@ const ROWS: RowTable<Found> = {
   Integrity: integrity,
   Withheld: withheld,
   Time: time,
+  Witnesses: ({ result, log }) => result === "invalid" ? [] : witnessSentences(log),
   Unknown: unknown,
   Revocation: ({ trust, judge, result }) => result === "invalid" ? [] : revocationSentences(trust, judge),
   Trusted: ({ given, judge }) => trustSentences(given, [...judge.authorities]),
@@ -250,6 +254,18 @@ const FAILURES: Readonly<Partial<Record<RoomCheckName, FailureText>>> = {
   "opening form": { says: "The file with the lines' texts is malformed", tellsWhy: true },
   "seen": { says: "What an author had seen contradicts the lines", tellsWhy: true },
   "revocation": { says: "A certificate was revoked", tellsWhy: true },
+  "bundle": { says: "The file is not a bundle as this program writes it", tellsWhy: true },
+  "log form": { says: "What is shown of the server's log is malformed", tellsWhy: true },
+  "charter": { says: "The server's log is not vouched for by the server", tellsWhy: true },
+  "note": { says: "A note of the server's log is false", tellsWhy: true },
+  "log key": { says: "The server's log is another one", tellsWhy: true },
+  "head": { says: "The server's log doesn't register what is shown", tellsWhy: true },
+  "token": { says: "A time stamp is false", tellsWhy: true },
+  "after": { says: "What lines are said to be younger than doesn't hold", tellsWhy: true },
+  "time": { says: "The server dated a checkpoint back", tellsWhy: true },
+  "search": { says: "The search of the server's log doesn't hold", tellsWhy: true },
+  "renewal": { says: "A renewal doesn't hold", tellsWhy: true },
+  "policy": { says: "What you demanded is not there", tellsWhy: true },
 };
 
 function reasons({ findings, lines, foreign }: Found): string[] {
@@ -340,20 +356,30 @@ function time(found: Found): string[] {
       ? `The server signed that it had ${count === 1 ? "the line" : "these lines"} by ${momentText(last.time * 1000)}.`
       : `The server signed that it had the first line by ${momentText(first.time * 1000)}, and the last by ` +
         `${momentText(last.time * 1000)}.`,
+    ...stampSentences(found.log),
     "The time shown with a line is its author's claim.",
-    "A server and an author together could have backdated a line, limited only by what others had seen.",
+    ...isTimed(found.log)
+      ? []
+      : ["A server and an author together could have backdated a line, limited only by what others had seen."],
     ...judged,
     ...clock,
   ];
 }
 
-function unknown({ result, receipt: { checkpoint: { size } }, rights }: Found): string[] {
+/** Whether somebody whom the verifier named says when the lines existed. */
+function isTimed({ summary }: LogFound): boolean {
+  return summary?.isStamped === true || summary?.witnessedBy !== undefined;
+}
+
+function unknown({ result, receipt: { checkpoint: { size } }, rights, log }: Found): string[] {
   if (result === "invalid") return [];
   const sentences = [
-    `Anything after line ${
-      size - 1
-    }; who held each key; whether the clocks were right; whether anybody read what they ` +
-    "had received; whether isolated members were shown the same log.",
+    `Anything after line ${size - 1}; who held each key; ${
+      isTimed(log) ? "" : "whether the clocks were right; "
+    }whether anybody read what they had received${
+      log.summary?.isWitnessed ? "" : "; whether isolated members were shown the same log"
+    }.`,
+    ...openSentences(log),
   ];
   if (typeof rights === "string") {
     return [
