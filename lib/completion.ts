@@ -1,18 +1,18 @@
 /**
- * Completion scripts of shells, made from the pages of all commands: names of commands, their parts, flags, and what
- * a flag's value is (one of a few words, a file, a folder).
+ * Completion scripts for shells, made from the pages of all commands: names of commands, their parts, flags, and the
+ * kind of a flag's value (one of a few words, a file, a folder).
  *
  *     completionScript("bash", pages)      source <(securechat completion bash)
  *
- * The scripts are static: pressing Tab starts no program. What they contain is our own text; nothing of it needs more
- * quoting than single quotes.
+ * The scripts are static: pressing Tab starts no program. They contain only our own text, for which single quotes are
+ * enough.
  *
  * @layer outside
  */
 
 import type { CommandPage, FlagRow } from "./config.ts";
 
-/** The shells that there are scripts for. */
+/** The shells for which there are scripts. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 
 /** One of {@link SHELLS}. */
@@ -24,7 +24,7 @@ export function completionScript(shell: Shell, pages: readonly CommandPage[]): s
   return scripts[shell](pages);
 }
 
-/** What is completed as a flag's value. */
+/** How a flag's value is completed. */
 type Value = { readonly words: readonly string[] } | "file" | "folder" | "other" | undefined;
 
 function valueOf({ value }: FlagRow): Value {

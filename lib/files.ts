@@ -3,11 +3,11 @@
  *
  *     await writeAtomically("certs/server_private_key.pem", pem, { mode: 0o600 });
  *
- * Written under a name of its own beside the file (`server_private_key.pem.3f9c….new`), flushed to the disk, then given
- * the name: after a crash there is the old file or the new one, never half of one. A file that is there is left alone
- * unless `replace` says so, and a secret one is never readable by others, not for a moment.
+ * The content is written to a temporary file beside it (`server_private_key.pem.3f9c….new`), flushed to the disk, and
+ * renamed: after a crash there is the old file or the new one, never half of one. An existing file is only replaced with
+ * `replace`. A secret file is never readable by others, not even for a moment.
  *
- * Windows has no modes: there the folder's permissions decide, and nothing is checked.
+ * Windows has no modes: the folder's permissions decide there, and nothing is checked.
  *
  * @layer outside
  */
@@ -19,13 +19,13 @@ import { printable } from "./text.ts";
 
 /** How {@link writeAtomically} writes. */
 export interface WriteOptions {
-  /** 0o600 for what is secret; 0o644 without it. */
+  /** 0o600 for secrets; 0o644 by default. */
   readonly mode?: number;
-  /** Takes the place of a file that is there; without it that is a {@link Failure}. */
+  /** Replaces an existing file; without this, an existing file is a {@link Failure}. */
   readonly replace?: boolean;
 }
 
-/** Writes a whole file, or none. */
+/** Writes a file completely, or not at all. */
 export async function writeAtomically(path: string, text: string, options: WriteOptions = {}): Promise<void> {
   const mode = options.mode ?? 0o644;
   const temporary = `${path}.${crypto.randomUUID()}.new`;
@@ -51,7 +51,7 @@ async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
 }
 
-/** A link fails where the name is taken, as a rename doesn't; some file systems know no links. */
+/** Unlike a rename, a link fails if the name is taken. Some file systems have no links. */
 async function moveToFreeName(temporary: string, path: string): Promise<void> {
   try {
     await Deno.link(temporary, path);
@@ -62,7 +62,7 @@ async function moveToFreeName(temporary: string, path: string): Promise<void> {
   }
 }
 
-/** Flushes the folder of a new file: its name is on the disk once its folder is. */
+/** Flushes the folder of a new file, which contains the file's name. */
 export async function syncFolder(path: string): Promise<void> {
   if (Deno.build.os === "windows") return; // a folder can't be opened there
   using folder = await Deno.open(dirname(path));
@@ -70,8 +70,8 @@ export async function syncFolder(path: string): Promise<void> {
 }
 
 /**
- * Whether nobody else has the file locked, or unlocks it within `wait` milliseconds; the lock is held until the file is
- * closed. (Deno 2.6 has no `tryLock`; a lock that never comes ends with the process.)
+ * Locks the file, until it is closed; `false` if somebody else doesn't unlock it within `wait` milliseconds. (Deno 2.6 has
+ * no `tryLock`; a lock that is never granted is given up when the process ends.)
  */
 export async function lockFile(file: Deno.FsFile, wait: number): Promise<boolean> {
   const late = Promise.withResolvers<boolean>();
@@ -90,7 +90,7 @@ export async function keepOld(path: string, mode: number): Promise<void> {
 }
 
 /**
- * Adds lines to a list in one write, so that two commands at once leave all their lines, and flushes them to the disk.
+ * Adds lines to a list in one write, so that two commands at the same time lose none, and flushes them to the disk.
  */
 export async function appendLines(path: string, lines: readonly string[], mode: number): Promise<void> {
   try {
@@ -103,12 +103,12 @@ export async function appendLines(path: string, lines: readonly string[], mode: 
   }
 }
 
-/** Whether there is something of that name. */
+/** Whether there is something with that name. */
 export async function exists(path: string): Promise<boolean> {
   return await Deno.lstat(path).then(() => true, () => false);
 }
 
-/** {@link exists} at once. */
+/** {@link exists}, synchronously. */
 export function existsSync(path: string): boolean {
   try {
     return Deno.lstatSync(path) !== undefined;
@@ -117,7 +117,7 @@ export function existsSync(path: string): boolean {
   }
 }
 
-/** The names of the folders in a folder, links to folders too; none where there is no such folder. */
+/** The names of the folders in a folder, including links to folders; none if there is no such folder. */
 export async function foldersIn(path: string): Promise<string[]> {
   const found: string[] = [];
   try {
@@ -136,7 +136,7 @@ async function isFolderAt(path: string): Promise<boolean> {
   return await Deno.stat(path).then(({ isDirectory }) => isDirectory, () => false);
 }
 
-/** A folder that its owner alone can enter, where there is none yet. */
+/** Makes a folder that only its owner can enter, if it doesn't exist. */
 export async function createPrivateFolder(path: string): Promise<void> {
   try {
     await Deno.mkdir(path, { recursive: true, mode: 0o700 });
@@ -147,28 +147,28 @@ export async function createPrivateFolder(path: string): Promise<void> {
 
 /** 1 MiB: a certificate, a chain or a key has a few KiB. */
 export const MAX_PEM_BYTES = 1_048_576;
-/** 256 MiB: more than any list that this program keeps, and few enough to be held in memory. */
+/** 256 MiB: longer than any list that this program keeps, and short enough for the memory. */
 const MAX_TEXT_BYTES = 268_435_456;
 
 /** How {@link readTextFile} reads. */
 export interface ReadOptions {
-  /** The sentence for when there is no such file. */
+  /** The message if there is no such file. */
   readonly missing?: string | undefined;
   /** The most bytes that the file may have. */
   readonly max?: number;
-  /** Takes what a shell puts in a file's place, too: `/dev/stdin`, or `<(command)`, which is `/dev/fd/63`. */
+  /** Also accepts what a shell gives in place of a file: `/dev/stdin`, or `<(command)`, which is `/dev/fd/63`. */
   readonly takesDescriptor?: boolean;
 }
 
-/** No link in somebody's folder has such a name: whoever runs the command has typed it. */
+/** No link in a folder has such a name, so the person who runs the command must have typed it. */
 const DESCRIPTOR = /^\/(?:dev\/(?:stdin|fd\/\d+)|proc\/self\/fd\/\d+)$/;
 
-/** The text of a regular file, without the byte order mark that some editors put before it. */
+/** The text of a regular file, without a byte order mark, which some editors add. */
 export function readTextFile(path: string, options: ReadOptions = {}): Promise<string> {
   return Promise.try(readTextFileSync, path, options);
 }
 
-/** {@link readTextFile} at once, for what is read before the program begins its work. */
+/** {@link readTextFile}, synchronously, for files that are read before the program begins its work. */
 export function readTextFileSync(path: string, options: ReadOptions = {}): string {
   const { missing, max = MAX_TEXT_BYTES, takesDescriptor = false } = options;
   let bytes: Uint8Array;
@@ -195,7 +195,7 @@ export function readPemFile(path: string, missing?: string): Promise<string> {
 }
 
 /**
- * Opens a regular file, or a link to one. Anything else is a {@link Failure} before it is opened: opening a FIFO waits
+ * Opens a regular file, or a link to one. Anything else is a {@link Failure} and isn't opened: opening a FIFO would wait
  * until somebody writes to it, and a device may have no end.
  */
 export function openRegularFile(path: string): Deno.FsFile {
@@ -207,9 +207,9 @@ export function openRegularFile(path: string): Deno.FsFile {
   return Deno.openSync(path);
 }
 
-/** What is left to read of a file; a {@link Failure} where that is more than `max` bytes. */
+/** The rest of a file; a {@link Failure} if that is more than `max` bytes. */
 export function readToEnd(file: Deno.FsFile, path: string, max: number): Uint8Array {
-  let bytes = new Uint8Array(Math.min(max, 65_536) + 1); // the size isn't asked for: a file under /proc has none
+  let bytes = new Uint8Array(Math.min(max, 65_536) + 1); // the file's size isn't used: files in /proc have none
   let length = 0;
   for (let count; (count = file.readSync(bytes.subarray(length))) !== null;) {
     length += count;
@@ -222,19 +222,19 @@ export function readToEnd(file: Deno.FsFile, path: string, max: number): Uint8Ar
   return bytes.subarray(0, length);
 }
 
-/** The text of a private key's file, refused where others than its owner can read it. */
+/** The text of a private key's file, which only its owner may be able to read. */
 export async function readPrivateFile(path: string, missing?: string): Promise<string> {
   const text = await readTextFile(path, { missing, max: MAX_PEM_BYTES, takesDescriptor: true });
   const { mode } = await Deno.stat(path);
   if (Deno.build.os !== "windows" && mode !== null && (mode & 0o077) !== 0) {
-    throw new Failure(EXIT.usage, `others than its owner can read ${path}; run: chmod 600 ${shellPath(path)}`);
+    throw new Failure(EXIT.usage, `people other than its owner can read ${path}; run: chmod 600 ${shellPath(path)}`);
   }
   return text;
 }
 
 /**
- * A word as a shell takes it; one with control characters as bash, zsh and ksh take it, so that none reaches a
- * terminal.
+ * A word, quoted for a shell. If it has control characters, it is written in the form of bash, zsh and ksh that escapes
+ * them, so that none reaches a terminal.
  */
 export function shellWord(text: string): string {
   if (/\p{Cc}/u.test(text)) {
@@ -246,46 +246,48 @@ export function shellWord(text: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** {@link shellWord} of a path, which a command would take for a flag where it begins with `-`. */
+/** {@link shellWord} of a path, with `./` before one that begins with `-` and would be taken for a flag. */
 export function shellPath(path: string): string {
   return shellWord(path.startsWith("-") ? `./${path}` : path);
 }
 
-/** One sentence for what the system says about a file. */
+/** One sentence for an error of the system about a file. */
 export function explain(error: unknown, path: string, done: "read" | "written" | "made"): unknown {
   const word = shellPath(path);
   if (error instanceof Failure) return error;
   if (error instanceof Deno.errors.NotFound) {
-    const what = done === "read" ? `there is no ${path}` : `${path} cannot be ${done}: its folder is not there`;
+    const what = done === "read" ? `File not found: ${path}` : `${path} can't be ${done}: its folder doesn't exist`;
     return new Failure(EXIT.usage, what);
   }
   if (done === "made" && (error instanceof Deno.errors.AlreadyExists || error instanceof Deno.errors.NotADirectory)) {
-    return new Failure(EXIT.usage, `${path} cannot be made a folder: a file stands in its place or above it`);
+    return new Failure(
+      EXIT.usage,
+      `${path} can't be made a folder: there is a file with that name, or with the name of a folder above it`,
+    );
   }
   if (error instanceof Deno.errors.AlreadyExists) {
     return new Failure(EXIT.usage, `${path} exists, and nothing is overwritten; move it away first`);
   }
   if (error instanceof Deno.errors.PermissionDenied) {
     if (done === "made") {
-      const why = `permission denied: the folder ${path} cannot be made by this user`;
-      return new Failure(EXIT.usage, `${why}; make it as one who may, or name another`);
+      const why = `permission denied: this user can't make the folder ${path}`;
+      return new Failure(EXIT.usage, `${why}; make it as another user, or name another folder`);
     }
     const mend = done === "read"
       ? `sudo chown "$USER" ${word} && chmod 600 ${word}`
       : `ls -ld ${shellPath(dirname(path))}`;
-    return new Failure(EXIT.usage, `permission denied: ${path} cannot be ${done} by this user; run: ${mend}`);
+    return new Failure(EXIT.usage, `permission denied: ${path} can't be ${done} by this user; run: ${mend}`);
   }
   if (error instanceof Error && /ENOSPC|no space left|os error 28|os error 112/i.test(error.message)) {
-    return new Failure(EXIT.unavailable, `${path} cannot be ${done}: the disk is full; run: df -h ${word}`);
+    return new Failure(EXIT.unavailable, `${path} can't be ${done}: the disk is full; run: df -h ${word}`);
   }
   if (error instanceof Deno.errors.IsADirectory || (error instanceof Error && /os error 21\b/.test(error.message))) {
     return new Failure(EXIT.usage, `${path} is a folder, not a file`);
   }
-  // Whatever else the system or the runtime says: a link that leads to itself, a name that is too long, a refused
-  // device.
+  // Other errors of the system or the runtime: a link to itself, a name that is too long, a refused device.
   const isSystems = Object.values(Deno.errors).some((kind) => error instanceof kind);
   if (error instanceof Error && (isSystems || /\(os error \d+\)/.test(error.message))) {
-    return new Failure(EXIT.usage, `${path} cannot be ${done}: ${printable(error.message)}`);
+    return new Failure(EXIT.usage, `${path} can't be ${done}: ${printable(error.message)}`);
   }
   return error;
 }

@@ -3,12 +3,12 @@
  *
  *     nohup securechat serve &       the signal was ignored from the start: it stays ignored
  *     the terminal is closed         "terminal closed": end
- *     kill -HUP PID                  "asked": whoever listens decides what that means
+ *     kill -HUP PID                  "asked": the listener decides what that means
  *
- * The runtime catches SIGHUP as soon as a program listens for any signal, and then dies of it, even where whoever
- * started the program had it ignored. So whether it is ignored is read when this module is loaded, which has to be
- * before the first listener: `terminal.ts` imports it. From then on a listener that does nothing keeps it ignored.
- * Linux tells it in /proc; elsewhere the signal counts as not ignored.
+ * As soon as a program listens for any signal, the runtime catches SIGHUP and dies of it, even if the signal was ignored
+ * from the start. So this module reads whether it is ignored when it is loaded, which must be before the first listener:
+ * `terminal.ts` imports it. From then on a listener that does nothing keeps it ignored. Linux says so in /proc; elsewhere
+ * the signal counts as not ignored.
  *
  * @layer outside
  */
@@ -16,7 +16,7 @@
 /** Numbers of signals, on every system that this runs on. */
 const NUMBERS = { SIGHUP: 1, SIGTSTP: 20 } as const;
 
-/** The signals that this process was started to ignore, one bit each; 0 where the system doesn't tell. */
+/** The signals that were ignored when this process started, one bit each; 0 if the system doesn't say. */
 const ignored = ignoredSignals();
 
 /** Whether there was a terminal when this process started. */
@@ -32,12 +32,12 @@ function ignoredSignals(): bigint {
   }
 }
 
-/** Whether whoever started this process had it ignore the signal, as `nohup` does. */
+/** Whether the signal was ignored when this process started, as `nohup` does it. */
 export function isIgnored(signal: keyof typeof NUMBERS): boolean {
   return (ignored >> BigInt(NUMBERS[signal] - 1) & 1n) === 1n;
 }
 
-/** A process without a controlling terminal can't open this. */
+/** Whether this process has a controlling terminal. */
 function isTerminalThere(): boolean {
   if (Deno.build.os === "windows") return true;
   try {
@@ -53,7 +53,7 @@ export type HangupReason = "terminal closed" | "asked";
 
 if (isIgnored("SIGHUP")) Deno.addSignalListener("SIGHUP", () => {});
 
-/** Calls `heard` at each hangup, unless this process was started to ignore it; gives the function that ends this. */
+/** Calls `heard` at each hangup, unless hangups were ignored from the start; returns a function that ends this. */
 export function listenForHangup(heard: (reason: HangupReason) => void): () => void {
   if (Deno.build.os === "windows" || isIgnored("SIGHUP")) return () => {};
   const listener = () => heard(hadTerminal && !isTerminalThere() ? "terminal closed" : "asked");

@@ -1,12 +1,12 @@
 /**
- * Suspending this program and going on with it, as a shell's job control does (Ctrl-Z, `fg`).
+ * Suspends and resumes this program, as a shell's job control does (Ctrl-Z, `fg`).
  *
  *     using job = new Job({ leave: () => …, enter: () => … });    until the end of the block
- *     suspend();                                                  for whoever reads Ctrl-Z as a key
+ *     suspend();                                                  for code that reads Ctrl-Z as a key
  *
- * `leave` gives the terminal back before the program stops, and `enter` takes it again when it goes on: also after a
- * stop that can't be noticed beforehand (SIGSTOP), since the shell has made the terminal its own meanwhile. Where
- * nobody could let the program go on, it isn't stopped: without a shell that controls jobs, or where SIGTSTP was
+ * `leave` gives the terminal back before the program stops, and `enter` takes it again when the program resumes. `enter`
+ * is also called after a stop that can't be noticed beforehand (SIGSTOP), since the shell has used the terminal
+ * meanwhile. The program isn't stopped if nobody could resume it: without a shell that controls jobs, or if SIGTSTP was
  * ignored from the start.
  *
  * @layer outside
@@ -14,7 +14,7 @@
 
 import { isIgnored } from "./hangup.ts";
 
-/** What happens on the way out and on the way back. */
+/** What to do before stopping and after resuming. */
 export interface JobHooks {
   readonly leave: () => void;
   readonly enter: () => void;
@@ -22,7 +22,7 @@ export interface JobHooks {
 
 const HAS_JOBS = Deno.build.os !== "windows";
 
-/** Listens for what stops this program and what lets it go on, until the end of the block. */
+/** Listens for signals that stop and resume this program, until the end of the block. */
 export class Job implements Disposable {
   readonly #hooks: JobHooks;
 
@@ -48,7 +48,7 @@ export class Job implements Disposable {
   }
 }
 
-/** Stops the programs of this job, as Ctrl-Z does where the system reads it. */
+/** Stops the programs of this job, as Ctrl-Z does outside raw mode. */
 export function suspend(): void {
   if (HAS_JOBS && canBeStopped()) Deno.kill(0, "SIGTSTP"); // 0: the whole process group
 }
@@ -72,10 +72,10 @@ interface Stat {
   readonly session: number;
 }
 
-/** What proc(5) says of a process. */
+/** What /proc says about a process, see proc(5). */
 function statOf(pid: string): Stat | undefined {
   try {
-    // The name of the program, in brackets, may hold anything.
+    // The name of the program, in brackets, may contain anything.
     const [, rest = ""] = /^[^]*\) (.*)/.exec(Deno.readTextFileSync(`/proc/${pid}/stat`)) ?? [];
     const [, parent = 0, group = 0, session = 0] = rest.split(" ").map(Number);
     return { parent, group, session };

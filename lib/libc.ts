@@ -1,6 +1,6 @@
 /**
- * Three things that only the C library can be asked for, through FFI on Linux with glibc; elsewhere, and where that
- * isn't permitted, nothing happens, and what is said here stays as it is.
+ * Three things that only the C library can do, through FFI on Linux with glibc. Elsewhere, and if FFI isn't permitted,
+ * nothing happens, and the problems described here remain.
  *
  * **Large blocks of memory go back to the system when they are freed** (mallopt(3)). A password hash takes 16 MiB on
  * whichever of the runtime's threads is free. glibc keeps such a block for the thread's arena once one of its size has
@@ -9,7 +9,7 @@
  *
  * **What is sent over TLS leaves at once** (TCP_NODELAY, tcp(7)). The runtime has no way to say so for a connection
  * that a listener for TLS accepts, and without it a second small write within 40 ms waits for the client's delayed
- * acknowledgement of the first. Linux hands the option from a listening socket on to what it accepts.
+ * acknowledgement of the first. On Linux accepted sockets inherit the option from the listening socket.
  *
  * **A socket whose TLS handshake never ends is shut down** (shutdown(2)). The runtime's `close` of such a connection
  * returns at once and leaves the socket open until the peer closes it. {@link SocketTable} finds it by its peer's
@@ -21,10 +21,10 @@
 const LIBC = "libc.so.6";
 
 const M_MMAP_THRESHOLD = -3;
-/** 1 MiB: a hash lies above it, what a connection buffers below. */
+/** 1 MiB: a hash needs more, the buffers of a connection need less. */
 const THRESHOLD = 1 << 20;
 
-/** Asks for the first, for the whole process. */
+/** Does the first, for the whole process. */
 export function returnLargeBlocks(): void {
   withLibc({ mallopt: { parameters: ["i32", "i32"], result: "i32" } }, ({ mallopt }) => {
     mallopt(M_MMAP_THRESHOLD, THRESHOLD);
@@ -39,7 +39,7 @@ const TCP_NODELAY = 1;
 
 const OPTION = ["i32", "i32", "i32", "buffer"] as const;
 
-/** Asks for the second, for what the listener of this process on that port accepts from now on. */
+/** Does the second, for connections that this process accepts on that port from now on. */
 export function sendAtOnce(port: number): void {
   const symbols = {
     getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
@@ -54,7 +54,7 @@ export function sendAtOnce(port: number): void {
       size[0] = value.byteLength;
       if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, value, size) !== 0 || value[0] !== 1) continue;
       size[0] = address.byteLength;
-      // The port stands in the same place for IPv4 and IPv6.
+      // The port is at the same place for IPv4 and IPv6.
       if (getsockname(fd, address, size) !== 0 || address.getUint16(2) !== port) continue;
       setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, Int32Array.of(1), value.byteLength);
     }
@@ -100,13 +100,13 @@ export class SocketTable {
     this.#library = library;
   }
 
-  /** `undefined` where the system can't be asked. */
+  /** `undefined` if the system can't be asked. */
   static open(): SocketTable | undefined {
     const library = openLibc(SOCKET_SYMBOLS, { linux: LIBC, darwin: "libSystem.B.dylib" });
     return library && new SocketTable(library);
   }
 
-  /** The descriptors of connections that this port has accepted, by {@link peerKey}. */
+  /** The descriptors of connections that were accepted on this port, by {@link peerKey}. */
   accepted(port: number): Map<string, number> {
     const { getsockname } = this.#library.symbols;
     const found = new Map<string, number>();
@@ -130,7 +130,7 @@ export class SocketTable {
     }`;
   }
 
-  /** Ends both directions: whoever waits for the peer learns at once that nothing will come. */
+  /** Ends both directions: code that waits for the peer learns at once that nothing will come. */
   shutDown(fd: number): void {
     this.#library.symbols.shutdown(fd, SHUT_RDWR);
   }
@@ -159,6 +159,6 @@ function openLibc<Symbols extends Deno.ForeignLibraryInterface>(
   try {
     return Deno.dlopen(name, symbols);
   } catch {
-    return undefined; // another C library than glibc
+    return undefined; // a C library other than glibc
   }
 }

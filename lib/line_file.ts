@@ -1,11 +1,11 @@
 /**
- * Files of lines that a crash may have left with an unfinished end: the journals and the spool.
+ * Files of lines whose end may be unfinished after a crash: the journals and the spool.
  *
- *     whole line LF whole line LF who              cut behind the second LF
- *     whole line LF whole line LF 00 00 00 …       likewise: blocks that were allotted and never written
- *     whole line LF ##### LF whole line LF         damaged: no crash of ours does this, and nothing is cut
+ *     whole line LF whole line LF who              cut after the second LF
+ *     whole line LF whole line LF 00 00 00 …       the same: blocks that were allocated but never written
+ *     whole line LF ##### LF whole line LF         damaged: a crash of ours doesn't do this, so nothing is cut
  *
- * A file is read once, in constant memory, whatever stands in it.
+ * A file is read once, in constant memory, whatever it contains.
  *
  * @layer outside
  */
@@ -19,15 +19,15 @@ const MAX_LINE_BYTES = 32 * 1024;
 
 /** What {@link recoverLines} found. */
 export interface RecoveredLines {
-  /** Bytes of the whole lines from the start; where nothing is damaged, now the file's size. */
+  /** Bytes of the whole lines from the start; if nothing is damaged, this is now the file's size. */
   readonly size: number;
-  /** Bytes that were cut off the end. */
+  /** Bytes that were cut off at the end. */
   readonly cut: number;
-  /** Whether a line that doesn't parse stands before one that does: then `size` ends before it. */
+  /** Whether a line that doesn't parse comes before one that does: then `size` ends before it. */
   readonly damaged: boolean;
 }
 
-/** Gives each whole line to `take`, cuts what a crash left behind the last one, and flushes the file to the disk. */
+/** Passes each whole line to `take`, cuts what a crash left after the last one, and flushes the file to the disk. */
 export async function recoverLines<T>(
   file: Deno.FsFile,
   parse: (line: string) => T | undefined,
@@ -48,11 +48,11 @@ export async function recoverLines<T>(
     }
   }
   if (good < size) await file.truncate(good);
-  await file.sync(); // also what the crashed program had written and not yet flushed
+  await file.sync(); // this also flushes what the crashed program wrote and didn't flush
   return { size: good, cut: size - good, damaged: false };
 }
 
-/** The lines that have an LF, with the offset behind it; `undefined` for one that is too long or not UTF-8. */
+/** The lines that have an LF, with the offset after it; `undefined` for a line that is too long or not UTF-8. */
 async function* readLines(file: Deno.FsFile): AsyncGenerator<{ line: string | undefined; end: number }> {
   const buffer = new Uint8Array(2 * MAX_LINE_BYTES);
   let held = 0; // bytes of an unfinished line at the buffer's start

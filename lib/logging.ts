@@ -1,16 +1,16 @@
 /**
  * The log of a server: one line an event, in a file that is rotated by size (`logging_file.ts`) and on stderr. The one
- * door to LogTape, which picks by level.
+ * door to LogTape, which filters by level.
  *
  *     2026-11-23T01:23:45.678Z INFO login succeeded user=ada address=127.0.0.1:40312
  *
- * Fields follow the message as `name=value`; a value that holds a blank, a quote or an equals sign stands in double
- * quotes with JSON's escapes. Control characters never reach the file or the terminal: they are written as `\u{1b}`.
+ * Fields follow the message as `name=value`; a value with a blank, a quote or an equals sign is in double quotes with
+ * JSON's escapes. Control characters never reach the file or the terminal: they are written as `\u{1b}`.
  *
- * Every line is handed to the system as it comes, so that a `kill -9` loses none but those of that moment. A log that
- * can't be opened ends the start with one sentence; one that fails later is reported on stderr, and the server goes on.
- * Nobody waits for the disk or for whoever reads stderr (`logging_output.ts`). What may be logged is for
- * those who log: never a password, a key, a token or a message's text.
+ * Every line is given to the system at once, so a `kill -9` loses only the lines of that moment. If the log can't be
+ * opened, the start ends with one sentence; if it fails later, stderr says so and the server goes on. The server never
+ * waits for the disk or for a slow reader of stderr (`logging_output.ts`). Callers must never log a password, a key, a
+ * token or a message's text.
  *
  * @layer outside
  */
@@ -22,7 +22,7 @@ import { RotatingFile } from "./logging_file.ts";
 import { LineOutput } from "./logging_output.ts";
 import { printable } from "./text.ts";
 
-/** What the parts of a server write to. */
+/** A log, as the parts of a server use it. */
 export interface Log {
   debug(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
@@ -30,30 +30,30 @@ export interface Log {
   error(message: string, fields?: LogFields): void;
 }
 
-/** What belongs to an event. */
+/** The details of an event. */
 export type LogFields = Readonly<Record<string, string | number>>;
 
 /** How a log is kept. */
 export interface LogOptions {
   readonly level: "debug" | "info" | "warn" | "error";
-  /** Its folder is made where it is missing. A device or a FIFO is written to and not rotated; `-` is stderr alone. */
+  /** Its folder is made if it is missing. A device or a FIFO is written to but not rotated; `-` is only stderr. */
   readonly file: string;
   /** Size at which the file is rotated. */
   readonly maxBytes: number;
-  /** Rotated files that are kept. */
+  /** How many rotated files are kept. */
   readonly maxFiles: number;
-  /** Takes the lines for stderr; without it they go to the process's own. `null` keeps the log to its file. */
+  /** Gets the lines for stderr; the default is the process's stderr. `null`: only the file. */
   readonly stderr?: ((line: string) => void) | null;
 }
 
-/** A log that goes nowhere. */
+/** A log that drops everything. */
 export const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
 const CATEGORY = "securechat";
 
 /**
- * Opens the log of this process; `close` ends it with everything written. LogTape is configured for the process as a
- * whole, so opening a second log closes the first one.
+ * Opens the log of this process; `close` writes the rest and closes it. LogTape is configured for the whole process, so
+ * opening a second log closes the first.
  */
 export async function openLog(given: LogOptions): Promise<OpenLog> {
   const output = new LineOutput((bytes) => Deno.stderr.write(bytes));
@@ -66,14 +66,14 @@ export async function openLog(given: LogOptions): Promise<OpenLog> {
   } catch (error) {
     throw new Failure(
       EXIT.usage,
-      `the log file ${options.file} cannot be written (${reasonOf(error)}); set LOG_FILE to a path that can`,
+      `the log file ${options.file} can't be written (${reasonOf(error)}); set LOG_FILE to another path`,
     );
   }
   const logger = getLogger(CATEGORY);
   let held: (() => void)[] | undefined;
   const reopen = async () => {
     if (held || !file?.isRotated) return;
-    held = []; // what is said meanwhile is written behind it
+    held = []; // events that come meanwhile are written after it
     await file.close();
     try {
       file = openFile(options, failed);
@@ -81,13 +81,13 @@ export async function openLog(given: LogOptions): Promise<OpenLog> {
     } catch (error) {
       file = undefined;
       await configureLogTape({ ...options, file });
-      logger.error("{text}", { text: "the log file can't be opened anew", fields: { reason: reasonOf(error) } });
+      logger.error("{text}", { text: "the log file can't be reopened", fields: { reason: reasonOf(error) } });
     }
     const lines = held;
     held = undefined;
     for (const line of lines) line();
   };
-  /** The message goes in as a property's value: LogTape would take braces in it for placeholders. */
+  /** The message is passed as a property, since LogTape would read braces in it as placeholders. */
   const at = (level: "debug" | "info" | "warn" | "error") => (text: string, fields?: LogFields) => {
     const line = () => logger[level]("{text}", { text, fields });
     if (held) held.push(line);
@@ -103,9 +103,9 @@ export async function openLog(given: LogOptions): Promise<OpenLog> {
 
 /** The log of a process. */
 export interface OpenLog extends Log {
-  /** Ends it with everything written. */
+  /** Writes the rest and closes it. */
   close(): Promise<void>;
-  /** Opens its file anew under its name, for whoever has moved it away; stderr goes on where that can't be. */
+  /** Reopens the file under its name, after somebody moved it away. If that fails, only stderr goes on. */
   reopen(): Promise<void>;
 }
 
@@ -140,19 +140,19 @@ function formatLine({ timestamp, level, properties: { text, fields } }: LogRecor
   return `${printable(words.join(" "))}\n`;
 }
 
-/** Names of what the process has open: a file behind one is rotated by whoever opened it. */
+/** Names of open descriptors. Whoever opened such a file rotates it. */
 const OPEN_ALREADY = /^\/(?:dev\/(?:stdin|stdout|stderr|fd\/\d+)|proc\/.+)$/;
 
-/** Where a log's lines go beside stderr. */
+/** Where a log's lines go besides stderr. */
 interface OpenFile {
   readonly output: LineOutput;
   /** A device, a FIFO and stderr aren't. */
   readonly isRotated: boolean;
-  /** Ends it with everything written, or after a second in which it can't be. */
+  /** Writes the rest and closes it; gives up after a second. */
   close(): Promise<void>;
 }
 
-/** Opens what LOG_FILE names; `-` is stderr alone. */
+/** Opens what LOG_FILE names; `-` is only stderr. */
 function openFile({ file: path, maxBytes, maxFiles }: LogOptions, failed: (error: unknown) => void): OpenFile {
   if (path === "-" || path === "/dev/stderr") {
     return notRotated(new LineOutput((bytes) => Promise.resolve(bytes.length)));
@@ -164,7 +164,7 @@ function openFile({ file: path, maxBytes, maxFiles }: LogOptions, failed: (error
     const output = new LineOutput((bytes) => file.write(bytes), failed);
     return { output, isRotated: true, close: () => output.close().finally(() => file.close()) };
   }
-  // Opened for reading, too, a FIFO waits for no reader.
+  // Opened for reading and writing, a FIFO doesn't wait for a reader.
   const device = Deno.openSync(path, { write: true, read: isFifo === true });
   return notRotated(new LineOutput((bytes) => device.write(bytes), failed));
 }
@@ -174,7 +174,7 @@ function notRotated(output: LineOutput): OpenFile {
 }
 
 function failedText(file: string, error: unknown): string {
-  return `securechat: the log file ${printable(file)} cannot be written (${reasonOf(error)})\n`;
+  return `securechat: the log file ${printable(file)} can't be written (${reasonOf(error)})\n`;
 }
 
 /** Makes the folder of a file, for its owner alone, where it is missing. */

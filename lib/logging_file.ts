@@ -1,13 +1,13 @@
 /**
- * A log file that begins anew at a size: `server.log.1` is the newest of the old ones. Lines stay whole. Nothing of it
- * waits for the disk in the program's own thread.
+ * A log file that is rotated at a size: `server.log.1` is the newest old one. Lines stay whole. Nothing here blocks the
+ * program's own thread.
  *
  * @layer outside
  */
 
 import type { Bytes } from "./bytes.ts";
 
-/** When a file begins anew, and how many old ones are kept. */
+/** At which size a file is rotated, and how many old ones are kept. */
 export interface RotationOptions {
   readonly maxBytes: number;
   readonly maxFiles: number;
@@ -20,7 +20,7 @@ export class RotatingFile {
   #file: Deno.FsFile | undefined;
   #size = 0;
 
-  /** Opens, or makes, the file for its owner alone. */
+  /** Opens the file, or makes it only for its owner. */
   constructor(path: string, options: RotationOptions) {
     this.#path = path;
     this.#options = options;
@@ -28,7 +28,7 @@ export class RotatingFile {
     this.#size = this.#file.statSync().size;
   }
 
-  /** Appends whole lines; how many bytes of them it took. */
+  /** Appends whole lines; returns how many bytes it wrote. */
   async write(lines: Bytes): Promise<number> {
     if (this.#fitting(lines) === 0) await this.#rotate();
     this.#file ??= await Deno.open(this.#path, OPEN);
@@ -37,7 +37,7 @@ export class RotatingFile {
     return taken;
   }
 
-  /** How many bytes of whole lines there is room for; where the file is empty, none if the first line is too long. */
+  /** For how many bytes of whole lines there is room; none in an empty file if the first line is too long. */
   #fitting(lines: Bytes): number {
     const room = Math.max(0, this.#options.maxBytes - this.#size);
     return lines.length <= room ? lines.length : lines.subarray(0, room).lastIndexOf(10) + 1;

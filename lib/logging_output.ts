@@ -1,7 +1,7 @@
 /**
- * Lines for somebody who may have stopped reading: a pager, a terminal at Ctrl-S, a collector that hangs. A write into
- * such a pipe waits, and with it everything in a program that writes at once. Here nobody waits: what can't be written
- * yet is kept up to a bound, what comes beyond it is counted, and the count is written when somebody reads again.
+ * Lines for a reader that may have stopped: a pager, a terminal after Ctrl-S, a collector that hangs. A synchronous write
+ * into such a pipe would block the whole program. Here nothing blocks: lines that can't be written yet are kept up to a
+ * limit, more lines are only counted, and the count is written when somebody reads again.
  *
  *     const output = new LineOutput((bytes) => Deno.stderr.write(bytes));
  *     output.write("2026-11-23T01:23:45.678Z INFO …\n");
@@ -14,9 +14,9 @@
 
 import { type Bytes, encodeUtf8 } from "./bytes.ts";
 
-/** What is kept for somebody who doesn't read, in bytes. */
+/** How many bytes are kept while nobody reads. */
 const MAX_KEPT = 262_144;
-/** How long the end waits for somebody to read, in milliseconds. */
+/** How long `close` waits for a reader, in milliseconds. */
 const LAST_WAIT = 1_000;
 
 /** Writes lines, in order, without waiting. */
@@ -29,8 +29,8 @@ export class LineOutput {
   #writing: Promise<void> | undefined;
 
   /**
-   * `write` takes bytes and resolves with how many it took; `failed` is told once when it doesn't, until it does again:
-   * without it what can't be written is given up without a word.
+   * `write` resolves with the number of bytes that it wrote. `failed` is called once when a write fails, and again only
+   * after one has succeeded; without `failed` lines that can't be written are dropped silently.
    */
   constructor(write: (bytes: Bytes) => Promise<number>, failed?: (error: unknown) => void) {
     this.#write = write;
@@ -45,7 +45,7 @@ export class LineOutput {
   }
 
   async #run(): Promise<void> {
-    await Promise.resolve(); // what is said in the same turn leaves in the same write
+    await Promise.resolve(); // lines of the same turn leave in one write
     let [bytes, counted] = [new Uint8Array(0), 0];
     try {
       while (this.#kept !== "" || this.#leftOut > 0) {
@@ -63,7 +63,7 @@ export class LineOutput {
     this.#writing = undefined;
   }
 
-  /** What is left is tried with the next line, unless nobody wants to know. */
+  /** The rest is tried again with the next line, unless there is no `failed`. */
   #fail(error: unknown, lost: number): void {
     this.#leftOut = this.#failed ? this.#leftOut + lost + countLines(encodeUtf8(this.#kept)) : 0;
     this.#kept = "";

@@ -1,6 +1,6 @@
 /**
- * A log in which nobody can make everything else drown: of the same event of the same person only the first few in a
- * minute are written, and the rest is summed up.
+ * A log that nobody can flood: if the same event of the same person repeats, only the first few in a minute are written,
+ * and the rest is counted.
  *
  *     WARN the client's receipt is wrong address=10.0.0.7 …      (thirty times)
  *     WARN the client's receipt is wrong: 412 more like this in a minute address=10.0.0.7
@@ -16,12 +16,12 @@ import type { Clock } from "./bytes.ts";
 import type { Log, LogFields } from "./logging.ts";
 import { sourceOf } from "./server_throttle.ts";
 
-/** Lines of one event and one person in a minute, before they are summed up. */
+/** How many lines of one event and one person are written in a minute. */
 const EACH = 30;
-/** Lines of one event in a minute, whoever makes it. */
+/** How many lines of one event are written in a minute, for all people. */
 const ALL = 600;
 const WINDOW = 60_000;
-/** Events and people that are counted apart; all further ones count as one person. */
+/** How many pairs of event and person are counted separately; all others count as one person. */
 const MAX_KEYS = 10_000;
 
 type Level = keyof Log;
@@ -35,7 +35,7 @@ interface Count {
   left: number;
 }
 
-/** Writes to another log, and sums up. */
+/** Writes to another log, and counts repetitions. */
 export class SummedLog implements Log {
   readonly #log: Log;
   readonly #now: Clock;
@@ -62,7 +62,7 @@ export class SummedLog implements Log {
     this.#take("error", message, fields);
   }
 
-  /** Writes what was summed up and whose minute is over. To be called every second or so, and at the end. */
+  /** Writes the counts whose minute is over. Call it every second or so, and at the end. */
   look(isEnd = false): void {
     const now = this.#now();
     for (const [key, count] of this.#counts) {
@@ -107,7 +107,7 @@ export class SummedLog implements Log {
   }
 }
 
-/** Whom an event is about; `undefined` where it is about the server itself. */
+/** The person that an event is about; `undefined` if it is about the server itself. */
 function personOf(fields: LogFields | undefined): { readonly name: string; readonly fields: LogFields } | undefined {
   const { email, address } = fields ?? {};
   if (email !== undefined) return { name: `${email}`, fields: { email } };

@@ -32,7 +32,7 @@ export function manPage({ version, date }: { version: string; date: string }, pa
     ".Sh DESCRIPTION",
     ...sentences(
       "One program is server, client, certificate tool and verifier. People talk in rooms; each line is signed by its " +
-        "author and has one place in one log, whose heads the server signs. Afterwards each of them can prove to a " +
+        "author and has one place in one log, which the server signs. Afterwards each of them can prove to a " +
         "stranger, offline, who said what, when and in which order. Data goes to standard output, messages to " +
         `standard error. This is the manual of version ${version}.`,
     ),
@@ -75,7 +75,7 @@ function flagItem({ name, short, value }: FlagRow): string {
   return `${short === undefined ? "" : `Fl ${short} , `}Fl Fl ${name}${argument}`.replace("Fl Fl ", "Fl -");
 }
 
-/** Each sentence begins a line, and no line is longer than mandoc likes. */
+/** Text with each sentence on a new line, and no line longer than mandoc likes. */
 function sentences(text: string): string[] {
   return text.replaceAll(/([.!?;:]) +(?=[A-Z])/g, "$1\n").split("\n").flatMap(wrap).map(escape);
 }
@@ -84,7 +84,7 @@ function wrap(sentence: string): string[] {
   return sentence.match(/.{1,70}(?: |$)|\S+ ?/g)?.map((row) => row.trimEnd()) ?? [];
 }
 
-/** Text in which nothing is taken for a request or an escape. */
+/** Text without requests or escapes. */
 function escape(text: string): string {
   const plain = text.replaceAll("\\", "\\e").replaceAll("`", "\\(ga").replaceAll("…", "...").replaceAll("-", "\\-");
   return /^[.']/.test(plain) ? `\\&${plain}` : plain;

@@ -7,10 +7,10 @@
  *     using raw = new RawMode();                            // until the end of the block the keys come one by one
  *     for await (const bytes of chunks()) …
  *
- * Questions are written to stderr, so that stdout stays data. Raw mode is left however the program ends: by the block's
- * end, an error, a signal that is listened for, or `Deno.exit`, and while the program is suspended; it takes Ctrl-C,
- * Ctrl-D and Ctrl-Z from the system, so whoever enters it reads them as keys. Standard input is read in one place
- * alone: what was read beyond an answer is kept for the next reader.
+ * Questions are written to stderr, so that stdout has only data. Raw mode is left however the program ends (the end of
+ * the block, an error, a handled signal, `Deno.exit`), and while the program is suspended. In raw mode Ctrl-C, Ctrl-D and
+ * Ctrl-Z are keys that the program must handle. Only this module reads standard input: bytes that were read beyond an
+ * answer are kept for the next reader.
  *
  * @layer outside
  */
@@ -158,7 +158,8 @@ export function keys(): AsyncGenerator<Key> {
 const LONGEST_LINE = 65_536;
 
 /**
- * The lines of standard input without LF or CR LF, a last one without line end too; `undefined` for what is not UTF-8.
+ * The lines of standard input, without LF or CR LF, including a last one without a line end; `undefined` for a line that
+ * is not UTF-8.
  */
 export async function* lines(): AsyncGenerator<string | undefined> {
   for (let line = await readLine(); line; line = await readLine()) yield parseUtf8(line);
@@ -183,7 +184,7 @@ function withoutCr(line: Bytes): Bytes {
   return line.at(-1) === 13 ? line.subarray(0, -1) : line;
 }
 
-/** Asks; the answer without its line end. Failure (4) where the input ends instead. */
+/** Asks, and returns the answer without its line end. Failure (4) if the input ends instead. */
 export async function askLine(prompt: string): Promise<string> {
   write(prompt, Deno.stderr);
   using _job = new Job({ leave: () => {}, enter: () => write(prompt, Deno.stderr) });
@@ -192,19 +193,19 @@ export async function askLine(prompt: string): Promise<string> {
   return parseUtf8(line) ?? "";
 }
 
-/** Asks a person for what nobody else shall see. Failure (2) without a terminal, (4) where there is no answer. */
+/** Asks a person for a secret. Failure (2) without a terminal, (4) if there is no answer. */
 export async function askHidden(prompt: string): Promise<string> {
   if (!isTerminal()) {
     throw new Failure(
       EXIT.usage,
-      `"${prompt.trim()}" can be asked on a terminal alone; name a file that holds the answer`,
+      `"${prompt.trim()}" can only be asked on a terminal; name a file that contains the answer`,
     );
   }
   using stop = new StopSignals();
   using raw = new RawMode({ leave: () => write("\n", Deno.stderr), enter: () => write(prompt, Deno.stderr) });
   write(prompt, Deno.stderr);
   try {
-    // A signal has to end this too, and a read can't be called off: it is left behind.
+    // A signal must end this, too. The pending read can't be cancelled, so it is abandoned.
     const answer = await Promise.race([hiddenLine(), stop.first]);
     if (answer === undefined) throw noAnswer(prompt);
     return answer;
@@ -217,7 +218,7 @@ export async function askHidden(prompt: string): Promise<string> {
 async function hiddenLine(): Promise<string | undefined> {
   const editor = new LineEditor();
   let rest: Bytes = unused;
-  // One at a time, so that what was typed ahead is left to the next question.
+  // One byte at a time, so that what was typed ahead stays for the next question.
   async function* bytes(): AsyncGenerator<Bytes> {
     for await (const chunk of chunks()) {
       for (let at = 0; at < chunk.length; at++) {
@@ -244,14 +245,14 @@ function noAnswer(prompt: string): Failure {
 const NOTHING: JobHooks = { leave: () => {}, enter: () => {} };
 
 /**
- * Keys one by one and no echo, until {@link RawMode.leave} or the end of the block, but while the program is suspended.
+ * Single keys without echo, until {@link RawMode.leave} or the end of the block, except while the program is suspended.
  */
 export class RawMode implements Disposable {
   #entered = true;
   readonly #job: Job;
 
   /**
-   * `hooks`: what has to be drawn on the way into a suspension, before the mode is left, and after it is entered again.
+   * `hooks`: called before raw mode is left for a suspension, and after it is entered again, to draw.
    */
   constructor(hooks: JobHooks = NOTHING) {
     Deno.stdin.setRaw(true);
@@ -262,14 +263,14 @@ export class RawMode implements Disposable {
         setRaw(false);
       },
       enter: () => {
-        setRaw(false); // the runtime thinks that the mode is what it was
+        setRaw(false); // the runtime doesn't know that the mode changed
         setRaw(true);
         hooks.enter();
       },
     });
   }
 
-  /** Back to what the terminal was. */
+  /** Restores the terminal. */
   readonly leave = (): void => {
     if (!this.#entered) return;
     this.#entered = false;
@@ -287,22 +288,22 @@ function setRaw(isRaw: boolean): void {
   try {
     Deno.stdin.setRaw(isRaw);
   } catch {
-    // The terminal has gone.
+    // The terminal is gone.
   }
 }
 
-/** What asks a program to end, beside a hangup: Ctrl-C and `kill`. Windows knows the first and its own break. */
+/** Signals that ask a program to end, besides a hangup: Ctrl-C and `kill`. Windows has Ctrl-C and its own break. */
 const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT", "SIGBREAK"]
   : ["SIGINT", "SIGTERM"];
 
-/** Listens for what asks a program to end, until the end of the block. */
+/** Listens for signals that ask the program to end, until the end of the block. */
 export class StopSignals implements Disposable {
   readonly #first = Promise.withResolvers<undefined>();
   readonly #listeners: readonly (readonly [Deno.Signal, () => void])[];
   readonly #unhear: () => void;
 
-  /** `heard` is called for each. */
+  /** `heard` is called for each signal. */
   constructor(heard: (signal: Deno.Signal) => void = () => {}) {
     const hear = (signal: Deno.Signal) => {
       this.#first.resolve(undefined);
@@ -313,7 +314,7 @@ export class StopSignals implements Disposable {
     this.#unhear = listenForHangup(() => hear("SIGHUP"));
   }
 
-  /** Resolves at the first. */
+  /** Resolves at the first signal. */
   get first(): Promise<undefined> {
     return this.#first.promise;
   }
@@ -324,7 +325,7 @@ export class StopSignals implements Disposable {
   }
 }
 
-/** Calls `resized` whenever the terminal's size changes; gives the function that ends this. */
+/** Calls `resized` whenever the terminal's size changes; returns a function that ends this. */
 export function watchSize(resized: () => void): () => void {
   if (Deno.build.os === "windows") return () => {};
   Deno.addSignalListener("SIGWINCH", resized);

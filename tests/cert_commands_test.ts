@@ -168,7 +168,7 @@ Deno.test("cert show tells what a certificate and a revocation list say", async 
     (await expect(2, folder.path, "cert", "show", "certs/ca_private_key.pem")).stderr,
     /there is no PEM certificate/,
   );
-  assert.match((await expect(2, folder.path, "cert", "show", "nowhere.pem")).stderr, /there is no nowhere\.pem/);
+  assert.match((await expect(2, folder.path, "cert", "show", "nowhere.pem")).stderr, /File not found: nowhere\.pem/);
 });
 
 Deno.test("cert revoke shows whom it revokes and revokes by file and by serial number; without --yes it asks", async () => {

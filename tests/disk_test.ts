@@ -133,7 +133,7 @@ Deno.test({
     const args = ["serve", "--port", "0", "--certs", await certificates(), "--data", data];
     const { status, stderr } = await run(args, { cwd: folder.path, env: disk.environment });
     assert.equal(status, 2);
-    assert.match(stderr, /^securechat: .*spool\.jsonl cannot be written.*\n$/);
+    assert.match(stderr, /^securechat: .*spool\.jsonl can't be written.*\n$/);
   },
 });
 

@@ -50,7 +50,7 @@ Deno.test("writeAtomically() names the folder that is not there", async () => {
   using folder = temporaryFolder();
   await assert.rejects(
     writeAtomically(`${folder.path}/no/a.pem`, "x"),
-    failure(/a\.pem cannot be written: its folder is not there/),
+    failure(/a\.pem can't be written: its folder doesn't exist/),
   );
 });
 
@@ -73,7 +73,7 @@ Deno.test({
     `;
     Deno.writeTextFileSync(`${folder.path}/script.ts`, script);
     const ended = await runCommand(Deno.execPath(), ["run", "-A", "--no-check", `${folder.path}/script.ts`]);
-    assert.match(ended.stdout, /^5 .*a\.pem cannot be written: the disk is full; run: df -h /);
+    assert.match(ended.stdout, /^5 .*a\.pem can't be written: the disk is full; run: df -h /);
   },
 });
 
@@ -88,7 +88,7 @@ Deno.test({
       Deno.chmodSync(path, mode);
       await assert.rejects(
         readPrivateFile(path),
-        failure(/others than its owner can read .*; run: chmod 600 '.*a key\.pem'$/),
+        failure(/people other than its owner can read .*; run: chmod 600 '.*a key\.pem'$/),
       );
     }
     for (const mode of [0o600, 0o400]) {
@@ -100,7 +100,7 @@ Deno.test({
 
 Deno.test("readTextFile() says in one sentence what is wrong with a file", async () => {
   using folder = temporaryFolder();
-  await assert.rejects(readTextFile(`${folder.path}/none`), failure(/^there is no .*none$/));
+  await assert.rejects(readTextFile(`${folder.path}/none`), failure(/^File not found: .*none$/));
   await assert.rejects(readTextFile(`${folder.path}/none`, { missing: "make one" }), failure(/^make one$/));
   await assert.rejects(readTextFile(folder.path), failure(/is a folder, not a file/));
   Deno.writeFileSync(`${folder.path}/bytes`, Uint8Array.of(0xff, 0xfe));
@@ -113,7 +113,7 @@ Deno.test("createPrivateFolder() says why a folder can't be made", async () => {
   for (const path of ["file", "file/below"]) {
     await assert.rejects(
       createPrivateFolder(`${folder.path}/${path}`),
-      failure(/cannot be made a folder: a file stands in its place or above it$/),
+      failure(/can't be made a folder: there is a file with that name, or with the name of a folder above it$/),
     );
   }
   await createPrivateFolder(`${folder.path}/a/b`);

@@ -43,7 +43,7 @@ Deno.test({
     assert.equal((Deno.statSync(path).mode ?? 0) & 0o777, 0o600);
     for (const mode of [0o640, 0o604, 0o644, 0o660]) {
       await Deno.chmod(path, mode);
-      assert.match(await refusal(folder.path), /others than its owner can read .*room_key; run: chmod 600/);
+      assert.match(await refusal(folder.path), /people other than its owner can read .*room_key; run: chmod 600/);
     }
     await Deno.chmod(path, 0o400);
     await loadRoomKey(folder.path);
@@ -70,5 +70,5 @@ Deno.test("loadRoomKey() refuses what is no key, says none of it, and leaves it 
 Deno.test("loadRoomKey() says so where the folder is a file", async () => {
   using folder = temporaryFolder();
   await Deno.writeTextFile(`${folder.path}/data`, "");
-  assert.match(await refusal(`${folder.path}/data`), /data cannot be made a folder: a file stands in its place/);
+  assert.match(await refusal(`${folder.path}/data`), /data can't be made a folder: there is a file with that name/);
 });

@@ -127,9 +127,9 @@ Deno.test("verify names what it can't read in one sentence, and ends with 2", as
   );
   assert(receipt && transcript && ca);
   const wrong: [string[], RegExp][] = [
-    [[`${path}/none.json`, transcript, "--ca", ca], /there is no .*none\.json/],
-    [[receipt, `${path}/none.txt`, "--ca", ca], /there is no .*none\.txt/],
-    [[receipt, transcript, "--ca", `${path}/none.pem`], /there is no .*none\.pem/],
+    [[`${path}/none.json`, transcript, "--ca", ca], /File not found: .*none\.json/],
+    [[receipt, `${path}/none.txt`, "--ca", ca], /File not found: .*none\.txt/],
+    [[receipt, transcript, "--ca", `${path}/none.pem`], /File not found: .*none\.pem/],
     [[receipt, transcript, "--ca", transcript], /transcript\.txt can't be used/],
     [[receipt, transcript, "--ca", ca, "--crl", ca], /ca\.pem can't be used/],
     [[`${path}/huge.json`, transcript, "--ca", ca], /1048576 bytes/],
@@ -534,7 +534,7 @@ Deno.test("verify says which files don't belong together", async () => {
     [[...proof.slice(0, 2), "--openings", transcript], /needs no other file/],
     [[...argumentsFor(session), "--openings", transcript], /--openings goes with a room/],
     [[...open, "--cert", `${session.folder}/ca.pem`], /--cert goes with a session/],
-    [[...open.slice(0, 3), "--openings", `${transcript}.none`], /there is no/],
+    [[...open.slice(0, 3), "--openings", `${transcript}.none`], /File not found/],
   ];
   for (const [args, sentence] of wrong) {
     const { status, stdout, stderr } = await run(args);
