@@ -6,8 +6,8 @@
  *
  * A signed line keeps its bytes until it is known to be accepted or refused for good: after a reconnect the same bytes
  * are sent again, and the server answers as it did before. A line is signed anew only if its bytes can't be accepted
- * any more: it was refused, its seqno was taken, a line before it was refused, its key is too old, its time is ahead of the server's
- * clock, or its certificate was replaced. After a refusal nothing more is sent until what is in flight is answered and
+ * any more: it or a line before it was refused or signed anew, its seqno was taken, its key is too old, its time is
+ * ahead of the server's clock, or its certificate was replaced. After a refusal nothing more is sent until what is in flight is answered and
  * the queue is in order again, so lines can't overtake each other.
  *
  * @layer chat
@@ -364,10 +364,13 @@ export class Outbox {
     if (isOver()) return;
     const taken = this.#queue.items.flatMap(({ index, post }) => index !== undefined && post ? [post.seqno + 1] : []);
     let due = Math.max(this.#log?.monitor.own?.seqno ?? 0, ...taken);
+    let isAnew = false;
     for (const item of this.#queue.items) {
       if (item.index !== undefined) continue;
       const wasRefused = item.line !== undefined && this.#log?.monitor.hasRefused(item.line);
-      if (item.post?.seqno !== due || wasRefused) await this.#sign(item, due);
+      // Behind a line that is signed anew all are: neither time nor `seen` may fall from one to the next.
+      isAnew ||= item.post?.seqno !== due || wasRefused === true;
+      if (isAnew) await this.#sign(item, due);
       due += 1;
     }
     this.#nextSeqno = due;

@@ -80,8 +80,12 @@ async function survives(faults: readonly Fault[], rounds: number): Promise<void>
   await more();
   isOver = true;
   await Promise.all(saying);
-  await ada.until(() => people.every(({ session }) => session.rooms.unsentCount === 0), 40);
-  await ada.until(() => people.every((one) => one.texts(ROOM).length === said), 40);
+  const isComplete = () =>
+    people.every((one) => one.session.rooms.unsentCount === 0 && one.texts(ROOM).length === said);
+  await ada.until(isComplete, 40).catch(() => {
+    const told = people.map((one) => [one.texts(ROOM).length, said, one.of("lie"), one.of("dropped")]);
+    assert.fail(JSON.stringify(told));
+  });
   for (const person of people) {
     for (const bad of ["lie", "dropped", "bad_line"] as const) assert.deepEqual(person.of(bad), []);
     assert.deepEqual(person.lines(ROOM).map(({ index }) => index), [...person.lines(ROOM).keys()]);
