@@ -1,14 +1,12 @@
 /**
- * What a person or a program asks of a client with rooms: as it is typed, and as one JSON a line.
+ * What a person or a program asks of a client with rooms, and what it answers; and commands as one JSON object a line.
  *
- *     hello                              {"command":"say","room":"#ops","text":"hello"}
- *     /ban eve 2h                        {"command":"ban","room":"#ops","username":"eve","until":1700062822}
- *     /export --only 41,42               {"command":"export","room":"#ops","open":[41,42]}
- *     //etc is full                      {"command":"say","room":"#ops","text":"/etc is full"}
+ *     {"command":"say","room":"#ops","text":"hello"}
+ *     {"command":"ban","room":"#ops","username":"eve","until":1700062822}
+ *     {"command":"export","room":"#ops","open":[41,42],"id":7}
  *
- * What is typed belongs to the current room; a command as JSON names its room, `@bob` stands for the direct
- * conversation with bob, and its `id`, any JSON, stands in the answer. A mistyped command is never sent as a text. This
- * parses alone; `client_actions.ts` acts.
+ * A command names its room; `@bob` stands for the direct conversation with bob. Its `id`, any JSON, stands in the answer.
+ * Commands as people type them are `client_typed_command.ts`; `client_actions.ts` carries them out.
  *
  * @layer chat
  */
@@ -119,204 +117,24 @@ export type Answer =
 /** A command, or why there is none. */
 export type Parsed = { readonly command: RoomCommand } | { readonly problem: string };
 
-/** The commands as they are typed: what follows the name, and what it is for. */
-export const TYPED: Readonly<Record<string, readonly [args: string, help: string]>> = {
-  join: ["ROOM", "come into a room, or go to it; @bob is the conversation with bob"],
-  part: ["[ROOM]", "leave the room"],
-  forget: ["ROOM", "put the record of a room aside that isn't trusted any more, to join what is there now"],
-  create: ["ROOM [invite-only] [since-join]", "make a room; since-join: newcomers don't see what was said before"],
-  msg: ["NAME TEXT", "say something to one person alone"],
-  me: ["TEXT", "say what you do"],
-  topic: ["[TEXT|off]", "what the topic is; set it, or take it away"],
-  who: ["[ROOM]", "the members of the room, who of them is online, and their roles"],
-  whois: ["NAME", "somebody's certificates, and how each is known"],
-  vouch: ["FINGERPRINT", "say that a further certificate is yours, by 16 digits or more of its fingerprint"],
-  rooms: ["", "the rooms of the server"],
-  history: ["[COUNT]", "show the last lines again"],
-  search: ["TEXT", "the lines in which something was said"],
-  invite: ["NAME", "let somebody into an invite-only room"],
-  kick: ["NAME", "put somebody out"],
-  ban: ["NAME [30m|2h|7d|off]", "put somebody out, and keep them out"],
-  mute: ["NAME [30m|2h|7d|off]", "let somebody read but not write"],
-  role: ["NAME owner|moderator|member", "say what somebody may do"],
-  redact: ["INDEX", "erase the words of a line of your own; that it was said stays on record"],
-  proof: ["[INDEX]", "how far a line is proved: sent, accepted, countersigned"],
-  head: ["", "the newest signed head and a short code, to compare with others"],
-  export: ["[--from N] [--to N] [--closed|--only N,…] [--covered]", "write transcript, receipt and openings"],
-  receipt: ["", "write the room's receipt and transcript without words: /export --closed of all lines"],
-  prove: ["INDEX", "write one line with all that proves it into one file"],
-  password: ["", "change your password: the old one and the new one are asked for, and not shown"],
-  away: ["", "show others that nobody is here, or is again; so does the next line that you say"],
-  reconnect: ["", "try now to reach the server, or begin the connection anew"],
-  help: ["", "this"],
-  quit: ["", "end the program; your rooms keep you as a member"],
-};
-
-/** The names of the typed commands. */
-export const COMMAND_NAMES: readonly string[] = Object.keys(TYPED);
-
-/** What `/help` answers. */
-export const ROOM_HELP: readonly string[] = [
-  "Type a line and press Enter to say it in the room; it is signed, and the room is recorded.",
-  ...Object.entries(TYPED).map(([name, [args, help]]) => `${`/${name} ${args}`.trim().padEnd(34)} ${help}`),
-  `${"//text".padEnd(34)} say a text that begins with a slash`,
-];
-
-/** What was typed, in a room or before there is one. `now`: unix milliseconds. */
-export function parseTyped(line: string, room: string | undefined, now: number): Parsed {
-  if (!line.startsWith("/") || line.startsWith("//")) return say(line.replace(/^\/\//, "/"), room);
-  const [, name = "", rest = ""] = /^\/(\S*)\s*([^]*?)\s*$/.exec(line) ?? [];
-  const typed = Object.hasOwn(TYPED, name) ? TYPED[name] : undefined;
-  if (!typed) {
-    return problem(`There is no command /${name}; /help names them; to say a text that begins with a slash, type two.`);
-  }
-  const fields = fieldsOf(name, rest, now);
-  if (!fields) return problem(usageOf(name));
-  const needsRoom = !NO_ROOM.has(name) && fields.room === undefined;
-  if (needsRoom && room === undefined) return problem(NO_CURRENT_ROOM);
-  return parseObject({ ...(needsRoom && room !== undefined ? { room } : {}), ...fields, command: name });
-}
-
-const NO_CURRENT_ROOM = "You are in no room: /join ROOM first, or /rooms to see which there are.";
-const NO_ROOM: ReadonlySet<string> = new Set([
-  "msg",
-  "whois",
-  "vouch",
-  "away",
-  "password",
-  "rooms",
-  "reconnect",
-  "help",
-  "quit",
-]);
-
-function say(text: string, room: string | undefined): Parsed {
-  return room === undefined ? problem(NO_CURRENT_ROOM) : { command: { command: "say", room, text } };
-}
-
-function problem(reason: string): Parsed {
+/** There is no command, for that reason. */
+export function problem(reason: string): Parsed {
   return { problem: reason };
 }
-
-function usageOf(name: string): string {
-  return `It is typed like this: ${`/${name} ${TYPED[name]?.[0] ?? ""}`.trim()}`;
-}
-
-/** The fields that a typed command's words mean; `undefined` where they are none. */
-function fieldsOf(name: string, rest: string, now: number): JsonObject | undefined {
-  const words = rest === "" ? [] : rest.split(/\s+/);
-  const [first, ...more] = words;
-  switch (name) {
-    case "join":
-    case "forget":
-      return first !== undefined && more.length === 0 ? { room: roomOf(first) } : undefined;
-    case "part":
-    case "who":
-      return more.length > 0 ? undefined : first === undefined ? {} : { room: roomOf(first) };
-    case "create": {
-      const isKnown = more.every((word) => word === "invite-only" || word === "since-join");
-      if (first === undefined || !isKnown) return undefined;
-      const history = more.includes("since-join") ? "since_join" : "all";
-      return { room: roomOf(first), history, invite_only: more.includes("invite-only") };
-    }
-    case "msg": {
-      const [, username, text] = /^(\S+)\s+([^]+)$/.exec(rest) ?? [];
-      return username === undefined || text === undefined ? undefined : { username: nameOf(username), text };
-    }
-    case "topic":
-      return rest === "" ? {} : { text: rest === "off" ? "" : rest };
-    case "me":
-    case "search":
-      return rest === "" ? undefined : { text: rest };
-    case "vouch":
-      return words.length === 1 ? { fingerprint: rest.toLowerCase().replaceAll(":", "") } : undefined;
-    case "whois":
-    case "invite":
-    case "kick":
-      return first !== undefined && more.length === 0 ? { username: nameOf(first) } : undefined;
-    case "ban":
-    case "mute": {
-      if (first === undefined || more.length > 1) return undefined;
-      const until = more[0] === undefined ? undefined : endOf(more[0], now);
-      if (more[0] !== undefined && until === undefined) return undefined;
-      return { username: nameOf(first), ...(until === undefined ? {} : { until }) };
-    }
-    case "role":
-      return more.length === 1 ? { username: nameOf(first ?? ""), role: more[0] ?? "" } : undefined;
-    case "redact":
-    case "prove":
-      return words.length === 1 && isDigits(first) ? { index: Number(first) } : undefined;
-    case "proof":
-      return words.length === 0 ? {} : words.length === 1 && isDigits(first) ? { index: Number(first) } : undefined;
-    case "history":
-      return words.length === 0 ? {} : words.length === 1 && isDigits(first) ? { count: Number(first) } : undefined;
-    case "export":
-      return exportOf(words);
-    default:
-      return words.length === 0 ? {} : undefined;
-  }
-}
-
-function exportOf(words: readonly string[]): JsonObject | undefined {
-  let fields: JsonObject = {};
-  if (words.filter((word) => ["--closed", "--open", "--only"].includes(word)).length > 1) return undefined;
-  for (let at = 0; at < words.length; at++) {
-    const flag = words[at];
-    if (flag === "--covered") fields = { ...fields, covered: true };
-    else if (flag === "--closed") fields = { ...fields, open: "none" };
-    else if (flag === "--open") fields = { ...fields, open: "all" };
-    else if (flag === "--from" || flag === "--to" || flag === "--only") {
-      const value = words[++at] ?? "";
-      if (!(flag === "--only" ? /^[0-9]+(?:,[0-9]+)*$/ : /^[0-9]+$/).test(value)) return undefined;
-      const field = flag === "--only" ? { open: value.split(",").map(Number) } : { [flag.slice(2)]: Number(value) };
-      fields = { ...fields, ...field };
-    } else return undefined;
-  }
-  return fields;
-}
-
-function isDigits(text: string | undefined): boolean {
-  return text !== undefined && /^[0-9]{1,15}$/.test(text);
-}
-
-function roomOf(text: string): string {
-  const name = text.toLowerCase();
-  return /^[#@]/.test(name) ? name : `#${name}`;
-}
-
-function nameOf(text: string): string {
-  return text.replace(/^@/, "").replace(/[:,]$/, "");
-}
-
-const UNITS: Readonly<Record<string, number>> = { m: 60, h: 3600, d: 86_400 };
-
-/** When a time that begins now ends, in unix seconds; 0 for `off`. */
-function endOf(text: string, now: number): number | undefined {
-  if (text === "off") return 0;
-  const [, count, unit = ""] = /^([0-9]{1,6})([mhd])$/.exec(text) ?? [];
-  return count === undefined ? undefined : Math.floor(now / 1000) + Number(count) * (UNITS[unit] ?? 0);
-}
-
-/** The index of the line whose words a typed line asks to erase; `undefined` where it asks for something else. */
-export function indexToRedact(line: string): number | undefined {
-  const index = /^\/redact\s+([0-9]{1,15})\s*$/.exec(line)?.[1];
-  return index === undefined ? undefined : Number(index);
-}
-
-/** What somebody on a terminal is asked before words are erased. */
-export const REDACT_QUESTION = (index: number): string => `Erase the words of line ${index} for good?`;
 
 /** A command as JSON, and its `id`. */
 export function parseRoomCommand(line: string): Parsed & { readonly id?: Json } {
   const object = parseJson(line);
-  if (!isJsonObject(object)) return problem('A command is one JSON object a line: {"command":"join","room":"#ops"}.');
+  if (!isJsonObject(object)) return problem('A command is one line of JSON, such as {"command":"join","room":"#ops"}.');
   const id = member(object, "id");
   return { ...parseObject(object), ...(id === undefined ? {} : { id }) };
 }
 
+/** What is wrong with a field, in a sentence. */
 class Wrong extends Error {}
 
-function parseObject(object: JsonObject): Parsed {
+/** A command out of its fields, or why there is none. */
+export function parseObject(object: JsonObject): Parsed {
   try {
     return { command: read(object) };
   } catch (error) {
@@ -337,9 +155,9 @@ function read(object: JsonObject): RoomCommand {
       return { command, room: room(object) };
     case "create": {
       const history = member(object, "history") ?? "all";
-      if (history !== "all" && history !== "since_join") throw new Wrong('"history" is "all" or "since_join".');
+      if (history !== "all" && history !== "since_join") throw new Wrong('"history" must be "all" or "since_join".');
       const invites = member(object, "invite_only") ?? false;
-      if (typeof invites !== "boolean") throw new Wrong('"invite_only" is true or false.');
+      if (typeof invites !== "boolean") throw new Wrong('"invite_only" must be true or false.');
       return { command, room: room(object), history, invite_only: invites };
     }
     case "say":
@@ -361,7 +179,7 @@ function read(object: JsonObject): RoomCommand {
     }
     case "away": {
       const away = member(object, "away");
-      if (away !== undefined && typeof away !== "boolean") throw new Wrong('"away" is true or false.');
+      if (away !== undefined && typeof away !== "boolean") throw new Wrong('"away" must be true or false.');
       return { command, ...(away === undefined ? {} : { away }) };
     }
     case "invite":
@@ -373,14 +191,14 @@ function read(object: JsonObject): RoomCommand {
     case "role": {
       const role = text(object, "role");
       if (role !== "owner" && role !== "moderator" && role !== "member") {
-        throw new Wrong("A role is owner, moderator or member.");
+        throw new Wrong("A role must be owner, moderator or member.");
       }
       return { command, room: room(object), username: username(object), role };
     }
     case "redact":
     case "prove": {
       const index = count(object, "index");
-      if (index === undefined) throw new Wrong('"index" is missing: the index of a line.');
+      if (index === undefined) throw new Wrong('"index" is missing: it must be the index of a line.');
       return { command, room: room(object), index };
     }
     case "proof":
@@ -390,7 +208,7 @@ function read(object: JsonObject): RoomCommand {
     case "export": {
       const [from, to] = [count(object, "from"), count(object, "to")];
       const covered = member(object, "covered");
-      if (covered !== undefined && typeof covered !== "boolean") throw new Wrong('"covered" is true or false.');
+      if (covered !== undefined && typeof covered !== "boolean") throw new Wrong('"covered" must be true or false.');
       return {
         ...{ command, room: room(object), ...maybe("from", from), ...maybe("to", to), open: openings(object) },
         ...(covered === undefined ? {} : { covered }),
@@ -407,15 +225,14 @@ function read(object: JsonObject): RoomCommand {
     case "quit":
       return { command };
     default:
-      throw new Wrong(`There is no command ${command}; docs/BOTS.md names them.`);
+      throw new Wrong(`Unknown command ${command}; docs/BOTS.md lists the commands.`);
   }
 }
 
 /** So many digits of a fingerprint name a certificate: nobody makes another one that begins so. */
 export const LEAST_FINGERPRINT = 16;
 const FINGERPRINT = new RegExp(`^[0-9a-f]{${LEAST_FINGERPRINT},64}$`);
-const NOT_A_FINGERPRINT =
-  `A certificate is named by the first ${LEAST_FINGERPRINT} or more of the 64 hex digits of its ` +
+const NOT_A_FINGERPRINT = `Name a certificate by the first ${LEAST_FINGERPRINT} or more of the 64 hex digits of its ` +
   "fingerprint, as /whois shows them.";
 
 function maybe<Name extends string>(name: Name, value: number | undefined): { readonly [N in Name]?: number } {
@@ -424,7 +241,7 @@ function maybe<Name extends string>(name: Name, value: number | undefined): { re
 
 function text(object: JsonObject, name: string): string {
   const value = member(object, name);
-  if (typeof value !== "string") throw new Wrong(`"${name}" is missing: a text.`);
+  if (typeof value !== "string") throw new Wrong(`"${name}" is missing: it must be a string.`);
   return value;
 }
 
@@ -435,7 +252,7 @@ function room(object: JsonObject): string {
   return value;
 }
 
-const NOT_A_ROOM = "A room is # and 1 to 48 of a-z, 0-9, -, _ and ., or @ and a person's name.";
+const NOT_A_ROOM = "A room is # followed by 1 to 48 of a-z, 0-9, -, _ and ., or @ followed by a person's name.";
 
 function username(object: JsonObject): string {
   const value = text(object, "username");
@@ -449,13 +266,13 @@ function count(object: JsonObject, name: string): number | undefined {
   const value = member(object, name);
   if (value === undefined) return undefined;
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
-  throw new Wrong(`"${name}" is a whole number.`);
+  throw new Wrong(`"${name}" must be a whole number.`);
 }
 
 function openings(object: JsonObject): Openings {
   const value = member(object, "open") ?? "all";
   if (value === "all" || value === "none") return value;
   const indexes = isJsonList(value) ? value.filter((index) => typeof index === "number") : [];
-  if (indexes.length === 0) throw new Wrong('"open" is "all", "none" or a list of indexes.');
+  if (indexes.length === 0) throw new Wrong('"open" must be "all", "none" or a list of indexes.');
   return indexes;
 }

@@ -20,7 +20,8 @@
  */
 
 import { cells } from "./cell_width.ts";
-import { COMMAND_NAMES, indexToRedact, REDACT_QUESTION, type ShownEvent } from "./client_command.ts";
+import type { ShownEvent } from "./client_command.ts";
+import { COMMAND_NAMES, indexToRedact, REDACT_QUESTION } from "./client_typed_command.ts";
 import { ScreenRooms } from "./client_screen_rooms.ts";
 import { type RoomScreenOptions, ScreenPainter } from "./client_screen_rows.ts";
 import { saidBy, titleOf } from "./client_text.ts";
@@ -101,7 +102,7 @@ export class RoomScreen {
       return void this.#editor.giveBack(text);
     }
     if (room !== undefined) {
-      this.#hint = `${titleOf(this.#rooms.room(room).name, this.#rooms.username)} is open: Alt-down`;
+      this.#hint = `${titleOf(this.#rooms.room(room).name, this.#rooms.username)} is open: Alt-Down goes there`;
     }
   }
 
@@ -190,12 +191,12 @@ export class RoomScreen {
         return edit.text === "" ? { type: "draw" } : { type: "enter", text: edit.text };
       case "interrupt":
         if (this.#interrupts.press()) return { type: "quit" };
-        this.#hint = "Ctrl-C again ends the program; Up brings back what you typed";
+        this.#hint = "Ctrl-C again exits; Up brings back what you typed";
         return { type: "draw" };
       case "end-of-input":
         return { type: "quit" };
       case "full":
-        this.#hint = "too long for one message: not all of it was taken";
+        this.#hint = "Too long for one message: the end was left out";
         return { type: "draw" };
       default:
         return { type: edit.type === "edited" ? "draw" : edit.type };

@@ -118,11 +118,11 @@ export class ScreenPainter {
     const { username, here, connection } = rooms;
     const unsent = this.#options.unsent();
     const parts = [
-      `${username === "" ? "nobody yet" : username} @ ${this.#options.server}`,
+      `${username === "" ? "not logged in" : username} @ ${this.#options.server}`,
       this.#state(rooms),
       ...(here.isRecorded ? ["recorded"] : []),
       ...(unsent > 0 ? [`${unsent} unsent`] : []),
-      ...(rooms.scroll > 0 ? ["further down: Page Down"] : []),
+      ...(rooms.scroll > 0 ? ["Page Down: newer lines"] : []),
     ];
     const said = hint === "" ? parts.join(" ─ ") : hint;
     const text = fit(`─ ${said} `, this.#columns, "beginning");

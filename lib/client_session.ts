@@ -489,7 +489,9 @@ export class ClientSession {
 
   /** The server ended the conversation in its own words. */
   async #refusal({ frame: { errorType, reason: words } }: PeerError, usesToken: boolean): Promise<Ending> {
-    const reason = `the server says: ${words} (${errorType})`;
+    const reason = errorType === "shutdown"
+      ? "the server is shutting down"
+      : `the server says: ${words} (${errorType})`;
     if (errorType === "auth-failed" && usesToken) {
       await this.#options.records.keepToken(undefined);
       return { reason, isImmediate: true };

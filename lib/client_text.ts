@@ -1,24 +1,21 @@
 /**
- * What a person reads of rooms: each event as plain sentences, one a line, with no picture to be drawn.
+ * What a person reads of rooms, in words: of a line, of an event, of a member. The screen (`client_screen.ts`) and plain
+ * text (`client_plain_text.ts`) share them.
  *
- *     [#ops 41] 14:30 ada: hello
- *     [#ops 42] 14:31 bob makes eve a moderator
- *     [#ops] WARNING: the server was caught (fork): The server has signed two different logs of 57 lines.
+ *     explain({ event: "left", … })        → "You are out of the room: ada removed you from this room."
+ *     saidBy({ statement: { kind: "kick", … } }) → "removed bob"
  *
- * Who reads these by ear or in a file gets what the screen has: day, time, author, index, and whatever is wrong. Every
- * line of a text of several lines says whose it is, and everything of others passes `readable`: nobody can write what
- * looks like another's line. What the screen makes of an event stands in `client_screen.ts`.
+ * Nothing here is made readable yet: texts, names and reasons of others are as they came, and whoever shows them passes
+ * them through `readable`.
  *
  * @layer chat
  */
 
-import { type EarlierLines, RecentLines } from "./client_recent_lines.ts";
 import type { Statement } from "./log_envelope.ts";
 import { type AnswerEvent, LEAST_FINGERPRINT, type ShownEvent } from "./client_command.ts";
 import type { LineEvent, Presence, RoomEvent } from "./client_event.ts";
 import { partners, usernameKey } from "./names.ts";
 import type { Standing } from "./client_pins.ts";
-import { readable } from "./readable.ts";
 import { visible } from "./text.ts";
 import { zoneOf } from "./time_zone.ts";
 
@@ -55,7 +52,7 @@ export function authorOf({ username, from }: Pick<LineEvent, "username" | "from"
   return username ?? `${from.slice(0, 8)}…`;
 }
 
-/** What a line says: words, or an act in a sentence without its subject. */
+/** What a line says: words, or what its author did, in a sentence without its subject. */
 export interface Said {
   readonly type: "words" | "act";
   readonly text: string;
@@ -63,11 +60,11 @@ export interface Said {
 
 /** What a line says. */
 export function saidBy({ statement, kind, erased }: Pick<LineEvent, "statement" | "kind" | "erased">): Said {
-  if (erased) return { type: "act", text: "has erased these words" };
+  if (erased) return { type: "act", text: "erased these words" };
   if (statement) return saying(statement);
   return {
     type: "act",
-    text: kind === null ? "wrote what can't be read here" : `wrote a line of an unknown kind, ${kind}`,
+    text: kind === null ? "wrote something that can't be read here" : `wrote a line of an unknown kind, ${kind}`,
   };
 }
 
@@ -75,39 +72,40 @@ function saying(statement: Statement): Said {
   const act = (text: string): Said => ({ type: "act", text });
   switch (statement.kind) {
     case "text":
-      // In asterisks and after the colon: an act of the record, as below, is nobody's words.
+      // In asterisks and after the colon, so that it doesn't look like what a line of the record does.
       return { type: "words", text: statement.text.replace(/^\/me ([^]+)$/, "*$1*") };
     case "topic":
-      return act(statement.text === "" ? "clears the topic" : `sets the topic: ${statement.text}`);
+      return act(statement.text === "" ? "cleared the topic" : `set the topic: ${statement.text}`);
     case "join":
       return act(
-        statement.was === undefined ? "joins, and consents to the record" : "comes back with a new certificate",
+        statement.was === undefined ? "joined and consented to recording" : "came back with a new certificate",
       );
     case "part":
-      return act("leaves");
+      return act("left");
     case "head":
-      return act("countersigns what was said");
+      return act("countersigned what was said");
     case "invite":
-      return act(`invites ${statement.username}`);
+      return act(`invited ${statement.username}`);
     case "kick":
-      return act(`puts ${statement.username} out`);
+      return act(`removed ${statement.username}`);
     case "ban":
     case "mute": {
-      const verb = statement.kind === "ban" ? "bans" : "mutes";
-      if (statement.until === 0) return act(`no longer ${verb} ${statement.username}`);
+      const verb = statement.kind === "ban" ? "banned" : "muted";
+      if (statement.until === 0) return act(`un${verb} ${statement.username}`);
       const until = statement.until === undefined ? "" : ` until ${momentOf(statement.until)}`;
       return act(`${verb} ${statement.username}${until}`);
     }
     case "role":
-      return act(`makes ${statement.username} ${statement.role === "owner" ? "an" : "a"} ${statement.role}`);
+      return act(`made ${statement.username} ${statement.role === "owner" ? "an" : "a"} ${statement.role}`);
     case "redact":
-      return act(`erases the words of line ${statement.index}`);
+      return act(`erased the words of line ${statement.index}`);
     case "device":
-      return act(`says that the certificate ${statement.fingerprint.slice(0, 16)}… is theirs too`);
+      return act(`vouched for the certificate ${statement.fingerprint.slice(0, 16)}… as their own`);
   }
 }
 
-function momentOf(unixSeconds: number): string {
+/** A moment in full: day, hour and time zone of whoever looks. */
+export function momentOf(unixSeconds: number): string {
   return `${dayOf(unixSeconds * 1000)}, ${hourOf(unixSeconds * 1000)} ${zoneOf(unixSeconds * 1000)}`;
 }
 
@@ -119,35 +117,34 @@ export function dayAndZone(unixMs: number): string {
 /**
  * Whether a line's own time, in milliseconds, and that of its acceptance, in seconds, are too far apart to show one.
  */
-function isLate(ts: number, by: number): boolean {
+export function isLate(ts: number, by: number): boolean {
   return Math.abs(by * 1000 - ts) > FAR_APART;
 }
 
-/** What there is to say of a line, in brackets, behind its author's name; "" where there is nothing. */
+/** What is to be said about a line, in brackets, after its author's name; "" if there is nothing. */
 export function remarksOn(
   { bad, unvouched, unchecked, by, ts }: Pick<LineEvent, "bad" | "unvouched" | "unchecked" | "by" | "ts">,
 ): string {
   const remarks = [
     ...(bad === null ? [] : [`NOT GOOD: ${bad}`]),
-    ...(unvouched ? ["new certificate, nobody vouched for it"] : []),
+    ...(unvouched ? ["new certificate, not vouched for"] : []),
     ...(unchecked ? ["signature not checked yet"] : []),
-    ...(by !== null && isLate(ts, by) ? [`accepted by ${momentOf(by)}`] : []),
+    ...(by !== null && isLate(ts, by) ? [`accepted no later than ${momentOf(by)}`] : []),
   ];
   return remarks.length === 0 ? "" : ` (${remarks.join("; ")})`;
 }
 
-/** What somebody is told who comes into a room, before the consent to the record is signed. */
+/** What people are told before they sign the line by which they consent to being recorded. */
 export function recordedNotice(room: string, history: "all" | "since_join", own: string): string {
-  const whom = partners(room)
-    ? `${titleOf(room, own)} and you can read it`
+  const who = partners(room)
+    ? `${titleOf(room, own)}, you and the operator can read it`
     : history === "all"
-    ? "its members can read it, those too who join later"
-    : "its members can read what is said from their joining on";
-  return `This room is recorded and signed: ${whom}, and so can whoever runs the server; each of them can show it to ` +
-    "others with proof. The line with which you join is your consent.";
+    ? "Members, future members and the operator can read it"
+    : "Members can read what is said after they joined, the operator can read all of it";
+  return `Everything here is signed and recorded. ${who} and prove it to others. By joining you consent.`;
 }
 
-/** Pairs of different names that look alike: they differ in 0 and O, or 1, l and I, alone. */
+/** Pairs of different names that look alike: they differ only in 0 and O, or in 1, l and I. */
 export function lookalikes(names: Iterable<string>): [string, string][] {
   const seen = new Map<string, string>();
   const found: [string, string][] = [];
@@ -160,14 +157,14 @@ export function lookalikes(names: Iterable<string>): [string, string][] {
   return found;
 }
 
-/** Whether a text speaks to somebody. */
+/** Whether a text mentions somebody. */
 export function mentions(text: string, username: string): boolean {
   if (username === "") return false;
   const name = username.toLowerCase().replaceAll(/[.]/g, "\\.");
   return new RegExp(`(?<![a-z0-9_.-])${name}(?![a-z0-9_-])`).test(text.toLowerCase());
 }
 
-/** How somebody is there, in a word. */
+/** Somebody's presence in a word. */
 export const PRESENCE_WORDS: Readonly<Record<Presence, string>> = { online: "here", away: "away", offline: "offline" };
 
 /**
@@ -177,144 +174,10 @@ export function presentWords(room: string, own: string, present: ReadonlyMap<str
   const other = partners(room)?.find((name) => name !== usernameKey(own));
   if (other !== undefined) {
     const state = present.get(other);
-    return state === undefined ? `${other} has not come yet` : `${other} is ${PRESENCE_WORDS[state]}`;
+    return state === undefined ? `${other} hasn't joined yet` : `${other} is ${PRESENCE_WORDS[state]}`;
   }
   const here = [...present.values()].filter((one) => one === "online").length;
   return `${plural(present.size, "member")}, ${here} here`;
-}
-
-/**
- * Events as plain lines, each without its LF. It keeps the day, to say when it changes; a room that is opened begins with
- * its last lines ({@link RecentLines}).
- */
-export class PlainText {
-  #day = "";
-  #username = "";
-  readonly #topics = new Map<string, string>();
-  readonly #warned = new Set<string>();
-  /** Lines that were printed before a head covered them, by room. */
-  readonly #uncovered = new Map<string, Pick<LineEvent, "index" | "ts">[]>();
-  /** Rooms in which one's own join line stands. */
-  readonly #consented = new Set<string>();
-  readonly #recent = new RecentLines();
-
-  /** What to print for an event. */
-  lines(event: ShownEvent): string[] {
-    if (event.event === "online" || event.event === "account") this.#username = event.username;
-    if (event.event === "left") this.#consented.delete(event.room);
-    if (event.event === "line" && event.mine) {
-      if (event.kind === "part") this.#consented.delete(event.room);
-      else this.#consented.add(event.room);
-    }
-    return this.#rows(this.#recent.take(event));
-  }
-
-  /** What to print at the end, of rooms whose lines had not all come. */
-  end(): string[] {
-    return this.#rows(this.#recent.end());
-  }
-
-  /** How a room is called here. */
-  title(room: string): string {
-    return titleOf(room, this.#username);
-  }
-
-  #rows(events: readonly (ShownEvent | EarlierLines)[]): string[] {
-    return events.flatMap((event) => {
-      if (event.event === "line") return this.#line(event);
-      return event.event === "earlier" ? [this.#earlier(event)] : this.#sentences(event);
-    }).map(readable);
-  }
-
-  #earlier({ room, count, history, isLeast }: EarlierLines): string {
-    const many = isLeast ? `${count} or more earlier lines` : plural(count, "earlier line");
-    return this.#in(
-      room,
-      `${many}; /history ${history} shows ${count === 1 ? "it" : "them"}.`,
-    );
-  }
-
-  #line(event: LineEvent): string[] {
-    if (event.by === null) this.#uncoveredOf(event.room).push(event);
-    const day = dayAndZone(event.ts);
-    const days = day === this.#day ? [] : [`--- ${day} ---`];
-    this.#day = day;
-    const head = `[${titleOf(event.room, this.#username)} ${event.index}]`;
-    const { type, text } = saidBy(event);
-    const [first = "", ...more] = text.split("\n");
-    const who = `${hourOf(event.ts)} ${authorOf(event)}${remarksOn(event)}${type === "words" ? ":" : ""}`;
-    return [...days, `${head} ${who} ${first}`, ...more.map((line) => `${head} | ${line}`)];
-  }
-
-  #in(room: string, text: string): string {
-    return `[${titleOf(room, this.#username)}] ${text}`;
-  }
-
-  #sentences(event: Exclude<ShownEvent, LineEvent>): string[] {
-    switch (event.event) {
-      case "online":
-        return [`You are online as ${event.username}.`, `The server's certificate: ${event.server_fingerprint}`];
-      case "joined":
-        if (this.#consented.has(event.room)) return [];
-        return [this.#in(event.room, recordedNotice(event.room, event.history, this.#username))];
-      case "caught_up":
-        return [this.#in(event.room, `You are in the room; it has ${plural(event.size, "line")}.`)];
-      case "state":
-        return this.#state(event);
-      case "present": {
-        const present = new Map(event.members.map(({ username, state }) => [usernameKey(username), state]));
-        return [this.#in(event.room, `${presentWords(event.room, this.#username, present)}.`)];
-      }
-      case "presence":
-        if (usernameKey(event.username) === usernameKey(this.#username)) return [];
-        return [this.#in(event.room, `${event.username} is ${PRESENCE_WORDS[event.state]}.`)];
-      case "covered":
-        return this.#covered(event);
-      case "account":
-      case "checked":
-      case "sending":
-      case "accepted":
-      case "done":
-        return [];
-      default:
-        return explain(event, this.#username).map((text) => "room" in event ? this.#in(event.room, text) : text);
-    }
-  }
-
-  #uncoveredOf(room: string): Pick<LineEvent, "index" | "ts">[] {
-    const known = this.#uncovered.get(room) ?? [];
-    this.#uncovered.set(room, known);
-    return known;
-  }
-
-  /** When lines were accepted whose own times, printed before, are other ones. */
-  #covered({ room, size, time }: RoomEvent & { event: "covered" }): string[] {
-    const uncovered = this.#uncoveredOf(room);
-    this.#uncovered.set(room, uncovered.filter(({ index }) => index >= size));
-    const late = uncovered.filter(({ index, ts }) => index < size && isLate(ts, time)).map(({ index }) => index);
-    const ranges: [number, number][] = [];
-    for (const index of late) {
-      const last = ranges.at(-1);
-      if (last?.[1] === index - 1) last[1] = index;
-      else ranges.push([index, index]);
-    }
-    return ranges.map(([from, to]) => {
-      const which = from === to ? `Line ${from} was` : `The lines ${from} to ${to} were`;
-      return this.#in(room, `${which} accepted by ${momentOf(time)}.`);
-    });
-  }
-
-  #state({ room, topic, members }: RoomEvent & { event: "state" }): string[] {
-    const isNew = this.#topics.get(room) !== topic;
-    this.#topics.set(room, topic);
-    const pairs = lookalikes(members.map(({ username }) => username));
-    const unheard = pairs.filter((pair) => !this.#warned.has(pair.join()));
-    for (const pair of unheard) this.#warned.add(pair.join());
-    return [
-      ...(isNew && topic !== "" ? [this.#in(room, `The topic: ${topic}`)] : []),
-      ...unheard.map((pair) => this.#in(room, lookalikeWarning(pair))),
-    ];
-  }
 }
 
 /** Two names that look alike, in a sentence. */
@@ -361,27 +224,25 @@ const LIE_KEPT = "What it showed is kept, and your lines don't name its log any 
 export function explain(event: Remark, own: string): string[] {
   switch (event.event) {
     case "offline": {
-      if (event.retry_in === null) return [`You are offline: ${event.reason}`];
-      return [`You are offline: ${event.reason} (next try in ${Math.ceil(event.retry_in / 1000)} s)`];
+      const lost = `Disconnected: ${event.reason.replace(/\.$/, "")}.`;
+      return [event.retry_in === null ? lost : `${lost} Retrying in ${Math.ceil(event.retry_in / 1000)} s.`];
     }
     case "silent":
       return [
         event.silent_for === 0
           ? "The server answers again."
-          : `No answer from the server for ${
-            Math.ceil(event.silent_for / 1000)
-          } s. /reconnect tries another connection.`,
+          : `No answer from the server for ${Math.ceil(event.silent_for / 1000)} s. /reconnect connects again.`,
       ];
     case "left":
-      return [`You are out of the room: ${event.reason}`];
+      return [`You are no longer in the room: ${event.reason}`];
     case "bad_line":
       return [`Line ${event.index} is NOT GOOD: ${event.reason}`];
     case "erased":
-      return [`The words of line ${event.index} are erased.`];
+      return [`The words of line ${event.index} were erased.`];
     case "uncovered":
       return [
-        `WARNING: no signed head has covered the lines ${event.from} to ${event.to - 1} for 30 seconds: ` +
-        "that they are accepted is not proved.",
+        `WARNING: for 30 seconds the server has signed no head that covers lines ${event.from} to ${event.to - 1}: ` +
+        "it is not proved that they are accepted.",
       ];
     case "wrong_clock":
       return [
@@ -399,14 +260,14 @@ export function explain(event: Remark, own: string): string[] {
         "says with that person.",
       ];
     case "right_clock":
-      return ["The time of the server's signed heads is right again."];
+      return ["The times of the server's signed heads are right again."];
     case "device":
       return [usernameKey(event.username) === usernameKey(own) ? ownDevice(event) : otherDevice(event)];
     case "away":
       return [
         event.away
-          ? "You are away: others see it, and nobody signs it. The next line that you say tells that you are back."
-          : "You are here again.",
+          ? "You are away. Others see it; it isn't signed. Your next message shows you as back."
+          : "You are back.",
       ];
     case "lie":
       return [
@@ -420,8 +281,8 @@ export function explain(event: Remark, own: string): string[] {
     case "invited":
       return [`${event.from} invites you: /join ${event.room}`];
     case "renewed": {
-      const what = `${event.fingerprint.slice(0, LEAST_FINGERPRINT)}…, good until ${dayOf(event.not_after * 1000)}`;
-      return [`Your certificate ended soon and was renewed: ${what}. The session begins again with it.`];
+      const what = `${event.fingerprint.slice(0, LEAST_FINGERPRINT)}…, valid until ${dayOf(event.not_after * 1000)}`;
+      return [`Your certificate would have ended soon and was renewed: ${what}. The session restarts with it.`];
     }
     case "warning":
       return [`WARNING: ${event.message}`];
@@ -433,7 +294,7 @@ export function explain(event: Remark, own: string): string[] {
         ...event.members.map(({ username, role, state }) => `${username}, ${role}, ${PRESENCE_WORDS[state]}`),
       ];
     case "rooms":
-      return event.rooms.length === 0 ? ["There is no room that you may know of."] : event.rooms.map(
+      return event.rooms.length === 0 ? ["There are no rooms that you can see."] : event.rooms.map(
         ({ room, members, inviteOnly, topic }) =>
           `${room}: ${plural(members, "member")}${inviteOnly ? ", invite-only" : ""}${
             topic === "" ? "" : `; ${topic}`
@@ -443,26 +304,31 @@ export function explain(event: Remark, own: string): string[] {
       return event.devices.length === 0
         ? [`This client has seen no certificate of ${event.username}.`]
         : event.devices.map(({ fingerprint, subject, not_after, standing }) =>
-          `${event.username}: "${visible(subject)}", certificate ${fingerprint}, good until ${
+          `${event.username}: "${visible(subject)}", certificate ${fingerprint}, valid until ${
             dayOf(not_after * 1000)
           }; ` +
           STANDING_WORDS[standing]
         );
     case "history":
     case "found":
-      return event.lines.length === 0 ? ["No such line is here."] : event.lines.map((line) => {
-        const { type, text } = saidBy(line);
-        const when = momentOf(line.ts / 1000);
-        return `${line.index}, ${when}: ${authorOf(line)}${remarksOn(line)}${type === "words" ? ":" : ""} ${text}`;
-      });
+      return event.lines.length === 0
+        ? [event.event === "found" ? "No matches." : "No lines."]
+        : event.lines.map((line) => {
+          const { type, text } = saidBy(line);
+          const when = momentOf(line.ts / 1000);
+          return `${line.index}, ${when}: ${authorOf(line)}${remarksOn(line)}${type === "words" ? ":" : ""} ${text}`;
+        });
     case "proof":
       return [proofSentence(event)];
     case "head":
-      return [`The newest signed head: ${plural(event.size, "line")}, root ${event.root}`, `Its code: ${event.code}`];
+      return [
+        `The newest signed head: ${plural(event.size, "line")}, root ${event.root}`,
+        `Code to compare: ${event.code}`,
+      ];
     case "forgotten":
       return [
-        `What was kept of the room is in ${event.folder}, as evidence. This client knows nothing of it any more: ` +
-        `/join ${event.room} takes whichever log the server shows then.`,
+        `The record of the room is in ${event.folder} now, as evidence. /join ${event.room} joins whichever log the ` +
+        "server shows then.",
       ];
     case "exported":
       return [...event.files.map((file) => `Written: ${file}`), `To verify it: ${event.verify}`];
@@ -472,27 +338,27 @@ export function explain(event: Remark, own: string): string[] {
 }
 
 const STANDING_WORDS: Readonly<Record<Standing, string>> = {
-  first: "the first that was seen",
-  vouched: "a known one vouched for it",
-  new: "new, nobody vouched for it",
+  first: "trusted on first use",
+  vouched: "vouched for by a known one",
+  new: "new, not vouched for",
 };
 
 type DeviceEvent = RoomEvent & { event: "device" };
 
 function otherDevice({ username, fingerprint, vouched }: DeviceEvent): string {
   return vouched
-    ? `${username} uses a further certificate, ${fingerprint}, which a known one has vouched for.`
-    : `WARNING: ${username} uses a NEW certificate that nobody vouched for: ${fingerprint}`;
+    ? `${username} has another certificate, ${fingerprint}; a known one has vouched for it.`
+    : `WARNING: ${username} uses a NEW certificate, not vouched for: ${fingerprint}`;
 }
 
 function ownDevice({ fingerprint, vouched, mine }: DeviceEvent): string {
   const say = `/vouch ${fingerprint.slice(0, LEAST_FINGERPRINT)}`;
   if (vouched) return `A known certificate of yours has vouched for ${mine ? "this one" : "another"}, ${fingerprint}.`;
   return mine
-    ? `This certificate of yours is new to the others, ${fingerprint}: to say that it is you, type ${say} where you ` +
-      "are in with one that they know."
-    : `WARNING: a new certificate of YOURS came in: ${fingerprint}. If it is yours, ${say} says so; if it is not, tell ` +
-      "whoever runs the server to revoke it.";
+    ? `The others don't know this certificate of yours yet, ${fingerprint}: to confirm it, type ${say} on a device that ` +
+      "they know."
+    : `WARNING: a new certificate of YOURS joined: ${fingerprint}. If it is yours, ${say} confirms it; if not, tell ` +
+      "the operator to revoke it.";
 }
 
 function otherLog(room: string): string {
@@ -502,9 +368,9 @@ function otherLog(room: string): string {
 
 function proofSentence({ index, state, by, countersigned, unsent }: AnswerEvent & { event: "proof" }): string {
   const waiting = unsent === 0 ? "" : ` ${plural(unsent, "line")} of yours not sent yet.`;
-  if (index === null) return `No line of yours is in this room's log.${waiting}`;
-  if (state !== "accepted") return `Line ${index} is sent and has its place; no signed head covers it yet.${waiting}`;
-  const when = by === null ? "" : ` by ${momentOf(by)}`;
-  return `Line ${index} is accepted${when}, by a head that the server signed; ` +
-    `countersigned by ${plural(countersigned, "other")}.${waiting}`;
+  if (index === null) return `None of your lines is in this room's log.${waiting}`;
+  if (state !== "accepted") return `Line ${index} is in the log; no signed head covers it yet.${waiting}`;
+  const when = by === null ? "" : ` no later than ${momentOf(by)}`;
+  return `Line ${index} was accepted${when} (signed by the server) and countersigned by ` +
+    `${plural(countersigned, "other")}.${waiting}`;
 }

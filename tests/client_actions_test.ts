@@ -1,7 +1,8 @@
 import { assert } from "./assert.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
 import { RoomActions, shortCode } from "../lib/client_actions.ts";
-import { type AnswerEvent, parseRoomCommand, parseTyped } from "../lib/client_command.ts";
+import { type AnswerEvent, parseRoomCommand } from "../lib/client_command.ts";
+import { parseTyped } from "../lib/client_typed_command.ts";
 import { transcriptLines } from "../lib/verify.ts";
 import { verifyRoom } from "../lib/verify_room.ts";
 import { authority } from "./fixtures.ts";

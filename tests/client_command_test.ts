@@ -1,4 +1,5 @@
-import { parseRoomCommand, parseTyped, ROOM_HELP, type RoomCommand } from "../lib/client_command.ts";
+import { parseRoomCommand, type RoomCommand } from "../lib/client_command.ts";
+import { parseTyped, ROOM_HELP } from "../lib/client_typed_command.ts";
 import { assert } from "./assert.ts";
 
 const NOW = 1_700_000_000_000;
@@ -46,25 +47,26 @@ Deno.test("what is typed is said in the current room; a command is what its word
 
 Deno.test("what is typed wrongly is never said, but answered by how it is typed", () => {
   const cases: readonly (readonly [string, RegExp])[] = [
-    ["/dance", /There is no command \/dance/],
-    ["/constructor", /There is no command/],
-    ["/", /There is no command/],
-    ["/me", /typed like this: \/me TEXT/],
-    ["/forget", /typed like this: \/forget ROOM/],
+    ["/dance", /Unknown command \/dance\. \/help lists the commands/],
+    ["/j #ops", /Unknown command \/j\. Did you mean \/join\? To send a message that begins with a slash, type two/],
+    ["/constructor", /Unknown command/],
+    ["/", /Unknown command/],
+    ["/me", /Usage: \/me TEXT/],
+    ["/forget", /Usage: \/forget ROOM/],
     ["/msg bob", /\/msg NAME TEXT/],
     ["/ban eve soon", /\/ban NAME \[30m/],
     ["/redact all", /\/redact INDEX/],
     ["/export --closed --only 4", /\/export \[--from/],
     ["/export --all", /\/export \[--from/],
-    ["/role bob king", /A role is owner, moderator or member/],
+    ["/role bob king", /A role must be owner, moderator or member/],
     ["/join #Ünder", /A room is #/],
     ["/kick a b", /\/kick NAME/],
     ["/vouch", /\/vouch FINGERPRINT/],
     ["/vouch 9f86d081884c7d6", /the first 16 or more of the 64 hex digits/],
     [`/vouch ${"ab".repeat(33)}`, /the first 16 or more of the 64 hex digits/],
     ["/vouch my-phone", /the first 16 or more of the 64 hex digits/],
-    ["/away now", /typed like this: \/away/],
-    ["/receipt all", /typed like this: \/receipt/],
+    ["/away now", /Usage: \/away/],
+    ["/receipt all", /Usage: \/receipt/],
     ["/search", /\/search TEXT/],
     ["/history some", /\/history \[COUNT\]/],
   ];

@@ -1,7 +1,7 @@
 import { RECENT_LINES, RecentLines } from "../lib/client_recent_lines.ts";
 import type { LineEvent } from "../lib/client_event.ts";
 import type { ShownEvent } from "../lib/client_command.ts";
-import { PlainText } from "../lib/client_text.ts";
+import { PlainText } from "../lib/client_plain_text.ts";
 import { assert } from "./assert.ts";
 
 function line(index: number, more: Partial<LineEvent> = {}): LineEvent {

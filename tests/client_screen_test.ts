@@ -90,17 +90,16 @@ const ZONE = zoneOf(at(22, 23, 58));
 /** 80×24. */
 const AT_80 = `
 ▸#ops           │#ops · deploys on Friday                      3 members, 2 here
- @bob 1!        │This room is recorded and signed: its members can read it,
- #general 1     │        those too who join later, and so can whoever runs the
-                │        server; each of them can show it to others with proof.
-                │        The line with which you join is your consent.
+ @bob 1!        │Everything here is signed and recorded. Members, future members
+ #general 1     │        and the operator can read it and prove it to others. By
+                │        joining you consent.
                 │── Sunday 22 November 2026, ${ZONE} ──
-                │ 0 23:58   * bob joins, and consents to the record
+                │ 0 23:58   * bob joined and consented to recording
                 │ 1 23:59   bob: The new build is on the staging machines;
                 │      | please look at the numbers before it goes anywhere
                 │      | else, the ones for the index above all.
                 │── Monday 23 November 2026, ${ZONE} ──
-                │ 2 00:01 ✓ * ada joins, and consents to the record
+                │ 2 00:01 ✓ * ada joined and consented to recording
                 │ 3 09:00 ✓ ada: good morning
                 │ 4 09:01   eve: two
                 │      | lines
@@ -111,6 +110,7 @@ const AT_80 = `
                 │
                 │
                 │
+                │
 ─ ada @ chat.example ─ online ─ recorded ─ 1 unsent ────────────────────────────
 > what is being typed
 `;
@@ -118,15 +118,14 @@ const AT_80 = `
 /** 120×40, without the empty rows between conversation and status. */
 const AT_120 = `
 ▸#ops                   │#ops · deploys on Friday                                                      3 members, 2 here
- @bob 1!                │This room is recorded and signed: its members can read it, those too who join later, and so can
- #general 1             │        whoever runs the server; each of them can show it to others with proof. The line with
-                        │        which you join is your consent.
+ @bob 1!                │Everything here is signed and recorded. Members, future members and the operator can read it
+ #general 1             │        and prove it to others. By joining you consent.
                         │── Sunday 22 November 2026, ${ZONE} ──
-                        │ 0 23:58   * bob joins, and consents to the record
+                        │ 0 23:58   * bob joined and consented to recording
                         │ 1 23:59   bob: The new build is on the staging machines; please look at the numbers before it
                         │      | goes anywhere else, the ones for the index above all.
                         │── Monday 23 November 2026, ${ZONE} ──
-                        │ 2 00:01 ✓ * ada joins, and consents to the record
+                        │ 2 00:01 ✓ * ada joined and consented to recording
                         │ 3 09:00 ✓ ada: good morning
                         │ 4 09:01   eve: two
                         │      | lines
@@ -142,8 +141,8 @@ const AT_44 = `
 #ops · deploys on Friday   3 members, 2 here
       | all.
 ── Monday 23 November 2026, ${ZONE} ──
- 2 00:01 ✓ * ada joins, and consents to the
-      | record
+ 2 00:01 ✓ * ada joined and consented to
+      | recording
  3 09:00 ✓ ada: good morning
  4 09:01   eve: two
       | lines
@@ -251,7 +250,7 @@ Deno.test("each room has its own draft, and no command moves whoever is typing",
   assert.equal(rowsOf(screen).at(-1), "> for ops alone");
   screen.arrive("#general");
   assert.equal(screen.current, "#ops");
-  assert.match(rowsOf(screen).at(-2) ?? "", /#general is open: Alt-down/);
+  assert.match(rowsOf(screen).at(-2) ?? "", /#general is open: Alt-Down goes there/);
   assert.deepEqual(type(screen, "\r"), [{ type: "enter", text: "for ops alone" }]);
   screen.arrive("#general");
   assert.equal(screen.current, "#general");
@@ -289,7 +288,7 @@ Deno.test("Ctrl-C keeps what was typed, and ends the program only the second tim
   const screen = told(screenOf());
   clock = 10_000;
   assert.deepEqual(type(screen, "a long draft\x03").at(-1), { type: "draw" });
-  assert.match(rowsOf(screen).at(-2) ?? "", /Ctrl-C again ends the program; Up brings/);
+  assert.match(rowsOf(screen).at(-2) ?? "", /Ctrl-C again exits; Up brings/);
   assert.equal(rowsOf(screen).at(-1), ">");
   type(screen, "\x1b[A");
   assert.equal(rowsOf(screen).at(-1), "> a long draft");
@@ -321,7 +320,7 @@ Deno.test("Escape, Escape with Enter and unknown keys insert nothing; Ctrl-Z sus
 Deno.test("a paste that is too long says so", () => {
   const screen = told(screenOf());
   type(screen, `\x1b[200~${"x".repeat(1_000_000)}\n\x1b[201~`);
-  assert.match(rowsOf(screen).find((row) => row.startsWith("─")) ?? "", /not all of it was taken/);
+  assert.match(rowsOf(screen).find((row) => row.startsWith("─")) ?? "", /the end was left out/);
 });
 
 Deno.test("the status counts down to the next try with the cause of the last, and up while a server says nothing", () => {
@@ -392,7 +391,7 @@ Deno.test("another log names the way on, and a room that is forgotten is shown a
   screen.take({ event: "forgotten", room: "#ops", folder: "kept/#ops~1" });
   screen.take(line(0, at(23, 9, 6), "eve", "the first of the new log"));
   const text = rowsOf(screen).join("\n");
-  assert.match(text, /is in kept\/#ops~1, as evidence/);
+  assert.match(text, /is in kept\/#ops~1 now, as evidence/);
   assert.match(text, /eve: the first of the new log/);
   assert.doesNotMatch(text, /good morning|caught/);
 });
@@ -451,7 +450,7 @@ Deno.test("a line is shown as what becomes of it: sent, placed, accepted, checke
   assert.equal(mark("quick"), " 8 09:06 ✗ bob (NOT GOOD: It is not his.): quick");
   screen.take({ event: "erased", room: "#ops", index: 3 });
   assert.equal(mark("good morning"), undefined);
-  assert.equal(mark("09:00"), " 3 09:00 ✓ * ada has erased these words");
+  assert.equal(mark("09:00"), " 3 09:00 ✓ * ada erased these words");
   screen.take({ event: "sending", room: "#ops", key: 10, kind: "text", text: "never" });
   screen.take({ event: "dropped", room: "#ops", key: 10, error_type: "muted", reason: "You are muted." });
   assert.equal(mark("never"), "Refused; it may be on record: never (You are muted.)");
@@ -468,7 +467,7 @@ Deno.test("a line that was long on its way has both times once a head covers it"
   screen.take(covered(9, at(24, 9, 0)));
   const rows = rowsOf(screen).map((row) => row.split("│")[1]);
   assert.ok(
-    rows.includes(` 7 10:00   bob (accepted by Monday 23 November 2026, 12:01 ${ZONE}): written at ten`),
+    rows.includes(` 7 10:00   bob (accepted no later than Monday 23 November 2026, 12:01 ${ZONE}): written at ten`),
     rows.join("\n"),
   );
   assert.ok(rows.includes(" 8 12:00   eve: written at noon"), rows.join("\n"));
@@ -507,7 +506,7 @@ Deno.test("Page Up shows what was before, new lines don't move it, and another r
   for (let i = 8; i < 40; i++) screen.take(line(i, at(23, 11, i), "bob", `number ${i}.`));
   assert.match(rowsOf(screen)[7] ?? "", /on its way/);
   type(screen, "\x1b[5~");
-  assert.match(rowsOf(screen).join("\n"), /number 34\.[^]*further down: Page Down/);
+  assert.match(rowsOf(screen).join("\n"), /number 34\.[^]*Page Down: newer lines/);
   const before = rowsOf(screen);
   screen.take(line(40, at(23, 11, 40), "bob", "one more"));
   assert.deepEqual(rowsOf(screen).slice(1).map((row) => row.slice(16)), before.slice(1).map((row) => row.slice(16)));
@@ -552,7 +551,7 @@ Deno.test("the head says who is here, in a conversation of two whether the other
 
   screen.enter("@ada,@bob");
   screen.take({ event: "present", room: "@ada,@bob", members: PRESENT.slice(0, 1) });
-  ends("bob has not come yet");
+  ends("bob hasn't joined yet");
   for (const [state, word] of [["online", "here"], ["away", "away"], ["offline", "offline"]] as const) {
     screen.take({ event: "presence", room: "@ada,@bob", username: "bob", state });
     ends(`bob is ${word}`);
@@ -580,7 +579,7 @@ Deno.test("lines by a new certificate are marked in every room until one vouches
   screen.take(line(9, at(23, 9, 5), "bob", "hello", { room: "#general" }));
   const device = { event: "device", room: "#ops", username: "bob", fingerprint: BOB, mine: false } as const;
   screen.take({ ...device, vouched: false });
-  const remark = "(new certificate, nobody vouched for it";
+  const remark = "(new certificate, not vouched for";
   assert.equal(mark("unchecked"), ` 8 09:05 ? bob ${remark}; signature not checked yet): unchecked`);
   screen.enter("#general");
   assert.equal(mark("hello"), ` 9 09:05   bob ${remark}): hello`);
@@ -614,7 +613,7 @@ Deno.test("a connection that stays away is told of once, and when it is back", (
     screen.take({ event: "offline", reason: "The connection is gone.", retry_in: tries * 1000 });
   }
   const away = screen.picture().rows.join("\n");
-  assert.equal(away.match(/You are offline: The connection is gone/g)?.length, 1);
+  assert.equal(away.match(/Disconnected: The connection is gone/g)?.length, 1);
   assert.match(away, /offline, next try in 4 s/);
   screen.take({ event: "online", username: "ada", server_fingerprint: "5e".repeat(32) });
   assert.match(screen.picture().rows.join("\n"), /You are online again\./);

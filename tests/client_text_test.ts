@@ -1,6 +1,6 @@
 import type { LineEvent, Presence } from "../lib/client_event.ts";
 import type { ShownEvent } from "../lib/client_command.ts";
-import { PlainText } from "../lib/client_text.ts";
+import { PlainText } from "../lib/client_plain_text.ts";
 import { zoneOf } from "../lib/time_zone.ts";
 import { assert } from "./assert.ts";
 
@@ -42,7 +42,7 @@ Deno.test("plain text says who is here once, then who comes, goes and is away, a
     [
       "[#ops] 3 members, 1 here.",
       "[@bob] bob is away.",
-      "[@bob] bob has not come yet.",
+      "[@bob] bob hasn't joined yet.",
       "[#ops] bob is here.",
       "[#ops] bob is away.",
       "[#ops] bob is offline.",
@@ -54,24 +54,30 @@ Deno.test("plain text says who is here once, then who comes, goes and is away, a
     "[#ops] bob, member, away",
     "[#ops] eve, member, offline",
   ]);
-  assert.match(read({ event: "away", away: true }).join(), /^You are away: .* nobody signs it/);
-  assert.deepEqual(read({ event: "away", away: false }), ["You are here again."]);
+  assert.match(read({ event: "away", away: true }).join(), /^You are away\. .* it isn't signed/);
+  assert.deepEqual(read({ event: "away", away: false }), ["You are back."]);
 });
 
 Deno.test("a new certificate of one's own account is told as such, with what to do if it is one's own and if it is not", () => {
   const device = { event: "device", room: "#ops", username: "ada", fingerprint: PHONE } as const;
   const [other] = read({ ...device, vouched: false, mine: false });
-  assert.match(other ?? "", /^\[#ops\] WARNING: a new certificate of YOURS came in: (?:9f){32}\./);
-  assert.match(other ?? "", /\/vouch (?:9f){8} says so; if it is not, tell whoever runs the server to revoke it\.$/);
+  assert.match(other ?? "", /^\[#ops\] WARNING: a new certificate of YOURS joined: (?:9f){32}\./);
+  assert.match(other ?? "", /\/vouch (?:9f){8} confirms it; if not, tell the operator to revoke it\.$/);
   const [own] = read({ ...device, vouched: false, mine: true });
-  assert.match(own ?? "", /new to the others, (?:9f){32}: .* type \/vouch (?:9f){8} where/);
+  assert.match(
+    own ?? "",
+    /don't know this certificate of yours yet, (?:9f){32}: .* type \/vouch (?:9f){8} on a device/,
+  );
   assert.doesNotMatch(own ?? "", /WARNING/);
   assert.match(read({ ...device, vouched: true, mine: true }).join(), /has vouched for this one, 9f/);
   assert.match(read({ ...device, vouched: true, mine: false }).join(), /has vouched for another, 9f/);
   assert.deepEqual(read({ ...device, username: "bob", vouched: false, mine: false }), [
-    `[#ops] WARNING: bob uses a NEW certificate that nobody vouched for: ${PHONE}`,
+    `[#ops] WARNING: bob uses a NEW certificate, not vouched for: ${PHONE}`,
   ]);
-  assert.match(read({ ...device, username: "bob", vouched: true, mine: false }).join(), /bob .* vouched for\.$/);
+  assert.match(
+    read({ ...device, username: "bob", vouched: true, mine: false }).join(),
+    /bob .* a known one has vouched for it\.$/,
+  );
 });
 
 Deno.test("of a line that is dropped plain text says whether it may stand in the log", () => {
@@ -113,9 +119,9 @@ Deno.test("lines that were long on their way are told with the time of their acc
     covered(8, 130, "#dev"),
   );
   assert.deepEqual(told.slice(-3), [
-    `[#ops] The lines 3 to 4 were accepted by Monday 23 November 2026, 12:00 ${ZONE}.`,
-    `[#ops] Line 6 was accepted by Monday 23 November 2026, 12:00 ${ZONE}.`,
-    `[#dev] Line 7 was accepted by Monday 23 November 2026, 12:10 ${ZONE}.`,
+    `[#ops] Lines 3 to 4 were accepted no later than Monday 23 November 2026, 12:00 ${ZONE}.`,
+    `[#ops] Line 6 was accepted no later than Monday 23 November 2026, 12:00 ${ZONE}.`,
+    `[#dev] Line 7 was accepted no later than Monday 23 November 2026, 12:10 ${ZONE}.`,
   ]);
 });
 
@@ -126,7 +132,7 @@ Deno.test("a line by a certificate that nobody vouched for says so, and whois sa
     ...{ erased: false, unvouched: true, unchecked: false, bad: null },
   };
   const open = caughtUp("#ops");
-  assert.match(read(open, line).at(-1) ?? "", /^\[#ops 4\] .* bob \(new certificate, nobody vouched for it\): hello$/);
+  assert.match(read(open, line).at(-1) ?? "", /^\[#ops 4\] .* bob \(new certificate, not vouched for\): hello$/);
   assert.match(read(open, { ...line, unvouched: false }).at(-1) ?? "", / bob: hello$/);
   const found = read({ event: "found", room: "#ops", lines: [line] });
   assert.match(found.join(), /bob \(new certificate.*\): hello/);
@@ -137,7 +143,7 @@ Deno.test("a line by a certificate that nobody vouched for says so, and whois sa
     { fingerprint: "ee".repeat(32), subject: "CN=CLIENT: bob", not_after, standing: "new" as const },
   ];
   const [first = "", second = "", third = ""] = read({ event: "whois", username: "bob", devices });
-  assert.match(first, /^bob: "CN=CLIENT: bob", certificate (?:9f){32}, good until .*; the first that was seen$/);
-  assert.match(second, /(?:c0){32}.*; a known one vouched for it$/);
-  assert.match(third, /; new, nobody vouched for it$/);
+  assert.match(first, /^bob: "CN=CLIENT: bob", certificate (?:9f){32}, valid until .*; trusted on first use$/);
+  assert.match(second, /(?:c0){32}.*; vouched for by a known one$/);
+  assert.match(third, /; new, not vouched for$/);
 });

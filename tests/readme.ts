@@ -12,7 +12,7 @@
 import { BOT_COMMANDS, BOT_EVENTS } from "../lib/client_bot.ts";
 import { flagOf, type SettingName, SETTINGS } from "../lib/config.ts";
 import { EXIT_MEANINGS } from "../lib/errors.ts";
-import { TYPED } from "../lib/client_command.ts";
+import { TYPED } from "../lib/client_typed_command.ts";
 import { NEXT, type Side, type Transitions } from "../lib/transitions.ts";
 import { familyRows, layerPicture } from "./architecture.ts";
 import { catalogue } from "../tools/commands.ts";

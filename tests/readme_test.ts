@@ -1,6 +1,6 @@
 import { assert } from "./assert.ts";
 import { BOT_COMMANDS } from "../lib/client_bot.ts";
-import { COMMAND_NAMES } from "../lib/client_command.ts";
+import { COMMAND_NAMES } from "../lib/client_typed_command.ts";
 import { catalogue } from "../tools/commands.ts";
 import { ROOT, runCommand, temporaryFolder } from "./environment.ts";
 import { evidenceCases } from "./evidence.ts";

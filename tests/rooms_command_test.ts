@@ -15,8 +15,8 @@ Deno.test("two people talk over TLS, one as JSON and one as plain lines, and wha
   await ada.until('"event":"done","command":"create","id":1');
   await using bob = await world.start("bob", "--plain", "#ops");
   await bob.until("[#ops] You are in the room");
-  const told = bob.lines.findIndex((line) => line.includes("This room is recorded and signed"));
-  const joined = bob.lines.findIndex((line) => line.includes("bob joins, and consents to the record"));
+  const told = bob.lines.findIndex((line) => line.includes("Everything here is signed and recorded"));
+  const joined = bob.lines.findIndex((line) => line.includes("bob joined and consented to recording"));
   assert.ok(told >= 0 && (joined < 0 || told < joined), "the consent is asked for before it is given");
   await bob.type("good morning");
   await ada.until('"text":"good morning"');
@@ -31,7 +31,7 @@ Deno.test("two people talk over TLS, one as JSON and one as plain lines, and wha
   await bob.type("/who");
   await bob.until("[#ops] bob, member, away");
   await bob.type("I am back");
-  await bob.until("You are here again.");
+  await bob.until("You are back.");
   await ada.until((client) => ofType(client, "presence").at(-1)?.state === "online");
   await ada.type({ command: "away", away: true, id: 2 });
   await ada.until('"event":"done","command":"away","id":2');
@@ -43,7 +43,7 @@ Deno.test("two people talk over TLS, one as JSON and one as plain lines, and wha
   await bob.type("/topic all of it is mine");
   await bob.until("Your role in this room does not allow that");
   await bob.type("/dance");
-  await bob.until("There is no command /dance");
+  await bob.until("Unknown command /dance.");
   await bob.type("/msg ada psst");
   await ada.until('"event":"invited"');
   await ada.type({ command: "join", room: "@bob" });
@@ -274,7 +274,7 @@ Deno.test("a line that is typed while the server is away is kept, and said when 
   await world.server.stop();
   const away = await world.run("ada", "from afar\n", "--plain", "#ops");
   assert.equal(away.status, 5, away.stdout + away.stderr);
-  assert.match(away.stdout, /You are offline: cannot connect/);
+  assert.match(away.stdout, /Disconnected: cannot connect/);
   assert.match(away.stderr, /1 line not sent: kept, and sent when you come back/);
   await using _again = await startServer(["--tls-port", world.tlsPort], { cwd: world.path });
   const back = await world.run("ada", "", "--plain");
@@ -293,7 +293,7 @@ Deno.test("the example of a bot answers what is new, and has thirty lines at mos
   await ada.until(/ ada: echo too early$/);
   const { command, args } = program(...await world.args("echo", "--json", "#ops"));
   await using bot = new Client([Deno.execPath(), "run", "--quiet", "-A", example, command, ...args], world.path);
-  await ada.until(/ echo joins, and consents/);
+  await ada.until(/ echo joined and consented/);
   await ada.until("echo is here");
   await ada.type("echo hello, bot");
   await ada.until(/ echo: hello, bot$/);
@@ -306,8 +306,8 @@ Deno.test("rooms refuses with one sentence what makes no sense", async () => {
   for (
     const [args, wanted] of [
       [["--json", "--plain"], /--json and --plain exclude each other/],
-      [["ops"], /"ops" is no room: a room is #/],
-      [["--plaintext", "--host", "chat.example.org"], /--plaintext is for a server on this machine alone/],
+      [["ops"], /"ops" isn't a room: a room is #/],
+      [["--plaintext", "--host", "chat.example.org"], /--plaintext works only for a server on this machine/],
     ] as const
   ) {
     const { status, stderr } = await run(["rooms", "--certs", "certs", ...args], { cwd: world.path });
@@ -324,14 +324,13 @@ function masked(picture: string): string {
 }
 
 const AT_80 = String.raw`▸#ops           │#ops · deploys on Friday                      2 members, 2 here
- #deploys       │This room is recorded and signed: its members can read it,
-                │        those too who join later, and so can whoever runs the
-                │        server; each of them can show it to others with proof.
-                │        The line with which you join is your consent.
+ #deploys       │Everything here is signed and recorded. Members, future members
+                │        and the operator can read it and prove it to others. By
+                │        joining you consent.
                 │── DAY ──
-                │ 0 HH:MM   * ada joins, and consents to the record
-                │ 1 HH:MM   * ada sets the topic: deploys on Friday
-                │ 2 HH:MM ✓ * bob joins, and consents to the record
+                │ 0 HH:MM   * ada joined and consented to recording
+                │ 1 HH:MM   * ada set the topic: deploys on Friday
+                │ 2 HH:MM ✓ * bob joined and consented to recording
                 │ 3 HH:MM ✓ bob: good morning
                 │ 4 HH:MM   ada: bob:
                 │      | \u{1b}[2J\u{1b}[1;1H\u{1b}[31mred\u{7}\u{202e}
@@ -345,18 +344,18 @@ const AT_80 = String.raw`▸#ops           │#ops · deploys on Friday         
                 │
                 │
                 │
+                │
 ─ bob @ localhost ─ online ─ recorded ──────────────────────────────────────────
 > half a line`;
 
 const AT_120 = String
   .raw`▸#ops                   │#ops · deploys on Friday                                                      2 members, 2 here
- #deploys               │This room is recorded and signed: its members can read it, those too who join later, and so can
-                        │        whoever runs the server; each of them can show it to others with proof. The line with
-                        │        which you join is your consent.
+ #deploys               │Everything here is signed and recorded. Members, future members and the operator can read it
+                        │        and prove it to others. By joining you consent.
                         │── DAY ──
-                        │ 0 HH:MM   * ada joins, and consents to the record
-                        │ 1 HH:MM   * ada sets the topic: deploys on Friday
-                        │ 2 HH:MM ✓ * bob joins, and consents to the record
+                        │ 0 HH:MM   * ada joined and consented to recording
+                        │ 1 HH:MM   * ada set the topic: deploys on Friday
+                        │ 2 HH:MM ✓ * bob joined and consented to recording
                         │ 3 HH:MM ✓ bob: good morning
                         │ 4 HH:MM   ada: bob: \u{1b}[2J\u{1b}[1;1H\u{1b}[31mred\u{7}\u{202e}
                         │There is no such room; create it, or look at the list of rooms.
@@ -377,7 +376,7 @@ Deno.test({
     const { command, args } = program(...await world.args("bob", "#ops"));
     const env = { SECURECHAT_PASSWORD_FILE: "password" };
     await using bob = await openTmux([command, ...args], { cwd: world.path, env, columns: 80, rows: 24 });
-    await bob.shows(/✓ \* bob joins/);
+    await bob.shows(/✓ \* bob joined/);
     await bob.type("good morning", "Enter");
     await bob.shows(/✓ bob: good morning/);
     await ada.type({ command: "say", room: "#ops", text: "bob: \u001b[2J\u001b[1;1H\u001b[31mred\u0007\u202e" });
@@ -389,7 +388,7 @@ Deno.test({
     await bob.type("C-u");
     await bob.type("/join #deploys", "Enter");
     await bob.shows(/▸#deploys/);
-    await bob.shows(/✓ \* bob joins/);
+    await bob.shows(/✓ \* bob joined/);
     await ada.type({ command: "say", room: "#ops", text: "the second is for bob alone" });
     await bob.shows("#ops 1!");
     await bob.type("M-Up");
@@ -466,11 +465,11 @@ Deno.test({
     assert.equal(made.status, 0, made.stderr);
     const { command, args } = program(...await world.args("ada", "#ops"));
     await using ada = await openTmux([command, ...args], { cwd: world.path, env, columns: 80, rows: 24 });
-    await ada.shows(/✓ \* ada joins/);
+    await ada.shows(/✓ \* ada joined/);
     await ada.type("/password", "Enter");
-    await ada.shows("Type your password and Enter; nothing is shown");
+    await ada.shows("Type your password and press Enter");
     await ada.type("correct horse battery", "Enter");
-    await ada.shows("Type the new password and Enter");
+    await ada.shows("Type the new password and press Enter");
     await ada.type("garage-otter", "Enter");
     await ada.shows("Type the new password again");
     await ada.type("garage-otter", "Enter");

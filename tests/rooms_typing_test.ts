@@ -44,7 +44,7 @@ Deno.test({
     await terminal.type("fg", "Enter");
     await terminal.shows(/▸#ops[^]*─ ada @ localhost ─ online[^]*> half a line/);
     await terminal.type("C-c");
-    await terminal.shows(/Ctrl-C again ends the program/);
+    await terminal.shows(/Ctrl-C again exits/);
     await terminal.type("C-c");
     await terminal.shows((picture) => !picture.includes("▸#ops") && /\$ *\n*$/.test(picture));
     await terminal.type("-l", await words());
@@ -54,11 +54,11 @@ Deno.test({
     await terminal.shows((picture) => !picture.includes("▸#ops") && /\$ *\n*$/.test(picture));
     await terminal.type("-l", `${await words()} --plain`);
     await terminal.type("Enter");
-    await terminal.shows("What you type goes to #ops.");
+    await terminal.shows("You are writing in #ops.");
     await terminal.type("C-c");
-    await terminal.shows("Ctrl-C again ends the program;");
+    await terminal.shows("Ctrl-C again exits;");
     await terminal.type("C-c");
-    await terminal.shows(/Ctrl-C again ends the program[^]*\n\$ *\n*$/);
+    await terminal.shows(/Ctrl-C again exits[^]*\n\$ *\n*$/);
   },
 });
 
@@ -70,13 +70,13 @@ Deno.test({
     await world.run("ada", "/create ops\nmy password\n", "--plain");
     const { command, args } = program(...await world.args("ada", "--plain", "#ops"));
     await using terminal = openTerminal([command, ...args], { cwd: world.path, env: ENV });
-    await terminal.expect("What you type goes to #ops.");
+    await terminal.expect("You are writing in #ops.");
     terminal.type("/redact 1\n");
     await terminal.expect("Erase the words of line 1 for good? [y/N]");
     terminal.type("\n");
-    await terminal.expect("Nothing was done; Up brings back what you typed.");
+    await terminal.expect("Nothing was sent; Up brings back what you typed.");
     terminal.type("/redact 1\ny\n");
-    await terminal.expect(/words of line 1 are erased/);
+    await terminal.expect(/words of line 1 were erased/);
     terminal.type("/quit\n");
     assert.equal((await terminal.ended()).status, 0);
   },
@@ -101,7 +101,7 @@ Deno.test({
       await Deno.writeTextFile(`${world.path}/paste`, "サーバー👩‍💻\t".repeat(60_000));
       await terminal.run("load-buffer", "paste");
       await terminal.run("paste-buffer", "-p");
-      await terminal.shows("too long for one message");
+      await terminal.shows("Too long for one message");
       await terminal.type("C-u");
       await terminal.shows(/─ ada @ localhost ─ online ─ recorded ─+\n>\n/);
       Deno.kill(world.server.child.pid, "SIGSTOP");
@@ -125,7 +125,7 @@ Deno.test({
     const { command, args } = program(...await world.args("ada", "--plain", "#ops"));
     const size = { columns: 100, rows: 50 };
     await using terminal = await openTmux([command, ...args], { cwd: world.path, env: cleanEnvironment(ENV), ...size });
-    const start = await terminal.shows(/ada joins[^]*What you type goes to #ops\.\n#ops>\n/);
+    const start = await terminal.shows(/ada joined[^]*You are writing in #ops\.\n#ops>\n/);
     assert.match(
       start,
       /\[#ops\] 7 earlier lines; \/history 27 shows them\.\n(?:---.*\n)?\[#ops 7\] .* bob: words 6\n/,
@@ -144,11 +144,11 @@ Deno.test({
 
     await terminal.type("-l", "/histry 3");
     await terminal.type("Enter");
-    await terminal.shows(/no command \/histry[^]*\n#ops> \/histry 3\n*$/);
+    await terminal.shows(/Unknown command \/histry[^]*\n#ops> \/histry 3\n*$/);
     await terminal.type("C-u");
     await terminal.type("-l", "/join #dev");
     await terminal.type("Enter");
-    await terminal.shows(/What you type goes to #dev\.\n(?:\[#(?:ops|dev)[^]*\n)?#dev>\n*$/);
+    await terminal.shows(/You are writing in #dev\.\n(?:\[#(?:ops|dev)[^]*\n)?#dev>\n*$/);
     await terminal.type("-l", "/quit");
     await terminal.type("Enter");
     await terminal.shows("ended 0");

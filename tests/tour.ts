@@ -157,10 +157,10 @@ async function playFirstMinute(steps: Record<string, string>, { operator, alice,
   await alice.shows(/3 \d\d:\d\d +bob: It is/);
   steps["room"] = (await alice.shows(/2 \d\d:\d\d ✓ alice/)).replaceAll(/(?:\n +│$)+/gm, "");
   await alice.type("/proof");
-  const rows = (await alice.shows(/│ *Line 2 is[^]*others?\./)).split("\n").map((row) =>
+  const rows = (await alice.shows(/│ *Line 2 was[^]*others?\./)).split("\n").map((row) =>
     row.replace(/^.*?│/, "").trim()
   );
-  const first = rows.findIndex((row) => row.startsWith("Line 2 is"));
+  const first = rows.findIndex((row) => row.startsWith("Line 2 was"));
   steps["proof"] = rows.slice(first, rows.indexOf("", first)).join(" ");
 }
 

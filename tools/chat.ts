@@ -267,7 +267,7 @@ const AGAIN: ChatEvent = {
 };
 const TOO_LONG: ChatEvent = {
   event: "notice",
-  message: "That is too long for one message: not all of it was taken.",
+  message: "That is too long for one message: the end was left out.",
 };
 
 /** Plain sentences up to the first line that is typed, then a picture. */

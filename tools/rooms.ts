@@ -44,10 +44,11 @@ const SPEC = {
   summary: "talk to others in rooms, signed and recorded",
   usage: `securechat rooms [FLAGS] [PROFILE] [ROOM…]
 
-PROFILE is one that "join" made; where there is only one, it needs no name, and "securechat profiles" lists them. For a
-certificate of another folder name that with --certs. Connects over TLS, logs in or goes on with the last session, comes into the rooms named and into those of last time, and
-stays: a connection that breaks is made again, and no line is lost. The password is asked for, hidden, or comes from the
-file that SECURECHAT_PASSWORD_FILE names; it is never a flag. /help names what can be typed.
+PROFILE is one that "join" made; if there is only one, it can be left out ("securechat profiles" lists them). To use the
+certificate of another folder, name that with --certs. Connects over TLS, logs in or resumes the last session, and joins
+the rooms named and those of last time. It stays connected: a lost connection is made again, and no line is lost. You are
+asked for the password, hidden, or it comes from the file that SECURECHAT_PASSWORD_FILE names; it is never a flag. Type
+/help for the commands.
 
 Examples:
   securechat rooms
@@ -57,21 +58,24 @@ Examples:
   echo 'the backup is done' | securechat rooms --plain '#ops'
   ./bot | securechat rooms --json '#ops'
 
-Exit status: 0 ended; 2 usage; 4 refused, by either side, or not come into every ROOM, or, of what came through a pipe
-without --json, not all was done; 5 not every line could be sent before the end.`,
+Exit status: 0 ended; 2 usage; 4 refused, by either side, or a ROOM could not be joined, or a command that came through a
+pipe without --json failed; 5 not every line could be sent before the end.`,
   settings: "rooms",
   positionals: { min: 0, max: 100, names: "PROFILE or ROOM" },
   options: {
     register: { type: "boolean", describe: "register a new account" },
-    email: { type: "string", value: "ADDRESS", describe: "e-mail address of the account, where a login is needed" },
+    email: { type: "string", value: "ADDRESS", describe: "e-mail address of the account, if a login is needed" },
     username: { type: "string", value: "NAME", describe: "name of a new account" },
     moved: {
       type: "boolean",
-      describe: "the server has moved to this port: go on with the record of the other one",
+      describe: "the server has moved to this port: continue the records of the old one",
     },
-    plaintext: { type: "boolean", describe: "no TLS: for a server's plain port on this machine, in development" },
-    plain: { type: "boolean", describe: "every event one plain line; chosen by itself where nothing can be drawn" },
-    json: { type: "boolean", describe: "one JSON event a line, and one JSON command a line from standard input" },
+    plaintext: { type: "boolean", describe: "no TLS: only for a server's plain port on this machine, in development" },
+    plain: { type: "boolean", describe: "print each event as one plain line; the default if nothing can be drawn" },
+    json: {
+      type: "boolean",
+      describe: "print one JSON event a line, and read one JSON command a line from standard input",
+    },
   },
 } as const;
 
@@ -101,7 +105,7 @@ function roomOf(text: string): string {
   if (isRoomName(text) || (text.startsWith("@") && isUsername(text.slice(1)))) return text;
   throw usage(
     "rooms",
-    `"${text}" is no room: a room is # and 1 to 48 of a-z, 0-9, -, _ and ., or @ and a person's name`,
+    `"${text}" isn't a room: a room is # followed by 1 to 48 of a-z, 0-9, -, _ and ., or @ followed by a person's name`,
   );
 }
 
@@ -114,7 +118,7 @@ function dialler(config: Config, isPlain: boolean): () => Promise<Wire> {
     const { dial } = tlsDialler("rooms", config);
     return () => dial(how);
   }
-  if (!LOOPBACK.test(host)) throw usage("rooms", "--plaintext is for a server on this machine alone");
+  if (!LOOPBACK.test(host)) throw usage("rooms", "--plaintext works only for a server on this machine");
   return () => connect(host, port, how);
 }
 
@@ -134,9 +138,8 @@ interface ProgramOptions {
 }
 
 /** What somebody reads who comes in for the first time. */
-const NOWHERE =
-  "You are in no room yet. /rooms names those that there are, /join #NAME comes into one, /create #NAME " +
-  "makes one, /msg NAME TEXT speaks to one person; /help names the rest.";
+const NOWHERE = "You are in no room yet. /rooms lists the rooms, /join #NAME joins one, /create #NAME makes one, " +
+  "/msg NAME TEXT sends a message to one person; /help lists the other commands.";
 
 /** How long the end waits for the next line to be accepted, in milliseconds. */
 const QUIET = 5_000;
@@ -200,11 +203,11 @@ class Program {
 
   async #askPasswords(): Promise<{ old: string; new: string } | undefined> {
     const { ask } = this.#face;
-    const old = await ask?.("Type your password and Enter; nothing is shown. Ctrl-C leaves it as it is.");
-    const next = old === undefined ? undefined : await ask?.("Type the new password and Enter.");
+    const old = await ask?.("Type your password and press Enter; it is not shown. Ctrl-C cancels.");
+    const next = old === undefined ? undefined : await ask?.("Type the new password and press Enter.");
     const again = next === undefined ? undefined : await ask?.("Type the new password again.");
     if (old === undefined || next === undefined || again === undefined) return undefined;
-    if (next !== again) throw new Failure(EXIT.refused, "The two passwords differ; nothing was changed.");
+    if (next !== again) throw new Failure(EXIT.refused, "The two passwords differ; your password was not changed.");
     return { old, new: next };
   }
 
@@ -242,7 +245,7 @@ class Program {
     // Where lines are read from the terminal itself, a Ctrl-C may be meant for the line that is being typed.
     const isTyped = signal === "SIGINT" && isTerminal() && !this.#given.options.json;
     if (isTyped && !this.#isStopping && !this.#interrupts.press()) {
-      return this.#face.show({ event: "notice", message: "Ctrl-C again ends the program." });
+      return this.#face.show({ event: "notice", message: "Ctrl-C again exits." });
     }
     this.#stop();
     if (signal === "SIGHUP") this.#stop(); // nobody is there to wait for

@@ -11,10 +11,10 @@ import { suspend } from "../lib/job.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
 import { type Edit, type Key, LineEditor, SecondPress } from "../lib/line_editor.ts";
 import { readable } from "../lib/readable.ts";
-import { indexToRedact, parseTyped, REDACT_QUESTION } from "../lib/client_command.ts";
+import { indexToRedact, parseTyped, REDACT_QUESTION } from "../lib/client_typed_command.ts";
 import { difference, MANY_LINES, type Outcome, RoomScreen } from "../lib/client_screen.ts";
 import type { ShownEvent } from "../lib/client_command.ts";
-import { PlainText } from "../lib/client_text.ts";
+import { PlainText } from "../lib/client_plain_text.ts";
 import {
   isTerminal,
   keys,
@@ -68,7 +68,7 @@ export function jsonFace(leave: () => void): Face {
 }
 
 function goesTo(title: string): string {
-  return `What you type goes to ${title}.`;
+  return `You are writing in ${title}.`;
 }
 
 /** A line as it was typed, parsed when it is its turn. */
@@ -169,7 +169,7 @@ export function typedFace(leave: () => void): Face {
     print(prompt.entered(line));
     if (asked !== undefined) {
       if (/^y(?:es)?$/i.test(line.trim())) typed.push(asked, current);
-      else say(["Nothing was done; Up brings back what you typed."]);
+      else say(["Nothing was sent; Up brings back what you typed."]);
       asked = undefined;
     } else if (line !== "") {
       const question = questionOn(line);
@@ -185,9 +185,9 @@ export function typedFace(leave: () => void): Face {
     if (edit.type === "suspend") return suspend();
     if (edit.type === "interrupt") {
       if (interrupts.press()) return leave();
-      say(["Ctrl-C again ends the program; Up brings back what you typed."]);
+      say(["Ctrl-C again exits; Up brings back what you typed."]);
     }
-    if (edit.type === "full") say(["That is too long for one message: not all of it was taken."]);
+    if (edit.type === "full") say(["That is too long for one message: the end was left out."]);
     redraw();
   }
 
@@ -214,7 +214,7 @@ export function typedFace(leave: () => void): Face {
       if (room === current) return;
       const title = room === undefined ? "" : text.title(room);
       const isTyping = current !== undefined && editor.before + editor.after !== "";
-      if (isTyping && room !== undefined) return say([`${title} is open: /join ${title} goes there.`]);
+      if (isTyping && room !== undefined) return say([`You joined ${title}: /join ${title} goes there.`]);
       current = room;
       if (room !== undefined) say([goesTo(title)]);
       flush();
