@@ -192,3 +192,20 @@ Deno.test("what has another form than a request is 400", async () => {
   assert.equal(readRequest(encodeAddCheckpoint(0, [], tooLong)), undefined);
   assert.equal(readRequest(concat(good, new Uint8Array(MAX_REQUEST))), undefined);
 });
+
+Deno.test("what is read as a request is written as the same bytes, wherever a byte was changed", async () => {
+  const log = await GrowingLog.create(1_000);
+  const good = await log.request(5, 1_000);
+  let read = 0;
+  for (let at = 0; at < good.length; at++) {
+    for (const bit of [1, 4, 32, 128]) {
+      const changed = good.slice();
+      changed[at] = (changed[at] ?? 0) ^ bit;
+      const request = parseAddCheckpoint(changed);
+      if (!request) continue;
+      read += 1;
+      assert.deepEqual(encodeAddCheckpoint(request.old, request.proof, encodeNote(request.note)), changed);
+    }
+  }
+  assert(read > 100);
+});

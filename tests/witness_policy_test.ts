@@ -180,3 +180,20 @@ Deno.test("a policy of some keys asks for all of them, or as many as it is told"
   const twins = [await witnessSigner(30, "same"), await witnessSigner(31, "same")].map(({ key }) => key);
   assert.equal(new Set(policyOf(twins).witnesses.map(({ name }) => name)).size, 2);
 });
+
+Deno.test("a policy with any part changed is read, or refused with a sentence that nothing can act through", () => {
+  const edit = fc.record({
+    at: fc.nat(),
+    drop: fc.nat({ max: 40 }),
+    put: fc.oneof(
+      fc.string({ unit: "binary", maxLength: 3 }),
+      fc.constantFrom(" ", "\n", "none", "group x all X1\n", "\u001b[2J"),
+    ),
+  });
+  fc.assert(fc.property(edit, ({ at, drop, put }) => {
+    const place = at % EXAMPLE.length;
+    const text = EXAMPLE.slice(0, place) + put + EXAMPLE.slice(place + drop);
+    // deno-lint-ignore no-control-regex
+    assert(!/[\u0000-\u001f\u007f-\u009f]/.test(wrong(text)), JSON.stringify(text));
+  }));
+});
