@@ -42,6 +42,8 @@ export const FAMILIES: readonly Family[] = [
   { prefix: "log", side: "everywhere", holds: "a room's log: lines, envelopes, tree, checkpoints, receipts, rules" },
   { prefix: "witness", side: "everywhere", holds: "who cosigns a log: policies, and the witness itself" },
   { prefix: "certificate", side: "everywhere", holds: "the check of certificates" },
+  { prefix: "x509", side: "everywhere", holds: "reading certificates and revocation lists" },
+  { prefix: "timestamp", side: "everywhere", holds: "time-stamp tokens: asking for them, and judging them" },
   { prefix: "ca", side: "everywhere", holds: "issuing and revoking certificates" },
   { prefix: "private_key", side: "everywhere", holds: "private keys as files" },
   { prefix: "password", side: "everywhere", holds: "passwords: rules, digests, stored records" },
