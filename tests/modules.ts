@@ -39,7 +39,11 @@ export const FAMILIES: readonly Family[] = [
   { prefix: "store", side: "server", holds: "databases: SQLite, MySQL and MariaDB" },
   { prefix: "logging", side: "server", holds: "the server's log file" },
   { prefix: "verify", side: "verifier", holds: "the offline check of evidence" },
-  { prefix: "log", side: "everywhere", holds: "a room's log: lines, envelopes, tree, checkpoints, receipts, rules" },
+  {
+    prefix: "log",
+    side: "everywhere",
+    holds: "logs of rooms and of the server: lines, envelopes, trees, checkpoints, receipts, rules, ticks",
+  },
   { prefix: "witness", side: "everywhere", holds: "who cosigns a log: policies, and the witness itself" },
   { prefix: "certificate", side: "everywhere", holds: "the check of certificates" },
   { prefix: "x509", side: "everywhere", holds: "reading certificates and revocation lists" },
