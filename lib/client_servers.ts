@@ -72,12 +72,12 @@ export interface FoundRecord {
 }
 
 /** The key of a CA, by which its servers are told from those of others. */
-export function authorityKey(authority: Certificate): string {
+function authorityKey(authority: Certificate): string {
   return encodeHex(sha256(authority.publicKey));
 }
 
 /** The names that a server's certificate has, as they are compared. */
-export function serverNames({ hostNames, commonNames }: Certificate): readonly [string, ...string[]] {
+function serverNames({ hostNames, commonNames }: Certificate): readonly [string, ...string[]] {
   const names = [...hostNames?.dnsNames ?? [], ...hostNames?.addresses ?? []].map(plainHost);
   const [first = plainHost(commonNames[0]?.replace(/^SERVER: /, "") ?? ""), ...others] = names;
   return [first, ...others];

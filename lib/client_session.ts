@@ -77,7 +77,7 @@ const LINGER = 500;
 const MANY = 16;
 
 /** What a session uses unless told otherwise. */
-export const SESSION_TIMES: SessionTimes = {
+const SESSION_TIMES: SessionTimes = {
   handshake: 10_000,
   ping: 30_000,
   quiet: 10_000,

@@ -35,7 +35,7 @@ const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", 
 const MONTHS = "January February March April May June July August September October November December".split(" ");
 
 /** `Monday 23 November 2026`, in the time zone of whoever looks. */
-export function dayOf(unixMs: number): string {
+function dayOf(unixMs: number): string {
   const time = new Date(unixMs);
   if (Number.isNaN(time.getTime())) return "at no possible time";
   return `${DAYS[time.getDay()]} ${time.getDate()} ${MONTHS[time.getMonth()]} ${time.getFullYear()}`;

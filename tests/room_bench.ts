@@ -18,6 +18,7 @@ import type { ClientStore } from "../lib/client_store.ts";
 import type { LineEvent, RoomEvent } from "../lib/client_event.ts";
 import { parseRequest, parseRoomFrame } from "../lib/log_frames.ts";
 import type { Signatures } from "../lib/client_line_monitor.ts";
+import { Signal } from "../lib/signal.ts";
 import { certificate, countingRandom, handClock, identities, key } from "./fixtures.ts";
 import { MemoryClientStore } from "./memory_client_store.ts";
 import { MemoryRoomStore } from "./memory_room_store.ts";
@@ -112,6 +113,7 @@ export class BenchClient {
   readonly rooms: ClientRooms;
   readonly events: RoomEvent[] = [];
   readonly later: (() => void)[] = [];
+  readonly #changed = new Signal();
   /** What the server has kept back, as the client has named it. */
   readonly unanswered: string[] = [];
   readonly store: MemoryClientStore;
@@ -151,10 +153,10 @@ export class BenchClient {
         identity,
         trust: () => Promise.resolve(trust),
         store: records,
-        emit: (event) => client.events.push(event),
+        emit: (event) => client.notice(event),
         now: () => bench.clock.now() + client.ahead,
         random: countingRandom(),
-        later: (_, run) => client.later.push(run),
+        later: (_, run) => client.wait(run),
         unanswered: (what) => client.unanswered.push(what),
         ...(signatures ? { signatures } : {}),
       });
@@ -196,6 +198,26 @@ export class BenchClient {
 
   get session(): BenchSession | undefined {
     return this.#session;
+  }
+
+  /** Something was told. */
+  notice(event: RoomEvent): void {
+    this.events.push(event);
+    this.#changed.fire();
+  }
+
+  /** Something is to be done later. */
+  wait(run: () => void): void {
+    this.later.push(run);
+    this.#changed.fire();
+  }
+
+  /** Resolves once that holds; it is looked at whenever something is told, or is to be done later. */
+  async until(holds: () => boolean): Promise<void> {
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(() => late.reject(new Error(`${this.username} waits in vain`)), 10_000);
+    while (!holds()) await Promise.race([this.#changed.next, late.promise]);
+    clearTimeout(timer);
   }
 
   /** Resolves when what was sent to this client was taken. */
