@@ -4,6 +4,7 @@ import type { Head } from "../lib/log_envelope.ts";
 import { RoomHeads } from "../lib/room_heads.ts";
 import { handClock, identities } from "./fixtures.ts";
 import { MemoryRoomStore } from "./memory_room_store.ts";
+import { nextTask } from "./room_world.ts";
 
 const ORIGIN = `localhost/#ops/${"0".repeat(32)}`;
 const root = (digit: number) => String(digit).repeat(64);
@@ -30,8 +31,8 @@ async function bench() {
   });
   const runNext = async () => {
     waits.shift()?.run();
-    await new Promise((resolve) => setTimeout(resolve, 20)); // signatures are made elsewhere
     await heads.settled();
+    await nextTask(); // what follows from a head that is made, or not
   };
   return { heads, store, clock, waits, told, failures, log, runNext };
 }
