@@ -27,14 +27,14 @@ import { Deadlines } from "./lib/server_deadline.ts";
 import { Devices } from "./lib/server_devices.ts";
 import { Entrance } from "./lib/server_entrance.ts";
 import { type FolderBefore, lookAtFolder } from "./lib/server_folder.ts";
-import { Issuing } from "./lib/server_issuing.ts";
+import { ServerIssuing } from "./lib/server_issuing.ts";
 import { type CreateJournalFile, createJournalFolder } from "./lib/server_journal.ts";
 import { openLogService } from "./lib/server_log_service.ts";
 import { MemberLimits } from "./lib/server_limits.ts";
 import { Places } from "./lib/server_places.ts";
 import { Ports } from "./lib/server_ports.ts";
 import { closeInterrupted } from "./lib/server_recovery.ts";
-import { nameOf, openRooms } from "./lib/server_rooms.ts";
+import { openRooms, serverNameOf } from "./lib/server_rooms.ts";
 import type { Shared } from "./lib/server_shared.ts";
 import { Spool } from "./lib/server_spool.ts";
 import type { AuditEvent, AuditRow } from "./lib/server_store.ts";
@@ -93,11 +93,11 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   await closeInterrupted({ ...ground, identity: certificate.current(), now: ground.clock.now });
 
   const note = noteWith(ground);
-  const issuing = await Issuing.open(config);
+  const issuing = await ServerIssuing.open(config);
   const timers = new Timers();
   const serverLog = await openLogService({
     ...{ config, log, random, store: ground.store.log, now: ground.clock.now, signer: certificate.signer },
-    serverName: nameOf(certificate.current()),
+    serverName: serverNameOf(certificate.current()),
     later: (ms, run) => timers.later(ms, run),
     isAttended: () => opened.hub?.isAttended ?? false,
     note: (event, reason) => note({ event, reason }),
@@ -189,7 +189,7 @@ function openAccounts({ config, store, rows, clock, log }: Ground): Accounts {
   });
 }
 
-function openDevices({ config, store, clock }: Ground, issuing: Issuing, note: Note): Devices {
+function openDevices({ config, store, clock }: Ground, issuing: ServerIssuing, note: Note): Devices {
   return new Devices({
     store: store.devices,
     issue: issuing.issue,
@@ -222,7 +222,7 @@ const WARNED: Readonly<Partial<Record<AuditEvent, string>>> = {
 interface ServerParts {
   readonly shared: Shared;
   readonly certificate: ServerCertificate;
-  readonly issuing: Issuing;
+  readonly issuing: ServerIssuing;
   readonly ports: Ports;
   readonly timers: Timers;
   readonly note: Note;

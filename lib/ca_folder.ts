@@ -174,7 +174,7 @@ async function writePair(dir: string, made: Made, key: Bytes, { passphrase }: Ma
 }
 
 /** How {@link renew} makes the new certificate. */
-export interface Renewal extends PassphraseOptions {
+export interface RenewalRequest extends PassphraseOptions {
   readonly days: number;
   /** The size of a new key; without it the old key stays. */
   readonly newKey?: KeyBits | undefined;
@@ -185,7 +185,7 @@ export async function renew(
   dir: string,
   authority: Authority,
   old: Certificate,
-  { files, ...renewal }: Renewal & { readonly files: Pair },
+  { files, ...renewal }: RenewalRequest & { readonly files: Pair },
 ): Promise<Made> {
   const role = old.isAuthority ? "ca" : roleOf(old);
   const isSecret = isProtected(await readPrivateFile(files.key));

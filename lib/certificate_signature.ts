@@ -16,7 +16,17 @@
  */
 
 import { type Bytes, concat, encodeHex, encodeInteger, parseInteger } from "./bytes.ts";
-import { contextTag, DerError, encodeCount, encodeDer, encodeOid, Fields, parseDer, readInteger, TAG } from "./der.ts";
+import {
+  contextTag,
+  DerError,
+  DerFields,
+  encodeCount,
+  encodeDer,
+  encodeOid,
+  parseDer,
+  readInteger,
+  TAG,
+} from "./der.ts";
 import { digest, HASH_SIZES, type HashName } from "./hash.ts";
 import { verifyWideRsa } from "./rsa_wide.ts";
 import type { Certificate, Curve, Signed } from "./x509.ts";
@@ -103,7 +113,7 @@ async function verifyEcdsa(scheme: Scheme, key: PublicKey, signature: Bytes, dat
   const { name, hash } = scheme;
   const { curve, publicKey } = key;
   if (curve === undefined) return false;
-  const numbers = new Fields(parseDer(signature, "its signature"), "its signature");
+  const numbers = new DerFields(parseDer(signature, "its signature"), "its signature");
   const [r, s] = [numbers.next(TAG.integer), numbers.next(TAG.integer)].map((number) => {
     const bytes = readInteger(number, "its signature");
     if ((bytes[0] ?? 0) >= 0x80) throw new DerError("its signature has a negative number");
@@ -119,7 +129,7 @@ async function verifyEcdsa(scheme: Scheme, key: PublicKey, signature: Bytes, dat
 
 async function verifyP521(publicKey: Bytes, signature: Bytes, hash: Bytes): Promise<boolean> {
   const { p521 } = await import("@noble/curves/nist.js");
-  const key = new Fields(parseDer(publicKey, "its key"), "its key");
+  const key = new DerFields(parseDer(publicKey, "its key"), "its key");
   key.next(TAG.sequence);
   const point = key.next(TAG.bitString).content.subarray(1);
   try {

@@ -9,7 +9,6 @@
  * @layer outside
  */
 
-import { PROGRAM } from "./config.ts";
 import { EXIT, Failure, ProtocolError } from "./errors.ts";
 import { sha256 } from "./hash.ts";
 import { encodeHex, encodeUtf8 } from "./bytes.ts";
@@ -22,6 +21,7 @@ import { notIn } from "./client_rooms.ts";
 import { leftOut, waitsFor } from "./client_export.ts";
 import { RequestRefused } from "./client_requests.ts";
 import type { ClientSession } from "./client_session.ts";
+import { PROGRAM } from "./program.ts";
 
 /** What actions work with. */
 export interface RoomActionsOptions {

@@ -6,10 +6,10 @@
  * @layer outside
  */
 
-import { PROGRAM } from "./config.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "./errors.ts";
 import { shellWord } from "./files.ts";
 import { PeerError } from "./handshake_client.ts";
+import { PROGRAM } from "./program.ts";
 
 /** How a chat ended. */
 export interface ChatEnding {

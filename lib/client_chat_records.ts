@@ -15,9 +15,9 @@
  */
 
 import { encodeUtf8 } from "./bytes.ts";
-import { PROGRAM } from "./config.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { createPrivateFolder, exists, readTextFile, shellPath, syncFolder, writeAtomically } from "./files.ts";
+import { PROGRAM } from "./program.ts";
 
 /** Where and when a session's records begin, and what signed its certificates. */
 export interface RecordsOptions {

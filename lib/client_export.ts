@@ -16,10 +16,10 @@
 import { encodeUtf8 } from "./bytes.ts";
 import type { Checkpoint } from "./log_checkpoint.ts";
 import { headsToShow, lastLines } from "./client_heads.ts";
-import { PROGRAM } from "./config.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { createPrivateFolder, exists, shellPath, writeAtomically } from "./files.ts";
 import { encodeJson, type JsonObject } from "./json.ts";
+import { PROGRAM } from "./program.ts";
 import type { SigningKey } from "./pss.ts";
 import { leafHash, rangeProof } from "./log_tree.ts";
 import { parseRoomLine } from "./log_line.ts";

@@ -32,15 +32,15 @@ import {
   unsentRow,
 } from "./client_room_rows.ts";
 import type { Kept, KeptLine, KeptRoom, RoomRecord, UnsentLine } from "./client_store.ts";
-import { PROGRAM } from "./config.ts";
 import { EXIT, Failure, messageOf } from "./errors.ts";
-import { createPrivateFolder, exists, explain, readTextFile, writeAtomically } from "./files.ts";
+import { createPrivateFolder, exists, explainFileError, readTextFile, writeAtomically } from "./files.ts";
 import { GroupCommit } from "./group_commit.ts";
 import { encodeJson, isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson } from "./json.ts";
 import { type Checkpoint, encodeCheckpoint, parseCheckpoint } from "./log_checkpoint.ts";
 import type { HistoryPolicy } from "./log_frames.ts";
 import { parseRoomLine } from "./log_line.ts";
 import { encodeOpening, parseOpening } from "./log_receipt.ts";
+import { PROGRAM } from "./program.ts";
 import { parseLine } from "./transcript.ts";
 
 /** Rows that later rows have made useless: with more of them, the file is written anew. */
@@ -246,7 +246,7 @@ export class RoomFiles implements RoomRecord {
       if (unsent.length > 0) this.#isUnsentStale = true;
       this.#late ??= Promise.withResolvers();
       if (!this.#isClosed) this.#again = setTimeout(() => this.#tryAgain(), RETRY_AFTER);
-      const why = explain(error, this.#dir, "written");
+      const why = explainFileError(error, this.#dir, "written");
       await guarded(`the room can't be kept in ${this.#dir}`, () => Promise.reject(why));
     }
   }

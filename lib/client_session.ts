@@ -32,12 +32,12 @@ import { ANSWER_WITHIN } from "./client_requests.ts";
 import type { RoomRecords } from "./client_room_records.ts";
 import { ClientRooms } from "./client_rooms.ts";
 import type { ShownServer } from "./client_servers.ts";
-import { PROGRAM } from "./config.ts";
 import { isOfType } from "./dispatch.ts";
 import { EXIT, Failure, messageOf, ProtocolError } from "./errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "./handshake_client.ts";
 import type { SignedLine } from "./line_signature.ts";
 import { SignaturePool } from "./line_signature_pool.ts";
+import { PROGRAM } from "./program.ts";
 import type { WitnessPolicy } from "./witness_policy.ts";
 
 /** A connection's bytes; a `Link` of `transport.ts` is one. */

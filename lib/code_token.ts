@@ -25,7 +25,7 @@ const FINGERPRINT_SIZE = 16;
 const CHECKSUM_SIZE = 3;
 const FIXED_SIZE = FINGERPRINT_SIZE + CODE_SIZE + 1;
 /** The port for TLS that isn't told: that of a server on its defaults. */
-export const USUAL_TLS_PORT = 5001;
+const USUAL_TLS_PORT = 5001;
 /** What a code may be for: the byte that says so is the place in this list. */
 const KINDS = ["invitation", "device", "reset"] as const;
 

@@ -627,9 +627,6 @@ function readEnvFile(): string | undefined {
 
 // ---- command lines
 
-/** How this program is called, for the commands that it prints. */
-export const PROGRAM = Deno.build.standalone ? "securechat" : "./tools/deno task securechat";
-
 /** One flag of a command. */
 export interface OptionSpec {
   readonly type: "string" | "boolean";

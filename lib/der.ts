@@ -92,7 +92,7 @@ function readElement(bytes: Bytes, start: number, what: string): Element {
 }
 
 /** The fields of a SEQUENCE (or of a constructed element of another tag), in order. */
-export class Fields {
+export class DerFields {
   readonly #elements: Element[];
   readonly #what: string;
   #at = 0;

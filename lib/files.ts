@@ -35,14 +35,14 @@ export async function writeAtomically(path: string, text: string, options: Write
     await file.sync();
   } catch (error) {
     await Deno.remove(temporary).catch(() => {});
-    throw explain(error, path, "written");
+    throw explainFileError(error, path, "written");
   }
   try {
     if (options.replace) await Deno.rename(temporary, path);
     else await moveToFreeName(temporary, path);
   } catch (error) {
     await Deno.remove(temporary).catch(() => {});
-    throw explain(error, path, "written");
+    throw explainFileError(error, path, "written");
   }
   await syncFolder(path);
 }
@@ -99,7 +99,7 @@ export async function appendLines(path: string, lines: readonly string[], mode: 
     await writeAll(file, encodeUtf8(lines.map((line) => `${line}\n`).join("")));
     await file.sync();
   } catch (error) {
-    throw explain(error, path, "written");
+    throw explainFileError(error, path, "written");
   }
 }
 
@@ -127,7 +127,7 @@ export async function foldersIn(path: string): Promise<string[]> {
     }
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
-    throw explain(error, path, "read");
+    throw explainFileError(error, path, "read");
   }
   return found.sort();
 }
@@ -141,7 +141,7 @@ export async function createPrivateFolder(path: string): Promise<void> {
   try {
     await Deno.mkdir(path, { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw explain(error, path, "made");
+    throw explainFileError(error, path, "made");
   }
 }
 
@@ -177,7 +177,7 @@ export function readTextFileSync(path: string, options: ReadOptions = {}): strin
     bytes = readToEnd(file, path, max);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound && missing !== undefined) throw new Failure(EXIT.usage, missing);
-    throw explain(error, path, "read");
+    throw explainFileError(error, path, "read");
   }
   return textOf(bytes, path);
 }
@@ -252,7 +252,7 @@ export function shellPath(path: string): string {
 }
 
 /** One sentence for an error of the system about a file. */
-export function explain(error: unknown, path: string, done: "read" | "written" | "made"): unknown {
+export function explainFileError(error: unknown, path: string, done: "read" | "written" | "made"): unknown {
   const word = shellPath(path);
   if (error instanceof Failure) return error;
   if (error instanceof Deno.errors.NotFound) {

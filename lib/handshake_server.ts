@@ -25,7 +25,7 @@ import { ProtocolError } from "./errors.ts";
 import { type Frame, LIMIT_AFTER_LOGIN, LIMIT_BEFORE_LOGIN, type OutgoingFrame } from "./frame.ts";
 import { encodeJson, type Json, type JsonObject, repeatedName } from "./json.ts";
 import {
-  type Credentials,
+  type CredentialsRequest,
   type DhClient,
   NONCE_SIZE,
   parseCertificateRequest,
@@ -84,7 +84,7 @@ export type ServerEvent =
   /**
    * Answer with {@link ServerConnection.answerSalt}, {@link ServerConnection.accept} or `refuse`, then ask for more.
    */
-  | { readonly type: "credentials"; readonly credentials: Credentials }
+  | { readonly type: "credentials"; readonly credentials: CredentialsRequest }
   /** The session's key is agreed; where {@link ServerConnection.hasRooms}, welcome the client. */
   | { readonly type: "session" }
   /** Answer with {@link ServerConnection.answer}, `sendLine` or `refuseRequest`. */
@@ -318,7 +318,7 @@ export class ServerConnection extends Connection<ServerEvent> {
 
   // Credentials.
 
-  #receiveCredentials(type: Credentials["type"], fields: JsonObject): ServerEvent {
+  #receiveCredentials(type: CredentialsRequest["type"], fields: JsonObject): ServerEvent {
     if (type === "salt" && this.#salts === MAX_SALTS) {
       throw new ProtocolError("unexpected", `A connection takes ${MAX_SALTS} salt requests at most.`);
     }

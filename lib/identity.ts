@@ -20,17 +20,17 @@ import type { Identity } from "./certificate_identity.ts";
 import { type Bytes, type Clock, equalBytes } from "./bytes.ts";
 import type { Authority } from "./ca.ts";
 import type { Trust } from "./certificate_path.ts";
-import { PROGRAM } from "./config.ts";
 import { EXIT, Failure, messageOf, ProtocolError } from "./errors.ts";
 import { exists, keepOld, readPemFile, readPrivateFile, readTextFile, shellPath } from "./files.ts";
 import type { Log } from "./logging.ts";
 import { decodePrivateKey, isProtected, publicKeyOf } from "./private_key.ts";
 import { encodePem } from "./der.ts";
+import { PROGRAM } from "./program.ts";
 import { importSigningKey } from "./pss.ts";
 import { type CrlFile, readRevoked } from "./ca_revoked.ts";
 import {
   type Certificate,
-  MAX_AUTHORITIES,
+  MAX_CA_CERTIFICATES,
   MAX_CERTIFICATES,
   parseCertificateFile,
   parseRevocationListFile,
@@ -202,7 +202,7 @@ async function stateOfLists(dir: string): Promise<string> {
 
 async function loadAuthorities(dir: string): Promise<readonly Certificate[]> {
   const path = pathIn(dir, "ca_cert.pem");
-  return parseFile(path, await readPemFile(path, missing(dir, path)), MAX_AUTHORITIES);
+  return parseFile(path, await readPemFile(path, missing(dir, path)), MAX_CA_CERTIFICATES);
 }
 
 /** 6 MiB: the longest list that is accepted, as PEM. */

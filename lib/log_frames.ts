@@ -21,10 +21,9 @@ import { badField, bytes, count, text } from "./fields.ts";
 import type { Frame } from "./frame.ts";
 import { isJsonList, isJsonObject, type Json, type JsonObject, member, OddNumber } from "./json.ts";
 import { LOG_REQUESTS, type LogAnswer, type LogRequest, parseLogAnswer, parseLogRequest } from "./log_follow_frames.ts";
+import { ROOM_LINE_SIZE } from "./log_line.ts";
 import { isRoomName } from "./names.ts";
 
-/** R || C || H: what stands where a message has its ciphertext. */
-export const LINE_CT_SIZE = 96;
 /** The most entries of one answer: `posted` frames of a page of history, keys, members or rooms. */
 export const MAX_PAGE = 500;
 /**
@@ -187,7 +186,7 @@ function parseByType(type: string, fields: JsonObject): RoomRequest {
 
 function parsePost(fields: JsonObject): PostFields {
   const [ct, body] = [bytes(fields, "ct"), bytes(fields, "body")];
-  if (ct.length !== LINE_CT_SIZE) throw badField("ct", `base64 of ${LINE_CT_SIZE} bytes`);
+  if (ct.length !== ROOM_LINE_SIZE) throw badField("ct", `base64 of ${ROOM_LINE_SIZE} bytes`);
   if (!hasBodyForm(body)) throw badField("body", "an IV and whole blocks of ciphertext");
   return {
     room: room(fields),

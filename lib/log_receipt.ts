@@ -23,7 +23,7 @@ import { type Bytes, encodeBase64, parseBase64 } from "./bytes.ts";
 import { type Checkpoint, encodeCheckpoint } from "./log_checkpoint.ts";
 import { isJsonList, isJsonObject, type Json, type JsonObject, member } from "./json.ts";
 import type { SigningKey } from "./pss.ts";
-import { encodePem, type Role, signStatement } from "./receipt.ts";
+import { encodePemField, type SignerRole, signStatement } from "./receipt.ts";
 import { parseOrigin } from "./log_line.ts";
 import type { RangeProof } from "./log_tree.ts";
 import { formatTime } from "./time_text.ts";
@@ -34,7 +34,7 @@ export const MAX_ROOM_RECEIPT_BYTES = 16_777_216;
 /** Who signs, and what is shown. */
 export interface RoomReceiptOptions {
   /** Whether a member or the server shows it. */
-  readonly role: Role;
+  readonly role: SignerRole;
   readonly key: SigningKey;
   /** The signer's certificate with its intermediates, and its fingerprint. */
   readonly pem: string;
@@ -72,8 +72,8 @@ export async function makeRoomReceipt(options: RoomReceiptOptions): Promise<Json
     peer: options.role,
     created_at: formatTime(options.createdAt),
     peer_cert_fingerprint: options.fingerprint,
-    signer_cert: encodePem(options.pem),
-    certs: [...new Set(options.pems)].map(encodePem),
+    signer_cert: encodePemField(options.pem),
+    certs: [...new Set(options.pems)].map(encodePemField),
   };
   return await signStatement(receipt, options.key);
 }

@@ -74,7 +74,7 @@ export interface PeerErrorFrame {
 }
 
 /** What a client asks for before its session, decrypted. Addresses are trimmed and lower-cased (`names.ts`). */
-export type Credentials =
+export type CredentialsRequest =
   | { readonly type: "salt"; readonly email: string }
   | {
     readonly type: "register";
@@ -134,9 +134,9 @@ export function parsePayload(fields: JsonObject): Bytes {
  */
 export function parseCredentials(
   plaintext: Uint8Array,
-  type: Credentials["type"],
+  type: CredentialsRequest["type"],
   withPassword: boolean,
-): Credentials | undefined {
+): CredentialsRequest | undefined {
   const inner = uniqueObject(plaintext);
   if (!inner || member(inner, "type") !== type) return undefined;
   if (type === "resume") {

@@ -9,7 +9,7 @@
  */
 
 import { type Bytes, encodeUtf8 } from "./bytes.ts";
-import { DerError, type Element, Fields, parseDer, readCount, readOid, TAG } from "./der.ts";
+import { DerError, DerFields, type Element, parseDer, readCount, readOid, TAG } from "./der.ts";
 
 /** How a key is protected: a way to open it, or the name of what isn't supported. */
 export type Protection = { readonly open: (passphrase: string) => Promise<Bytes | undefined> } | {
@@ -47,8 +47,8 @@ const WHAT = "the key";
 /** How the EncryptedPrivateKeyInfo is protected; `undefined` if it isn't one. */
 export function protectionOf(der: Bytes): Protection | undefined {
   try {
-    const outer = new Fields(parseDer(der, WHAT), WHAT);
-    const algorithm = new Fields(outer.next(TAG.sequence), WHAT);
+    const outer = new DerFields(parseDer(der, WHAT), WHAT);
+    const algorithm = new DerFields(outer.next(TAG.sequence), WHAT);
     const ciphertext = outer.next(TAG.octetString).content;
     const scheme = readOid(algorithm.next(TAG.oid), WHAT);
     if (scheme !== PBES2) return { unsupported: SCHEMES[scheme] ?? `the scheme ${scheme}` };
@@ -60,9 +60,9 @@ export function protectionOf(der: Bytes): Protection | undefined {
 }
 
 function pbes2(parameters: Element, ciphertext: Bytes): Protection {
-  const fields = new Fields(parameters, WHAT);
-  const derivation = new Fields(fields.next(TAG.sequence), WHAT);
-  const cipher = new Fields(fields.next(TAG.sequence), WHAT);
+  const fields = new DerFields(parameters, WHAT);
+  const derivation = new DerFields(fields.next(TAG.sequence), WHAT);
+  const cipher = new DerFields(fields.next(TAG.sequence), WHAT);
   const kdf = readOid(derivation.next(TAG.oid), WHAT);
   const cipherId = readOid(cipher.next(TAG.oid), WHAT);
   const bits = cipherId === TRIPLE_DES ? 192 : AES[cipherId];
@@ -71,12 +71,12 @@ function pbes2(parameters: Element, ciphertext: Bytes): Protection {
   if (bits === undefined) return { unsupported: `the cipher ${cipherId}` };
   const iv = cipher.next(TAG.octetString).content;
 
-  const inner = new Fields(derivation.next(TAG.sequence), WHAT);
+  const inner = new DerFields(derivation.next(TAG.sequence), WHAT);
   const salt = inner.next(TAG.octetString).content;
   const iterations = readCount(inner.next(TAG.integer), WHAT);
   inner.optional(TAG.integer); // the key's length, which follows from the cipher
   const prf = inner.optional(TAG.sequence);
-  const prfId = prf && readOid(new Fields(prf, WHAT).next(TAG.oid), WHAT);
+  const prfId = prf && readOid(new DerFields(prf, WHAT).next(TAG.oid), WHAT);
   const hash = prfId === undefined ? "SHA-1" : HASHES[prfId];
   if (hash === undefined) return { unsupported: `the PRF ${prfId}` };
   if (iterations < 1 || iterations > MAX_ITERATIONS) return { unsupported: `${iterations} iterations` };

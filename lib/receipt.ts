@@ -23,7 +23,7 @@ import { MAX_CLOCK_DIFFERENCE, type TranscriptSummary } from "./transcript.ts";
 export const MAX_RECEIPT_BYTES = 1_048_576;
 
 /** The signer's role. */
-export type Role = "client" | "server";
+export type SignerRole = "client" | "server";
 
 /** What is known of a version-2 session beside its transcript. */
 export interface SessionIdentity {
@@ -35,7 +35,7 @@ export interface SessionIdentity {
 
 /** Who signs, and over what. */
 export interface ReceiptOptions {
-  readonly role: Role;
+  readonly role: SignerRole;
   readonly key: SigningKey;
   /** The signer's certificate with its intermediates, and its fingerprint. */
   readonly pem: string;
@@ -63,8 +63,8 @@ export async function makeReceipt(options: ReceiptOptions): Promise<JsonObject> 
     transcript_hash: summary.hash(),
     peer_cert_fingerprint: options.fingerprint,
     signature: encodeBase64(await key.sign(digest)),
-    signer_cert: encodePem(options.pem),
-    certs: options.linePems.map(encodePem),
+    signer_cert: encodePemField(options.pem),
+    certs: options.linePems.map(encodePemField),
   };
   if (!options.identity) return receipt;
   const { otherFingerprint, session } = options.identity;
@@ -90,7 +90,7 @@ export async function signStatement(receipt: JsonObject, key: SigningKey): Promi
  * What the other side's receipt must say where it was made by who was met in this session, over the same transcript.
  */
 export interface ExpectedReceipt {
-  readonly role: Role;
+  readonly role: SignerRole;
   readonly fingerprint: string;
   readonly verifying: VerifyingKey;
   readonly summary: TranscriptSummary;
@@ -142,6 +142,6 @@ export function statementInput(receipt: JsonObject): Bytes | undefined {
 }
 
 /** A certificate's PEM as a receipt holds it. */
-export function encodePem(pem: string): string {
+export function encodePemField(pem: string): string {
   return encodeBase64(encodeUtf8(pem));
 }

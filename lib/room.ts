@@ -25,9 +25,9 @@ import { partners, usernameKey } from "./names.ts";
 import type { Attendee } from "./room_attendee.ts";
 import { removedBy, RoomAudience } from "./room_audience.ts";
 import { DurableLog } from "./room_durable.ts";
-import { checkEntry, type Entry, isVisible } from "./room_entry.ts";
+import { checkEntry, isVisible, type RoomEntry } from "./room_entry.ts";
 import { RoomEpochs } from "./room_epochs.ts";
-import { RoomHistory } from "./room_history.ts";
+import { HistoryPages } from "./room_history.ts";
 import { PlacedLog } from "./room_placed.ts";
 import { CLOSED, readOnly, RoomSequencer } from "./room_sequencer.ts";
 import type { StoredRoom } from "./room_store.ts";
@@ -43,7 +43,7 @@ export class Room {
   readonly #placed: PlacedLog;
   readonly #durable: DurableLog;
   readonly #audience: RoomAudience;
-  readonly #history: RoomHistory;
+  readonly #history: HistoryPages;
   readonly #sequencer: RoomSequencer;
 
   private constructor(room: StoredRoom, tools: RoomTools, epochs: RoomEpochs) {
@@ -57,7 +57,7 @@ export class Room {
     const placed = this.#placed = new PlacedLog(room, epochs, tools.keys);
     const durable = this.#durable = new DurableLog({ ...tools, origin });
     const audience = this.#audience = new RoomAudience({ name, epochs, placed, later });
-    this.#history = new RoomHistory({ room, store, durable, placed, epochs });
+    this.#history = new HistoryPages({ room, store, durable, placed, epochs });
     const parts = { room, tools, epochs, placed, durable, audience };
     this.#sequencer = new RoomSequencer({ ...parts, stands: (act) => this.#notifyOthers(act) });
   }
@@ -129,7 +129,7 @@ export class Room {
     if (this.#durable.isForked && !this.#audience.isReader(fingerprint)) throw readOnly();
   }
 
-  get #entry(): Entry {
+  get #entry(): RoomEntry {
     return { room: this.#room, placed: this.#placed, now: this.#seconds };
   }
 

@@ -14,7 +14,7 @@ import type { StoredRoom } from "./room_store.ts";
 import { formatTime } from "./time_text.ts";
 
 /** The room that somebody wants to enter. */
-export interface Entry {
+export interface RoomEntry {
   readonly room: StoredRoom;
   readonly placed: PlacedLog;
   /** Unix seconds. */
@@ -22,13 +22,13 @@ export interface Entry {
 }
 
 /** Whether somebody may see that the room is there. */
-export function isVisible(username: string, { room, placed: { size, state }, now }: Entry): boolean {
+export function isVisible(username: string, { room, placed: { size, state }, now }: RoomEntry): boolean {
   if (isOnlyAnothers(username, room, size)) return false;
   return !room.inviteOnly || state.isMember(username) || state.objectionToJoining(username, now) === undefined;
 }
 
 /** Throws unless somebody may come in. */
-export function checkEntry(username: string, { room, placed: { size, state }, now }: Entry): void {
+export function checkEntry(username: string, { room, placed: { size, state }, now }: RoomEntry): void {
   const objection = isOnlyAnothers(username, room, size) ? "forbidden" : state.objectionToJoining(username, now);
   if (!objection) return;
   const until = state.bannedUntil(username);

@@ -35,7 +35,7 @@ export interface HistoryOptions {
 }
 
 /** A room's past. */
-export class RoomHistory {
+export class HistoryPages {
   readonly #options: HistoryOptions;
 
   constructor(options: HistoryOptions) {

@@ -15,7 +15,7 @@ import { type RoomAct, RoomState } from "./log_roles.ts";
 import { Frontier, peakPlaces } from "./log_tree.ts";
 import type { RoomEpochs } from "./room_epochs.ts";
 import type { LogContents } from "./room_placed.ts";
-import { type Author, openSnapshot, type Snapshot } from "./room_snapshot.ts";
+import { type AuthorPlace, openSnapshot, type Snapshot } from "./room_snapshot.ts";
 import type { StoredLine, StoredRoom } from "./room_store.ts";
 import type { RoomTools } from "./room_tools.ts";
 
@@ -104,8 +104,8 @@ function applyLine(line: StoredLine, state: RoomState, epochs: RoomEpochs): Room
   return act;
 }
 
-async function lastOfAuthors({ store, turn, room: { origin } }: LoadOptions): Promise<Map<string, Author>> {
-  const authors = new Map<string, Author>();
+async function lastOfAuthors({ store, turn, room: { origin } }: LoadOptions): Promise<Map<string, AuthorPlace>> {
+  const authors = new Map<string, AuthorPlace>();
   for (let after = "00".repeat(32);;) {
     const page = await store.lastLines(origin, after, AUTHORS_AT_ONCE);
     for (const { author, seqno, ts, seenSize } of page) authors.set(author, { nextSeqno: seqno + 1, ts, seenSize });

@@ -21,12 +21,12 @@ import { orderFaults, riseFault } from "./log_rules.ts";
 import { Frontier, leafHash, type TreeNode } from "./log_tree.ts";
 import type { Attendee } from "./room_attendee.ts";
 import type { KeyWrap, RoomEpochs } from "./room_epochs.ts";
-import { type Author, isSnapshotDue, sealSnapshot, type Snapshot } from "./room_snapshot.ts";
+import { type AuthorPlace, isSnapshotDue, sealSnapshot, type Snapshot } from "./room_snapshot.ts";
 import type { StoredLine, StoredRoom, StoredState } from "./room_store.ts";
 import { MAX_CLOCK_DIFFERENCE } from "./transcript.ts";
 
 /** A line that may get its place. */
-export interface Candidate {
+export interface LineCandidate {
   readonly post: PostFields;
   /** As the transcript has it, without LF. */
   readonly line: string;
@@ -65,7 +65,7 @@ export class PlacedLog {
   readonly #keys: KeyWrap;
   #state: RoomState;
   #frontier = new Frontier();
-  #authors = new Map<string, Author>();
+  #authors = new Map<string, AuthorPlace>();
   /** The latest epoch of a join line. */
   #joinedAt: number | undefined;
   /** The index of the snapshot that is stored. */
@@ -117,7 +117,7 @@ export class PlacedLog {
   }
 
   /** Throws `replay` unless the line has its author's next seqno. */
-  checkSeqno({ post, author: { fingerprint } }: Candidate): void {
+  checkSeqno({ post, author: { fingerprint } }: LineCandidate): void {
     const { nextSeqno: next, ts } = this.#authorOf(fingerprint);
     if (orderFaults(post, { next, ts }).some(({ rule }) => rule === "seqno")) {
       throw new ProtocolError("replay", `The line's seqno must be ${next}, the author's next.`);
@@ -125,7 +125,7 @@ export class PlacedLog {
   }
 
   /** Throws a ProtocolError unless the line, whose seqno is right, may stand next in the log. */
-  check({ post, envelope, author: { fingerprint, username } }: Candidate, { now, latest }: PlacingTime): void {
+  check({ post, envelope, author: { fingerprint, username } }: LineCandidate, { now, latest }: PlacingTime): void {
     const { statement } = envelope;
     const author = this.#authorOf(fingerprint);
     const isEarly = orderFaults(post, { next: author.nextSeqno, ts: author.ts }).some(({ rule }) => rule === "time");
@@ -153,7 +153,7 @@ export class PlacedLog {
   }
 
   /** Gives a line that was checked its place. */
-  place({ post, line, envelope, author }: Candidate, now: number): PlacedLine {
+  place({ post, line, envelope, author }: LineCandidate, now: number): PlacedLine {
     const { statement, seen } = envelope;
     const { fingerprint, username } = author;
     const stored: StoredLine = {
@@ -199,7 +199,7 @@ export class PlacedLog {
     }
   }
 
-  #authorOf(fingerprint: string): Author {
+  #authorOf(fingerprint: string): AuthorPlace {
     return this.#authors.get(fingerprint) ?? { nextSeqno: 0, ts: 0, seenSize: 0 };
   }
 

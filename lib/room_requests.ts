@@ -5,7 +5,7 @@
  * @layer chat
  */
 
-import { dispatch, type Handlers } from "./dispatch.ts";
+import type { Handlers } from "./dispatch.ts";
 import type { Json } from "./json.ts";
 import { encodeLogAnswer, type LogRequest } from "./log_follow_frames.ts";
 import type { RoomRequest } from "./log_frames.ts";
@@ -62,9 +62,4 @@ async function answerLog(request: LogRequest, { hub, attendee, serverLog }: Aske
   if (!serverLog) throw noLog();
   const answer = await serverLog.answer(request, async (room) => (await hub.room(room, attendee)).originFor(attendee));
   attendee.answer(encodeLogAnswer(answer), id);
-}
-
-/** Answers a request about rooms. */
-export async function answerRoomRequest(asker: Asker, request: HubRequest, id: Json | undefined): Promise<void> {
-  await dispatch(ROOM_ANSWERS, request, asker, id);
 }

@@ -34,7 +34,7 @@ import type { RoomEpochs } from "./room_epochs.ts";
 import { NOT_GOOD, RoomHeads } from "./room_heads.ts";
 import { postedFrame } from "./room_history.ts";
 import { loadLog } from "./room_loading.ts";
-import type { Candidate, PlacedLine, PlacedLog } from "./room_placed.ts";
+import type { LineCandidate, PlacedLine, PlacedLog } from "./room_placed.ts";
 import { checkErasure, oldEpoch, openPost, signedLine } from "./room_post.ts";
 import { Rounds } from "./room_rounds.ts";
 import type { StoredEpoch, StoredRoom } from "./room_store.ts";
@@ -188,7 +188,7 @@ export class RoomSequencer {
   }
 
   /** Gives a line its place. No await: what is checked here still holds when the index is made. */
-  #commit(candidate: Candidate, from: Attendee, id: Json | undefined): void {
+  #commit(candidate: LineCandidate, from: Attendee, id: Json | undefined): void {
     const { room: { name }, tools: { now: clock, clock: serverClock }, placed } = this.#options;
     const now = clock();
     this.#checkOpen(from, candidate.post.epoch, now);

@@ -23,7 +23,7 @@ const LINES = 1_000;
 const MAX_BYTES = 2_000_000;
 
 /** An author's place in the log. */
-export interface Author {
+export interface AuthorPlace {
   nextSeqno: number;
   ts: number;
   seenSize: number;
@@ -33,7 +33,7 @@ export interface Author {
 export interface Snapshot {
   readonly index: number;
   readonly state: RoomState;
-  readonly authors: Map<string, Author>;
+  readonly authors: Map<string, AuthorPlace>;
   /** The latest epoch of a join line. */
   readonly joinedAt: number | undefined;
 }

@@ -23,7 +23,13 @@
 import { type Bytes, type Clock, encodeUtf8, equalBytes } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
 import { hmacSha256 } from "./hash.ts";
-import { type Attempt, LoginLimits, type LoginLimitSettings, type Origin, partyOf } from "./server_login_limits.ts";
+import {
+  type Attempt,
+  LoginLimits,
+  type LoginLimitSettings,
+  partyOf,
+  type RequestOrigin,
+} from "./server_login_limits.ts";
 import { usernameKey } from "./names.ts";
 import type { Party } from "./server_audit_summary.ts";
 import {
@@ -42,8 +48,6 @@ import {
   withoutStore,
 } from "./server_store.ts";
 import { Throttle } from "./server_throttle.ts";
-
-export type { Origin } from "./server_login_limits.ts";
 
 /** The longest that a failed login waits for its answer: clients give up on a silent server after some time. */
 const MAX_DELAY = 5000;
@@ -81,7 +85,7 @@ export interface AccountsOptions {
 }
 
 /** A request that may take password work. */
-export interface Request extends Origin {
+export interface AccountRequest extends RequestOrigin {
   /** The username whose account alone the certificate may enter, where this server issued it. */
   readonly owner?: string | undefined;
   /** Aborted when the client is gone. */
@@ -89,7 +93,7 @@ export interface Request extends Origin {
 }
 
 /** A register, its fields checked by `message.ts`. */
-export interface Registration extends Request {
+export interface AccountRegistration extends AccountRequest {
   readonly email: string;
   readonly username: string;
   readonly salt: Bytes;
@@ -100,19 +104,19 @@ export interface Registration extends Request {
 
 /** A login with the digest, or as the seed's own client sends it, with the password. */
 export type Login =
-  & Request
+  & AccountRequest
   & Attempt
   & { readonly email: string }
   & ({ readonly pwd: Bytes } | { readonly password: string });
 
 /** Another password for an account, whose old one must be right. */
 export type Change =
-  & Request
+  & AccountRequest
   & Attempt
   & { readonly email: string; readonly old: Bytes; readonly salt: Bytes; readonly pwd: Bytes };
 
 /** Another password for an account, with a code that was made for it. */
-export type Reset = Request & Attempt & {
+export type Reset = AccountRequest & Attempt & {
   readonly email: string;
   readonly salt: Bytes;
   readonly pwd: Bytes;
@@ -149,7 +153,7 @@ export class Accounts {
   }
 
   /** Adds an account, with what belongs to it. Throws `user-exists`, `rate-limited` or `server-error`. */
-  async register(request: Registration): Promise<Account> {
+  async register(request: AccountRegistration): Promise<Account> {
     const { store, passwords, now } = this.#options;
     const { email, username, salt, pwd, registrant } = request;
     const party = partyOf(request);
@@ -172,7 +176,7 @@ export class Accounts {
   }
 
   /** The refusal of a registration whose name or address is somebody else's, with its audit row. */
-  async taken(request: Origin & { readonly email: string }, reason: string): Promise<ProtocolError> {
+  async taken(request: RequestOrigin & { readonly email: string }, reason: string): Promise<ProtocolError> {
     await this.#audit("registration_failure", request, reason);
     return new ProtocolError("user-exists", "This e-mail address or username is taken; log in, or choose another.");
   }
@@ -218,7 +222,7 @@ export class Accounts {
   async #setPassword(
     user: User,
     { request, salt, pwd, ...what }: Pick<Change, "salt" | "pwd"> & {
-      readonly request: Request & Attempt & { readonly email: string };
+      readonly request: AccountRequest & Attempt & { readonly email: string };
       readonly replaced?: string;
       readonly code?: string;
     },
@@ -275,13 +279,13 @@ export class Accounts {
   /**
    * Throws `rate-limited` where a certificate has shown too many tokens that resume nothing: none is a failed login.
    */
-  checkResume(request: Origin): void {
+  checkResume(request: RequestOrigin): void {
     if (!this.#resumes.holds(partyOf(request))) return;
     throw new ProtocolError("rate-limited", "Too many sessions could not be resumed; try again later, or log in.");
   }
 
   /** Counts a token that resumes nothing. */
-  countResume(request: Origin): void {
+  countResume(request: RequestOrigin): void {
     this.#resumes.take(partyOf(request));
   }
 
@@ -327,7 +331,7 @@ export class Accounts {
   }
 
   /** A certificate that is one account's has few places in the password queue; all that prove none share half of it. */
-  #claim({ isProven, clientFingerprint, owner, signal }: Request): PasswordClaim {
+  #claim({ isProven, clientFingerprint, owner, signal }: AccountRequest): PasswordClaim {
     const share = (part: number) => Math.max(OWN_PLACES, Math.floor(this.#options.passwords.waiting / part));
     const shares = isProven
       ? [{ party: clientFingerprint, most: owner === undefined ? share(4) : OWN_PLACES }]
@@ -343,7 +347,11 @@ export class Accounts {
   }
 
   /** What is thrown where the work could not be done, with its audit row. */
-  async givenUp(event: AuditEvent, request: Origin & { readonly email: string }, error: unknown): Promise<unknown> {
+  async givenUp(
+    event: AuditEvent,
+    request: RequestOrigin & { readonly email: string },
+    error: unknown,
+  ): Promise<unknown> {
     const thrown = withoutStore(error);
     if (thrown !== error) await this.#audit(event, request, "the database cannot be reached");
     else if (thrown instanceof ProtocolError) await this.#audit(event, request, "too many password checks are waiting");
@@ -352,7 +360,7 @@ export class Accounts {
 
   async #audit(
     event: AuditEvent,
-    { email, ...origin }: Origin & { readonly email?: string },
+    { email, ...origin }: RequestOrigin & { readonly email?: string },
     reason?: string,
   ): Promise<void> {
     const { clientFingerprint, address } = origin;
@@ -377,7 +385,7 @@ function isOwners(user: User | undefined, owner: string): boolean {
   return user !== undefined && usernameKey(user.username) === usernameKey(owner);
 }
 
-function whence({ isProven }: Origin): string {
+function whence({ isProven }: RequestOrigin): string {
   return isProven ? "with your certificate" : "from your address";
 }
 

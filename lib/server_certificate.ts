@@ -8,11 +8,12 @@
 import type { Clock } from "./bytes.ts";
 import { fingerprintOf, type Identity } from "./certificate_identity.ts";
 import { findPath, type Trust } from "./certificate_path.ts";
-import { type Config, PROGRAM } from "./config.ts";
+import type { Config } from "./config.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { shellPath } from "./files.ts";
 import type { ServerIdentity, WatchedIdentity } from "./identity.ts";
 import type { Log } from "./logging.ts";
+import { PROGRAM } from "./program.ts";
 import type { HeadSigner } from "./room_heads.ts";
 import type { DeviceStore } from "./server_device_store.ts";
 import { wallClock } from "./system.ts";

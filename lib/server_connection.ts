@@ -22,7 +22,7 @@ import { type ErrorType, messageOf, ProtocolError } from "./errors.ts";
 import { type Channel, ServerConnection, type ServerEvent } from "./handshake_server.ts";
 import type { IdentifiedRequest } from "./log_frames.ts";
 import type { Log } from "./logging.ts";
-import type { Credentials } from "./message.ts";
+import type { CredentialsRequest } from "./message.ts";
 import { Abandoned } from "./password.ts";
 import type { Account } from "./server_accounts.ts";
 import type { Deadline } from "./server_deadline.ts";
@@ -31,7 +31,7 @@ import { certify, logIn } from "./server_login.ts";
 import { SessionMessages } from "./server_messages.ts";
 import { Pace } from "./server_pace.ts";
 import { Peer } from "./server_peer.ts";
-import type { Place, Standing } from "./server_places.ts";
+import type { Place, Progress } from "./server_places.ts";
 import { Replies } from "./server_replies.ts";
 import { answerRequest } from "./server_requests.ts";
 import { RoomsSession } from "./server_rooms_session.ts";
@@ -60,7 +60,7 @@ const AUDITED: Readonly<Partial<Record<ErrorType, AuditEvent>>> = {
 };
 
 /** How far a connection has come, by its protocol's state; in every other state the client has proved a key. */
-const STANDINGS: Readonly<Record<string, Standing>> = { hello: "silent", key_agreement: "silent", session: "session" };
+const PROGRESS: Readonly<Record<string, Progress>> = { hello: "silent", key_agreement: "silent", session: "session" };
 
 /** One connected client. */
 export class ConnectedClient {
@@ -189,7 +189,7 @@ export class ConnectedClient {
   async #handleNext(): Promise<boolean> {
     if (!await this.#pace.turn()) return false;
     const event = await this.#pace.charge(() => this.#connection.next()); // what is no frame costs time as well
-    this.#place.standing = STANDINGS[this.#connection.state] ?? "proven";
+    this.#place.progress = PROGRESS[this.#connection.state] ?? "proven";
     // An event that has come is always handled: the transcript's summary has counted its line.
     if (event) await dispatch(ConnectedClient.#HANDLERS, event, this);
     return event !== undefined;
@@ -229,7 +229,7 @@ export class ConnectedClient {
     this.#isOver = true;
   }
 
-  async #answerCredentials(credentials: Credentials): Promise<void> {
+  async #answerCredentials(credentials: CredentialsRequest): Promise<void> {
     const { accounts } = this.#shared;
     if (credentials.type === "salt") return this.#connection.answerSalt(await accounts.salt(credentials.email));
     if (credentials.type !== "resume" && !this.#shared.places.hasRoomForStrangers) throw full();
@@ -245,7 +245,7 @@ export class ConnectedClient {
   }
 
   /** The account that the credentials are for; `undefined` if the client has gone meanwhile. */
-  async #logIn(credentials: Exclude<Credentials, { readonly type: "salt" }>): Promise<Account | undefined> {
+  async #logIn(credentials: Exclude<CredentialsRequest, { readonly type: "salt" }>): Promise<Account | undefined> {
     const { accounts, devices } = this.#shared;
     const { origin, shown } = this.#peer;
     const { hasRooms } = this.#connection;

@@ -10,7 +10,7 @@
  */
 
 /** A certificate that is bound to an account. */
-export interface Device {
+export interface BoundDevice {
   readonly fingerprint: string;
   readonly userId: number;
   readonly email: string;
@@ -22,7 +22,7 @@ export interface Device {
 }
 
 /** A certificate that becomes an account's. */
-export type NewDevice = Pick<Device, "fingerprint" | "userId" | "pem" | "isIssued">;
+export type NewDevice = Pick<BoundDevice, "fingerprint" | "userId" | "pem" | "isIssued">;
 
 /** What a code is for. */
 export interface NewCode {
@@ -48,7 +48,7 @@ export interface Code extends NewCode {
 }
 
 /** A session's token, stored as a hash. */
-export interface Token {
+export interface SessionToken {
   /** SHA-256 of the token, hex. */
   readonly hash: string;
   readonly userId: number;
@@ -64,7 +64,7 @@ export interface DeviceStore {
    * already (to this account or to another), or the code is gone.
    */
   bindDevice(device: NewDevice, boundAt: number, code?: string): Promise<boolean>;
-  findDevice(fingerprint: string): Promise<Device | undefined>;
+  findDevice(fingerprint: string): Promise<BoundDevice | undefined>;
 
   /** Keeps a certificate that signs checkpoints: a server's own, old ones too. */
   keepCertificate(fingerprint: string, pem: string): Promise<void>;
@@ -81,10 +81,10 @@ export interface DeviceStore {
   /** The code that a certificate was issued with, also past its end, until it is used up. */
   codeOf(fingerprint: string): Promise<Code | undefined>;
 
-  addToken(token: Token): Promise<void>;
-  findToken(hash: string, now: number): Promise<Token | undefined>;
+  addToken(token: SessionToken): Promise<void>;
+  findToken(hash: string, now: number): Promise<SessionToken | undefined>;
   /** Drops a certificate's tokens; where one is given, those that were made before it. */
-  dropTokens(fingerprint: string, before?: Token): Promise<void>;
+  dropTokens(fingerprint: string, before?: SessionToken): Promise<void>;
   /** Drops tokens past their end, and codes past theirs with which no certificate was issued. */
   dropExpired(now: number): Promise<void>;
 }

@@ -7,7 +7,7 @@
 
 import { usernameKey } from "./names.ts";
 import { hash, useCode } from "./server_account_tables.ts";
-import type { Code, Device, DeviceStore, NewCode, NewDevice, Token } from "./server_device_store.ts";
+import type { BoundDevice, Code, DeviceStore, NewCode, NewDevice, SessionToken } from "./server_device_store.ts";
 import { hex, integer, text } from "./store_columns.ts";
 import type { SqlDatabase, SqlRow, SqlValue } from "./store_sql.ts";
 import { changeRows, firstRow, insertRow } from "./store_statements.ts";
@@ -37,7 +37,7 @@ export class DeviceTables implements DeviceStore {
     return bound !== undefined;
   }
 
-  async findDevice(fingerprint: string): Promise<Device | undefined> {
+  async findDevice(fingerprint: string): Promise<BoundDevice | undefined> {
     const row = await firstRow(
       this.#database,
       `SELECT user_id, pem, is_issued, email, username FROM devices JOIN users ON users.id = devices.user_id
@@ -126,7 +126,7 @@ export class DeviceTables implements DeviceStore {
 
   // Tokens.
 
-  async addToken(token: Token): Promise<void> {
+  async addToken(token: SessionToken): Promise<void> {
     const isNew = await insertRow(this.#database, "session_tokens", {
       hash: hash(token.hash),
       user_id: token.userId,
@@ -136,7 +136,7 @@ export class DeviceTables implements DeviceStore {
     if (!isNew) throw new Error("there is such a token already");
   }
 
-  async findToken(tokenHash: string, now: number): Promise<Token | undefined> {
+  async findToken(tokenHash: string, now: number): Promise<SessionToken | undefined> {
     const row = await firstRow(
       this.#database,
       "SELECT user_id, fingerprint, expires_at FROM session_tokens WHERE hash = ? AND expires_at > ?",
@@ -150,7 +150,7 @@ export class DeviceTables implements DeviceStore {
     };
   }
 
-  async dropTokens(fingerprint: string, before?: Token): Promise<void> {
+  async dropTokens(fingerprint: string, before?: SessionToken): Promise<void> {
     const all = "DELETE FROM session_tokens WHERE fingerprint = ?";
     if (!before) await changeRows(this.#database, all, [hash(fingerprint)]);
     else {

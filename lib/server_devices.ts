@@ -22,7 +22,7 @@ import { ProtocolError } from "./errors.ts";
 import { sha256 } from "./hash.ts";
 import { CODE_SIZE, TOKEN_SIZE } from "./message.ts";
 import { usernameKey } from "./names.ts";
-import type { Code, Device, DeviceStore, NewCode, NewDevice } from "./server_device_store.ts";
+import type { BoundDevice, Code, DeviceStore, NewCode, NewDevice } from "./server_device_store.ts";
 import type { Registrant } from "./server_store.ts";
 import { Throttle } from "./server_throttle.ts";
 import { parseCertificates } from "./x509.ts";
@@ -76,9 +76,9 @@ export interface DeviceEvent {
 }
 
 /** What is known of a certificate before any password. */
-export interface Standing {
+export interface CertificateStanding {
   /** Whose it is by now. */
-  readonly device: Device | undefined;
+  readonly device: BoundDevice | undefined;
   /** The code that it was issued with, until that is used up. */
   readonly code: Code | undefined;
   /**
@@ -104,7 +104,7 @@ export async function makeCode(
 }
 
 /** Thrown where a name or an address is kept for an invitation of somebody else. */
-export class Kept extends Error {}
+export class KeptForInvitation extends Error {}
 
 /** The certificate that somebody shows, with its intermediates. */
 export interface ShownCertificate {
@@ -165,7 +165,7 @@ export class Devices {
   }
 
   /** What is known of a certificate before any password. */
-  async standing({ fingerprint, pem }: ShownCertificate): Promise<Standing> {
+  async standing({ fingerprint, pem }: ShownCertificate): Promise<CertificateStanding> {
     const { store, issuedFor } = this.#options;
     const device = await store.findDevice(fingerprint);
     const code = await store.codeOf(fingerprint);
@@ -181,7 +181,7 @@ export class Devices {
   async checkRegistration(
     { fingerprint, pem }: ShownCertificate,
     who: Pick<BindingAccount, "username" | "email">,
-    { device, code, owner, hasRooms }: Standing & { readonly hasRooms: boolean },
+    { device, code, owner, hasRooms }: CertificateStanding & { readonly hasRooms: boolean },
   ): Promise<Registrant> {
     const { store, now, registrations } = this.#options;
     if (device && (hasRooms || owner !== undefined)) {
@@ -196,7 +196,9 @@ export class Devices {
       );
     }
     const kept = await store.invitationsFor(who, now());
-    if (kept.some(({ username }) => usernameKey(username) !== usernameKey(code?.username ?? ""))) throw new Kept();
+    if (kept.some(({ username }) => usernameKey(username) !== usernameKey(code?.username ?? ""))) {
+      throw new KeptForInvitation();
+    }
     if (owner === undefined && await this.#options.registered(fingerprint) >= registrations) {
       throw new ProtocolError("rate-limited", "Your certificate has registered as many accounts as one may.");
     }
@@ -215,7 +217,7 @@ export class Devices {
   async checkLogin(
     shown: ShownCertificate,
     account: BindingAccount,
-    { device, code, owner, hasRooms }: Standing & { readonly hasRooms: boolean },
+    { device, code, owner, hasRooms }: CertificateStanding & { readonly hasRooms: boolean },
   ): Promise<void> {
     const { now } = this.#options;
     if (device ? device.userId === account.userId : !hasRooms && isNameOf(owner, account)) return;
@@ -242,7 +244,7 @@ export class Devices {
    * The hash of a code that sets another password, where it is for this account and the certificate is one of the
    * account's, or was issued for it. Throws `auth-failed`.
    */
-  async checkReset(code: Bytes, email: string, { device, owner }: Standing): Promise<string> {
+  async checkReset(code: Bytes, email: string, { device, owner }: CertificateStanding): Promise<string> {
     const { store, now } = this.#options;
     const found = await store.findCode(hashOf(code), now());
     const isFor = found?.kind === "reset" && found.email === email &&
@@ -258,7 +260,7 @@ export class Devices {
   }
 
   /** Whose session a token lets go on; the tokens before it are gone. Throws `auth-failed`. */
-  async resume({ fingerprint }: ShownCertificate, token: Bytes): Promise<Device> {
+  async resume({ fingerprint }: ShownCertificate, token: Bytes): Promise<BoundDevice> {
     const { store, now } = this.#options;
     const found = await store.findToken(hashOf(token), now());
     const device = found && await store.findDevice(found.fingerprint);

@@ -17,7 +17,7 @@ import { parseCertificates } from "./x509.ts";
 type IssuingConfig = Pick<Config, "CERT_DIR" | "SECURECHAT_KEY_PASSPHRASE_FILE">;
 
 /** What issues certificates. */
-export class Issuing {
+export class ServerIssuing {
   readonly #config: IssuingConfig;
   #issuer: Authority | undefined;
 
@@ -27,8 +27,8 @@ export class Issuing {
   }
 
   /** Reads the issuing CA of CERT_DIR. */
-  static async open(config: IssuingConfig): Promise<Issuing> {
-    return new Issuing(config, await load(config));
+  static async open(config: IssuingConfig): Promise<ServerIssuing> {
+    return new ServerIssuing(config, await load(config));
   }
 
   /** Signs a request for a username; `undefined` if there is no CA, or the request can't be signed. */

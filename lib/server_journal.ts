@@ -19,7 +19,7 @@
  */
 
 import { encodeUtf8 } from "./bytes.ts";
-import { createPrivateFolder, explain, syncFolder } from "./files.ts";
+import { createPrivateFolder, explainFileError, syncFolder } from "./files.ts";
 import { GroupCommit } from "./group_commit.ts";
 import { recoverLines } from "./line_file.ts";
 import { parseLine, TranscriptSummary } from "./transcript.ts";
@@ -146,7 +146,7 @@ export async function recoverJournals(dir: string, sessions: readonly string[]):
   for (const session of sessions) {
     const recovering = recoverJournal(dir, session);
     journals.push(
-      await recovering.catch((error) => Promise.reject(explain(error, journalPath(dir, session), "written"))),
+      await recovering.catch((error) => Promise.reject(explainFileError(error, journalPath(dir, session), "written"))),
     );
   }
   return journals;

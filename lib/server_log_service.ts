@@ -12,7 +12,7 @@
  */
 
 import { encodeHex, encodeUtf8, parseUtf8, type Random } from "./bytes.ts";
-import { type Config, PROGRAM } from "./config.ts";
+import type { Config } from "./config.ts";
 import { decodeEd25519, type Ed25519Secret, importEd25519, newEd25519 } from "./ed25519.ts";
 import { EXIT, Failure, messageOf } from "./errors.ts";
 import { exists, readPrivateFile, readTextFile, writeAtomically } from "./files.ts";
@@ -22,6 +22,7 @@ import { encodeNote, MAX_NOTE_BYTES, parseNote } from "./log_note.ts";
 import { encodeVkey, KEY_TYPE, type NoteSigner, noteSigner, openNote, signNote } from "./log_note_key.ts";
 import type { Log } from "./logging.ts";
 import { encodePrivateKey } from "./private_key.ts";
+import { PROGRAM } from "./program.ts";
 import type { HeadSigner } from "./room_heads.ts";
 import { type LogFault, ServerLog, WrongLogKey } from "./server_log.ts";
 import { LogAnswers } from "./server_log_answers.ts";

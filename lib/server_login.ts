@@ -9,18 +9,24 @@
 import type { Bytes } from "./bytes.ts";
 import { dispatch, type Handlers } from "./dispatch.ts";
 import { ProtocolError } from "./errors.ts";
-import type { Credentials } from "./message.ts";
+import type { CredentialsRequest } from "./message.ts";
 import type { Account, Accounts } from "./server_accounts.ts";
 import type { ServerClock } from "./server_clock.ts";
-import { type Devices, type IssuedWithCode, Kept, type ShownCertificate, type Standing } from "./server_devices.ts";
-import type { Attempt, Origin } from "./server_login_limits.ts";
+import {
+  type CertificateStanding,
+  type Devices,
+  type IssuedWithCode,
+  KeptForInvitation,
+  type ShownCertificate,
+} from "./server_devices.ts";
+import type { Attempt, RequestOrigin } from "./server_login_limits.ts";
 import { withoutStore } from "./server_store.ts";
 
 /** Who tries to be let in, and what decides. */
 export interface LoginContext {
   readonly accounts: Accounts;
   readonly devices: Devices;
-  readonly origin: Origin;
+  readonly origin: RequestOrigin;
   readonly shown: ShownCertificate;
   /** Whether the session will have rooms. */
   readonly hasRooms: boolean;
@@ -29,11 +35,11 @@ export interface LoginContext {
 }
 
 /** Credentials with an e-mail address. */
-type WithAddress = Exclude<Credentials, { readonly type: "salt" | "resume" }>;
+type WithAddress = Exclude<CredentialsRequest, { readonly type: "salt" | "resume" }>;
 
 /** The account of these credentials. Throws a ProtocolError if they don't let anybody in. */
 export async function logIn(
-  credentials: Exclude<Credentials, { readonly type: "salt" }>,
+  credentials: Exclude<CredentialsRequest, { readonly type: "salt" }>,
   context: LoginContext,
 ): Promise<Account> {
   if (credentials.type === "resume") return await resume(credentials.token, context);
@@ -59,7 +65,7 @@ interface Trial extends LoginContext {
     readonly owner: string | undefined;
     readonly signal: AbortSignal;
   };
-  readonly standing: Standing & { readonly hasRooms: boolean };
+  readonly standing: CertificateStanding & { readonly hasRooms: boolean };
   /** Refuses: counted and answered as a failed login is. */
   readonly refused: (error: unknown) => Promise<never>;
 }
@@ -86,7 +92,7 @@ const WAYS: Handlers<WithAddress, [trial: Trial], Promise<Account>> = {
     await accounts.checkAttempt(attempt);
     if (standing.owner !== undefined && !origin.isProven) await refused(UNPROVEN);
     const registrant = await devices.checkRegistration(shown, credentials, standing).catch(async (error) => {
-      if (!(error instanceof Kept)) return await refused(error);
+      if (!(error instanceof KeptForInvitation)) return await refused(error);
       throw await accounts.taken(attempt, "the name or the address is kept for an invitation");
     });
     return await accounts.register({ ...credentials, ...request, registrant });

@@ -37,7 +37,7 @@ export interface LoginLimitSettings {
 }
 
 /** Where a request comes from. */
-export interface Origin {
+export interface RequestOrigin {
   /** The peer's IP address. */
   readonly address: string;
   /** Fingerprint of the certificate that the peer showed; empty where it showed none. */
@@ -47,7 +47,7 @@ export interface Origin {
 }
 
 /** Somebody who tries to be let in. */
-export interface Attempt extends Origin {
+export interface Attempt extends RequestOrigin {
   /** The account's address; missing where none was said. */
   readonly email?: string;
   /** Whether the certificate is known to belong to that very account. */
@@ -114,7 +114,7 @@ export class LoginLimits {
 }
 
 /** Whose requests are counted together: a certificate that was proved, else an address. */
-export function partyOf({ isProven, clientFingerprint, address }: Origin): string {
+export function partyOf({ isProven, clientFingerprint, address }: RequestOrigin): string {
   return isProven ? clientFingerprint : sourceOf(address);
 }
 

@@ -8,7 +8,7 @@
 import type { ServerConnection } from "./handshake_server.ts";
 import type { Account } from "./server_accounts.ts";
 import type { ShownCertificate } from "./server_devices.ts";
-import { type Origin, partyOf } from "./server_login_limits.ts";
+import { partyOf, type RequestOrigin } from "./server_login_limits.ts";
 import type { Shared } from "./server_shared.ts";
 import type { AuditEvent } from "./server_store.ts";
 import { sourceOf } from "./server_throttle.ts";
@@ -43,7 +43,7 @@ export class Peer {
   }
 
   /** Where requests come from, as limits count it. */
-  get origin(): Origin {
+  get origin(): RequestOrigin {
     const { clientFingerprint = "", isProven } = this.#connection;
     return { address: this.address, clientFingerprint, isProven };
   }

@@ -19,13 +19,13 @@
 import type { Clock } from "./bytes.ts";
 
 /** How far a connection has come. */
-export type Standing = "silent" | "proven" | "session";
+export type Progress = "silent" | "proven" | "session";
 
 /** One connection in its place. */
 export interface Place {
   readonly source: string;
   readonly since: number;
-  standing: Standing;
+  progress: Progress;
   /** Whether it was told to go; its socket may still be open. */
   isLeaving: boolean;
   /** Closes it, since somebody else needs the place. */
@@ -71,7 +71,7 @@ export class Places {
     const here = this.#bySource.get(source) ?? new Set();
     if (here.size >= this.#limits.perSource && !this.#makeRoom(here, this.#limits.perSource, GRACE)) return undefined;
     if (this.#all.size >= this.#limits.all && !this.#makeRoomForOne(here)) return undefined;
-    const place: Place = { source, since: this.#now(), standing: "silent", isLeaving: false, giveWay };
+    const place: Place = { source, since: this.#now(), progress: "silent", isLeaving: false, giveWay };
     this.#all.add(place);
     this.#bySource.set(source, here.add(place));
     return place;
@@ -88,7 +88,7 @@ export class Places {
   /** Whether somebody who doesn't resume a session may still come in. */
   get hasRoomForStrangers(): boolean {
     let taken = 0;
-    for (const { standing } of this.#all) if (standing === "session") taken += 1;
+    for (const { progress } of this.#all) if (progress === "session") taken += 1;
     return taken < this.#limits.all - Math.floor(this.#limits.all / RESUME_SHARE);
   }
 
@@ -100,7 +100,7 @@ export class Places {
     let [leaving, oldest]: [number, Place | undefined] = [0, undefined];
     for (const place of among) {
       if (place.isLeaving) leaving += 1;
-      else if (place.standing === "silent" && (!oldest || place.since < oldest.since)) oldest = place;
+      else if (place.progress === "silent" && (!oldest || place.since < oldest.since)) oldest = place;
     }
     if (!oldest || this.#now() - oldest.since < grace || leaving > Math.max(1, limit / 8)) return false;
     oldest.isLeaving = true;
@@ -124,6 +124,6 @@ export class Places {
 
 function silentIn(places: Iterable<Place>): number {
   let count = 0;
-  for (const { standing, isLeaving } of places) if (standing === "silent" && !isLeaving) count += 1;
+  for (const { progress, isLeaving } of places) if (progress === "silent" && !isLeaving) count += 1;
   return count;
 }

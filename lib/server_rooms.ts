@@ -37,7 +37,7 @@ export async function openRooms(options: RoomsOptions): Promise<Hub> {
     devices,
     keys: new AesKeyWrap(await loadRoomKey(config.DATA_DIR), random),
     signer: certificate.signer,
-    serverName: nameOf(own),
+    serverName: serverNameOf(own),
     ...serverLog ? { serverLog: serverLog.log } : {},
     now: clock.now,
     clock,
@@ -53,7 +53,7 @@ export async function openRooms(options: RoomsOptions): Promise<Hub> {
 }
 
 /** The server's name in every origin. */
-export function nameOf({ chain: [leaf] }: Pick<Identity, "chain">): string {
+export function serverNameOf({ chain: [leaf] }: Pick<Identity, "chain">): string {
   return leaf?.hostNames?.dnsNames[0] ?? "localhost";
 }
 

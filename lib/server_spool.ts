@@ -18,7 +18,7 @@
 import type { Write, WriteSpool } from "./server_audit.ts";
 import { encodeUtf8, parseUtf8 } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { createPrivateFolder, explain, lockFile } from "./files.ts";
+import { createPrivateFolder, explainFileError, lockFile } from "./files.ts";
 import { recoverLines } from "./line_file.ts";
 import { type AuditRow, fitAuditRow, type SessionEnd } from "./server_store.ts";
 
@@ -64,7 +64,7 @@ export class Spool implements WriteSpool {
     const path = `${dataDir}/${SPOOL_FILE}`;
     await createPrivateFolder(dataDir);
     const file = await Deno.open(path, { read: true, write: true, create: true, mode: 0o600 })
-      .catch((error) => Promise.reject(explain(error, path, "written")));
+      .catch((error) => Promise.reject(explainFileError(error, path, "written")));
     const folder = Deno.build.os === "windows" ? undefined : await Deno.open(dataDir);
     try {
       if (!await lockFile(file, lockWait) || (folder && !await lockFile(folder, lockWait))) {
@@ -85,7 +85,7 @@ export class Spool implements WriteSpool {
     } catch (error) {
       file.close();
       folder?.close();
-      throw explain(error, path, "written");
+      throw explainFileError(error, path, "written");
     }
   }
 

@@ -9,7 +9,7 @@
 import { messageOf } from "./errors.ts";
 import type { ServerCertificate } from "./server_certificate.ts";
 import type { ConnectedClient } from "./server_connection.ts";
-import type { Issuing } from "./server_issuing.ts";
+import type { ServerIssuing } from "./server_issuing.ts";
 import type { Ports } from "./server_ports.ts";
 import { Revocations } from "./server_revocations.ts";
 import type { Shared } from "./server_shared.ts";
@@ -27,7 +27,7 @@ const SPARED = 86_400_000;
 export interface UpkeepOptions {
   readonly shared: Shared;
   readonly certificate: ServerCertificate;
-  readonly issuing: Issuing;
+  readonly issuing: ServerIssuing;
   readonly ports: Ports;
   readonly clients: ReadonlySet<ConnectedClient>;
   /** Writes a row of the audit log that nothing waits for. */

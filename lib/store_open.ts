@@ -4,9 +4,10 @@
  * @layer outside
  */
 
-import { type Config, databaseOf, PROGRAM } from "./config.ts";
+import { type Config, databaseOf } from "./config.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { exists } from "./files.ts";
+import { PROGRAM } from "./program.ts";
 import type { ServerStore } from "./server_store.ts";
 
 /** Opens the database that the settings name. Failure (5) if it can't be used. */

@@ -23,7 +23,7 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlit
 import { addUser, latestTime, registrationsWith, replacePasswordRecord, setPassword } from "./server_account_tables.ts";
 import type { Bytes } from "./bytes.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { createPrivateFolder, explain } from "./files.ts";
+import { createPrivateFolder, explainFileError } from "./files.ts";
 import { CREATE_SCHEMA_VERSION, pendingMigrations } from "./store_migrations.ts";
 import type { RoomStore } from "./room_store.ts";
 import { RoomTables } from "./room_tables.ts";
@@ -107,7 +107,7 @@ export async function openSqliteStore(dataDir: string, busyTimeout = BUSY_TIMEOU
     (await Deno.open(path, { append: true, create: true, mode: 0o600 })).close();
     if (Deno.build.os !== "windows") await Deno.chmod(path, 0o600);
   } catch (error) {
-    const said = explain(error, path, "written");
+    const said = explainFileError(error, path, "written");
     throw unusable(said instanceof Failure ? said.message : `${said}; give another --data folder`);
   }
   let database: DatabaseSync | undefined;

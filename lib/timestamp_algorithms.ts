@@ -13,7 +13,7 @@
  */
 
 import type { Scheme } from "./certificate_signature.ts";
-import { contextTag, DerError, type Element, Fields, readCount, readOid, TAG } from "./der.ts";
+import { contextTag, DerError, DerFields, type Element, readCount, readOid, TAG } from "./der.ts";
 import { HASH_SIZES, type HashName } from "./hash.ts";
 
 /** The hashes by their object identifiers. */
@@ -43,7 +43,7 @@ const SIGNATURES: Readonly<Record<string, Scheme>> = {
 
 /** A hash of at least 256 bits. */
 export function readHash(element: Element, what: string): HashName {
-  const fields = new Fields(element, what);
+  const fields = new DerFields(element, what);
   const hash = HASHES[readOid(fields.next(TAG.oid), what)];
   if (hash === undefined) throw new DerError(`${what} is none of SHA-256, SHA-384 and SHA-512`);
   endWithNull(fields, what);
@@ -53,7 +53,7 @@ export function readHash(element: Element, what: string): HashName {
 /** How a token is signed; the hash has to be the one of its digest. */
 export function readSignatureScheme(element: Element, hash: HashName): Scheme {
   const what = "the signature's algorithm";
-  const fields = new Fields(element, what);
+  const fields = new DerFields(element, what);
   const oid = readOid(fields.next(TAG.oid), what);
   const scheme = oid === RSA_ENCRYPTION ? { name: "RSASSA-PKCS1-v1_5", hash } as const : SIGNATURES[oid];
   if (oid === RSA_PSS) {
@@ -71,15 +71,15 @@ export function readSignatureScheme(element: Element, hash: HashName): Scheme {
 /** RFC 4055 section 3.1: the same hash in both places, and a salt as long as it. The defaults name SHA-1. */
 function readPssParameters(element: Element, hash: HashName): void {
   const what = "the signature's parameters";
-  const fields = new Fields(element, what);
+  const fields = new DerFields(element, what);
   const inner = (number: number, ...tags: number[]): Element => {
-    const wrapper = new Fields(fields.next(contextTag(number)), what, contextTag(number));
+    const wrapper = new DerFields(fields.next(contextTag(number)), what, contextTag(number));
     const found = wrapper.next(...tags);
     wrapper.end();
     return found;
   };
   const stated = readHash(inner(0, TAG.sequence), what);
-  const mask = new Fields(inner(1, TAG.sequence), what);
+  const mask = new DerFields(inner(1, TAG.sequence), what);
   const isMgf1 = readOid(mask.next(TAG.oid), what) === MGF1;
   const maskHash = readHash(mask.next(TAG.sequence), what);
   mask.end();
@@ -91,7 +91,7 @@ function readPssParameters(element: Element, hash: HashName): void {
 }
 
 /** No parameters, or NULL in their place. */
-export function endWithNull(fields: Fields, what: string): void {
+export function endWithNull(fields: DerFields, what: string): void {
   const parameters = fields.optional(TAG.null);
   fields.end();
   if (parameters !== undefined && parameters.content.length > 0) throw new DerError(`${what} has odd parameters`);

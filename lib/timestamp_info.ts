@@ -16,9 +16,9 @@ import { type Bytes, encodeHex } from "./bytes.ts";
 import {
   contextTag,
   DerError,
+  DerFields,
   type Element,
   elements,
-  Fields,
   parseDer,
   readBoolean,
   readCount,
@@ -59,7 +59,7 @@ const MAX_SERIAL_BYTES = 20;
 
 /** Reads a TSTInfo. */
 export function parseTokenInfo(der: Bytes): TokenInfo {
-  const fields = new Fields(parseDer(der, "the time stamp"), "the time stamp");
+  const fields = new DerFields(parseDer(der, "the time stamp"), "the time stamp");
   if (readCount(fields.next(TAG.integer), "its version") !== 1) {
     throw new DerError("the time stamp is not of version 1");
   }
@@ -97,7 +97,7 @@ function milliseconds(nanoseconds: bigint): number {
 
 /** The imprint: an AlgorithmIdentifier and a digest of its length. */
 export function readImprint(element: Element): { hash: HashName; imprint: Bytes } {
-  const fields = new Fields(element, "the imprint");
+  const fields = new DerFields(element, "the imprint");
   const hash = readHash(fields.next(TAG.sequence), "the imprint's hash");
   const imprint = fields.next(TAG.octetString).content;
   fields.end();
@@ -124,7 +124,7 @@ function readGenTime(element: Element): bigint {
 
 function readAccuracy(element: Element | undefined): bigint {
   if (element === undefined) return UNSTATED_ACCURACY;
-  const fields = new Fields(element, "the accuracy");
+  const fields = new DerFields(element, "the accuracy");
   const seconds = fields.optional(TAG.integer);
   const millis = fields.optional(contextTag(0, false));
   const micros = fields.optional(contextTag(1, false));
@@ -144,7 +144,7 @@ function checkExtensions(wrapper: Element): void {
   const found = elements(wrapper, "the extensions");
   if (found.length === 0) throw new DerError("the extensions are empty");
   for (const extension of found) {
-    const fields = new Fields(extension, "an extension");
+    const fields = new DerFields(extension, "an extension");
     const oid = readOid(fields.next(TAG.oid), "an extension");
     const critical = fields.optional(TAG.boolean);
     fields.next(TAG.octetString);

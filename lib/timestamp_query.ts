@@ -15,11 +15,11 @@
 import { type Bytes, encodeHex, type Random } from "./bytes.ts";
 import {
   DerError,
+  DerFields,
   elements,
   encodeCount,
   encodeDer,
   encodeOid,
-  Fields,
   parseDer,
   readCount,
   readNamedBits,
@@ -85,8 +85,8 @@ const FAILURES: Readonly<Record<number, string>> = {
 
 /** Reads a TimeStampResp; a {@link DerError} names what is wrong. */
 export function parseReply(der: Bytes): StampReply {
-  const fields = new Fields(parseDer(der, "the answer"), "the answer");
-  const info = new Fields(fields.next(TAG.sequence), "the answer's status");
+  const fields = new DerFields(parseDer(der, "the answer"), "the answer");
+  const info = new DerFields(fields.next(TAG.sequence), "the answer's status");
   const token = fields.optional(TAG.sequence);
   fields.end();
   const status = readCount(info.next(TAG.integer), "the answer's status");

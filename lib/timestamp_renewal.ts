@@ -34,7 +34,7 @@ import {
 import { parseKeptToken } from "./timestamp_token.ts";
 
 /** One renewal. */
-export interface Renewal {
+export interface TokenRenewal {
   /** The DER of the kept token. */
   readonly token: Bytes;
   /** Of all bytes before it. */
@@ -51,7 +51,7 @@ export interface RenewalVerdicts {
 
 /** Judges renewals, given oldest first. */
 export async function judgeRenewals(
-  renewals: readonly Renewal[],
+  renewals: readonly TokenRenewal[],
   material: Pick<TokenEvidence, "certificates" | "revocations">,
   trust: TokenTrust,
   policy: TokenPolicy,

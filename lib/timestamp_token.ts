@@ -27,11 +27,11 @@ import type { Scheme } from "./certificate_signature.ts";
 import {
   contextTag,
   DerError,
+  DerFields,
   type Element,
   elements,
   encodeDer,
   encodeOid,
-  Fields,
   parseDer,
   readCount,
   readInteger,
@@ -93,9 +93,9 @@ export interface Token {
 
 /** Reads a token, kept or as it came. */
 export function parseToken(der: Bytes): Token {
-  const outer = new Fields(parseDer(der, "the token"), "the token");
+  const outer = new DerFields(parseDer(der, "the token"), "the token");
   expectOid(outer.next(TAG.oid), TOKEN_OID.signedData, "the token is no signed data");
-  const wrapper = new Fields(outer.next(contextTag(0)), "the token", contextTag(0));
+  const wrapper = new DerFields(outer.next(contextTag(0)), "the token", contextTag(0));
   outer.end();
   const signedData = wrapper.next(TAG.sequence);
   wrapper.end();
@@ -111,7 +111,7 @@ export function parseKeptToken(der: Bytes): Token {
 }
 
 function readSignedData(element: Element): Token {
-  const fields = new Fields(element, "the signed data");
+  const fields = new DerFields(element, "the signed data");
   const version = fields.next(TAG.integer);
   if (readCount(version, "its version") !== 3) throw new DerError("the signed data is not of version 3");
   const digestAlgorithms = fields.next(TAG.set);
@@ -147,9 +147,9 @@ function certificatesIn(list: Element): Bytes[] {
 }
 
 function readContent(element: Element): Bytes {
-  const fields = new Fields(element, "the content");
+  const fields = new DerFields(element, "the content");
   expectOid(fields.next(TAG.oid), TOKEN_OID.tokenInfo, "what is signed is no time stamp");
-  const wrapper = new Fields(fields.next(contextTag(0)), "the content", contextTag(0));
+  const wrapper = new DerFields(fields.next(contextTag(0)), "the content", contextTag(0));
   fields.end();
   const content = wrapper.next(TAG.octetString).content;
   wrapper.end();
@@ -159,7 +159,7 @@ function readContent(element: Element): Bytes {
 type SignerInfo = Omit<Token, "info" | "certificates" | "kept" | "content">;
 
 function readSignerInfo(element: Element): SignerInfo & { readonly hashOid: string } {
-  const fields = new Fields(element, "the signer");
+  const fields = new DerFields(element, "the signer");
   const version = readCount(fields.next(TAG.integer), "the signer's version");
   const sid = fields.next(TAG.sequence, contextTag(0, false));
   if (version !== (sid.tag === TAG.sequence ? 1 : 3)) throw new DerError("the signer's version is wrong");
@@ -183,7 +183,7 @@ function readSignerInfo(element: Element): SignerInfo & { readonly hashOid: stri
 
 function readSignerName(sid: Element): SignerName {
   if (sid.tag !== TAG.sequence) return { keyIdentifier: encodeHex(sid.content) };
-  const fields = new Fields(sid, "the signer's name");
+  const fields = new DerFields(sid, "the signer's name");
   const issuerName = encodeHex(fields.next(TAG.sequence).whole);
   const serial = serialText(fields.next(TAG.integer));
   fields.end();
@@ -198,7 +198,7 @@ function serialText(element: Element): string {
 /** The attributes by type, in order; each has a set of values. */
 function readAttributes(set: Element): { readonly type: string; readonly values: readonly Element[] }[] {
   return elements(set, "the attributes").map((attribute) => {
-    const fields = new Fields(attribute, "an attribute");
+    const fields = new DerFields(attribute, "an attribute");
     const type = readOid(fields.next(TAG.oid), "an attribute's type");
     const values = elements(fields.next(TAG.set), "an attribute");
     fields.end();
@@ -241,7 +241,7 @@ function readSignedAttributes(set: Element) {
 /** The first ID of the attribute: the signer's. Further ones are of its issuers. */
 function readId(attribute: Element, isNewer: boolean): CertificateId {
   const what = "the ID of the signer's certificate";
-  const fields = new Fields(attribute, what);
+  const fields = new DerFields(attribute, what);
   const list = elements(fields.next(TAG.sequence), what);
   fields.optional(TAG.sequence); // policies
   fields.end();
@@ -250,7 +250,7 @@ function readId(attribute: Element, isNewer: boolean): CertificateId {
   }
   const [first] = list;
   if (first === undefined) throw new DerError(`${what} is missing`);
-  const id = new Fields(first, what);
+  const id = new DerFields(first, what);
   const algorithm = isNewer ? id.optional(TAG.sequence) : undefined;
   const value = encodeHex(id.next(TAG.octetString).content);
   const issuerSerial = id.optional(TAG.sequence);
@@ -260,7 +260,7 @@ function readId(attribute: Element, isNewer: boolean): CertificateId {
 }
 
 function readIssuerSerial(element: Element, what: string): { issuerName: string; serial: string } {
-  const fields = new Fields(element, what);
+  const fields = new DerFields(element, what);
   const [name, ...more] = elements(fields.next(TAG.sequence), what);
   const serial = serialText(fields.next(TAG.integer));
   fields.end();
@@ -270,7 +270,7 @@ function readIssuerSerial(element: Element, what: string): { issuerName: string;
 
 /** Which hash an AlgorithmIdentifier names, known or not. */
 function hashOidOf(element: Element): string {
-  const fields = new Fields(element, "a hash");
+  const fields = new DerFields(element, "a hash");
   const oid = readOid(fields.next(TAG.oid), "a hash");
   endWithNull(fields, "a hash");
   return oid;

@@ -21,7 +21,7 @@ import { ONE_BY_ONE, type SignatureChecker } from "./line_signature.ts";
 import { logHash } from "./log_line.ts";
 import { checkOptions, checkTime, type Names } from "./options.ts";
 import { VerifyingKey } from "./pss.ts";
-import { type Role, statementInput } from "./receipt.ts";
+import { type SignerRole, statementInput } from "./receipt.ts";
 import { shortName } from "./text.ts";
 import { lineProblem, parseLine, type TranscriptLine, TranscriptSummary } from "./transcript.ts";
 import { foreignAuthority } from "./verify_authority.ts";
@@ -62,7 +62,7 @@ export interface Policy {
 /** What one side of a session knows of it, and holds against the other's receipt. */
 export interface ExpectedSession {
   /** The role of the side that signed. */
-  readonly role: Role;
+  readonly role: SignerRole;
   /** The fingerprint of the side that signed. */
   readonly signer: string;
   /** The time now, unix milliseconds: if the receipt was made more than 5 minutes from it, a note says so. */

@@ -12,7 +12,7 @@ import { type Bytes, parseBase64, parseUtf8 } from "./bytes.ts";
 import { type Checkpoint, parseCheckpoint } from "./log_checkpoint.ts";
 import { isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson, repeatedName } from "./json.ts";
 import { isRoomName } from "./names.ts";
-import type { Role } from "./receipt.ts";
+import type { SignerRole } from "./receipt.ts";
 import { MAX_ROOM_RECEIPT_BYTES } from "./log_receipt.ts";
 import { quoted } from "./text.ts";
 import { parseTime } from "./time_text.ts";
@@ -44,7 +44,7 @@ const MAX_COMMAS = 150_000;
 /** A receipt whose fields are each of their form. */
 export interface RoomReceipt {
   readonly data: JsonObject;
-  readonly role: Role;
+  readonly role: SignerRole;
   readonly room: string;
   readonly origin: string;
   readonly from: number;

@@ -7,7 +7,7 @@
 
 import { type Bytes, parseBase64 } from "./bytes.ts";
 import { isJsonObject, type JsonObject, member } from "./json.ts";
-import { MAX_RECEIPT_BYTES, type Role } from "./receipt.ts";
+import { MAX_RECEIPT_BYTES, type SignerRole } from "./receipt.ts";
 import { quoted } from "./text.ts";
 import { parseTime } from "./time_text.ts";
 import type { SessionChecks } from "./verify_session_checks.ts";
@@ -39,7 +39,7 @@ export function readReceipt(receipt: string | Uint8Array | JsonObject, checks: S
 
 /** A receipt's fields; one that is missing or malformed is `undefined` here and a failure of "receipt form". */
 export class ReceiptFields {
-  readonly role: Role | undefined;
+  readonly role: SignerRole | undefined;
   readonly createdAt: number | undefined;
   readonly first: number | null | undefined;
   readonly last: number | null | undefined;

@@ -22,7 +22,7 @@ import type { RoomReceipt } from "./verify_form.ts";
 import type { CertificateJudge } from "./verify_judge.ts";
 
 /** A time (unix milliseconds) as text; evidence may name one beyond any calendar. */
-export function timeText(at: number): string {
+function timeText(at: number): string {
   return at > 8_640_000_000_000_000 ? `${at} ms` : formatTime(at);
 }
 

@@ -16,7 +16,7 @@ import { encodeHex, encodeUtf8 } from "./bytes.ts";
 import { decodeEd25519, type Ed25519Secret, importEd25519, newEd25519 } from "./ed25519.ts";
 import { encodePrivateKey } from "./private_key.ts";
 import { EXIT, Failure } from "./errors.ts";
-import { exists, explain, lockFile, readPrivateFile, readTextFile, writeAtomically } from "./files.ts";
+import { exists, explainFileError, lockFile, readPrivateFile, readTextFile, writeAtomically } from "./files.ts";
 import { sha256 } from "./hash.ts";
 import { encodeSignatureLine, type Note, parseNote } from "./log_note.ts";
 
@@ -41,10 +41,10 @@ export class WitnessFolder implements Disposable {
         await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
       }
     } catch (error) {
-      throw explain(error, path, "made");
+      throw explainFileError(error, path, "made");
     }
     const lock = await Deno.open(`${path}/lock`, { create: true, write: true, mode: 0o600 }).catch((error) => {
-      throw explain(error, `${path}/lock`, "written");
+      throw explainFileError(error, `${path}/lock`, "written");
     });
     if (!await lockFile(lock, 1_000)) {
       lock.close();

@@ -23,9 +23,9 @@ import { type Bytes, encodeHex, parseBase64, parseInteger } from "./bytes.ts";
 import {
   contextTag,
   DerError,
+  DerFields,
   elements,
   encodePem,
-  Fields,
   parseDer,
   readCount,
   readInteger,
@@ -59,7 +59,7 @@ export type { Curve, RsaPublicKey } from "./x509_fields.ts";
 /** The leaf and three intermediates: what the wire allows. */
 export const MAX_CERTIFICATES = 4;
 /** How many CAs one file may bring. */
-export const MAX_AUTHORITIES = 64;
+export const MAX_CA_CERTIFICATES = 64;
 /** 16 KiB: a certificate has 1 to 2, and a peer can't make us read more. */
 export const MAX_CERTIFICATE_BYTES = 16_384;
 /** 4 MiB: some hundred thousand revocations. */
@@ -238,10 +238,10 @@ interface Head {
 
 /** RFC 5280 section 4.1. */
 function certificate(der: Bytes): Certificate {
-  const outer = new Fields(parseDer(der, "it"), "it");
+  const outer = new DerFields(parseDer(der, "it"), "it");
   const tbs = outer.next(TAG.sequence);
   const { algorithm, signature } = signatureOf(outer);
-  const fields = new Fields(tbs, "its signed part");
+  const fields = new DerFields(tbs, "its signed part");
   const head = readHead(fields, algorithm);
   const extensions = readExtensions(fields.optional(contextTag(3)), contextTag(3));
   fields.end();
@@ -280,10 +280,10 @@ function certificate(der: Bytes): Certificate {
   };
 }
 
-function readHead(fields: Fields, algorithm: string): Head {
+function readHead(fields: DerFields, algorithm: string): Head {
   const wrapper = fields.optional(contextTag(0));
   if (wrapper === undefined) throw new DerError(OLD_VERSION); // version 1 is the default, so it isn't written
-  const version = new Fields(wrapper, "its version", contextTag(0));
+  const version = new DerFields(wrapper, "its version", contextTag(0));
   if (readCount(version.next(TAG.integer), "its version") !== 2) throw new DerError(OLD_VERSION);
   version.end();
   const serial = readInteger(fields.next(TAG.integer), "its serial number");
@@ -291,7 +291,7 @@ function readHead(fields: Fields, algorithm: string): Head {
     throw new DerError("it names two different signature algorithms");
   }
   const issuer = readName(fields.next(TAG.sequence), "its issuer");
-  const validity = new Fields(fields.next(TAG.sequence), "its validity");
+  const validity = new DerFields(fields.next(TAG.sequence), "its validity");
   const notBefore = readTime(validity.next(TAG.utcTime, TAG.generalizedTime), "its notBefore");
   const notAfter = readTime(validity.next(TAG.utcTime, TAG.generalizedTime), "its notAfter");
   validity.end();
@@ -347,10 +347,10 @@ function extensionFaults({ subject, issuer }: Head, extensions: Extensions, said
 
 /** RFC 5280 section 5.1. */
 function revocationList(der: Bytes): RevocationList {
-  const outer = new Fields(parseDer(der, "it"), "it");
+  const outer = new DerFields(parseDer(der, "it"), "it");
   const tbs = outer.next(TAG.sequence);
   const { algorithm, signature } = signatureOf(outer);
-  const fields = new Fields(tbs, "its signed part");
+  const fields = new DerFields(tbs, "its signed part");
   const version = fields.optional(TAG.integer);
   if (version !== undefined && readCount(version, "its version") !== 1) throw new DerError("it is not of version 2");
   if (encodeHex(fields.next(TAG.sequence).whole) !== algorithm) {
@@ -370,7 +370,7 @@ function revocationList(der: Bytes): RevocationList {
   if (number === undefined && keyIdentifier !== undefined) faults.push("has no number");
   const revoked = new Map<string, Revocation>();
   for (const element of entries === undefined ? [] : elements(entries, "its entries")) {
-    const entry = new Fields(element, "an entry of it");
+    const entry = new DerFields(element, "an entry of it");
     const serial = serialText(readInteger(entry.next(TAG.integer), "a serial number in it"));
     const date = readTime(entry.next(TAG.utcTime, TAG.generalizedTime), "a revocation date in it");
     const entryExtensions = readExtensions(entry.optional(TAG.sequence), TAG.sequence);
@@ -409,7 +409,7 @@ function reasonOf(extensions: Extensions): number | undefined {
   }
 }
 
-function signatureOf(outer: Fields): { algorithm: string; signature: Bytes } {
+function signatureOf(outer: DerFields): { algorithm: string; signature: Bytes } {
   const algorithm = encodeHex(outer.next(TAG.sequence).whole);
   const signature = readOctets(outer.next(TAG.bitString), "its signature");
   outer.end();

@@ -12,9 +12,9 @@ import { type Bytes, encodeHex, parseInteger } from "./bytes.ts";
 import {
   contextTag,
   DerError,
+  DerFields,
   type Element,
   elements,
-  Fields,
   parseDer,
   readBoolean,
   readCount,
@@ -101,7 +101,7 @@ export class Extensions {
   readonly #found = new Map<string, { critical: boolean; value: Bytes }>();
 
   add(element: Element): void {
-    const fields = new Fields(element, "an extension");
+    const fields = new DerFields(element, "an extension");
     const id = readOid(fields.next(TAG.oid), "an extension");
     const critical = fields.optional(TAG.boolean);
     const value = fields.next(TAG.octetString).content;
@@ -135,7 +135,7 @@ export function readExtensions(wrapper: Element | undefined, tag: number): Exten
   if (wrapper === undefined) return extensions;
   let list = wrapper;
   if (tag !== TAG.sequence) {
-    const fields = new Fields(wrapper, "its extensions", tag);
+    const fields = new DerFields(wrapper, "its extensions", tag);
     list = fields.next(TAG.sequence);
     fields.end();
   }
@@ -153,7 +153,7 @@ export function octets(value: Element): Uint8Array {
 
 /** Whether it is a CA, and how many intermediates may stand below. */
 export function readBasicConstraints(value: Element): { isAuthority: boolean; pathLength: number | undefined } {
-  const fields = new Fields(value, "its basicConstraints");
+  const fields = new DerFields(value, "its basicConstraints");
   const flag = fields.optional(TAG.boolean);
   const length = fields.optional(TAG.integer);
   fields.end();
@@ -173,7 +173,7 @@ export function readKeyUsage(value: Element): Set<KeyUsage> {
 
 /** The object identifiers of extendedKeyUsage. */
 export function readPurposes(value: Element): string[] {
-  const fields = new Fields(value, "its extendedKeyUsage");
+  const fields = new DerFields(value, "its extendedKeyUsage");
   const purposes = [readOid(fields.next(TAG.oid), "its extendedKeyUsage")]; // one at least
   for (let next = fields.optional(TAG.oid); next; next = fields.optional(TAG.oid)) {
     purposes.push(readOid(next, "its extendedKeyUsage"));
@@ -195,7 +195,7 @@ export interface AuthorityKeyIdentifier {
 /** The issuer's key by its identifier, and perhaps the issuer's own certificate by issuer and serial number. */
 export function readAuthorityKeyIdentifier(value: Element): AuthorityKeyIdentifier {
   const what = "its authorityKeyIdentifier";
-  const fields = new Fields(value, what);
+  const fields = new DerFields(value, what);
   const identifier = fields.optional(contextTag(0, false));
   const issuer = fields.optional(contextTag(1));
   const serial = fields.optional(contextTag(2, false));
@@ -261,7 +261,7 @@ export function checkInfoAccess(value: Element): void {
   const found = elements(value, "its authorityInfoAccess");
   if (found.length === 0) throw new DerError("its authorityInfoAccess is empty");
   for (const description of found) {
-    const fields = new Fields(description, "its authorityInfoAccess");
+    const fields = new DerFields(description, "its authorityInfoAccess");
     readOid(fields.next(TAG.oid), "its authorityInfoAccess");
     fields.next(EMAIL, DNS_NAME, IP_ADDRESS, ...OTHER_NAMES);
     fields.end();

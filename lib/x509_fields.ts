@@ -9,9 +9,9 @@
 import { type Bytes, encodeHex, parseInteger } from "./bytes.ts";
 import {
   DerError,
+  DerFields,
   type Element,
   elements,
-  Fields,
   parseDer,
   readInteger,
   readOctets,
@@ -73,7 +73,7 @@ export function readName(element: Element, what: string): Name {
   for (const set of elements(element, what)) {
     if (set.tag !== TAG.set || set.content.length === 0) throw new DerError(`${what} is not a name`);
     for (const attribute of elements(set, what)) {
-      const fields = new Fields(attribute, what);
+      const fields = new DerFields(attribute, what);
       const type = readOid(fields.next(TAG.oid), what);
       const value = readText(
         fields.next(
@@ -105,8 +105,8 @@ const CURVES: Readonly<Record<string, Curve>> = {
 
 /** A key (RFC 5280 section 4.1.2.7). */
 export function readPublicKey(element: Element): PublicKey {
-  const fields = new Fields(element, "its key");
-  const algorithm = new Fields(fields.next(TAG.sequence), "its key's algorithm");
+  const fields = new DerFields(element, "its key");
+  const algorithm = new DerFields(fields.next(TAG.sequence), "its key's algorithm");
   const bytes = readOctets(fields.next(TAG.bitString), "its key");
   fields.end();
   const type = readOid(algorithm.next(TAG.oid), "its key's algorithm");
@@ -114,7 +114,7 @@ export function readPublicKey(element: Element): PublicKey {
   if (type === RSA) {
     algorithm.next(TAG.null);
     algorithm.end();
-    const numbers = new Fields(parseDer(bytes, "its RSA key"), "its RSA key");
+    const numbers = new DerFields(parseDer(bytes, "its RSA key"), "its RSA key");
     const modulus = positive(numbers.next(TAG.integer));
     const exponent = positive(numbers.next(TAG.integer));
     numbers.end();

@@ -2,7 +2,7 @@
 
 import { type Bytes, concat, encodeUtf8, parseBase64, parseInteger } from "../lib/bytes.ts";
 import { type PublicKey, type Scheme, verifyData } from "../lib/certificate_signature.ts";
-import { encodeCount, encodeDer, Fields, parseDer, readOctets, TAG } from "../lib/der.ts";
+import { DerFields, encodeCount, encodeDer, parseDer, readOctets, TAG } from "../lib/der.ts";
 import { assert } from "./assert.ts";
 import vectors from "./vectors/timestamp/signatures.json" with { type: "json" };
 
@@ -11,9 +11,9 @@ const bytesOf = (base64: string): Bytes => parseBase64(base64) ?? new Uint8Array
 /** The key as a certificate's reader gives it. */
 function keyOf(name: string, publicKey: Bytes): PublicKey {
   if (name === "ECDSA") return { publicKey, rsa: undefined, curve: "P-521" };
-  const info = new Fields(parseDer(publicKey, "key"), "key");
+  const info = new DerFields(parseDer(publicKey, "key"), "key");
   info.next(TAG.sequence);
-  const numbers = new Fields(parseDer(readOctets(info.next(TAG.bitString), "key"), "key"), "key");
+  const numbers = new DerFields(parseDer(readOctets(info.next(TAG.bitString), "key"), "key"), "key");
   const [modulus, exponent] = [numbers.next(TAG.integer), numbers.next(TAG.integer)]
     .map(({ content }) => parseInteger(content)) as [bigint, bigint];
   return { publicKey, rsa: { modulus, exponent, bits: modulus.toString(2).length }, curve: undefined };

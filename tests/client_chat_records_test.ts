@@ -1,6 +1,6 @@
-import { PROGRAM } from "../lib/config.ts";
 import { Failure } from "../lib/errors.ts";
 import { Records } from "../lib/client_chat_records.ts";
+import { PROGRAM } from "../lib/program.ts";
 import { assert } from "./assert.ts";
 import { skipUnless, temporaryFolder } from "./environment.ts";
 

@@ -3,11 +3,11 @@
 import { encodeHex, parseHex } from "../lib/bytes.ts";
 import {
   DerError,
+  DerFields,
   encodeCount,
   encodeDer,
   encodeOid,
   encodePem,
-  Fields,
   parseDer,
   readBoolean,
   readCount,
@@ -25,7 +25,7 @@ const element = (hex: string) => parseDer(bytes(hex), "it");
 const text = (tag: number, content: string) => parseDer(encodeDer(tag, new TextEncoder().encode(content)), "it");
 
 Deno.test("Fields reads the example of the module's head, and nothing beside it", () => {
-  const fields = new Fields(element("30 06 02 01 05 01 01 ff"), "the example");
+  const fields = new DerFields(element("30 06 02 01 05 01 01 ff"), "the example");
   assert.equal(readCount(fields.next(TAG.integer), "it"), 5);
   assert.equal(fields.optional(TAG.integer), undefined);
   assert.throws(() => fields.end(), /the example has a field too many/);
@@ -55,7 +55,7 @@ Deno.test("a length that is itself cut short is refused inside an element, too",
   // Once such a length was NaN, and reading the elements never came to an end.
   for (const inner of ["30 83", "30 83 01", "30 83 01 00", "30 82", "30 81", "30"]) {
     const size = inner.split(" ").length.toString(16).padStart(2, "0");
-    assert.throws(() => new Fields(element(`30 ${size} ${inner}`), "it"), DerError, inner);
+    assert.throws(() => new DerFields(element(`30 ${size} ${inner}`), "it"), DerError, inner);
   }
 });
 

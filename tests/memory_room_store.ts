@@ -12,7 +12,7 @@ import type {
   StoredRoom,
   StoredState,
 } from "../lib/room_store.ts";
-import type { Code, Device, DeviceStore, NewCode, NewDevice, Token } from "../lib/server_device_store.ts";
+import type { BoundDevice, Code, DeviceStore, NewCode, NewDevice, SessionToken } from "../lib/server_device_store.ts";
 import { StoreUnavailable } from "../lib/server_store.ts";
 
 interface Log {
@@ -28,11 +28,11 @@ export class MemoryRoomStore implements RoomStore, DeviceStore {
   readonly logs = new Map<string, Log>();
   /** A name of which there is no account. */
   nobody = "nobody";
-  readonly devices = new Map<string, Device>();
+  readonly devices = new Map<string, BoundDevice>();
   readonly certificates = new Map<string, string>();
   readonly waiting = new Map<string, { room: string; from: string }[]>();
   readonly codes = new Map<string, Code & { isUsed: boolean }>();
-  readonly tokens = new Map<string, Token>();
+  readonly tokens = new Map<string, SessionToken>();
   /** Transactions so far. */
   commits = 0;
   /** Called before lines are stored: may wait, or throw. */
@@ -253,7 +253,7 @@ export class MemoryRoomStore implements RoomStore, DeviceStore {
     );
   }
 
-  addToken(token: Token) {
+  addToken(token: SessionToken) {
     this.tokens.set(token.hash, token);
     return Promise.resolve();
   }
@@ -261,7 +261,7 @@ export class MemoryRoomStore implements RoomStore, DeviceStore {
     const token = this.tokens.get(hash);
     return Promise.resolve(token && token.expiresAt > now ? token : undefined);
   }
-  dropTokens(fingerprint: string, before?: Token) {
+  dropTokens(fingerprint: string, before?: SessionToken) {
     for (const [hash, token] of this.tokens) {
       const isOlder = !before || (token.expiresAt <= before.expiresAt && hash !== before.hash);
       if (token.fingerprint === fingerprint && isOlder) this.tokens.delete(hash);

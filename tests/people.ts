@@ -2,11 +2,12 @@
 
 import { encrypt } from "../lib/aes_cbc.ts";
 import { type Bytes, encodeHex, parseBase64, parseUtf8 } from "../lib/bytes.ts";
+import { dispatch } from "../lib/dispatch.ts";
 import { encodeEnvelope, type Head, type Statement } from "../lib/log_envelope.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import { type OutgoingFrame, parseFrame } from "../lib/frame.ts";
 import type { Hub } from "../lib/room_hub.ts";
-import { answerRoomRequest, type HubRequest } from "../lib/room_requests.ts";
+import { type HubRequest, ROOM_ANSWERS } from "../lib/room_requests.ts";
 import { encodeJson, isJsonObject, type Json, type JsonObject, member, parseJson } from "../lib/json.ts";
 import { importSigningKey, type SigningKey, VerifyingKey } from "../lib/pss.ts";
 import type { Attendee } from "../lib/room_attendee.ts";
@@ -125,7 +126,7 @@ export class Person implements Attendee {
   /** Asks a hub; the error's code where it refuses. */
   async ask(hub: Hub, request: HubRequest, id?: Json): Promise<string | undefined> {
     try {
-      await answerRoomRequest({ hub, attendee: this, serverLog: undefined }, request, id);
+      await dispatch(ROOM_ANSWERS, request, { hub, attendee: this, serverLog: undefined }, id);
       return undefined;
     } catch (error) {
       if (error instanceof ProtocolError) return error.code;

@@ -5,10 +5,11 @@
 
 import type { Identity } from "../lib/certificate_identity.ts";
 import { type Bytes, encodeUtf8, parseUtf8 } from "../lib/bytes.ts";
+import { dispatch } from "../lib/dispatch.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import { encodeFrame, type OutgoingFrame, parseFrame } from "../lib/frame.ts";
 import { Hub } from "../lib/room_hub.ts";
-import { answerRoomRequest } from "../lib/room_requests.ts";
+import { ROOM_ANSWERS } from "../lib/room_requests.ts";
 import type { Trust } from "../lib/certificate_path.ts";
 import { encodeJson, type Json, type JsonObject, parseJson } from "../lib/json.ts";
 import { importSigningKey, VerifyingKey } from "../lib/pss.ts";
@@ -308,7 +309,7 @@ export class BenchSession implements Attendee {
         if (request.type === "code" || request.type === "renew" || request.type === "logout") return;
         if (request.type === "account" || request.type === "password") return;
         if (request.type === "ping") return this.answer({ type: "pong" }, id);
-        await answerRoomRequest({ hub: this.#bench.hub, attendee: this, serverLog: undefined }, request, id);
+        await dispatch(ROOM_ANSWERS, request, { hub: this.#bench.hub, attendee: this, serverLog: undefined }, id);
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
         this.refuse(error, id);

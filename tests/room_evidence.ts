@@ -15,7 +15,7 @@ import { encodeEnvelope, type Head, type LogPin, type Statement } from "../lib/l
 import type { Json, JsonObject } from "../lib/json.ts";
 import { publicKeyOf } from "../lib/private_key.ts";
 import { importSigningKey } from "../lib/pss.ts";
-import { type Role, signStatement } from "../lib/receipt.ts";
+import { type SignerRole, signStatement } from "../lib/receipt.ts";
 import { logHash, parseOrigin, signRoomLine } from "../lib/log_line.ts";
 import { EMPTY_ROOT, Frontier, leafHash, type NodeReader, rangeProof } from "../lib/log_tree.ts";
 import { encodeOpening, makeRoomReceipt, type Opening } from "../lib/log_receipt.ts";
@@ -29,14 +29,14 @@ const DAY = 86_400_000;
 const people = new Map<string, Promise<Identity>>();
 
 /** Somebody with a certificate of their own, of the same CA; it ends after so many days from 2020 on. */
-export function person(name: string, days = issuing.days, role: Role = "client"): Promise<Identity> {
+export function person(name: string, days = issuing.days, role: SignerRole = "client"): Promise<Identity> {
   const id = `${role} ${name} ${days}`;
   const known = people.get(id) ?? makePerson(name, days, role);
   people.set(id, known);
   return known;
 }
 
-async function makePerson(name: string, days: number, role: Role): Promise<Identity> {
+async function makePerson(name: string, days: number, role: SignerRole): Promise<Identity> {
   const hosts = ["localhost"]; // in everybody's, so that it's not for want of the name that a client is no server
   const publicKey = publicKeyOf(await key(name));
   const leaf = await issueCertificate(await authority(), { role, name, hosts, publicKey }, { ...issuing, days });
@@ -72,7 +72,7 @@ export interface ShownOptions {
   readonly checkpoint?: Checkpoint;
   readonly checkpoints?: readonly Checkpoint[];
   readonly by?: Identity;
-  readonly role?: Role;
+  readonly role?: SignerRole;
   readonly others?: readonly Identity[];
   readonly createdAt?: number;
 }

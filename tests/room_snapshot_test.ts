@@ -1,7 +1,7 @@
 import { assert } from "./assert.ts";
 import type { Statement } from "../lib/log_envelope.ts";
 import { RoomState } from "../lib/log_roles.ts";
-import { type Author, isSnapshotDue, openSnapshot, sealSnapshot } from "../lib/room_snapshot.ts";
+import { type AuthorPlace, isSnapshotDue, openSnapshot, sealSnapshot } from "../lib/room_snapshot.ts";
 
 const ORIGIN = `localhost/#ops/${"0".repeat(32)}`;
 const PLAIN = { wrap: (key: Uint8Array<ArrayBuffer>) => key, unwrap: (key: Uint8Array<ArrayBuffer>) => key };
@@ -43,7 +43,7 @@ function seen(one: RoomState) {
 }
 
 Deno.test("a state that was stored is the same again, and goes on the same", () => {
-  const authors = new Map<string, Author>([["a".repeat(64), { nextSeqno: 3, ts: 5, seenSize: 2 }]]);
+  const authors = new Map<string, AuthorPlace>([["a".repeat(64), { nextSeqno: 3, ts: 5, seenSize: 2 }]]);
   const snapshot = { index: 10, state: state(), authors, joinedAt: 4 };
   const stored = sealSnapshot(snapshot, ORIGIN, PLAIN);
   assert.ok(stored);
@@ -72,9 +72,9 @@ Deno.test("a state that can't be unwrapped, was cut or has another form is none"
 });
 
 Deno.test("a state is stored every thousand lines, less often where it is large, and never where it is huge", () => {
-  const [small, many] = [new Map<string, Author>(), new Map<string, Author>()];
+  const [small, many] = [new Map<string, AuthorPlace>(), new Map<string, AuthorPlace>()];
   for (let at = 0; at < 5_000; at++) many.set(`${at}`, { nextSeqno: 1, ts: 1, seenSize: 0 });
-  const due = (lines: number, authors: Map<string, Author>) => isSnapshotDue(lines, { state: state(), authors });
+  const due = (lines: number, authors: Map<string, AuthorPlace>) => isSnapshotDue(lines, { state: state(), authors });
   assert.deepEqual([due(999, small), due(1_000, small), due(5_000, many), due(5_005, many)], [
     false,
     true,

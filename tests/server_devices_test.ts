@@ -1,5 +1,5 @@
 import { assert } from "./assert.ts";
-import { Devices, type DevicesOptions, Kept } from "../lib/server_devices.ts";
+import { Devices, type DevicesOptions, KeptForInvitation } from "../lib/server_devices.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import { certificate, countingRandom, handClock } from "./fixtures.ts";
 import { parseCertificates } from "../lib/x509.ts";
@@ -110,7 +110,7 @@ Deno.test("a name or an address that is invited is kept for its code until that 
   await devices.certify(code, "a");
   await devices.certify(other.code, "b");
   const isKept = async (digit: string, who: typeof ADA) => {
-    return await registrant(shown(digit), who, false).then(() => false, (error) => error instanceof Kept);
+    return await registrant(shown(digit), who, false).then(() => false, (error) => error instanceof KeptForInvitation);
   };
   const squatter = { ...ADA, email: "zz@example.org" };
   assert.equal(await isKept("h", squatter), true);

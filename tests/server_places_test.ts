@@ -38,8 +38,8 @@ Deno.test("who has shown a key or has a session never gives way, and then a newc
   const { take, gone, pass } = places(2);
   const [first, second] = [take("10.0.0.1"), take("10.0.0.1")];
   assert.ok(first && second);
-  first.standing = "proven";
-  second.standing = "session";
+  first.progress = "proven";
+  second.progress = "session";
   pass(60_000);
   assert.equal(take("10.0.0.2"), undefined);
   assert.deepEqual(gone, []);
@@ -72,7 +72,7 @@ Deno.test("the last tenth of the places is for people who resume a session", () 
   for (let i = 0; i < 18; i++) {
     assert.ok(all.hasRoomForStrangers, `${i} sessions`);
     const place = take(`10.0.0.${i}`);
-    if (place) place.standing = "session";
+    if (place) place.progress = "session";
   }
   assert.ok(!all.hasRoomForStrangers);
   assert.ok(take("10.0.1.1"), "who it is shows later");

@@ -1,7 +1,7 @@
 /** Asking authorities over HTTP: one that answers well, and everything else that an address may answer. */
 
 import { type Bytes, encodeUtf8 } from "../lib/bytes.ts";
-import { encodeDer, Fields, parseDer, TAG } from "../lib/der.ts";
+import { DerFields, encodeDer, parseDer, TAG } from "../lib/der.ts";
 import { digest } from "../lib/hash.ts";
 import { stamp, type Stamped, type StampOptions } from "../lib/timestamp_asking.ts";
 import { isServiceUrl } from "../lib/urls.ts";
@@ -27,7 +27,7 @@ async function authority() {
   const root = await makeCertificate({ name: "Root", key: await makeKey("P-256") });
   const signer = await makeCertificate({ name: "Stamp", key: await makeKey("P-256"), issuer: root });
   const answer: Handler = async (request) => {
-    const query = new Fields(parseDer(await request.bytes(), "query"), "query");
+    const query = new DerFields(parseDer(await request.bytes(), "query"), "query");
     query.next(TAG.integer);
     const imprint = query.next(TAG.sequence).whole.slice();
     const nonce = encodeDer(TAG.integer, query.next(TAG.integer).content);

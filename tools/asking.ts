@@ -39,7 +39,7 @@ export async function askFor(command: string, { prompt, flag, given, parse }: Qu
 }
 
 /** How often a password is asked for that the server doesn't take. */
-export const PASSWORD_TRIES = 3;
+const PASSWORD_TRIES = 3;
 
 /** Whether somebody can be asked once more for a password that the server didn't take, which they are told then. */
 export function canAskAgain(tries: number, file: string | undefined): boolean {

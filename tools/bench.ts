@@ -22,7 +22,7 @@ import { makeReceipt } from "../lib/receipt.ts";
 import { random } from "../lib/system.ts";
 import { encodeLine, messageInput, TranscriptSummary } from "../lib/transcript.ts";
 import { BenchKey } from "./bench_key.ts";
-import { type Account, inParallel, Visitor } from "./bench_load.ts";
+import { inParallel, type LoadAccount, Visitor } from "./bench_load.ts";
 import { ROOM_PARTS } from "./bench_rooms.ts";
 import {
   atRate,
@@ -210,7 +210,7 @@ async function makeCertificates(dir: string): Promise<Pick<Setting, "identity" |
 
 let accounts = 0;
 
-function newAccount(): Account {
+function newAccount(): LoadAccount {
   const username = `user${accounts++}`;
   return { email: `${username}@example.org`, username, password: "correct horse battery staple" };
 }

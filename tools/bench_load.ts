@@ -17,7 +17,7 @@ export interface Target {
 }
 
 /** An account that is good on the server under test. */
-export interface Account {
+export interface LoadAccount {
   readonly email: string;
   readonly username: string;
   readonly password: string;
@@ -55,7 +55,7 @@ export class Visitor {
   }
 
   /** A person who has gone so far with the server. */
-  static async arrive(target: Target, depth: Depth, account: Account): Promise<Visitor> {
+  static async arrive(target: Target, depth: Depth, account: LoadAccount): Promise<Visitor> {
     const link = await connect("127.0.0.1", target.port, { timeout: 30_000, maxQueued: 1 << 28 });
     const visitor = new Visitor(link, target);
     try {
@@ -67,7 +67,7 @@ export class Visitor {
     return visitor;
   }
 
-  async #enter(depth: Depth, account: Account): Promise<void> {
+  async #enter(depth: Depth, account: LoadAccount): Promise<void> {
     const connection = this.#connection;
     connection.hello();
     // "hello" alone ends with the server_hello, which no event tells: the answer is what comes first.

@@ -4,9 +4,10 @@
  */
 
 import { CA_DAYS, makeAuthority, makeIssuer, revokers, signRevocationList } from "../lib/ca_folder.ts";
-import { type CommandSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import { type CommandSpec, parseCommand, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { didYouMean } from "../lib/nearest.ts";
+import { PROGRAM } from "../lib/program.ts";
 import { printable } from "../lib/text.ts";
 import { shellPath } from "../lib/files.ts";
 import { encodeJson } from "../lib/json.ts";

@@ -12,7 +12,7 @@ import { EXIT, Failure } from "../lib/errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "../lib/handshake_client.ts";
 import { connectPinned } from "../lib/tls_socket.ts";
 import type { Link } from "../lib/transport.ts";
-import { type Certificate, MAX_AUTHORITIES, parseCertificates } from "../lib/x509.ts";
+import { type Certificate, MAX_CA_CERTIFICATES, parseCertificates } from "../lib/x509.ts";
 
 /** More than any question has. */
 const MAX_QUEUED = 65_536;
@@ -161,7 +161,7 @@ export async function askAuthorities(
   call.connection.askAuthority();
   const { pem, chain } = await call.expect("authority");
   return {
-    authorities: parseCertificates(pem, MAX_AUTHORITIES),
+    authorities: parseCertificates(pem, MAX_CA_CERTIFICATES),
     chain: chain === "" ? [] : parseCertificates(chain),
   };
 }

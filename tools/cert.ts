@@ -20,7 +20,7 @@ import {
 } from "../lib/ca_folder.ts";
 import { findPath, type PathOptions, type Purpose } from "../lib/certificate_path.ts";
 import { verifySignature } from "../lib/certificate_signature.ts";
-import { type CommandSpec, type OptionSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import { type CommandSpec, type OptionSpec, parseCommand, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
 import { exists, readPemFile, readTextFile, shellPath, writeAtomically } from "../lib/files.ts";
 import {
@@ -33,6 +33,7 @@ import {
 } from "../lib/identity.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
 import { didYouMean } from "../lib/nearest.ts";
+import { PROGRAM } from "../lib/program.ts";
 import { onRows } from "../lib/terminal.ts";
 import { nameText, printable, shortName } from "../lib/text.ts";
 import { formatTime } from "../lib/time_text.ts";

@@ -13,13 +13,14 @@
 import type { Identity } from "../lib/certificate_identity.ts";
 import { chat } from "../client.ts";
 import { type ChatAccount, type ChatOptions, daysLeft } from "../lib/client_chat.ts";
-import { type Config, parseCommand, PROGRAM } from "../lib/config.ts";
+import { type Config, parseCommand } from "../lib/config.ts";
 import { type ExitStatus, Failure } from "../lib/errors.ts";
 import { shellPath } from "../lib/files.ts";
 import { loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";
 import { suspend } from "../lib/job.ts";
 import { type Edit, LineEditor, SecondPress } from "../lib/line_editor.ts";
 import { isUsername, normaliseEmail } from "../lib/names.ts";
+import { PROGRAM } from "../lib/program.ts";
 import { readable } from "../lib/readable.ts";
 import { type ChatEvent, eventJson, Screen, sentences } from "../lib/client_chat_screen.ts";
 import {

@@ -8,7 +8,7 @@
  * alone, in one file, is `securechat prove`; whether an export holds is `securechat verify`.
  */
 
-import { parseCommand, PROGRAM, type SettingFlags } from "../lib/config.ts";
+import { parseCommand, type SettingFlags } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { loadIdentity } from "../lib/identity.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
@@ -16,6 +16,7 @@ import { directRoom, isRoomName, isUsername } from "../lib/names.ts";
 import { openingsOf } from "../lib/client_actions.ts";
 import { awaitHead, type ExportOptions, exportRoom, leftOut, waitsFor } from "../lib/client_export.ts";
 import type { RoomRecords } from "../lib/client_room_records.ts";
+import { PROGRAM } from "../lib/program.ts";
 import { write } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";
 import { usage } from "./asking.ts";

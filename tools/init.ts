@@ -6,9 +6,10 @@
  */
 
 import { CA_DAYS, makeAuthority, makeIssuer, makePair, mustBeFree, pairIn } from "../lib/ca_folder.ts";
-import { type CommandSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import { type CommandSpec, parseCommand, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
 import { shellPath } from "../lib/files.ts";
+import { PROGRAM } from "../lib/program.ts";
 import { hostOf, JSON_FLAG, jsonOfMade, MAKING, makingOf, nameOf, ownName, tellMade } from "./making.ts";
 
 const OPTIONS = {

@@ -4,7 +4,8 @@
 
 import { findPath, type Trust } from "../lib/certificate_path.ts";
 import { authorityMark, type CodeToken } from "../lib/code_token.ts";
-import { type Config, PROGRAM } from "../lib/config.ts";
+import type { Config } from "../lib/config.ts";
+import { PROGRAM } from "../lib/program.ts";
 import { INVITATION_LIFE, makeCode } from "../lib/server_devices.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
 import { exists, shellPath } from "../lib/files.ts";

@@ -6,7 +6,7 @@
 
 import type { Bytes } from "../lib/bytes.ts";
 import { authorityMark, encodeCodeToken } from "../lib/code_token.ts";
-import { type CommandSpec, type Config, parseCommand, PROGRAM, readConfig, type SettingFlags } from "../lib/config.ts";
+import { type CommandSpec, type Config, parseCommand, readConfig, type SettingFlags } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { shellWord } from "../lib/files.ts";
 import { PeerError } from "../lib/handshake_client.ts";
@@ -14,6 +14,7 @@ import { loadIdentity, loadTrust } from "../lib/identity.ts";
 import { encodeJson } from "../lib/json.ts";
 import { normaliseEmail } from "../lib/names.ts";
 import { RoomRecords } from "../lib/client_room_records.ts";
+import { PROGRAM } from "../lib/program.ts";
 import { printable } from "../lib/text.ts";
 import { formatTime } from "../lib/time_text.ts";
 import { askFor, canAskAgain, passwordFor, usage } from "./asking.ts";

@@ -26,15 +26,7 @@ import {
   saveProfile,
 } from "../lib/client_home.ts";
 import { type RecordChoice, recordsOf, type ShownServer } from "../lib/client_servers.ts";
-import {
-  type CommandSpec,
-  type Config,
-  isSet,
-  parseCommand,
-  PROGRAM,
-  readConfig,
-  type SettingFlags,
-} from "../lib/config.ts";
+import { type CommandSpec, type Config, isSet, parseCommand, readConfig, type SettingFlags } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
 import { createPrivateFolder, exists, readTextFile, shellWord, writeAtomically } from "../lib/files.ts";
 import { PeerError } from "../lib/handshake_client.ts";
@@ -45,6 +37,7 @@ import { isUsername, normaliseEmail, usernameKey } from "../lib/names.ts";
 import { encodePrivateKey, publicKeyOf } from "../lib/private_key.ts";
 import { passwordProblem } from "../lib/password_rules.ts";
 import { RoomRecords } from "../lib/client_room_records.ts";
+import { PROGRAM } from "../lib/program.ts";
 import { random } from "../lib/system.ts";
 import { isTerminal } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";

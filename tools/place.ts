@@ -19,7 +19,6 @@ import {
   type Config,
   givenText,
   isSet,
-  PROGRAM,
   readConfig,
   type SettingFlags,
   type SettingName,
@@ -29,6 +28,7 @@ import { EXIT, Failure } from "../lib/errors.ts";
 import { exists, shellPath } from "../lib/files.ts";
 import { pathIn } from "../lib/identity.ts";
 import { RoomRecords } from "../lib/client_room_records.ts";
+import { PROGRAM } from "../lib/program.ts";
 import { printable } from "../lib/text.ts";
 import { usage } from "./asking.ts";
 

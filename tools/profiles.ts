@@ -21,11 +21,12 @@ import {
   setDefaultProfile,
   type StoredProfile,
 } from "../lib/client_home.ts";
-import { type CommandSpec, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import { type CommandSpec, parseCommand, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { exists } from "../lib/files.ts";
 import { encodeJson } from "../lib/json.ts";
 import { usernameKey } from "../lib/names.ts";
+import { PROGRAM } from "../lib/program.ts";
 import { askLine, isTerminal, write } from "../lib/terminal.ts";
 import { printable } from "../lib/text.ts";
 import { usage } from "./asking.ts";

@@ -3,7 +3,7 @@
  * file, stops gracefully on SIGINT or SIGTERM and at once on a second one.
  */
 
-import { type CommandSpec, type Config, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import { type CommandSpec, type Config, parseCommand, readConfig } from "../lib/config.ts";
 import { useEngine } from "../lib/engine.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { shellPath } from "../lib/files.ts";
@@ -11,6 +11,7 @@ import { listenForHangup } from "../lib/hangup.ts";
 import { openLibcrypto } from "../lib/libcrypto.ts";
 import { openLog } from "../lib/logging.ts";
 import { returnLargeBlocks } from "../lib/libc.ts";
+import { PROGRAM } from "../lib/program.ts";
 import { forgetListening, noteListening } from "../lib/server_listening.ts";
 import { serve } from "../server.ts";
 

@@ -10,12 +10,13 @@
  */
 
 import { encodeHex } from "../lib/bytes.ts";
-import { type Config, parseCommand, PROGRAM, readConfig } from "../lib/config.ts";
+import { type Config, parseCommand, readConfig } from "../lib/config.ts";
 import { encodeCodeToken } from "../lib/code_token.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
 import { exists, shellWord } from "../lib/files.ts";
 import { loadChain, pathIn } from "../lib/identity.ts";
 import { encodeOrigin } from "../lib/log_line.ts";
+import { PROGRAM } from "../lib/program.ts";
 import { openServersStore } from "../lib/store_open.ts";
 import { makeInvitation, mustBeInvitable } from "./invitation.ts";
 import { hostOf } from "./making.ts";

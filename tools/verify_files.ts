@@ -16,9 +16,9 @@
 import { concat } from "../lib/bytes.ts";
 import { type Command, isSet, readConfig, type SettingFlags } from "../lib/config.ts";
 import { EXIT, Failure, ProtocolError } from "../lib/errors.ts";
-import { exists, explain, MAX_PEM_BYTES, openRegularFile, readToEnd, textOf } from "../lib/files.ts";
+import { exists, explainFileError, MAX_PEM_BYTES, openRegularFile, readToEnd, textOf } from "../lib/files.ts";
 import { MAX_LIST_FILE_BYTES, pathIn } from "../lib/identity.ts";
-import { type Certificate, MAX_AUTHORITIES, parseCertificateFile, parseRevocationListFile } from "../lib/x509.ts";
+import { type Certificate, MAX_CA_CERTIFICATES, parseCertificateFile, parseRevocationListFile } from "../lib/x509.ts";
 
 // ---- the CA
 
@@ -100,22 +100,22 @@ export interface OpenFile {
 }
 
 /** Opens a file of trust, which must be a regular one. */
-export function openTrust(path: string): Deno.FsFile {
+function openTrust(path: string): Deno.FsFile {
   try {
     return openRegularFile(path);
   } catch (error) {
-    throw explain(error, path, "read");
+    throw explainFileError(error, path, "read");
   }
 }
 
 /** Opens a file of the evidence. */
-export function openEvidence(path: string): OpenFile {
+function openEvidence(path: string): OpenFile {
   if (path === "/dev/stdin") return { path, stream: Deno.stdin };
   if (!/^\/(?:dev|proc\/self)\/fd\/\d+$/.test(path)) return { path, stream: openTrust(path) };
   try {
     return { path, stream: Deno.openSync(path) };
   } catch (error) {
-    throw explain(error, path, "read");
+    throw explainFileError(error, path, "read");
   }
 }
 
@@ -128,7 +128,7 @@ export async function* chunksOf({ path, stream }: OpenFile): AsyncGenerator<Uint
   try {
     for (let count; (count = await stream.read(buffer)) !== null;) yield buffer.subarray(0, count);
   } catch (error) {
-    throw explain(error, path, "read");
+    throw explainFileError(error, path, "read");
   }
 }
 
@@ -198,7 +198,7 @@ export function readTrust(
   if (found === undefined && sha256 !== undefined) {
     throw new Failure(EXIT.undecided, "undecided: there is no CA to compare with --ca-sha256; name its file with --ca");
   }
-  const authorities = ca === undefined ? [] : readCertificates(ca, MAX_AUTHORITIES);
+  const authorities = ca === undefined ? [] : readCertificates(ca, MAX_CA_CERTIFICATES);
   return {
     authorities: chosenAuthorities(authorities, found?.path ?? "", sha256),
     revocations: crl.map((file) => readPem(file, parseRevocationListFile, MAX_LIST_FILE_BYTES)),
