@@ -33,6 +33,8 @@ import type { LogStore, StoredLog, StoredNote } from "./server_log_store.ts";
 const AUDIT_ROWS = 2_000;
 /** Tokens that one tick names: as many as fit into one answer to those who ask for them. */
 export const TOKENS_NAMED = 4;
+/** How long the newest note may be open before it is closed again, in milliseconds. */
+const LEFT_OPEN = 30_000;
 /** How long a tick that failed waits for its next try, in milliseconds. */
 const RETRY = 5_000;
 /** How long closed notes without tokens are kept, in milliseconds: 400 days. */
@@ -241,7 +243,7 @@ export class ServerLog {
     if (this.#isUnwritten) await this.#showNewest();
     const log = this.#log;
     const draft = await this.#draft(log);
-    if (!draft) return;
+    if (!draft) return await this.#closeLeftOpen();
     if (!await store.appendTick(log, draft.stored)) {
       this.#isUnsure = true; // another node made it
       return;
@@ -356,11 +358,24 @@ export class ServerLog {
     const note = await cosign({ note: open, size, root, proof: (from) => this.#consistency(from, size) });
     const bytes = encodeUtf8(note);
     const stored = { size, note: bytes, hash: encodeHex(sha256(bytes)) };
-    if (!await store.closeNote(log.id, stored, now())) return; // another node closed it
+    if (!await store.closeNote(log.id, stored, now())) return await this.#readClosed(); // another node closed it
     await store.dropNotes(now() - NOTES_KEPT);
     if (size > (this.#newestClosed?.size ?? 0)) this.#newestClosed = stored;
     closed?.(stored, this.#hasHeads || this.#options.isAttended());
     this.#hasHeads = false;
+  }
+
+  /** Reads which note is the newest closed one: another server on this database may have closed it. */
+  async #readClosed(): Promise<void> {
+    const closed = await this.#options.store.closedNote(this.#log.id);
+    if ((closed?.size ?? 0) > (this.#newestClosed?.size ?? 0)) this.#newestClosed = closed;
+  }
+
+  /** Closes the newest note if it is open for long: its server was killed, or the database was away. */
+  async #closeLeftOpen(): Promise<void> {
+    await this.#readClosed();
+    if (this.#options.now() - this.#lastTickTime < LEFT_OPEN) return;
+    this.#closing = this.#closing.then(() => this.closeNewest()).catch(this.#options.failed);
   }
 
   readonly #read = (places: readonly NodePlace[]) => this.#options.store.nodes(this.#log.id, places);
@@ -415,8 +430,9 @@ export class ServerLog {
   async problemOf({ id, size, root }: LogPin): Promise<string | undefined> {
     const log = [this.#log, ...this.#earlier].find(({ origin }) => origin.endsWith(`/${id}`));
     if (!log) return "The line's log is none of this server's.";
-    if (size > log.size) return "The line's log is longer than this server's.";
-    const known = log === this.#log
+    if (size > log.size && log === this.#log) await this.#alone(() => this.#readAgain());
+    if (size > (log.id === this.#log.id ? this.#log : log).size) return "The line's log is longer than this server's.";
+    const known = log.id === this.#log.id
       ? await this.rootAt(size)
       : encodeHex(await rootAt(size, (places) => this.#options.store.nodes(log.id, places)));
     return known === root ? undefined : "The line's log has another root than this server's.";

@@ -303,3 +303,40 @@ Deno.test("a note that is shown while a tick is made accuses nobody: the log is 
   // The note was false: it is that which is told, and not that the database has lost ticks.
   assert.deepEqual(world.faults.map(([, reason]) => reason), ["a note of 2 ticks was signed; there are fewer"]);
 });
+
+Deno.test("a newest note that was left open, since the database was away, is closed when there is nothing else to do", async () => {
+  await using world = await LogWorld.create();
+  let isAway = true;
+  const log = await world.open({
+    cosign: ({ note }) => isAway ? Promise.reject(new Error("the database is away")) : Promise.resolve(note),
+    failed: () => {},
+  });
+  await log.tick();
+  await log.settled();
+  assert.equal(world.closed.length, 0);
+  isAway = false;
+  world.pass(29);
+  await log.tick();
+  await log.settled();
+  assert.equal(world.closed.length, 0, "it may be under way elsewhere for half a minute");
+  world.pass(1);
+  await log.tick();
+  await log.tick();
+  await log.settled();
+  assert.deepEqual([log.state.size, world.closed.map(({ size }) => size)], [1, [1]]);
+});
+
+Deno.test("a line that names a tick which another server on the database has made is none that lies", async () => {
+  await using world = await LogWorld.create();
+  const [one, other] = [await world.open(), await world.open()];
+  await one.tick();
+  await one.settled();
+  const { origin, size, root } = one.state;
+  const pin = { id: origin.slice(-32), size, root };
+  assert.equal(await other.problemOf(pin), undefined);
+  assert.match(await other.problemOf({ ...pin, size: 2 }) ?? "", /longer than this server's/);
+  assert.match(await other.problemOf({ ...pin, root: hashOf("another") }) ?? "", /another root/);
+  await other.tick(); // nothing to do but to see what was closed
+  await other.settled();
+  assert.equal(other.newestClosed?.size, 1);
+});
