@@ -39,6 +39,7 @@ import { ServerSession } from "./server_session.ts";
 import type { Shared } from "./server_shared.ts";
 import { type AuditEvent, withoutStore } from "./server_store.ts";
 import { random } from "./system.ts";
+import type { JsonObject } from "./json.ts";
 import type { Link } from "./transport.ts";
 import { parseCertificates } from "./x509.ts";
 
@@ -58,6 +59,9 @@ const AUDITED: Readonly<Partial<Record<ErrorType, AuditEvent>>> = {
   "replay": "replay",
   "decrypt-fail": "decrypt_fail",
 };
+
+/** What a client's receipt counts as in the quota of bytes: most have a few kilobytes. */
+const RECEIPT_BYTES = 4_096;
 
 /** How far a connection has come, by its protocol's state; in every other state the client has proved a key. */
 const PROGRESS: Readonly<Record<string, Progress>> = { hello: "silent", key_agreement: "silent", session: "session" };
@@ -211,7 +215,7 @@ export class ConnectedClient {
     request: (request, client) => client.#answer(request),
     message: ({ seqno, line }, client) => client.#takeMessage(seqno, line),
     stale: ({ error }, client) => client.#mustHaveMessages().refuseStale(error),
-    receipt: ({ receipt, problem }, client) => client.#mustHaveMessages().takeReceipt(receipt, problem),
+    receipt: ({ receipt, problem }, client) => client.#takeReceipt(receipt, problem),
     quit: (_, client) => client.#quit(),
     error: ({ error: { errorType } }, client) => client.#takeError(errorType),
   };
@@ -235,6 +239,8 @@ export class ConnectedClient {
     if (credentials.type !== "resume" && !this.#shared.places.hasRoomForStrangers) throw full();
     const account = await this.#logIn(credentials);
     if (!account) return void (this.#isOver = true); // the client is gone, and nobody reads an answer
+    // A revocation list that came while the certificate was checked was asked by nobody.
+    if (await this.endIfRevoked(await this.#shared.trust())) return;
     this.#peer.enter(account);
     this.#pace.countAs(this.#peer.countedAs);
     this.#shared.limits.checkSession(this.#peer.countedAs);
@@ -308,6 +314,12 @@ export class ConnectedClient {
     await this.#pace.charge(() =>
       answerRequest({ request, id }, session, { ...this.#shared, peer: this.#peer, connection: this.#connection })
     );
+  }
+
+  /** A receipt is written like a line, and is one for the quota. */
+  async #takeReceipt(receipt: JsonObject, problem: string | undefined): Promise<void> {
+    await this.#pace.quota(RECEIPT_BYTES);
+    await this.#mustHaveMessages().takeReceipt(receipt, problem);
   }
 
   async #takeMessage(seqno: number, line: string): Promise<void> {
