@@ -489,12 +489,12 @@ Deno.test("invite refuses what would make a code that serves nobody, in one sent
     assertSentence(await place.invite("no spaces"), 2, /"no spaces" can't be a username/);
     assertSentence(await place.invite("a".repeat(57)), 2, /has 1 to 56 ASCII letters/);
     for (const ttl of ["0h", "24", "31d", "soon"]) {
-      assertSentence(await place.invite("alice", "--ttl", ttl), 2, /is not a time as 30m, 24h or 7d/);
+      assertSentence(await place.invite("alice", "--ttl", ttl), 2, /is not a time such as 30m, 24h or 7d/);
     }
     assertSentence(await place.invite("alice", "--port", "70000"), 2, /--port 70000 is not a port/);
     assertSentence(await place.invite("alice", "--host", "a b"), 2, /"a b" is not a host name/);
     const without = await run(["invite", "alice", "--certs", place.dir], { cwd: place.dir });
-    assertSentence(without, 2, /there is no .*server_cert\.pem: invitations are made on the server's machine/);
+    assertSentence(without, 2, /File not found: .*server_cert\.pem; invitations are made on the server's machine/);
     await Deno.writeTextFile(`${place.dir}/server_cert.pem`, "none");
     const damaged = await run(["invite", "alice", "--certs", place.dir], { cwd: place.dir });
     assertSentence(damaged, 2, /server_cert\.pem can't be used: there is no PEM certificate/);

@@ -403,8 +403,8 @@ Deno.test("export and prove take @bob for the conversation with bob", async () =
       assert.match(transcript, /^\.\/room_ada_bob_/);
     }
     done(await ada.run(["prove", "@bob", "1"]));
-    sentence(await ada.run(["export", "@ada"]), 2, /"@ada" is yourself; a conversation has two people/);
-    sentence(await ada.run(["export", "@b@c"]), 2, /"@b@c" is no room/);
+    sentence(await ada.run(["export", "@ada"]), 2, /"@ada" is you; a conversation has two people/);
+    sentence(await ada.run(["export", "@b@c"]), 2, /"@b@c" isn't a room/);
   });
 });
 

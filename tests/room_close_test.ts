@@ -156,9 +156,9 @@ Deno.test("room says in one sentence what it can't list or close", async () => {
   await place.person("bob");
   await ada.session.rooms.join("@ada,@bob");
   await cases([
-    [["close", "#ops", "--yes"], /there is no room #ops now; securechat room list shows which there are/],
+    [["close", "#ops", "--yes"], /no room #ops is open; securechat room list shows all/],
     [["close", "ops", "--yes"], /"ops" is no room: a room is #/],
-    [["close", "@bob,@Ada"], /there is nobody to ask whether to close it; with --yes nobody is asked/],
+    [["close", "@bob,@Ada"], /not a terminal: confirm with --yes/],
     [["shut"], /unknown command room shut/],
     [[], /list or close is missing/],
   ]);

@@ -166,7 +166,7 @@ Deno.test("export and prove write from the client's own files what verify finds 
     const [args, wanted] of [
       [["prove", "#ops", "9"], /the lines 0 to 1 are here, and not line 9/],
       [["prove", "#ops", "last"], /INDEX "last" is not an index/],
-      [["export", "ops"], /"ops" is no room/],
+      [["export", "ops"], /"ops" isn't a room/],
       [["export", "#ops", "#dev"], /"#dev" is one argument too many/],
       [["export", "#none"], /there is nothing of #none in ada\/kept\/rooms\/localhost: join it first/],
       [
@@ -174,7 +174,7 @@ Deno.test("export and prove write from the client's own files what verify finds 
         /no line from 1 to before 1: the end is the line after the last/,
       ],
       [["export", "#ops", "--only", "0,2"], /line 2, whose words are wanted, is not among those exported: 0 to 1/],
-      [["export", "#ops", "--open", "--closed"], /exclude each other/],
+      [["export", "#ops", "--open", "--closed"], /use only one of/],
     ] as const
   ) {
     const { status, stderr } = await run([...args, ...where], options);

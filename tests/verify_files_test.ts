@@ -31,7 +31,7 @@ Deno.test("the .env of an evidence folder doesn't name the CA that judges: verif
   assert.equal((await run(ARGS, { cwd: path })).status, 3);
   const check = await run(["cert", "check", `${session.folder}/ca.pem`], { cwd: path });
   assert.equal(check.status, 3, check.stdout);
-  assert.match(check.stderr, /there is no certs\/ca_cert\.pem/);
+  assert.match(check.stderr, /File not found: certs\/ca_cert\.pem/);
   assert.match((await run(["prove", "#ops", "1"], { cwd: path })).stderr, /there is no certs\/client_cert\.pem/);
   Deno.writeTextFileSync(`${path}/.env`, "this is not a setting");
   assert.equal((await run(ARGS, { cwd: path })).status, 3);

@@ -1,6 +1,6 @@
 /**
- * What `chat`, `join` and `invite` ask somebody who comes in: names and passwords, on a terminal; elsewhere they come
- * as flags, and the password out of a file.
+ * The questions of `chat`, `join` and `invite`: names and passwords. Without a terminal these come as flags, and the
+ * password from a file.
  */
 
 import { EXIT, Failure } from "../lib/errors.ts";
@@ -27,7 +27,7 @@ export interface Question {
   readonly parse: (text: string) => string | undefined;
 }
 
-/** The flag's value where it was given; else asks until the answer is good. */
+/** The flag's value, if it was given; otherwise asks until the answer is valid. */
 export async function askFor(command: string, { prompt, flag, given, parse }: Question): Promise<string> {
   if (given === undefined && !isTerminal()) throw usage(command, `without a terminal ${flag} is needed`);
   for (;;) {
@@ -38,20 +38,20 @@ export async function askFor(command: string, { prompt, flag, given, parse }: Qu
   }
 }
 
-/** How often a password is asked for that the server doesn't take. */
+/** How often a password is asked for after the server refused it. */
 const PASSWORD_TRIES = 3;
 
-/** Whether somebody can be asked once more for a password that the server didn't take, which they are told then. */
+/** Whether a person can be asked again after the server refused a password; tells them so. */
 export function canAskAgain(tries: number, file: string | undefined): boolean {
   if (file !== undefined || !isTerminal() || tries >= PASSWORD_TRIES) return false;
   write("The password is wrong, or the e-mail address is; try again.\n", Deno.stderr);
   return true;
 }
 
-/** So many tries to type a new password twice alike. */
+/** How many tries a person has to type a new password twice the same. */
 const CONFIRMATIONS = 3;
 
-/** The password out of a file's first line; without a file it is asked for, a new one twice and until it may be one. */
+/** The password from a file's first line. Without a file it is asked for; a new one twice, until it is acceptable. */
 export async function passwordFor(
   command: string,
   file: string | undefined,
@@ -81,26 +81,26 @@ export async function askPassword(
     const problem = isNew
       ? passwordProblem(password, known)
       : password === ""
-      ? "A password has a character at least."
+      ? "A password can't be empty."
       : undefined;
     if (problem !== undefined) write(`${problem}\n`, Deno.stderr);
     else if (!isNew || await askHidden("Confirm password: ") === password) return password;
-    else write("The two passwords differ: type both again.\n", Deno.stderr);
+    else write("The two passwords differ; type both again.\n", Deno.stderr);
   }
   throw new Failure(EXIT.refused, "no password was given; nothing was sent");
 }
 
-/** A password that is made here; it is shown once, on stderr. */
+/** A generated password; it is shown once, on stderr. */
 export function generatedPassword(): string {
   const password = generatePassword((size) => crypto.getRandomValues(new Uint8Array(size)));
-  console.error(`Your password is ${password}\nWrite it down now: it is shown this once.`);
+  console.error(`Your password is ${password}\nWrite it down now: it is shown only once.`);
   return password;
 }
 
 async function readPassword(command: string, path: string): Promise<string> {
   const [password = ""] = (await readPrivateFile(path)).split(/\r?\n/, 1);
   if (password === "") {
-    throw usage(command, `the first line of ${path} (SECURECHAT_PASSWORD_FILE) is empty, and a password isn't`);
+    throw usage(command, `the first line of ${path} (SECURECHAT_PASSWORD_FILE) is empty; it must be the password`);
   }
   return password;
 }

@@ -1,6 +1,6 @@
 /**
- * `securechat ca`: a CA alone; `securechat ca issuing`: an issuing CA below it; `securechat ca crl`: their revocation
- * lists, signed anew.
+ * `securechat ca` makes a CA, `securechat ca issuing` an issuing CA below it, and `securechat ca crl` renews their
+ * revocation lists.
  */
 
 import { CA_DAYS, makeAuthority, makeIssuer, revokers, signRevocationList } from "../lib/ca_folder.ts";
@@ -16,23 +16,23 @@ import { formatTime } from "../lib/time_text.ts";
 import { daysOf, JSON_FLAG, jsonOfMade, MAKING, makingOf, nameOf, ownName, tellMade } from "./making.ts";
 
 const OPTIONS = {
-  name: { type: "string", value: "NAME", describe: "name of the CA [one of its own, with a random end]" },
+  name: { type: "string", value: "NAME", describe: "name of the CA [a unique one, with a random end]" },
   ...MAKING,
-  "crl-days": { type: "string", value: "N", describe: "days that the list is good for [to the CA's end]" },
+  "crl-days": { type: "string", value: "N", describe: "days until the list expires [when the CA does]" },
   json: JSON_FLAG,
 } as const;
 
 const SPEC = {
   name: "ca",
-  summary: "make a certificate authority, or sign its revocation list anew",
+  summary: "make a CA or an issuing CA, or renew its revocation list",
   usage: `securechat ca [--name NAME] [--days N] [--bits N] [--passphrase] [--certs DIR]
 securechat ca issuing [--name NAME] [--days N] [--bits N] [--passphrase] [--certs DIR]
 securechat ca crl [--crl-days N] [--certs DIR]
 
-The CA goes into ca_cert.pem and ca_private_key.pem, and nothing is overwritten. "ca issuing" makes an
-issuing CA below it, with which a server, once it is started again, signs the certificates of who is invited: init has
-made one. "ca crl" gives crl.pem, and issuing_crl.pem where there is an issuing CA, a new date and signature; a list that is
-out of date refuses everybody. What was revoked stays so: a list that was lost is made anew from revoked.txt.
+The CA is written to ca_cert.pem and ca_private_key.pem; nothing is overwritten. "ca issuing" makes an issuing CA below
+it, with which a server signs the certificates of invited people after its next start; init makes one, too. "ca crl"
+gives crl.pem, and issuing_crl.pem of an issuing CA, a new date and signature: while a list is expired, nobody can
+connect. Revoked certificates stay revoked: a lost list is made again from revoked.txt.
 
 Examples:
   securechat ca --name "Example Chat CA" --bits 4096
@@ -60,7 +60,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
       console.log(
         options.json
           ? encodeJson({ file: path, next_update: formatTime(nextUpdate), revoked })
-          : `${path}\n  ${revoked} revoked, good until ${formatTime(nextUpdate)}`,
+          : `${path}\n  ${revoked} revoked, valid until ${formatTime(nextUpdate)}`,
       );
     }
     return EXIT.done;

@@ -1,6 +1,6 @@
 /**
- * A short conversation with a server over TLS: what `join` and `invite --device` ask, one answer after the other. The
- * chat itself is `client.ts`.
+ * A short exchange with a server over TLS, for `join` and `invite --device`: one question and answer after the other.
+ * `client.ts` is the client with which people talk.
  */
 
 import type { Identity } from "../lib/certificate_identity.ts";
@@ -14,27 +14,27 @@ import { connectPinned } from "../lib/tls_socket.ts";
 import type { Link } from "../lib/transport.ts";
 import { type Certificate, MAX_CA_CERTIFICATES, parseCertificates } from "../lib/x509.ts";
 
-/** More than any question has. */
+/** More bytes than any question has. */
 const MAX_QUEUED = 65_536;
 /** Where to call. */
 export interface Place {
   readonly host: string;
   readonly port: number;
-  /** The CA of the server's certificate; without it anybody may answer. */
+  /** The CA of the server's certificate; without it any server is accepted. */
   readonly authority?: Certificate;
-  /** What may stand between the two: the chain of {@link askAuthorities}. */
+  /** Certificates that may come between the two: the chain of {@link askAuthorities}. */
   readonly intermediates?: readonly Certificate[];
 }
 
-/** Who calls, and how patient they are, in milliseconds. */
+/** Who calls, and how long they wait, in milliseconds. */
 export interface Caller {
-  /** Without one only what precedes a session can be asked. */
+  /** Without one only questions before the login are possible. */
   readonly identity?: Identity;
   readonly handshakeTimeout: number;
   readonly answerTimeout: number;
 }
 
-/** Somebody who has no certificate yet. */
+/** A caller without a certificate. */
 const NOBODY: Identity = {
   chain: [],
   pem: "",
@@ -47,7 +47,7 @@ export class Call implements Disposable {
   readonly #link: Link;
   readonly #host: string;
   readonly #caller: Caller;
-  /** Who answers, once there is a session. */
+  /** The server, once there is a session. */
   server: ShownServer | undefined;
 
   private constructor(connection: ClientConnection, link: Link, host: string, caller: Caller) {
@@ -75,7 +75,7 @@ export class Call implements Disposable {
     return new Call(connection, link, host, caller);
   }
 
-  /** Connects, and goes as far as the credentials. */
+  /** Connects, up to the point where credentials are needed. */
   static async openSession(place: Place, caller: Caller): Promise<Call> {
     const call = await Call.open(place, caller);
     try {
@@ -96,7 +96,7 @@ export class Call implements Disposable {
     return (await this.expect("salt")).salt;
   }
 
-  /** The next event, which must be of that type. A {@link PeerError} where the server says no; else a Failure. */
+  /** The next event, which must be of that type. Throws a {@link PeerError} if the server refuses, else a Failure. */
   expect<T extends ClientEvent["type"]>(
     type: T,
     time = this.#caller.answerTimeout,
@@ -121,9 +121,9 @@ export class Call implements Disposable {
     try {
       const event = await this.#next();
       if (event && isOfType(event, ...types)) return event;
-      if (event) throw new Failure(EXIT.refused, `the server answered with something else ("${event.type}")`);
+      if (event) throw new Failure(EXIT.refused, `the server gave an unexpected answer ("${event.type}")`);
       const why = isLate ? `did not answer within ${time / 1000} s` : "closed the connection without an answer";
-      throw new Failure(EXIT.unavailable, `the server ${why}; check the address, and that it is its port for TLS`);
+      throw new Failure(EXIT.unavailable, `the server ${why}; check the address, and that this is its TLS port`);
     } catch (error) {
       throw error instanceof PeerError ? error : failureOf(error, this.#host);
     } finally {
@@ -141,7 +141,7 @@ export class Call implements Disposable {
     }
   }
 
-  /** Ends a session in order; whether the server's receipt still comes changes nothing. */
+  /** Ends a session properly. It doesn't matter whether the server's receipt still arrives. */
   async quit(): Promise<void> {
     await this.connection.quit();
     await this.#link.finish();
@@ -152,7 +152,7 @@ export class Call implements Disposable {
   }
 }
 
-/** The CAs that a server says, and its certificate with intermediates, over a connection that proves nothing. */
+/** The CAs that a server claims, and its certificate with intermediates, over a connection that proves nothing. */
 export async function askAuthorities(
   { host, port }: Place,
   caller: Caller,
@@ -166,7 +166,7 @@ export async function askAuthorities(
   };
 }
 
-/** What a command ends with for what went wrong in a call. */
+/** The failure with which a command ends after an error in a call. */
 export function failureOf(error: unknown, host: string): Failure {
   if (error instanceof Failure) return error;
   const { status, reason } = endingOf(error, host);

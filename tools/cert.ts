@@ -1,5 +1,5 @@
 /**
- * `securechat cert`: certificates for servers and people: issued, shown, renewed, revoked and checked.
+ * `securechat cert` issues, shows, renews, revokes and checks certificates of servers and people.
  */
 
 import { dirname } from "node:path";
@@ -62,9 +62,9 @@ const SPEC = {
   usage: `securechat cert server HOST [--san NAME]…      a server's certificate
 securechat cert client NAME [--email ADDRESS]  a person's certificate
 securechat cert show FILE                      what a certificate or a revocation list says
-securechat cert renew FILE [--new-key]         the same certificate, good for longer
-securechat cert revoke FILE|SERIAL [--yes]     no longer good, from now on
-securechat cert check LEAF [--ca FILE]         whether a certificate is good, and if not, every reason
+securechat cert renew FILE [--new-key]         the same certificate, valid for longer
+securechat cert revoke FILE|SERIAL [--yes]     makes a certificate invalid from now on
+securechat cert check LEAF [--ca FILE]         whether a certificate is valid, and every reason if not
 
 Each has its own --help.
 
@@ -80,7 +80,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const [name, ...rest] = args;
   if (name === undefined) {
     const parts = Object.keys(PARTS).join(", ");
-    throw new Failure(EXIT.usage, `what to do is missing after cert: one of ${parts}; see securechat cert --help`);
+    throw new Failure(EXIT.usage, `cert needs one of: ${parts}; see securechat cert --help`);
   }
   const part = Object.hasOwn(PARTS, name) ? PARTS[name] : undefined;
   if (part !== undefined) return await part(rest);
@@ -95,13 +95,13 @@ export async function run(args: string[]): Promise<ExitStatus> {
 // ---- server, client
 
 const ISSUE_OPTIONS = {
-  out: { type: "string", value: "FILE", describe: "where the certificate goes; its key goes beside it" },
+  out: { type: "string", value: "FILE", describe: "file for the certificate; its key is written beside it" },
   ...MAKING,
   json: JSON_FLAG,
 } as const;
 
 const SERVER_OPTIONS = {
-  san: { type: "string", value: "NAME", multiple: true, describe: "further host name or address; may be repeated" },
+  san: { type: "string", value: "NAME", multiple: true, describe: "another host name or address; may be repeated" },
   ...ISSUE_OPTIONS,
 } as const;
 
@@ -110,8 +110,8 @@ const SERVER_SPEC = {
   summary: "issue a server's certificate",
   usage: `securechat cert server HOST [--san NAME]… [--out FILE] [--days N] [--bits N] [--certs DIR]
 
-People reach the server under HOST and the names of --san alone. The pair goes into server_cert.pem and
-server_private_key.pem of CERT_DIR, or where --out says; nothing is overwritten.
+People can reach the server only under HOST and the names of --san. The pair is written to server_cert.pem and
+server_private_key.pem in CERT_DIR, or to --out; nothing is overwritten.
 
 Examples:
   securechat cert server localhost --san 127.0.0.1 --san ::1
@@ -131,8 +131,8 @@ const CLIENT_SPEC = {
   summary: "issue a person's certificate",
   usage: `securechat cert client NAME [--email ADDRESS] [--out FILE] [--days N] [--bits N] [--certs DIR]
 
-The pair goes into client_cert.pem and client_private_key.pem of CERT_DIR, or where --out says; nothing is overwritten.
-Beside a file in another folder goes a copy of the CA's certificate, so that the folder is all that the person needs.
+The pair is written to client_cert.pem and client_private_key.pem in CERT_DIR, or to --out; nothing is overwritten.
+If --out is in another folder, a copy of the CA's certificate is added, so that the person needs only that folder.
 
 Examples:
   securechat cert client ada --email ada@example.org
@@ -181,10 +181,10 @@ const SHOW_OPTIONS = { json: JSON_FLAG } as const;
 
 const SHOW_SPEC = {
   name: "cert show",
-  summary: "tell what a certificate or a revocation list says",
+  summary: "show what a certificate or a revocation list says",
   usage: `securechat cert show FILE [--json]
 
-Whether it is good is another question: securechat cert check.
+It doesn't check whether the certificate is valid: see securechat cert check.
 
 Examples:
   securechat cert show certs/server_cert.pem
@@ -237,7 +237,7 @@ function describeList(list: RevocationList): Description {
   };
 }
 
-/** Fields whose values somebody chose; subject and issuer are escaped already. */
+/** Fields whose values other people chose. (Subject and issuer are already escaped.) */
 const CHOSEN: Readonly<Record<string, (value: string) => string>> = {
   ...{ subject: inQuotes, issuer: inQuotes },
   ...{ hosts: (value) => inQuotes(nameText(value)), emails: (value) => inQuotes(nameText(value)) },
@@ -255,7 +255,7 @@ function inQuotes(text: string): string {
   return `"${text}"`;
 }
 
-/** What parses a file's text; Failure with the file's name where it doesn't parse. */
+/** Parses a file's text; Failure with the file's name if it doesn't parse. */
 function reading<T>(path: string, parse: () => T): T {
   try {
     return parse();
@@ -276,12 +276,12 @@ const RENEW_OPTIONS = {
 
 const RENEW_SPEC = {
   name: "cert renew",
-  summary: "issue a certificate anew, for the same name and hosts",
+  summary: "issue a certificate again, for the same name and hosts",
   usage: `securechat cert renew FILE [--new-key] [--days N] [--bits N] [--certs DIR]
 
-What it replaces is kept beside it, with .old in its name. The old certificate stays good until it ends, unless you revoke it.
-A new key that takes the place of a protected one is protected by the same passphrase. A server that runs takes its
-renewed certificate up by itself.
+The old files are kept beside it, with .old in their names. The old certificate stays valid until it expires, unless you
+revoke it. If the old key is protected, a new key gets the same passphrase. A running server reads its renewed
+certificate by itself.
 
 Examples:
   securechat cert renew certs/server_cert.pem
@@ -297,7 +297,7 @@ async function renewFile(args: string[]): Promise<ExitStatus> {
   const passphraseFile = config.SECURECHAT_KEY_PASSPHRASE_FILE;
   const old = await readLeaf(path);
   const files: Pair = pairAt(path);
-  if (!await exists(files.key)) throw new Failure(EXIT.usage, `there is no ${files.key}, the key beside ${path}`);
+  if (!await exists(files.key)) throw new Failure(EXIT.usage, `File not found: ${files.key}, the key of ${path}`);
   const authority = await issuerOf(config.CERT_DIR, old, { passphraseFile });
   await mustBeOurs(path, old, authority);
   const made = await renew(config.CERT_DIR, authority, old, {
@@ -307,17 +307,17 @@ async function renewFile(args: string[]): Promise<ExitStatus> {
     passphraseFile,
   });
   console.log(options.json ? jsonOfMade([made], { replaces: old.serial }) : tellMade([made]));
-  console.error(`The old one, serial number ${old.serial}, is good until ${formatTime(old.notAfter)}.`);
+  console.error(`The old one, serial number ${old.serial}, stays valid until ${formatTime(old.notAfter)}.`);
   if (old.isAuthority && old.authorityCertificate !== undefined) {
     console.error(
-      "Certificates that name the old one by its serial number, as other tools issue them, are good by the old one alone: " +
-        `keep it behind the new one in ${path} until they end.`,
+      "Some tools issue certificates that name the old one by its serial number; these need the old one: " +
+        `keep it after the new one in ${path} until they expire.`,
     );
   }
   return EXIT.done;
 }
 
-/** The CA of CERT_DIR, or the issuing CA where that has issued the certificate. */
+/** The CA of CERT_DIR, or the issuing CA if that issued the certificate. */
 async function issuerOf(dir: string, { issuerName }: Certificate, options: PassphraseOptions): Promise<Authority> {
   const path = pathIn(dir, "issuing_cert.pem");
   const isIssuing = await exists(path) && (await readLeaf(path)).subjectName === issuerName;
@@ -343,7 +343,7 @@ async function mustBeOurs(path: string, certificate: Certificate, { certificate:
 
 const REVOKE_OPTIONS = {
   yes: { type: "boolean", short: "y", describe: "don't ask" },
-  "crl-days": { type: "string", value: "N", describe: "days that the new list is good for [to the CA's end]" },
+  "crl-days": { type: "string", value: "N", describe: "days until the new list expires [when the CA does]" },
   json: JSON_FLAG,
 } as const;
 
@@ -352,9 +352,9 @@ const REVOKE_SPEC = {
   summary: "revoke a certificate",
   usage: `securechat cert revoke FILE|SERIAL [--yes] [--certs DIR]
 
-Shows whom it revokes, asks, and writes the list of the CA that issued it at once: crl.pem, or issuing_crl.pem of an
-issuing CA. A running server takes it up by itself; clients and auditors need the new one too. A serial number may be
-written with colons, as OpenSSL writes it.
+Shows the certificate, asks, and writes the revocation list of the CA that issued it: crl.pem, or issuing_crl.pem of an
+issuing CA. A running server reads it by itself; clients and auditors need the new list, too. A serial number may have
+colons, as OpenSSL writes it.
 
 Examples:
   securechat cert revoke ada/client_cert.pem
@@ -372,11 +372,11 @@ async function revoke(args: string[]): Promise<ExitStatus> {
   const authorities = await revokers(dir, { passphraseFile: config.SECURECHAT_KEY_PASSPHRASE_FILE });
   const { serial, subject, who, notAfter, by } = await whomToRevoke(dir, what, authorities);
   if (by.some(({ certificate }) => certificate.serial === serial)) {
-    throw new Failure(EXIT.usage, "a CA cannot revoke itself: make a new one, and new certificates, in another folder");
+    throw new Failure(EXIT.usage, "a CA can't revoke itself: make a new one, and new certificates, in another folder");
   }
-  console.error(`${who}, serial number ${serial}${notAfter === "" ? "" : `, good until ${notAfter}`}`);
+  console.error(`${who}, serial number ${serial}${notAfter === "" ? "" : `, valid until ${notAfter}`}`);
   const before = await revokedAt(dir, serial);
-  if (before !== undefined) console.error(`It was revoked ${formatTime(before)} already.`);
+  if (before !== undefined) console.error(`It was already revoked ${formatTime(before)}.`);
   else if (!options.yes) await mustAgree();
   const lists = [];
   for (const authority of by) lists.push(await signRevocationList(dir, authority, { add: serial, days }));
@@ -385,14 +385,14 @@ async function revoke(args: string[]): Promise<ExitStatus> {
     options.json
       ? encodeAsciiJson({ file: lists[0]?.path, serial, subject, revoked_at: revokedSince, revoked: lists[0]?.revoked })
       : lists.map(({ path, revoked, nextUpdate }) =>
-        `${path}\n  ${revoked} revoked, good until ${formatTime(nextUpdate)}`
+        `${path}\n  ${revoked} revoked, valid until ${formatTime(nextUpdate)}`
       )
         .join("\n"),
   );
   return EXIT.done;
 }
 
-/** Whom to revoke, and by which CAs: of a serial number alone nobody can tell who issued it, so all lists name it. */
+/** What to revoke, and by which CAs: a serial number doesn't say who issued it, so it goes into all lists. */
 async function whomToRevoke(
   dir: string,
   what: string,
@@ -410,20 +410,20 @@ async function whomToRevoke(
   }
   const hex = what.toLowerCase().replace(/^0x/, "").replaceAll(":", "").replace(/^0+/, "");
   if (!/^[0-9a-f]{1,40}$/.test(hex)) {
-    throw new Failure(EXIT.usage, `there is no file ${what}, and it is no serial number in hex`);
+    throw new Failure(EXIT.usage, `File not found: ${what}; it isn't a serial number in hex either`);
   }
   const issued = await findIssued(dir, hex);
   if (issued) return { ...issued, who: inQuotes(shortName(issued.subject)), by: authorities };
-  const who = `a certificate that ${dir}/issued.txt doesn't know`;
+  const who = `a certificate that isn't in ${dir}/issued.txt`;
   return { serial: hex, subject: who, who, notAfter: "", by: authorities };
 }
 
 async function mustAgree(): Promise<void> {
   if (!Deno.stdin.isTerminal()) {
-    throw new Failure(EXIT.usage, "there is nobody to ask whether to revoke it; with --yes nobody is asked");
+    throw new Failure(EXIT.usage, "not a terminal: confirm with --yes");
   }
   const { askLine } = await import("../lib/terminal.ts");
-  const answer = await askLine("Revoke it? This cannot be taken back. [y/N] ");
+  const answer = await askLine("Revoke it? This can't be undone. [y/N] ");
   if (!/^y(?:es)?$/i.test(answer.trim())) throw new Failure(EXIT.no, "nothing was revoked");
 }
 
@@ -432,26 +432,26 @@ async function mustAgree(): Promise<void> {
 const FILE_OPTION = { type: "string", value: "FILE", multiple: true } as const;
 
 const CHECK_OPTIONS = {
-  ca: { ...FILE_OPTION, describe: "CAs that are trusted [ca_cert.pem in CERT_DIR]" },
+  ca: { ...FILE_OPTION, describe: "trusted CAs [ca_cert.pem in CERT_DIR]" },
   "ca-sha256": { type: "string", value: "HEX", describe: "the SHA-256 of the CA that counts; any other is undecided" },
   intermediates: { ...FILE_OPTION, describe: "certificates between it and the CA" },
-  host: { type: "string", value: "NAME", describe: "host name or address that a client was told to connect to" },
+  host: { type: "string", value: "NAME", describe: "host name or address to which a client connects" },
   at: { type: "string", value: "TIME", describe: "as of 2026-01-02, or 2026-01-02T03:04:05Z [now]" },
-  purpose: { type: "string", value: "server|client", describe: "what it is wanted for [either; with --host server]" },
-  crl: { ...FILE_OPTION, describe: "revocation list [without --ca those in CERT_DIR]" },
-  "any-key": { type: "boolean", describe: "leave out the rule that keys are RSA" },
+  purpose: { type: "string", value: "server|client", describe: "what it is used for [either; server with --host]" },
+  crl: { ...FILE_OPTION, describe: "revocation list [those in CERT_DIR, without --ca]" },
+  "any-key": { type: "boolean", describe: "accept other keys than RSA, too" },
   json: JSON_FLAG,
 } as const satisfies Record<string, OptionSpec>;
 
 const CHECK_SPEC = {
   name: "cert check",
-  summary: "check whether a certificate is good, and if not, tell every reason",
+  summary: "check whether a certificate is valid, and tell every reason if not",
   usage: `securechat cert check LEAF [--ca FILE] [--intermediates FILE] [--host NAME] [--at TIME]
                       [--purpose server|client] [--crl FILE] [--any-key] [--certs DIR]
 
-The rules are those by which both sides check each other's certificates. LEAF may hold intermediates after the leaf.
-Without --ca the CA is ca_cert.pem in CERT_DIR, which --certs or the environment names (no .env is read), else certs.
-Exit status: 0 it is good, 1 it is not, 2 a file or flag is wrong, 3 there is no CA to check against, or another one.
+Applies the rules by which both sides check each other's certificates. LEAF may have intermediates after the leaf.
+Without --ca the CA is ca_cert.pem in CERT_DIR, which --certs or the environment names (no .env is read), else in certs.
+Exit status: 0 valid, 1 not valid, 2 a file or flag is wrong, 3 the CA to check against is missing, or is another one.
 
 Examples:
   securechat cert check certs/server_cert.pem --purpose server --host localhost
@@ -461,7 +461,7 @@ Examples:
   positionals: { min: 1, max: 1, names: "LEAF" },
 } as const satisfies CommandSpec<typeof CHECK_OPTIONS>;
 
-/** More than a path may have: too many are a reason, and not a file that can't be read. */
+/** More than a path may have: too many certificates are a reason against it, not an unreadable file. */
 const MANY = 1000;
 
 async function check(args: string[]): Promise<ExitStatus> {
@@ -477,7 +477,7 @@ async function check(args: string[]): Promise<ExitStatus> {
   const found = await findAuthority("verify", { ca: options.ca[0], sha256, settings: flags });
   if (found === undefined) {
     const own = pathIn(dir, "ca_cert.pem");
-    throw new Failure(EXIT.undecided, `there is no ${own} to check against; name a CA with --ca FILE`);
+    throw new Failure(EXIT.undecided, `File not found: ${own}; name the CA to check against with --ca FILE`);
   }
   let judge: Certificate | undefined;
   let problems: string[];
@@ -525,8 +525,8 @@ async function check(args: string[]): Promise<ExitStatus> {
 }
 
 /**
- * What doesn't parse is a reason against the certificate (docs/PROTOCOL.md, "Hello and certificates"); a file that
- * can't be read is not.
+ * If a certificate doesn't parse, that is a reason against it (docs/PROTOCOL.md, "Hello and certificates"). If a file
+ * can't be read, that is not.
  */
 async function readAll<T>(paths: readonly string[], parse: (pem: string) => T[]): Promise<T[]> {
   const found: T[] = [];
@@ -549,13 +549,13 @@ function timeOf(text: string | undefined): number {
   if (Number.isNaN(at)) {
     throw new Failure(
       EXIT.usage,
-      `--at ${printable(text)} is not a time: 2026-01-02 or 2026-01-02T03:04:05Z is wanted`,
+      `--at ${printable(text)} is not a time: write it as 2026-01-02 or 2026-01-02T03:04:05Z`,
     );
   }
   return at;
 }
 
-/** Who names a host means a server. */
+/** The purpose; with a host it is "server". */
 function purposeOf(text: string | undefined, host: string | undefined): Purpose {
   if (text === undefined) return host === undefined ? "either" : "server";
   if (text === "server" || text === "client") return text;

@@ -48,10 +48,10 @@ const SPEC = {
   summary: "log in to a server and chat",
   usage: `securechat chat [FLAGS] [PROFILE]
 
-On a terminal everything that is missing is asked for, the password hidden. Elsewhere each line of standard input is
-sent as a message, and the password comes from the file that SECURECHAT_PASSWORD_FILE names; it is never a flag.
-It is plain TCP, with the protocol's own encryption alone; --tls puts TLS around it, at the server's TLS_PORT. With a
-profile that "join" made (the only one needs no name) it is TLS, unless --port names the other port.
+On a terminal it asks for everything that is missing, and hides the password. Without a terminal each line of standard
+input is sent as a message, and the password is read from the file that SECURECHAT_PASSWORD_FILE names; it is never a
+flag. It uses plain TCP with only the protocol's own encryption; --tls adds TLS, at the server's TLS_PORT. With a
+profile that "join" made (if there is only one, it needs no name) it uses TLS, unless --port names the other port.
 In the chat: /help, /status, /receipt, /quit (or quit, or Ctrl-D); //x sends the text /x.
 
 Examples:
@@ -72,9 +72,9 @@ either side; 5 the server can't be reached, is gone, or doesn't answer.`,
     "allow-v1": {
       type: "boolean",
       describe:
-        "take a server of protocol version 1, which doesn't prove who it is: somebody in the middle may pose as it",
+        "accept a server of protocol version 1, which doesn't prove its identity: somebody in the middle could impersonate it",
     },
-    tls: { type: "boolean", describe: "connect over TLS, to TLS_PORT: version 2 alone" },
+    tls: { type: "boolean", describe: "connect over TLS, to TLS_PORT; only version 2" },
     json: { type: "boolean", describe: "print one JSON event a line; read lines from standard input" },
   },
 } as const;

@@ -1,11 +1,11 @@
 /**
- * `securechat export`: what a room's members said, for a stranger to verify, from this client's own files alone.
+ * `securechat export`: what a room's members said, for a stranger to verify, only from this client's own files.
  *
- *     securechat export                                        the room that was looked at last in "rooms"
+ *     securechat export                                        the room that was last open in "rooms"
  *     securechat export '#ops' --from 40 --to 57 --only 41,42
  *
- * The second writes lines 40 to 56 with their receipt, and the words of lines 41 and 42. No server is asked. One line
- * alone, in one file, is `securechat prove`; whether an export holds is `securechat verify`.
+ * The second writes lines 40 to 56 with their receipt, and the text of lines 41 and 42. No server is asked. `securechat
+ * prove` writes a single line into one file; `securechat verify` checks both.
  */
 
 import { parseCommand, type SettingFlags } from "../lib/config.ts";
@@ -27,11 +27,11 @@ const SPEC = {
   summary: "write a room's transcript, its receipt and openings, for others to verify",
   usage: `securechat export [FLAGS] [PROFILE] [ROOM]
 
-The lines come from this client's files, while "rooms" is running or not, so nothing is asked of the server. Without
---from and --to these are all lines. The last may have no signed head yet: it waits 10 s for one, and what has none then
-is left out, which it says. Without --closed or --only all words are shown; closed,
-the files say who spoke when, and no word. ROOM is #NAME, or @bob for the conversation with bob; without it, the room
-that was looked at last.
+The lines come from this client's files, whether "rooms" is running or not; the server isn't asked. Without --from and
+--to all lines are written. The last lines may not be covered by a signed head yet: export waits 10 s for one, then
+leaves them out and says so. The text of all lines is disclosed, unless --closed or --only is given; with --closed the
+files show who spoke when, but no text. ROOM is #NAME, or @bob for the conversation with bob; by default it is the room
+that was last open.
 
 Examples:
   securechat export
@@ -39,19 +39,19 @@ Examples:
   securechat export '#ops' --from 40 --to 57 --closed
   securechat export work '#ops' --only 41,42
 
-Exit status: 0 written; 2 usage, or no such line is here; 5 no signed head covers the lines yet, or some of them (the
+Exit status: 0 written; 2 usage, or there is no such line; 5 no signed head covers the lines yet, or some of them (the
 others are written), this computer's clock is behind the head, or a file can't be written.`,
   settings: "export",
   positionals: { min: 0, max: 2, names: "ROOM ('#ops', in quotes)" },
   options: {
     from: { type: "string", value: "INDEX", describe: "the first line" },
     to: { type: "string", value: "INDEX", describe: "the line after the last" },
-    open: { type: "boolean", describe: "show all words, as is done without this" },
-    closed: { type: "boolean", describe: "show no word" },
+    open: { type: "boolean", describe: "disclose the text of all lines (the default)" },
+    closed: { type: "boolean", describe: "disclose no text" },
     covered: { type: "boolean", describe: "only the lines that a signed head covers, without waiting for others" },
-    only: { type: "string", value: "INDEX,…", describe: "show the words of these lines alone" },
-    out: { type: "string", value: "DIR", describe: "where the files go, made if need be; the current one without it" },
-    json: { type: "boolean", describe: "name the files as JSON" },
+    only: { type: "string", value: "INDEX,…", describe: "disclose only the text of these lines" },
+    out: { type: "string", value: "DIR", describe: "folder for the files, made if needed [the current one]" },
+    json: { type: "boolean", describe: "print the files' names as JSON" },
   },
 } as const;
 
@@ -60,7 +60,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const { options, positionals, flags } = parseCommand(args, SPEC);
   const { from, to, only, closed, open, covered, out = ".", json } = options;
   if ([closed, open, only !== undefined].filter(Boolean).length > 1) {
-    throw usage("export", "--open, --closed and --only exclude each other");
+    throw usage("export", "use only one of --open, --closed and --only");
   }
   const opened = only === undefined ? openingsOf(closed ? "none" : "all") : openingsOf(indexes("--only", only));
   const written = await fromRecords(
@@ -89,18 +89,18 @@ export async function run(args: string[]): Promise<ExitStatus> {
   return EXIT.unavailable;
 }
 
-/** Says that something is waited for. */
+/** Says that it waits for a signed head. */
 export function tellWaiting(count: number): void {
   write(`${waitsFor(count)}\n`, Deno.stderr);
 }
 
-/** Says what was written, and what a shell has to be given to verify it. */
+/** Says what was written, and with which command to verify it. */
 export function tellFiles(files: readonly string[], verify: string): void {
   const rows = [...files.map((file) => `Written: ${file}`), "To verify it:", `  ${verify}`];
   write(rows.map((row) => `${printable(row)}\n`).join(""));
 }
 
-/** What a client has on its disk of a room, and who shows it. */
+/** What a client has of a room on its disk, and who exports it. */
 export interface Kept {
   readonly records: RoomRecords;
   readonly room: string;
@@ -108,7 +108,7 @@ export interface Kept {
   readonly ca: ExportOptions["ca"];
 }
 
-/** Does something with a client's files of a room: [PROFILE] [ROOM] say which; the room looked at last without one. */
+/** Does something with a client's files of a room: [PROFILE] [ROOM], by default the room that was last open. */
 export async function fromRecords<T>(
   command: "export" | "prove",
   flags: SettingFlags,
@@ -119,7 +119,7 @@ export async function fromRecords<T>(
     ? splitProfile(positionals)
     : [undefined, positionals] as const; // beside --certs there is no profile
   const isRoom = name === undefined || isRoomName(name) || partnersIn(name) !== undefined;
-  if (!isRoom) throw usage(command, `"${name}" is no room: it is #NAME, or @bob for the conversation with bob`);
+  if (!isRoom) throw usage(command, `"${name}" isn't a room: write #NAME, or @bob for the conversation with bob`);
   if (others.length > 0) throw usage(command, `"${others[0]}" is one argument too many`);
   const place = await placeOf(command, flags, { profile });
   const { chain, pem, key } = await loadIdentity(place.config.CERT_DIR, "client", {
@@ -130,7 +130,7 @@ export async function fromRecords<T>(
   return await work({ records, room, ca: place.ca, identity: { fingerprint: chain[0]?.fingerprint ?? "", pem, key } });
 }
 
-/** The two of a conversation, or its other one: `@alice,@bob`, `@bob`. */
+/** Both people of a conversation, or the other one: `@alice,@bob`, `@bob`. */
 function partnersIn(name: string): readonly string[] | undefined {
   const names = /^@[^,]+(?:,@[^,]+)?$/.test(name) ? name.slice(1).split(",@") : [];
   return names.length > 0 && names.every(isUsername) ? names : undefined;
@@ -141,14 +141,14 @@ async function roomOf(command: string, records: RoomRecords, name: string): Prom
   if (one === "") return name;
   const self = await records.account();
   if (other === undefined && self === undefined) {
-    throw usage(command, `it isn't known here who you are: name both of the conversation, as @alice,@bob`);
+    throw usage(command, `your own name isn't known here: name both people, as @alice,@bob`);
   }
   const room = directRoom(one, other ?? self ?? "");
-  if (room === undefined) throw usage(command, `"${name}" is yourself; a conversation has two people`);
+  if (room === undefined) throw usage(command, `"${name}" is you; a conversation has two people`);
   return room;
 }
 
-/** The room that was looked at last, or the only one. */
+/** The room that was last open, or the only one. */
 async function currentRoom(command: string, records: RoomRecords): Promise<string> {
   const current = await records.current();
   if (current !== undefined) return current;
@@ -161,10 +161,10 @@ async function currentRoom(command: string, records: RoomRecords): Promise<strin
   throw new Failure(EXIT.usage, `${command} needs a room; ${what}`);
 }
 
-/** The index that a flag or an argument says. */
+/** The index in a flag or an argument. */
 export function indexOf(command: string, what: string, text: string): number {
   if (/^[0-9]{1,15}$/.test(text)) return Number(text);
-  throw usage(command, `${what} "${text}" is not an index: a number from 0 is wanted`);
+  throw usage(command, `${what} "${text}" is not an index: write a number from 0 on`);
 }
 
 function indexes(flag: string, text: string): number[] {

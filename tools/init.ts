@@ -1,8 +1,7 @@
 /**
- * `securechat init`: everything that a first server and a first person need: a CA, an issuing CA below it, a server's
- * certificate and a client's, with the seed's file names and subjects. It makes all of them or none, and overwrites
- * nothing. The server signs the requests of people who have a code with the issuing CA, so that ca_private_key.pem can
- * be taken away.
+ * `securechat init` makes everything that a first server and a first person need: a CA, an issuing CA below it, a server's
+ * certificate and a client's. It makes all of them or none, and overwrites nothing. The server signs the certificates of
+ * invited people with the issuing CA, so ca_private_key.pem can be kept elsewhere.
  */
 
 import { CA_DAYS, makeAuthority, makeIssuer, makePair, mustBeFree, pairIn } from "../lib/ca_folder.ts";
@@ -13,7 +12,7 @@ import { PROGRAM } from "../lib/program.ts";
 import { hostOf, JSON_FLAG, jsonOfMade, MAKING, makingOf, nameOf, ownName, tellMade } from "./making.ts";
 
 const OPTIONS = {
-  name: { type: "string", value: "NAME", describe: "name of the CA [one of its own, with the first HOST in it]" },
+  name: { type: "string", value: "NAME", describe: "name of the CA [a unique one, with the first HOST in it]" },
   client: { type: "string", value: "NAME", describe: "name in the first client's certificate [client]" },
   ...MAKING,
   json: JSON_FLAG,
@@ -24,9 +23,9 @@ const SPEC = {
   summary: "make two CAs, a server certificate and a first client certificate",
   usage: `securechat init [HOST…] [--certs DIR] [--client NAME] [--name NAME] [--days N] [--bits N] [--passphrase]
 
-The CA signs the issuing CA below it, with which the server signs the certificates of people who have a code; so
-ca_private_key.pem can be kept elsewhere. Every HOST, a name or an address, goes into the server's certificate: people reach the server under these alone.
-Without one they are localhost and 127.0.0.1. Nothing is overwritten.
+The CA signs the issuing CA below it, with which the server signs the certificates of invited people; so
+ca_private_key.pem can be kept elsewhere. Every HOST, a name or an address, goes into the server's certificate: people
+can reach the server only under these. By default they are localhost and 127.0.0.1. Nothing is overwritten.
 
 Examples:
   securechat init
@@ -37,7 +36,7 @@ Examples:
   positionals: { min: 0, max: 100, names: "HOST" },
 } as const satisfies CommandSpec<typeof OPTIONS>;
 
-/** Runs the command. `tellsNext`: says how to go on; `tells`: says anything at all. */
+/** Runs the command. `tellsNext`: prints the next steps; `tells`: prints anything at all. */
 export async function run(args: string[], { tells = true, tellsNext = true } = {}): Promise<ExitStatus> {
   const { options, positionals, flags } = parseCommand(args, SPEC);
   const config = readConfig("init", flags);

@@ -1,5 +1,5 @@
 /**
- * How an operator's invitation is made: by `invite`, and by `start` for everybody that it names.
+ * Makes an operator's invitation, for `invite`, and for everybody whom `start` names.
  */
 
 import { findPath, type Trust } from "../lib/certificate_path.ts";
@@ -21,25 +21,25 @@ import { openServersStore } from "../lib/store_open.ts";
 import { usage } from "./asking.ts";
 import { hostOf } from "./making.ts";
 
-/** A code, and for whom. */
+/** A code, and for whom it is. */
 export interface Invitation {
   readonly username: string;
-  /** The one address that it may register with. */
+  /** The only address that it may register. */
   readonly email: string | undefined;
   readonly token: CodeToken;
   /** Unix milliseconds. */
   readonly expires: number;
 }
 
-/** What may be said of an invitation on the command line. */
+/** The flags of an invitation. */
 export interface InvitationOptions {
   readonly email?: string | undefined;
-  /** How long it serves: `24h`. */
+  /** How long it is valid: `24h`. */
   readonly ttl?: string | undefined;
   /** Where people reach the server. */
   readonly host?: string | undefined;
   readonly port?: string | undefined;
-  /** For another password of an account that is there. */
+  /** Whether it resets the password of an existing account. */
   readonly reset?: boolean;
 }
 
@@ -92,7 +92,7 @@ export async function makeInvitation(
 }
 
 const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-/** A code that lies about is a danger: a month. */
+/** A month: a code that lies around longer is a danger. */
 const MAX_LIFE = 30 * 86_400_000;
 
 function lifeOf(text: string | undefined): number {
@@ -100,12 +100,12 @@ function lifeOf(text: string | undefined): number {
   const [, count = "", unit = ""] = /^(\d{1,7})([smhd])$/.exec(text) ?? [];
   const life = Number(count) * (UNITS[unit] ?? 0);
   if (life < 1 || life > MAX_LIFE) {
-    throw usage("invite", `--ttl ${printable(text)} is not a time as 30m, 24h or 7d, of 30 days at most`);
+    throw usage("invite", `--ttl ${printable(text)} is not a time such as 30m, 24h or 7d, of at most 30 days`);
   }
   return life;
 }
 
-/** Where the server is reached, and its CA: what the code says beside its secret. */
+/** The server's address and its CA, which the code contains besides its secret. */
 async function whereToJoin(
   options: InvitationOptions,
   config: Config,
@@ -119,7 +119,7 @@ async function whereToJoin(
   if (!authority) {
     throw new Failure(
       EXIT.usage,
-      `${pathIn(config.CERT_DIR, "ca_cert.pem")} does not hold the CA of server_cert.pem beside it`,
+      `${pathIn(config.CERT_DIR, "ca_cert.pem")} doesn't contain the CA of server_cert.pem in the same folder`,
     );
   }
   return { host, port: await portOf(options, config), authority: authorityMark(authority.fingerprint) };
@@ -129,7 +129,7 @@ async function serverIn(dir: string): Promise<{ chain: readonly Certificate[]; t
   const path = pathIn(dir, "server_cert.pem");
   const chain = await loadChain(
     path,
-    `there is no ${path}: invitations are made on the server's machine; name its folder with --certs`,
+    `File not found: ${path}; invitations are made on the server's machine: name its folder with --certs`,
   );
   return { chain, trust: await loadTrust(dir) };
 }
@@ -142,7 +142,7 @@ export async function authorityOf(chain: readonly Certificate[], trust: Trust): 
 }
 
 /**
- * The port for TLS: the one that is given, that of the server which runs on this data folder, or that of the settings.
+ * The TLS port: the given one, that of the server that runs on this data folder, or that of the settings.
  */
 export async function portOf({ port }: { readonly port?: string | undefined }, config: Config): Promise<number> {
   if (port !== undefined) {
@@ -155,32 +155,35 @@ export async function portOf({ port }: { readonly port?: string | undefined }, c
   if (found === "off") {
     throw usage(
       "invite",
-      "the server has no port for TLS (TLS_PORT is off), and nobody joins without; name one with --port",
+      "the server has no TLS port (TLS_PORT is off), without which nobody can join; name one with --port",
     );
   }
   if (found > 0) return found;
-  throw usage("invite", "the system chooses the server's port: start the server first, or name the port with --port");
+  throw usage(
+    "invite",
+    "the system will choose the server's port: start the server first, or name the port with --port",
+  );
 }
 
-/** Without an issuing CA the server signs no requests. */
+/** Throws if there is no issuing CA, without which the server can't sign certificates. */
 async function mustIssue({ CERT_DIR }: Config): Promise<void> {
   const path = pathIn(CERT_DIR, "issuing_cert.pem");
   if (await exists(path)) return;
   throw new Failure(
     EXIT.usage,
-    `there is no ${path}, with which the server signs the certificates of who is invited; make one with: ` +
+    `File not found: ${path}, with which the server signs the certificates of invited people; make one with: ` +
       `${PROGRAM} ca issuing${CERT_DIR === "certs" ? "" : ` --certs ${shellPath(CERT_DIR)}`}`,
   );
 }
 
-/** A code for an account that isn't there would set nobody's password. */
+/** Throws if there is no such account, whose password the code would reset. */
 async function mustBeTheirs(store: ServerStore, email: string, username: string): Promise<void> {
   const user = await store.findUser(email);
   if (user && usernameKey(user.username) === usernameKey(username)) return;
-  throw new Failure(EXIT.usage, `there is no account ${username} with the address ${email} here`);
+  throw new Failure(EXIT.usage, `no account ${username} with the address ${email} exists here`);
 }
 
-/** An address that is somebody else's would register nobody. */
+/** Throws if the address is somebody else's, since then nobody could register with the code. */
 async function mustBeFree(store: ServerStore, email: string, username: string): Promise<void> {
   const user = await store.findUser(email);
   if (!user || usernameKey(user.username) === usernameKey(username)) return;

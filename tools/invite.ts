@@ -1,7 +1,6 @@
 /**
- * `securechat invite`: the code that brings somebody in, made by the operator on the server's machine; with `--device`
- * for a further device of one's own, asked of the server in a session: that of `rooms` goes on, or the password is
- * asked for.
+ * `securechat invite` creates an invitation code: the operator does so on the server's machine. With `--device` it asks
+ * the server for a code for another device of one's own, in the session of `rooms`, or after asking for the password.
  */
 
 import type { Bytes } from "../lib/bytes.ts";
@@ -24,23 +23,23 @@ import { hostOf, JSON_FLAG } from "./making.ts";
 import { placeOf } from "./place.ts";
 
 const OPTIONS = {
-  ttl: { type: "string", value: "TIME", describe: "how long the code serves: 30m, 24h or 7d [24h]" },
+  ttl: { type: "string", value: "TIME", describe: "how long the code is valid: 30m, 24h or 7d [24h]" },
   device: {
     type: "boolean",
-    describe: "ask the server for a code for a further device of one's own, good for 15 minutes",
+    describe: "ask the server for a code for another device of yours, valid for 15 minutes",
   },
-  reset: { type: "boolean", describe: "a code with which NAME, whose address is --email, sets another password" },
+  reset: { type: "boolean", describe: "make a code with which NAME, whose address is --email, sets a new password" },
   email: {
     type: "string",
     value: "ADDRESS",
-    describe: "the one e-mail address that NAME may register with; with --device: that of one's account",
+    describe: "the only e-mail address that NAME may register; with --device: your account's",
   },
   host: {
     type: "string",
     value: "HOST",
-    describe: "where people reach the server [the first name of its certificate]",
+    describe: "host under which people reach the server [the first name of its certificate]",
   },
-  port: { type: "string", value: "PORT", describe: "the port for TLS there [that of the running server, or TLS_PORT]" },
+  port: { type: "string", value: "PORT", describe: "its TLS port [that of the running server, or TLS_PORT]" },
   json: JSON_FLAG,
 } as const;
 
@@ -52,9 +51,9 @@ const SPEC = {
 securechat invite NAME --reset --email ADDRESS [--ttl TIME] [--host HOST] [--port PORT] [--certs DIR] [--data DIR] [--db URL]
 securechat invite --device [PROFILE] [--email ADDRESS] [--host HOST] [--port PORT] [--certs DIR]
 
-The first runs on the server's machine, while the server runs or not, with the server's settings. The code, one line on
-stdout, goes to whom it is for, as secretly as a password: whoever uses it first becomes NAME. It is good for one use. They run:
-securechat join CODE. The second is run by who is in already, for another device of theirs.
+The first two forms run on the server's machine with the server's settings, whether the server runs or not. They print a
+code for one use. Send it to the person as secretly as a password: whoever uses it first becomes NAME. The person runs:
+securechat join CODE. The third form is for members: it makes a code for another device of theirs.
 
 Examples:
   securechat invite alice
@@ -73,7 +72,9 @@ type Options = ReturnType<typeof parseCommand<typeof OPTIONS>>["options"];
 export async function run(args: string[]): Promise<ExitStatus> {
   const { options, positionals: [name], flags } = parseCommand(args, SPEC);
   const config = readConfig("invite", flags);
-  if (name === undefined && !options.device) throw usage("invite", "NAME is missing: the username that is invited");
+  if (name === undefined && !options.device) {
+    throw usage("invite", "NAME is missing: the username of the person to invite");
+  }
   const { username, email, token, expires } = options.device
     ? await askDeviceCode(options, flags, name)
     : await makeInvitation(name ?? "", options, config);
@@ -104,7 +105,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
 
 async function askDeviceCode(options: Options, flags: SettingFlags, profile: string | undefined): Promise<Invitation> {
   if (options.ttl !== undefined) {
-    throw usage("invite", "--ttl is for an invitation; a code for a device has 15 minutes");
+    throw usage("invite", "--ttl is only for invitations; a code for a device is valid for 15 minutes");
   }
   const { host: givenHost, port: givenPort } = options;
   const all = {
@@ -138,7 +139,7 @@ async function askDeviceCode(options: Options, flags: SettingFlags, profile: str
     call.connection.request({ type: "code", id: 0 });
     let { frame, id } = await call.expect("frame");
     while (id !== 0) ({ frame, id } = await call.expect("frame")); // an invitation that waited, and the like
-    if (frame.type !== "code") throw new Failure(EXIT.refused, "the server answered with something else than a code");
+    if (frame.type !== "code") throw new Failure(EXIT.refused, "the server answered, but not with a code");
     await call.quit();
     const code = { host, port, authority: authorityMark(authority.fingerprint), kind: "device" as const };
     return { username, email: undefined, token: { ...code, secret: frame.code }, expires: frame.expires };
@@ -153,7 +154,7 @@ interface Session {
 }
 
 /**
- * With the token that `rooms` keeps, which stays good for it; `undefined` where the server doesn't take it any more.
+ * Logs in with the token that `rooms` keeps, and leaves it valid; `undefined` if the server doesn't accept it any more.
  */
 async function resume(place: Place, caller: Caller, token: Bytes): Promise<Session | undefined> {
   const call = await Call.openSession(place, caller);
@@ -172,7 +173,7 @@ function emailOf(given: string | undefined): Promise<string> {
   return askFor("invite", { prompt: "E-mail: ", flag: "--email", given, parse: normaliseEmail });
 }
 
-/** With the password, asked before the connection is made: a server waits for nobody. */
+/** Logs in with the password. It is asked for before connecting, since the server doesn't wait long. */
 async function logIn(
   place: Place,
   caller: Caller,

@@ -48,10 +48,10 @@ import { askAuthorities, Call, type Caller, failureOf, type Place } from "./call
 import { hostOf } from "./making.ts";
 
 const OPTIONS = {
-  email: { type: "string", value: "ADDRESS", describe: "e-mail address of the account, where the code says none" },
-  profile: { type: "string", value: "NAME", describe: "what the server is called here; its host without this" },
-  generate: { type: "boolean", describe: "have the password made, and shown once" },
-  "no-chat": { type: "boolean", describe: "end when the account is there; without a terminal that is so in any case" },
+  email: { type: "string", value: "ADDRESS", describe: "e-mail address of the account, if the code has none" },
+  profile: { type: "string", value: "NAME", describe: "name of the server on this machine [its host]" },
+  generate: { type: "boolean", describe: "generate the password, and show it once" },
+  "no-chat": { type: "boolean", describe: "end after joining; without a terminal it always does" },
 } as const;
 
 const SPEC = {
@@ -59,22 +59,22 @@ const SPEC = {
   summary: "accept an invitation: make a key, get its certificate, register",
   usage: `securechat join [HOST] CODE [--profile NAME] [--email ADDRESS] [--no-chat] [--certs DIR]
 
-Checks that the server is the one that the code names, makes a key on this machine, which it never leaves, has its
-certificate issued, and registers the name that the code was made for; or, with a code of "invite --device", adds this
-device to the account. It asks for a password, or takes it from the file that SECURECHAT_PASSWORD_FILE names. Then it
-goes on into the rooms: into #general, if the server has a room of that name.
+Checks that the server is the one in the code, makes a key that never leaves this machine, gets a certificate for it, and
+registers the name for which the code was made. With a code of "invite --device" it adds this device to the account. It
+asks for a password, or reads it from the file that SECURECHAT_PASSWORD_FILE names. Then it opens the rooms: #general, if
+the server has a room with that name.
 
 HOST is needed only if you reach the server under another name than the code's. If something goes wrong, run the same
-command again: it goes on where it was cut off. The program remembers the server in a profile, so that "securechat rooms"
-goes there from any folder; --certs names a folder of your own instead. The account's e-mail address is the one that the
-code is for, or that of --email, or NAME@HOST.
+command again: it continues where it stopped. The program remembers the server in a profile, so that "securechat rooms"
+finds it from any folder; --certs uses a folder of your choice instead. The account's e-mail address is the one for which
+the code was made, or that of --email, or NAME@HOST.
 
 Examples:
   securechat join sc2.q6urq…@chat.example.org
   SECURECHAT_PASSWORD_FILE=password.txt securechat join sc2.q6urq…@chat.example.org --email ada@example.org --no-chat
 
-Exit status: 0 joined; 2 usage, a code that was mistyped, or a folder that holds another identity; 4 refused: the code
-was used or has ended, or the server isn't the code's; 5 the server can't be reached.`,
+Exit status: 0 joined; 2 usage, a mistyped code, or a folder with another identity; 4 refused: the code was used or has
+expired, or it is another server's; 5 the server can't be reached.`,
   options: OPTIONS,
   settings: "join",
   positionals: { min: 1, max: 2, names: "CODE" },

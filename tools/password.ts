@@ -19,7 +19,7 @@ import { type Place, placeOf } from "./place.ts";
 
 const OPTIONS = {
   email: { type: "string", value: "ADDRESS", describe: "the e-mail address of the account" },
-  generate: { type: "boolean", describe: "have the new password made, and shown once" },
+  generate: { type: "boolean", describe: "generate the new password, and show it once" },
   "new-password-file": { type: "string", value: "FILE", describe: "file whose first line is the new password" },
 } as const;
 
@@ -29,10 +29,10 @@ const SPEC = {
   usage: `securechat password [PROFILE] [--email ADDRESS] [--generate] [--host HOST] [--tls-port PORT] [--certs DIR]
 securechat password [PROFILE] CODE [--generate] [--certs DIR]
 
-Asks for the password that you have (SECURECHAT_PASSWORD_FILE holds it where there is no terminal), and for the new one
-twice. With a code of the operator's, for who has forgotten it, the old one isn't needed; your certificate is. A new
-password has 8 characters at least and is none that everybody tries first. Your devices stay connected, and are asked
-for it at their next login.
+Asks for your current password (without a terminal it is read from SECURECHAT_PASSWORD_FILE), and twice for the new one.
+If you have forgotten it, the operator can give you a CODE, with which you need your certificate but not the old
+password. A new password needs at least 8 characters and must not be a common one. Your devices stay connected, and are
+asked for the new password at their next login.
 
 Examples:
   securechat password --host chat.example.org --email ada@example.org

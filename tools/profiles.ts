@@ -42,12 +42,12 @@ const SPEC = {
   name: "profiles",
   summary: "list the servers that you joined, and name, choose and remove them",
   usage: `securechat profiles                    each profile, its account and server
-securechat profiles default NAME       the one that commands take where none is named
+securechat profiles default NAME       the one that commands use if none is named
 securechat profiles rename NAME NEW    another name; nothing else changes
-securechat profiles remove NAME        takes it away with its key; its records stay, and it is said where
+securechat profiles remove NAME        removes it with its key; its records stay, and it says where
 
-A profile is made by "securechat join". Commands take it by its name: securechat rooms NAME, securechat export NAME '#ops'.
-Where there is only one, it needs no name.
+"securechat join" makes a profile. Commands use it by its name: securechat rooms NAME, securechat export NAME '#ops'. If
+there is only one, it needs no name.
 
 Examples:
   securechat profiles --json

@@ -1,10 +1,10 @@
 /**
- * `securechat prove`: one line of a room with its inclusion proof, certificates and words, in one file that
- * `securechat verify` takes alone.
+ * `securechat prove`: one line of a room with its inclusion proof, certificates and text, in one file that
+ * `securechat verify` checks without any other.
  *
  *     securechat prove '#ops' 41        writes room_ops_41_20261123_143022.json
  *
- * The line comes from this client's own files (`securechat export` shows many); no server is asked.
+ * The line comes from this client's own files (`securechat export` writes many); no server is asked.
  */
 
 import { parseCommand } from "../lib/config.ts";
@@ -16,24 +16,24 @@ import { fromRecords, indexOf, tellFiles, tellWaiting } from "./export.ts";
 
 const SPEC = {
   name: "prove",
-  summary: "write one line of a room with all that proves it into one file",
+  summary: "write one line of a room with everything that proves it into one file",
   usage: `securechat prove [FLAGS] [PROFILE] [ROOM] INDEX
 
-The line comes from this client's files, while "rooms" is running or not, so nothing is asked of the server. INDEX is
-the number that stands before it in the room; without ROOM it is the room that was looked at last.
+The line comes from this client's files, whether "rooms" is running or not; the server isn't asked. INDEX is the number
+before the line in the room; by default ROOM is the room that was last open.
 
 Examples:
   securechat prove '#ops' 41
   securechat prove '#ops' 41 --closed
 
-Exit status: 0 written; 2 usage, or no such line is here; 5 no signed head covers the line yet, or the file can't be
+Exit status: 0 written; 2 usage, or there is no such line; 5 no signed head covers the line yet, or the file can't be
 written.`,
   settings: "prove",
   positionals: { min: 1, max: 3, names: "INDEX" },
   options: {
-    closed: { type: "boolean", describe: "leave its words out" },
-    out: { type: "string", value: "DIR", describe: "where the file goes, made if need be; the current one without it" },
-    json: { type: "boolean", describe: "name the file as JSON" },
+    closed: { type: "boolean", describe: "leave its text out" },
+    out: { type: "string", value: "DIR", describe: "folder for the file, made if needed [the current one]" },
+    json: { type: "boolean", describe: "print the file's name as JSON" },
   },
 } as const;
 

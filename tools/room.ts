@@ -29,10 +29,10 @@ const PARTS: Readonly<Record<string, (args: string[]) => Promise<ExitStatus>>> =
 const SPEC = {
   name: "room",
   summary: "list the logs of the server's rooms, and close one",
-  usage: `securechat room list          every log: its lines, whether it takes more, its origin
-securechat room close ROOM    no more lines, from now on; the name is free for a new log
+  usage: `securechat room list          every log: its lines, whether it accepts more, its origin
+securechat room close ROOM    accepts no more lines; the name is free for a new log
 
-Both run on the server's machine, while the server runs or not, with the server's settings. Each has its own --help.
+Both run on the server's machine with the server's settings, whether the server runs or not. Each has its own --help.
 
 Examples:
   securechat room list --json
@@ -140,10 +140,10 @@ const CLOSE_SPEC = {
   summary: "close the log of a room",
   usage: `securechat room close ROOM [--yes] [--json] [--data DIR] [--db URL]
 
-For a log that has lost lines, and is read-only; or for any other that is to end. Shows it, asks, and closes it for good:
-no line is added to it any more, and what it holds stays in the database as evidence. A running server takes that up
-within two seconds and tells who is in the room. The name is free: whoever creates #ops, or joins a conversation, begins
-a new log. Members who know the old one put their record of it aside with /forget ROOM, then join.
+Use this for a log that has lost lines and is read-only, or for any log that should end. It shows the log, asks, and
+closes it for good: no more lines are added, and its lines stay in the database as evidence. A running server notices
+within two seconds and tells the members. The name is free then: whoever creates #ops, or joins the conversation, begins
+a new log. Members who have a record of the old log put it aside with /forget ROOM, then join.
 
 Examples:
   securechat room close '#ops'
@@ -158,7 +158,7 @@ async function close(args: string[]): Promise<ExitStatus> {
   const name = roomOf(word);
   return await withRooms(flags, async (rooms, store) => {
     const log = await rooms.findRoom(name);
-    if (!log) throw new Failure(EXIT.usage, `there is no room ${name} now; securechat room list shows which there are`);
+    if (!log) throw new Failure(EXIT.usage, `no room ${name} is open; securechat room list shows all`);
     const { state } = stateOf(log);
     console.error(`${name}, ${linesOf(log)}, ${state}: ${log.origin}`);
     if (!options.yes) await mustAgree();
@@ -184,7 +184,7 @@ function roomOf(text: string): string {
 
 async function mustAgree(): Promise<void> {
   if (!Deno.stdin.isTerminal()) {
-    throw new Failure(EXIT.usage, "there is nobody to ask whether to close it; with --yes nobody is asked");
+    throw new Failure(EXIT.usage, "not a terminal: confirm with --yes");
   }
   const answer = await askLine("Close it? This cannot be taken back. [y/N] ");
   if (!/^y(?:es)?$/i.test(answer.trim())) throw new Failure(EXIT.no, "nothing was closed");

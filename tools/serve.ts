@@ -25,9 +25,9 @@ Examples:
   securechat serve --port 0                          on a port that the system chooses, and prints
   securechat serve --db mysql://chat@db.example/chat accounts in MySQL or MariaDB (password: DB_PASSWORD)
 
-A first SIGINT or SIGTERM stops it, and so does closing its terminal: no new connections, receipts for the open
-sessions, then the end. A second ends it at once; the next start then closes the sessions with what their journals hold.
-SIGHUP stops nothing: the log file is opened anew under its name, and certificates are read again.`,
+A first SIGINT or SIGTERM, or closing its terminal, stops it: it accepts no new connections, writes receipts for the open
+sessions, and ends. A second one ends it at once; the next start then closes those sessions from their journals. SIGHUP
+doesn't stop it: it reopens the log file and reads certificates again.`,
   options: {},
   settings: "serve",
 } as const satisfies CommandSpec<Record<never, never>>;

@@ -26,8 +26,8 @@ const SPEC = {
   summary: "try it out: certificates if needed, a server, and a join command for each NAME",
   usage: `securechat start [NAME…] [--as HOST] [FLAGS]
 
-Makes a CA and certificates if there are none, makes the room #general, serves over TLS, and prints the command with which
-each NAME joins. The port without TLS is open on this machine only. Accounts are kept in the embedded database.
+Makes a CA and certificates if there are none, makes the room #general, serves over TLS, and prints the command with
+which each NAME joins. The port without TLS is open only on this machine. Accounts are kept in the embedded database.
 
 Examples:
   securechat start alice bob
@@ -36,7 +36,7 @@ Examples:
     as: {
       type: "string",
       value: "HOST",
-      describe: "the name or address under which others reach this machine [the first name of its certificate]",
+      describe: "name or address under which others reach this machine [the first name of its certificate]",
     },
   },
   positionals: { min: 0, max: 100, names: "NAME" },
