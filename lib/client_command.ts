@@ -13,10 +13,10 @@
 
 import type { RoomRole } from "./log_envelope.ts";
 import { isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson } from "./json.ts";
+import type { HistoryPolicy } from "./log_requests.ts";
 import { isRoomName, isUsername } from "./names.ts";
 import type { Standing } from "./client_pins.ts";
 import type { LineEvent, ListedRoom, Member, RoomEvent } from "./client_event.ts";
-import type { HistoryPolicy } from "./log_frames.ts";
 
 /** Which lines of an export are opened. */
 export type Openings = "all" | "none" | readonly number[];

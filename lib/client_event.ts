@@ -11,7 +11,9 @@
  */
 
 import type { Statement } from "./log_envelope.ts";
-import type { HistoryPolicy, ListedRoom, Member, Presence } from "./log_frames.ts";
+import type { Presence } from "./log_fields.ts";
+import type { ListedRoom, Member } from "./log_frames.ts";
+import type { HistoryPolicy } from "./log_requests.ts";
 
 /** The ways in which a server is caught. */
 export type Lie =

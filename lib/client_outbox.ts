@@ -21,8 +21,9 @@ import { forgetSigned, lineOf, type OutboxQueue, type QueuedLine } from "./clien
 import type { RoomDisk } from "./client_room_disk.ts";
 import { messageOf } from "./errors.ts";
 import { encodeEnvelope, type LogPin, SALT_SIZE, type Statement } from "./log_envelope.ts";
-import { type PostedFields, type PostFields, postJson } from "./log_frames.ts";
+import type { PostedFields } from "./log_frames.ts";
 import { signRoomLine } from "./log_line.ts";
+import { type PostFields, postJson } from "./log_requests.ts";
 import type { SigningKey } from "./pss.ts";
 import { encodeLine } from "./transcript.ts";
 

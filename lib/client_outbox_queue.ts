@@ -14,7 +14,7 @@ import type { RoomEvent } from "./client_event.ts";
 import type { RoomDisk } from "./client_room_disk.ts";
 import type { KeptRoom, UnsentLine } from "./client_store.ts";
 import type { Statement } from "./log_envelope.ts";
-import type { PostFields } from "./log_frames.ts";
+import type { PostFields } from "./log_requests.ts";
 import { encodeLine } from "./transcript.ts";
 
 /** What a queue works with. */

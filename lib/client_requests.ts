@@ -16,7 +16,8 @@
 
 import type { Clock } from "./bytes.ts";
 import type { Json } from "./json.ts";
-import type { RoomFrame, RoomRequest } from "./log_frames.ts";
+import type { RoomFrame } from "./log_frames.ts";
+import type { RoomRequest } from "./log_requests.ts";
 
 /** How long a server that answers others may keep an answer back unless told otherwise, in milliseconds. */
 export const ANSWER_WITHIN = 30_000;

@@ -26,8 +26,9 @@ import { RoomStates } from "./client_room_states.ts";
 import type { RoomRecord } from "./client_store.ts";
 import { encodeCheckpoint } from "./log_checkpoint.ts";
 import type { LogPin, Statement } from "./log_envelope.ts";
-import type { HistoryPolicy, PostedFields, PostFields, RoomFrame } from "./log_frames.ts";
+import type { PostedFields, RoomFrame } from "./log_frames.ts";
 import { logHash, parseOrigin } from "./log_line.ts";
+import type { HistoryPolicy, PostFields } from "./log_requests.ts";
 import { formatTime } from "./time_text.ts";
 
 /** Lines of the disk that are told again when a room is opened. */

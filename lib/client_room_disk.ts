@@ -10,7 +10,7 @@
 import type { RoomEvent } from "./client_event.ts";
 import type { Kept, RoomRecord, UnsentLine } from "./client_store.ts";
 import { messageOf } from "./errors.ts";
-import type { HistoryPolicy } from "./log_frames.ts";
+import type { HistoryPolicy } from "./log_requests.ts";
 
 /** The record of one room, as the room writes it. */
 export class RoomDisk {

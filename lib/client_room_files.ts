@@ -37,9 +37,9 @@ import { createPrivateFolder, exists, explainFileError, readTextFile, writeAtomi
 import { GroupCommit } from "./group_commit.ts";
 import { encodeJson, isJsonList, isJsonObject, type Json, type JsonObject, member, parseJson } from "./json.ts";
 import { type Checkpoint, encodeCheckpoint, parseCheckpoint } from "./log_checkpoint.ts";
-import type { HistoryPolicy } from "./log_frames.ts";
 import { parseRoomLine } from "./log_line.ts";
 import { encodeOpening, parseOpening } from "./log_receipt.ts";
+import type { HistoryPolicy } from "./log_requests.ts";
 import { PROGRAM } from "./program.ts";
 import { parseLine } from "./transcript.ts";
 

@@ -19,8 +19,8 @@ import type { Fault, UnsentLine } from "./client_store.ts";
 import { encodeJson, isJsonObject, type Json, type JsonObject, member, parseJson } from "./json.ts";
 import { type Checkpoint, encodeCheckpoint, parseCheckpoint } from "./log_checkpoint.ts";
 import type { Statement } from "./log_envelope.ts";
-import type { PostFields } from "./log_frames.ts";
 import { encodeOpening } from "./log_receipt.ts";
+import type { PostFields } from "./log_requests.ts";
 
 /** A checkpoint, as a row of `checkpoints`. */
 export function headRow(head: Checkpoint): string {

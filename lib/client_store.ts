@@ -14,7 +14,7 @@ import type { Lie } from "./client_event.ts";
 import type { Pin } from "./client_pins.ts";
 import type { JsonObject } from "./json.ts";
 import type { Statement } from "./log_envelope.ts";
-import type { HistoryPolicy, PostFields } from "./log_frames.ts";
+import type { HistoryPolicy, PostFields } from "./log_requests.ts";
 
 /** Why a line is not good. `counts`: its effect counts all the same, since others have taken it too. */
 export interface Fault {

@@ -2,7 +2,7 @@
  * Reads the fields of a frame: `text(fields, "reason")`, `count(fields, "seqno")`.
  *
  * If a field is missing or of another kind, these functions throw `bad-frame` with its name (docs/PROTOCOL.md,
- * "Frames"). `message.ts` and `log_frames.ts` say which fields each frame has.
+ * "Frames"). `message.ts`, `log_requests.ts` and `log_frames.ts` say which fields each frame has.
  *
  * @layer format
  */

@@ -24,6 +24,7 @@ import { DhKey, type Group, GROUP_14, GROUP_2 } from "./dh.ts";
 import { ProtocolError } from "./errors.ts";
 import { type Frame, LIMIT_AFTER_LOGIN, LIMIT_BEFORE_LOGIN, type OutgoingFrame } from "./frame.ts";
 import { encodeJson, type Json, type JsonObject, repeatedName } from "./json.ts";
+import { type IdentifiedRequest, parseRequest, ROOM_REQUESTS } from "./log_requests.ts";
 import {
   type CredentialsRequest,
   type DhClient,
@@ -41,7 +42,6 @@ import {
 } from "./message.ts";
 import { VerifyingKey } from "./pss.ts";
 import { makeReceipt, receiptProblem, type SessionIdentity } from "./receipt.ts";
-import { type IdentifiedRequest, parseRequest, ROOM_REQUESTS } from "./log_frames.ts";
 import { SessionReceiver } from "./session.ts";
 import type { TranscriptSummary } from "./transcript.ts";
 import type { ServerStep, State } from "./transitions.ts";

@@ -1,28 +1,25 @@
 /**
- * The frames of rooms, in a session whose two sides said `"rooms":1` (docs/PROTOCOL.md, "Before the session" and
- * "Requests").
+ * What the server sends in a session with rooms (docs/PROTOCOL.md, "Requests" and "What the server tells unasked"). What
+ * a client asks for is `log_requests.ts`.
  *
- *     C> {"type":"history","room":"#ops","from":40,"count":100,"id":7}
  *     S> {"type":"posted","room":"#ops","index":40,"epoch":1,"from":"9f86…","seqno":3,"ts":1700055622123,"ct":"…","sig":"…","body":"…"}
  *     S> {"type":"history_end","room":"#ops","next":41,"id":7}
  *
- * As in `message.ts` a field that is missing or of the wrong kind throws `bad-frame` with its name; what the frames
- * mean is in `room_requests.ts` (server) and `client_log_monitor.ts` (client). A request may carry `id`, any integer; its answer or
- * error carries the same, and `posted` never one.
+ * As in `message.ts` a field that is missing or of the wrong kind throws `bad-frame` with its name. An answer carries the
+ * `id` of its request; `posted` never carries one.
  *
  * @layer format
  */
 
-import { hasBodyForm } from "./aes_cbc.ts";
 import { type Bytes, encodeBase64, encodeUtf8, parseBase64 } from "./bytes.ts";
-import { type Checkpoint, parseCheckpoint } from "./log_checkpoint.ts";
 import { ProtocolError } from "./errors.ts";
 import { badField, bytes, count, text } from "./fields.ts";
 import type { Frame } from "./frame.ts";
-import { isJsonList, isJsonObject, type Json, type JsonObject, member, OddNumber } from "./json.ts";
-import { LOG_REQUESTS, type LogAnswer, type LogRequest, parseLogAnswer, parseLogRequest } from "./log_follow_frames.ts";
-import { ROOM_LINE_SIZE } from "./log_line.ts";
-import { isRoomName } from "./names.ts";
+import { isJsonList, isJsonObject, type Json, type JsonObject, member } from "./json.ts";
+import type { Checkpoint } from "./log_checkpoint.ts";
+import { checkpointOf, hex64, type Presence, presence, room } from "./log_fields.ts";
+import { LOG_REQUESTS, type LogAnswer, parseLogAnswer } from "./log_follow_frames.ts";
+import { type HistoryPolicy, parsePost, type PostFields } from "./log_requests.ts";
 
 /** The most entries of one answer: `posted` frames of a page of history, keys, members or rooms. */
 export const MAX_PAGE = 500;
@@ -33,171 +30,6 @@ export const MAX_PAGE = 500;
 export const PRESENCE_MEMBERS = 100;
 /** The most subtree hashes that a frontier or a proof can have: a log has fewer than 2^53 lines. */
 const MAX_HASHES = 106;
-
-/** A line on its way, with its body beside it. */
-export interface PostFields {
-  readonly room: string;
-  readonly epoch: number;
-  readonly seqno: number;
-  readonly ts: number;
-  /** R || C || H. */
-  readonly ct: Bytes;
-  readonly sig: Bytes;
-  /** `iv || ciphertext` of the envelope. */
-  readonly body: Bytes;
-}
-
-/** Which lines a newcomer may read. */
-export type HistoryPolicy = "all" | "since_join";
-
-/** What a client asks for in a session with rooms. */
-export type RoomRequest =
-  | {
-    readonly type: "create";
-    readonly room: string;
-    readonly mode: string;
-    readonly history: HistoryPolicy;
-    readonly inviteOnly: boolean;
-  }
-  | { readonly type: "join"; readonly room: string; readonly checkpoint?: Checkpoint }
-  | ({ readonly type: "post" } & PostFields)
-  | { readonly type: "certificate"; readonly fingerprint: string }
-  | { readonly type: "history"; readonly room: string; readonly from: number; readonly count: number }
-  | { readonly type: "keys"; readonly room: string; readonly from: number }
-  | { readonly type: "members"; readonly room: string; readonly from: number }
-  | { readonly type: "rooms"; readonly from: string }
-  | { readonly type: "checkpoint"; readonly room: string }
-  /** The last head that was signed up to a time, in unix seconds. */
-  | { readonly type: "earlier_checkpoint"; readonly room: string; readonly by: number }
-  | { readonly type: "consistency"; readonly room: string; readonly from: number; readonly to: number }
-  | { readonly type: "inclusion"; readonly room: string; readonly index: number; readonly size: number }
-  /** A code for a further device of one's own. */
-  | { readonly type: "code" }
-  /** A new certificate for a new key, before the old one ends. */
-  | { readonly type: "renew"; readonly csr: string }
-  /** The salt of one's own account, for {@link RoomRequest} `password`. */
-  | { readonly type: "account" }
-  /** Another password: the payload is sealed for the session, and read with `parsePasswordChange`. */
-  | { readonly type: "password"; readonly payload: Bytes }
-  /** Ends the life of the session's token. */
-  | { readonly type: "logout" }
-  /** Whether somebody is there to read: for others to see, and kept nowhere. */
-  | { readonly type: "presence"; readonly state: Exclude<Presence, "offline"> }
-  | { readonly type: "ping" }
-  | LogRequest;
-
-/** Whether an account is in a room now: nobody is there to read where all of its sessions have said so. */
-export type Presence = "online" | "away" | "offline";
-
-/** The types of {@link RoomRequest}. */
-export const ROOM_REQUESTS = [
-  "create",
-  "join",
-  "post",
-  "certificate",
-  "history",
-  "keys",
-  "members",
-  "rooms",
-  "checkpoint",
-  "earlier_checkpoint",
-  "consistency",
-  "inclusion",
-  "code",
-  "renew",
-  "account",
-  "password",
-  "logout",
-  "presence",
-  "ping",
-  ...LOG_REQUESTS,
-] as const satisfies readonly RoomRequest["type"][];
-
-/** A request and the id that its answer carries. */
-export interface IdentifiedRequest {
-  readonly request: RoomRequest;
-  readonly id: Json | undefined;
-}
-
-/** The request in a frame of one of {@link ROOM_REQUESTS}. */
-export function parseRequest({ type, fields }: Frame): IdentifiedRequest {
-  const id = member(fields, "id");
-  if (id !== undefined && !isAnyInteger(id)) throw badField("id", "an integer");
-  return { request: parseByType(type, fields), id };
-}
-
-function parseByType(type: string, fields: JsonObject): RoomRequest {
-  switch (type) {
-    case "create": {
-      const history = text(fields, "history");
-      if (history !== "all" && history !== "since_join") throw badField("history", '"all" or "since_join"');
-      const inviteOnly = member(fields, "invite_only");
-      if (typeof inviteOnly !== "boolean") throw badField("invite_only", "true or false");
-      return { type, room: room(fields), mode: text(fields, "mode"), history, inviteOnly };
-    }
-    case "join": {
-      const checkpoint = member(fields, "checkpoint");
-      if (checkpoint === undefined || checkpoint === null) return { type, room: room(fields) };
-      return { type, room: room(fields), checkpoint: checkpointOf(checkpoint) };
-    }
-    case "post":
-      return { type, ...parsePost(fields) };
-    case "certificate":
-      return { type, fingerprint: hex64(fields, "fingerprint") };
-    case "history":
-      return { type, room: room(fields), from: count(fields, "from"), count: count(fields, "count") };
-    case "keys":
-    case "members":
-      return { type, room: room(fields), from: count(fields, "from") };
-    case "rooms":
-      return { type, from: text(fields, "from") };
-    case "checkpoint":
-      return { type, room: room(fields) };
-    case "earlier_checkpoint":
-      return { type, room: room(fields), by: count(fields, "by") };
-    case "consistency":
-      return { type, room: room(fields), from: count(fields, "from"), to: count(fields, "to") };
-    case "inclusion":
-      return { type, room: room(fields), index: count(fields, "index"), size: count(fields, "size") };
-    case "renew":
-      return { type, csr: text(fields, "csr") };
-    case "presence": {
-      const state = presence(fields);
-      if (state === "offline") throw badField("state", '"online" or "away"');
-      return { type, state };
-    }
-    case "password":
-      return { type, payload: bytes(fields, "payload") };
-    case "code":
-    case "account":
-    case "logout":
-    case "ping":
-      return { type };
-    case "log":
-    case "log_ticks":
-    case "log_heads":
-    case "log_note":
-    case "log_tokens":
-      return parseLogRequest(type, fields);
-    default:
-      throw new ProtocolError("unexpected", "There is no such request.");
-  }
-}
-
-function parsePost(fields: JsonObject): PostFields {
-  const [ct, body] = [bytes(fields, "ct"), bytes(fields, "body")];
-  if (ct.length !== ROOM_LINE_SIZE) throw badField("ct", `base64 of ${ROOM_LINE_SIZE} bytes`);
-  if (!hasBodyForm(body)) throw badField("body", "an IV and whole blocks of ciphertext");
-  return {
-    room: room(fields),
-    epoch: count(fields, "epoch"),
-    seqno: count(fields, "seqno"),
-    ts: count(fields, "ts"),
-    ct,
-    sig: bytes(fields, "sig"),
-    body,
-  };
-}
 
 /** A line as every member gets it; `body` is null where it was erased. */
 export interface PostedFields extends Omit<PostFields, "body"> {
@@ -430,31 +262,12 @@ function parseFrameByType(type: string, fields: JsonObject): RoomFrame {
 /** Stands in for an erased body, so that one parser serves both. */
 const ERASED = encodeBase64(new Uint8Array(32));
 
-function checkpointOf(value: Json): Checkpoint {
-  const checkpoint = parseCheckpoint(value);
-  if (!checkpoint) throw badField("checkpoint", "a checkpoint: time, size, root, sig, from");
-  return checkpoint;
-}
-
-/** A post as the fields of its frame. */
-export function postJson({ room, epoch, seqno, ts, ct, sig, body }: PostFields): JsonObject {
-  return { room, epoch, seqno, ts, ct: encodeBase64(ct), sig: encodeBase64(sig), body: encodeBase64(body) };
-}
-
 function parseMember(value: Json): Member {
   const fields = object(value, "members");
   const online = member(fields, "online") === true;
   // A server that doesn't know who is away says nothing of it.
   const state = member(fields, "state") === undefined ? online ? "online" : "offline" : presence(fields);
   return { username: text(fields, "username"), role: text(fields, "role"), online, state };
-}
-
-function presence(fields: JsonObject): Presence {
-  const state = text(fields, "state");
-  if (state !== "online" && state !== "away" && state !== "offline") {
-    throw badField("state", '"online", "away" or "offline"');
-  }
-  return state;
 }
 
 function parseListedRoom(value: Json): ListedRoom {
@@ -465,23 +278,6 @@ function parseListedRoom(value: Json): ListedRoom {
     inviteOnly: member(fields, "invite_only") === true,
     topic: text(fields, "topic"),
   };
-}
-
-function isAnyInteger(value: Json): boolean {
-  return typeof value === "number" || typeof value === "bigint" ||
-    (value instanceof OddNumber && /^-[0-9]+$/.test(value.source));
-}
-
-function room(fields: JsonObject): string {
-  const value = text(fields, "room");
-  if (!isRoomName(value)) throw badField("room", "the name of a room, as #ops, or of a conversation, as @ada,@bob");
-  return value;
-}
-
-function hex64(fields: JsonObject, name: string): string {
-  const value = text(fields, name);
-  if (!/^[0-9a-f]{64}$/.test(value)) throw badField(name, "64 lower-case hex digits");
-  return value;
 }
 
 function list(fields: JsonObject, name: string): readonly Json[] {

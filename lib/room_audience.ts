@@ -17,7 +17,8 @@
 import { BLOCK_SIZE } from "./aes_cbc.ts";
 import { type Bytes, concat, encodeBase64 } from "./bytes.ts";
 import { encodeFrame } from "./frame.ts";
-import { type Presence, PRESENCE_MEMBERS } from "./log_frames.ts";
+import type { Presence } from "./log_fields.ts";
+import { PRESENCE_MEMBERS } from "./log_frames.ts";
 import type { RoomAct } from "./log_roles.ts";
 import { usernameKey } from "./names.ts";
 import type { Attendee } from "./room_attendee.ts";

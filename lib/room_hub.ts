@@ -15,8 +15,8 @@
 import { encodeHex, encodeUtf8 } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
 import { encodeJson, type Json } from "./json.ts";
-import type { HistoryPolicy, RoomRequest } from "./log_frames.ts";
 import { encodeOrigin } from "./log_line.ts";
+import type { HistoryPolicy, RoomRequest } from "./log_requests.ts";
 import { partners, usernameKey } from "./names.ts";
 import type { Room } from "./room.ts";
 import type { Attendee } from "./room_attendee.ts";

@@ -15,7 +15,7 @@
 import { encodeUtf8 } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
 import type { Envelope } from "./log_envelope.ts";
-import type { PostFields } from "./log_frames.ts";
+import type { PostFields } from "./log_requests.ts";
 import { type RoomAct, RoomState } from "./log_roles.ts";
 import { orderFaults, riseFault } from "./log_rules.ts";
 import { Frontier, leafHash, type TreeNode } from "./log_tree.ts";

@@ -9,7 +9,7 @@ import { decrypt } from "./aes_cbc.ts";
 import type { Bytes } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
 import { type Envelope, parseEnvelope } from "./log_envelope.ts";
-import type { PostFields } from "./log_frames.ts";
+import type { PostFields } from "./log_requests.ts";
 import { hashFaults, isLastingKind, mayErase, roomFault } from "./log_rules.ts";
 import type { Attendee } from "./room_attendee.ts";
 import type { RoomEpochs } from "./room_epochs.ts";

@@ -8,7 +8,7 @@
 import type { Handlers } from "./dispatch.ts";
 import type { Json } from "./json.ts";
 import { encodeLogAnswer, type LogRequest } from "./log_follow_frames.ts";
-import type { RoomRequest } from "./log_frames.ts";
+import type { RoomRequest } from "./log_requests.ts";
 import type { Attendee } from "./room_attendee.ts";
 import type { Hub } from "./room_hub.ts";
 import { noLog } from "./server_log.ts";

@@ -13,7 +13,7 @@
 
 import type { Bytes } from "./bytes.ts";
 import type { Checkpoint } from "./log_checkpoint.ts";
-import type { HistoryPolicy } from "./log_frames.ts";
+import type { HistoryPolicy } from "./log_requests.ts";
 import type { NodePlace, TreeNode } from "./log_tree.ts";
 
 /** A room as it was made. */

@@ -20,7 +20,7 @@ import { isRevoked, type Trust } from "./certificate_path.ts";
 import { dispatch, type Handlers } from "./dispatch.ts";
 import { type ErrorType, messageOf, ProtocolError } from "./errors.ts";
 import { type Channel, ServerConnection, type ServerEvent } from "./handshake_server.ts";
-import type { IdentifiedRequest } from "./log_frames.ts";
+import type { IdentifiedRequest } from "./log_requests.ts";
 import type { Log } from "./logging.ts";
 import type { CredentialsRequest } from "./message.ts";
 import { Abandoned } from "./password.ts";

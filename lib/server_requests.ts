@@ -9,7 +9,7 @@ import { dispatch, type Handlers } from "./dispatch.ts";
 import { ProtocolError } from "./errors.ts";
 import type { ServerConnection } from "./handshake_server.ts";
 import type { Json } from "./json.ts";
-import type { IdentifiedRequest, RoomRequest } from "./log_frames.ts";
+import type { IdentifiedRequest, RoomRequest } from "./log_requests.ts";
 import type { Log } from "./logging.ts";
 import { ROOM_ANSWERS } from "./room_requests.ts";
 import type { MemberLimits } from "./server_limits.ts";

@@ -4,7 +4,7 @@
  * A frame that the state doesn't list is `unexpected`. `send …` marks the steps that a client takes by itself; a server
  * only ever answers. Every state but the last two also ends in `failed`: by an error of either side, for good. The
  * diagrams in docs/PROTOCOL.md, "Which frame when", are made from this table. Two names stand for many frames: `room request` for what a
- * client asks (ROOM_REQUESTS in `log_frames.ts`), `room frame` for what a server sends (ROOM_FRAMES). These, and
+ * client asks (ROOM_REQUESTS in `log_requests.ts`), `room frame` for what a server sends (ROOM_FRAMES). These, and
  * `enrol`, `resume`, `reset` and `welcome`, are taken only if both sides said that they know rooms. A name with a blank
  * in it is never a type.
  *

@@ -1,3 +1,4 @@
+import { parseRequest, postJson } from "../lib/log_requests.ts";
 import { assert } from "./assert.ts";
 import { encodeBase64, encodeUtf8 } from "../lib/bytes.ts";
 import { encodeCheckpoint } from "../lib/log_checkpoint.ts";
@@ -5,7 +6,7 @@ import { ProtocolError } from "../lib/errors.ts";
 import { parseFrame } from "../lib/frame.ts";
 import { encodeJson } from "../lib/json.ts";
 import { directRoom, isRoomName, partners } from "../lib/names.ts";
-import { encodePosted, parseRequest, parseRoomFrame, postJson } from "../lib/log_frames.ts";
+import { encodePosted, parseRoomFrame } from "../lib/log_frames.ts";
 import { encodeLine } from "../lib/transcript.ts";
 
 const HASH = "ab".repeat(32);

@@ -1,9 +1,9 @@
 /** A {@link ClientStore} in memory: what would be on a client's disk, which outlives the client that wrote it. */
 
-import type { HistoryPolicy } from "../lib/log_frames.ts";
 import type { JsonObject } from "../lib/json.ts";
 import type { Pin } from "../lib/client_pins.ts";
 import type { ClientStore, Kept, KeptLine, KeptRoom, RoomRecord, UnsentLine } from "../lib/client_store.ts";
+import type { HistoryPolicy } from "../lib/log_requests.ts";
 
 /** The record of one room. */
 export class MemoryRoomRecord implements RoomRecord {

@@ -2,7 +2,7 @@
 
 import type { Clock } from "../lib/bytes.ts";
 import type { Statement } from "../lib/log_envelope.ts";
-import type { PostFields } from "../lib/log_frames.ts";
+import type { PostFields } from "../lib/log_requests.ts";
 import { VerifyingKey } from "../lib/pss.ts";
 import { Hub } from "../lib/room_hub.ts";
 import { assert } from "./assert.ts";
