@@ -16,6 +16,7 @@
 import { encodeUtf8 } from "./bytes.ts";
 import type { Checkpoint } from "./log_checkpoint.ts";
 import { headsToShow, lastLines } from "./client_heads.ts";
+import { chooseHead, headsWithin, type KeptLog } from "./client_log_evidence.ts";
 import { EXIT, Failure } from "./errors.ts";
 import { createPrivateFolder, exists, shellPath, writeAtomically } from "./files.ts";
 import { encodeJson, type JsonObject } from "./json.ts";
@@ -35,6 +36,9 @@ import { parseCertificates } from "./x509.ts";
 
 /** How far the clocks of a server, an author and an exporter may be apart, in milliseconds. */
 const MAX_SKEW = 300_000;
+
+/** Of the registered heads within lines, the first of each hour is shown. In seconds. */
+const HOUR = 3_600;
 
 /** What to show, and who shows it. */
 export interface ExportOptions {
@@ -133,18 +137,29 @@ export async function proveLine(
   return { path, verify: verifyCommand(path, ...authorityFlag(options)) };
 }
 
-function authorityFlag({ ca }: Pick<ExportOptions, "ca">): string[] {
+/** The flag that names the CA's file. */
+export function authorityFlag({ ca }: Pick<ExportOptions, "ca">): string[] {
   return ca === undefined ? [] : ["--ca", ca];
 }
 
-interface Shown {
+/** What is shown, before it is written. */
+export interface Shown {
+  readonly origin: string;
+  /** The receipt's checkpoints, the one that covers all lines last. */
+  readonly checkpoints: readonly Checkpoint[];
   readonly lines: readonly string[];
   readonly openings: readonly Opening[];
   readonly receipt: JsonObject;
   readonly leftOut: number;
 }
 
-async function show(records: RoomRecords, room: string, options: ExportOptions): Promise<Shown> {
+/** Makes what is to be shown. `log`: what was kept of the server's log; its registered heads are preferred. */
+export async function show(
+  records: RoomRecords,
+  room: string,
+  options: ExportOptions,
+  log?: KeptLog,
+): Promise<Shown> {
   mustBeGood(options);
   const record = await records.room(room);
   const origin = record.pinned?.origin;
@@ -155,7 +170,8 @@ async function show(records: RoomRecords, room: string, options: ExportOptions):
   const first = base?.size ?? 0;
   const tree = new LogTree(first, base?.peaks ?? []);
   for (const { line } of lines) tree.append(leafHash(encodeUtf8(line)));
-  const known = (await record.checkpoints()).filter(({ size }) => tree.rootAt(size) !== undefined);
+  const registered = log?.heads.filter((head) => head.origin === origin).map(({ checkpoint }) => checkpoint) ?? [];
+  const known = merged(await record.checkpoints(), registered).filter(({ size }) => tree.rootAt(size) !== undefined);
   const right = known.filter(({ size, root }) => tree.rootAt(size) === root);
   if (right.length < known.length && !lie) { // the head of a lie is kept, too
     const what = `the lines in ${record.dir} are not those of the signed heads beside them: a file was changed`;
@@ -163,7 +179,8 @@ async function show(records: RoomRecords, room: string, options: ExportOptions):
   }
   const heads = withoutContradictions(right, lines, first);
   const { from = first, to = heads.at(-1)?.size ?? first } = options;
-  const head = heads.find(({ size }) => size >= to);
+  const preferred = log && chooseHead(log, origin, to)?.checkpoint;
+  const head = heads.find(({ size }) => size === preferred?.size) ?? heads.find(({ size }) => size >= to);
   const missing = from < first || from >= tree.size ? from : to > tree.size ? to - 1 : undefined;
   if (missing !== undefined) {
     const here = `the lines ${first} to ${tree.size - 1} are here, and not line ${missing}: choose among these`;
@@ -189,9 +206,11 @@ async function show(records: RoomRecords, room: string, options: ExportOptions):
   const pemOf = (fingerprint: string) => certificate(records, fingerprint, identity);
   const written = part.map(({ line }) => parseLine(line)?.signer ?? "");
   const authors = await pemsOf(written, pemOf);
+  const hourly = log ? headsWithin(log, { origin, from, end: to }, HOUR).map(({ checkpoint }) => checkpoint.size) : [];
   const earlier = earlierHeads(heads.filter(({ size }) => size > from && size < to), head, {
     pems: [...authors.values()],
     last: lastLines(written, from),
+    sizes: new Set(hourly),
   });
   const signers = await pemsOf([...earlier, head].map((one) => one.from), pemOf);
   const receipt = await makeRoomReceipt({
@@ -207,7 +226,14 @@ async function show(records: RoomRecords, room: string, options: ExportOptions):
     createdAt: now,
   });
   const leftOut = options.to === undefined ? tree.size - to : 0;
-  return { lines: part.map(({ line }) => line), openings: openingsOf(part, from, options.open), receipt, leftOut };
+  const openings = openingsOf(part, from, options.open);
+  return { origin, checkpoints: [...earlier, head], lines: part.map(({ line }) => line), openings, receipt, leftOut };
+}
+
+/** Checkpoints of two sources, one for each size, in the order of the sizes. */
+function merged(kept: readonly Checkpoint[], registered: readonly Checkpoint[]): Checkpoint[] {
+  const bySize = new Map([...registered, ...kept].map((checkpoint) => [checkpoint.size, checkpoint]));
+  return [...bySize.values()].sort((a, b) => a.size - b.size);
 }
 
 /** Failure (2) where who shows it has a certificate that is not good now: nobody would take its receipt. */
@@ -240,13 +266,20 @@ function withoutContradictions(
 function earlierHeads(
   heads: readonly Checkpoint[],
   main: Checkpoint,
-  { pems, last }: { readonly pems: readonly string[]; readonly last: Iterable<number> },
+  { pems, last, sizes }: {
+    readonly pems: readonly string[];
+    readonly last: Iterable<number>;
+    /** Sizes of checkpoints to be shown in any case. */
+    readonly sizes: ReadonlySet<number>;
+  },
 ): Checkpoint[] {
   const ends = pems.map((pem) => Math.min(...parseCertificates(pem).map(({ notAfter }) => notAfter)))
     .filter((end) => end < main.time * 1000)
     .map((end) => heads.findLast(({ time }) => time * 1000 <= end));
   const needed = new Set([...headsToShow(heads, last), ...ends]);
-  return heads.filter((head) => needed.has(head)).filter(({ size }, at, all) => size > (all[at - 1]?.size ?? 0));
+  return heads.filter((head) => needed.has(head) || sizes.has(head.size)).filter(({ size }, at, all) =>
+    size > (all[at - 1]?.size ?? 0)
+  );
 }
 
 /** The words that are to be shown. Failure (2) where a line that is named isn't among these, or has none here. */
@@ -290,7 +323,11 @@ async function certificate(
 }
 
 /** A path without its ending, of which no file is there yet: `room_ops_20231115_143022`. */
-async function freeName({ folder, now }: ExportOptions, room: string, endings: readonly string[]): Promise<string> {
+export async function freeName(
+  { folder, now }: ExportOptions,
+  room: string,
+  endings: readonly string[],
+): Promise<string> {
   await createPrivateFolder(folder);
   const stamp = new Date(now).toISOString().slice(0, 19).replaceAll(/[-:]/g, "").replace("T", "_");
   const name = `${folder}/room_${room.replaceAll(/[#@]/g, "").replaceAll(",", "_")}_${stamp}`;
@@ -308,7 +345,7 @@ async function writePrivate(path: string, text: string): Promise<void> {
 const FLAGS = ["--openings", "--ca"];
 
 /** The shell command that verifies an export. */
-function verifyCommand(receipt: string, ...others: readonly string[]): string {
+export function verifyCommand(receipt: string, ...others: readonly string[]): string {
   return `${PROGRAM} verify ${
     [receipt, ...others].map((word) => FLAGS.includes(word) ? word : shellPath(word)).join(" ")
   }`;

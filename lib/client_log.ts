@@ -127,6 +127,8 @@ export class ClientLog {
   readonly #named = new Set<number>();
   /** The hashes of tokens that ticks name and that aren't here yet, with the first of these ticks. */
   #owedTokens: number | undefined;
+  /** The sizes of the notes of tokens that were kept. */
+  #tokens: number[] = [];
   #chain = "";
   #isBroken = false;
   /** The first tick whose tags were looked at; all before it were passed over. */
@@ -164,6 +166,16 @@ export class ClientLog {
   /** The notes that were checked, by their sizes. */
   get notes(): readonly KeptNote[] {
     return this.#notes;
+  }
+
+  /** Whether a tick names a token that was kept: what a line names from now on lies behind it. */
+  get hasToken(): boolean {
+    return this.#tokens.length > 0;
+  }
+
+  /** Whether a token was kept over a note of that size or more. */
+  hasTokenOver(size: number): boolean {
+    return this.#tokens.some((token) => token >= size);
   }
 
   /** How many ticks were passed over without a look at their tags. */
@@ -462,6 +474,7 @@ export class ClientLog {
         this.#heads = [];
         this.#ticks.clear();
         this.#recent.clear();
+        this.#tokens = [];
         this.#named.clear();
         this.#passedOver = record["base"];
         if (typeof record["at"] === "number") this.#lookingSince = this.#satisfiedAt = record["at"];
@@ -503,6 +516,9 @@ export class ClientLog {
         if (!this.#hits.some((hit) => hit.tick === tick)) this.#ticks.delete(tick);
         return;
       }
+      case "token":
+        if (typeof record["size"] === "number") this.#tokens.push(record["size"]);
+        return;
       case "chain":
         if (typeof record["pem"] === "string") this.#chain = record["pem"];
         return;

@@ -53,6 +53,8 @@ import { encodeJson, isJsonList, isJsonObject, type Json, type JsonObject, membe
 import { isRoomName, usernameKey } from "./names.ts";
 import type { Certificate } from "./x509.ts";
 
+/** The most of a server's log that is read, in bytes: years of it. */
+const MAX_SERVER_LOG = 2 ** 31;
 /** How long to wait for another program that uses the same records, in milliseconds. */
 const LOCK_WAIT = 2_000;
 
@@ -267,6 +269,15 @@ export class RoomRecords implements ClientStore {
     const written = this.#writing.then(() => this.#serverLog?.append(rows));
     this.#writing = written.catch(() => {});
     return written;
+  }
+
+  /** What was kept of the server's log, for somebody who only reads: another program may be writing it. */
+  async readServerLog(): Promise<readonly JsonObject[]> {
+    const path = `${this.#dir}/server_log`;
+    if (!await exists(path)) return [];
+    const rows = (await readTextFile(path, { max: MAX_SERVER_LOG })).split("\n");
+    rows.pop(); // a row without its end is still being written
+    return rows.map(parseRecord).filter((record) => record !== undefined);
   }
 
   async #openServerLog(): Promise<JsonObject[]> {

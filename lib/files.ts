@@ -27,11 +27,20 @@ export interface WriteOptions {
 
 /** Writes a file completely, or not at all. */
 export async function writeAtomically(path: string, text: string, options: WriteOptions = {}): Promise<void> {
+  await writePieces(path, [encodeUtf8(text)], options);
+}
+
+/** Writes a file piece by piece, completely or not at all. */
+export async function writePieces(
+  path: string,
+  pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  options: WriteOptions = {},
+): Promise<void> {
   const mode = options.mode ?? 0o644;
   const temporary = `${path}.${crypto.randomUUID()}.new`;
   try {
     using file = await Deno.open(temporary, { write: true, createNew: true, mode });
-    await writeAll(file, encodeUtf8(text));
+    for await (const piece of pieces) await writeAll(file, piece);
     await file.sync();
   } catch (error) {
     await Deno.remove(temporary).catch(() => {});

@@ -23,7 +23,7 @@
  */
 
 import { parseLogEvidence } from "./log_evidence.ts";
-import { type LogFiles, LogJudge, type LogSummary, type LogTrust } from "./verify_log.ts";
+import { LOG_CHECKS, type LogFiles, LogJudge, type LogSummary, type LogTrust } from "./verify_log.ts";
 import { encodeUtf8, parseBase64 } from "./bytes.ts";
 import { type Trust, TRUST_NAMES } from "./certificate_path.ts";
 import { type Json, type JsonObject, member } from "./json.ts";
@@ -78,6 +78,8 @@ export interface LogDemands extends Omit<LogTrust, "now"> {
   /** Fails evidence that isn't witnessed, or whose time isn't proved, by those who are named. */
   readonly requireWitness?: boolean;
   readonly requireTime?: boolean;
+  /** What came of a bundle's renewals. */
+  readonly renewal?: { readonly problems: readonly string[]; readonly skipped: string | undefined };
 }
 
 /** How to verify, where the defaults don't do. */
@@ -201,7 +203,17 @@ function openLog(
 
 /** What a verifier demands and isn't there fails. */
 function checkDemands(findings: RoomFindings, summary: LogSummary | undefined, demands: LogDemands | undefined): void {
-  const { requireWitness = false, requireTime = false } = demands ?? {};
+  const { requireWitness = false, requireTime = false, renewal } = demands ?? {};
+  if (renewal) findings.listAll();
+  for (const problem of renewal?.problems ?? []) findings.frame("renewal", problem);
+  if (renewal?.skipped !== undefined) findings.skip("renewal", renewal.skipped);
+  if (renewal && !summary) {
+    for (const check of LOG_CHECKS) findings.skip(check, "nothing of the server's log is shown, or it doesn't hold");
+  }
+  if (!renewal) {
+    findings.skip("bundle", "this is no bundle");
+    findings.skip("renewal", "this is no bundle");
+  }
   if (requireWitness || requireTime) findings.listAll();
   else findings.skip("policy", "nothing is demanded");
   if (requireWitness && !summary?.isWitnessed) {

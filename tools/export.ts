@@ -14,6 +14,7 @@ import { loadIdentity } from "../lib/identity.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
 import { directRoom, isRoomName, isUsername } from "../lib/names.ts";
 import { openingsOf } from "../lib/client_actions.ts";
+import { exportBundle } from "../lib/client_bundle.ts";
 import { awaitHead, type ExportOptions, exportRoom, leftOut, waitsFor } from "../lib/client_export.ts";
 import type { RoomRecords } from "../lib/client_room_records.ts";
 import { PROGRAM } from "../lib/program.ts";
@@ -50,6 +51,7 @@ others are written), this computer's clock is behind the head, or a file can't b
     closed: { type: "boolean", describe: "disclose no text" },
     covered: { type: "boolean", describe: "only the lines that a signed head covers, without waiting for others" },
     only: { type: "string", value: "INDEX,…", describe: "disclose only the text of these lines" },
+    bundle: { type: "boolean", describe: "write one file with all that proves the lines, for verify" },
     out: { type: "string", value: "DIR", describe: "folder for the files, made if needed [the current one]" },
     json: { type: "boolean", describe: "print the files' names as JSON" },
   },
@@ -58,7 +60,7 @@ others are written), this computer's clock is behind the head, or a file can't b
 /** The command. */
 export async function run(args: string[]): Promise<ExitStatus> {
   const { options, positionals, flags } = parseCommand(args, SPEC);
-  const { from, to, only, closed, open, covered, out = ".", json } = options;
+  const { from, to, only, closed, open, covered, bundle, out = ".", json } = options;
   if ([closed, open, only !== undefined].filter(Boolean).length > 1) {
     throw usage("export", "use only one of --open, --closed and --only");
   }
@@ -73,13 +75,12 @@ export async function run(args: string[]): Promise<ExitStatus> {
         ...(to === undefined ? {} : { to: indexOf("export", "--to", to) }),
       };
       if (!covered) await awaitHead(records, room, { ...range, waiting: tellWaiting });
-      return await exportRoom(records, room, {
-        ...range,
-        ...{ ca, identity, open: opened, now: Date.now(), folder: out },
-      });
+      const what = { ...range, ca, identity, open: opened, now: Date.now(), folder: out };
+      return bundle ? await exportBundle(records, room, what) : await exportRoom(records, room, what);
     },
   );
   if (json) write(`${encodeAsciiJson(written)}\n`);
+  else if ("bundle" in written) tellFiles([written.bundle], written.verify);
   else {
     const { receipt, transcript, openings, verify } = written;
     tellFiles([transcript, receipt, ...(openings === null ? [] : [openings])], verify);

@@ -12,6 +12,7 @@
  * print. A transcript of any size is read in pieces.
  */
 
+import { isBundle, type RandomAccess } from "../lib/bundle.ts";
 import { parseCommand } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
@@ -24,15 +25,20 @@ import { report } from "../lib/verify_report.ts";
 import { withSentence } from "../lib/verify_rows.ts";
 import { UnreadableReceipt } from "../lib/verify_verdict.ts";
 import { transcriptLines, type Verdict, verify } from "../lib/verify.ts";
+import { verifyBundle } from "../lib/verify_bundle.ts";
 import { roomEvidenceType, type RoomVerdict, verifyLineProof, verifyRoom } from "../lib/verify_room.ts";
 import type { Certificate } from "../lib/x509.ts";
+import { LOG_FLAGS, readLogDemands } from "./verify_log.ts";
 import {
+  type AuthorityFile,
   authorityJson,
   chunksOf,
   findAuthority,
   foundNote,
+  type OpenFile,
   openFiles,
   parseFingerprint,
+  randomAccessOf,
   readCertificates,
   readTrust,
   readWhole,
@@ -43,6 +49,7 @@ const SPEC = {
   name: "verify",
   summary: "check a receipt and a transcript, offline",
   usage: `securechat verify RECEIPT TRANSCRIPT [FLAGS]
+securechat verify BUNDLE [FLAGS]
 securechat verify LINE_PROOF [FLAGS]
 
 Answers first (VERIFIED, PARTLY VERIFIED, NOT VERIFIED or UNDECIDED), then says what is proved and what isn't, then
@@ -91,43 +98,80 @@ can't be read, or usage; 3 UNDECIDED: there is no CA, or another CA issued the c
       value: "TIME",
       describe: "judge certificates as of this time: 2026-11-15T14:30:22Z, or unix seconds",
     },
+    ...LOG_FLAGS,
     "require-v2": { type: "boolean", describe: "accept only version-2 receipts, in which every field is signed" },
     details: { type: "boolean", describe: "also print each check with what became of it" },
     json: { type: "boolean", describe: "print the verdict as JSON" },
   },
-  positionals: { min: 1, max: 2, names: "RECEIPT, TRANSCRIPT or LINE_PROOF" },
+  positionals: { min: 1, max: 2, names: "RECEIPT, TRANSCRIPT, BUNDLE or LINE_PROOF" },
 } as const;
 
 /** The command. */
 export async function run(args: string[]): Promise<ExitStatus> {
   const { options, positionals: [receiptPath = "", transcriptPath], flags } = parseCommand(args, SPEC);
-  const at = options.at === undefined ? undefined : parseMoment(options.at);
+  const at = options.at === undefined ? undefined : parseMoment("--at", options.at);
+  const asOf = options["as-of"] === undefined ? undefined : parseMoment("--as-of", options["as-of"]);
   const sha256 = parseFingerprint(options["ca-sha256"]);
   const found = await findAuthority("verify", { ca: options.ca, sha256, settings: flags }, receiptPath);
   const files = openFiles({ ...options, ca: found?.path, receipt: receiptPath, transcript: transcriptPath });
   const isColoured = wantsColour() && Deno.stdout.isTerminal();
   await surrender();
 
+  const clock = { now: asOf ?? Date.now() };
+  const log = await readLogDemands(options, clock.now);
   const trusted = readTrust(files, found, sha256);
   const certificates = files.cert.map((file) => readCertificates(file));
-  const receipt = await readWhole(files.receipt, MAX_ROOM_RECEIPT_BYTES);
   using signatures = new SignaturePool();
   const how = { signatures, ...(at === undefined ? {} : { at }) };
-  const clock = { now: Date.now() };
+  const bundle = await bundleIn(files.receipt);
+  if (bundle) {
+    checkAlone({ ...options, transcript: transcriptPath });
+    const { verdict } = await verifyBundle(bundle, trusted, { ...how, ...clock, log });
+    return print(verdict, { found, trusted, options, at, isColoured });
+  }
+  const receipt = await readWhole(files.receipt, MAX_ROOM_RECEIPT_BYTES);
   const type = roomEvidenceType(receipt);
   checkUsage(type, { ...options, transcript: transcriptPath });
   const lines = files.transcript === undefined ? [] : transcriptLines(chunksOf(files.transcript));
   const openings = files.openings === undefined ? {} : { openings: transcriptLines(textChunksOf(files.openings)) };
   const policy = { version2Only: options["require-v2"] };
   const judging = type === "line_proof"
-    ? verifyLineProof(receipt, trusted, { ...how, ...clock })
+    ? verifyLineProof(receipt, trusted, { ...how, ...clock, log })
     : type === "room_receipt"
-    ? verifyRoom({ receipt, lines, ...openings }, trusted, { ...how, ...clock })
+    ? verifyRoom({ receipt, lines, ...openings }, trusted, { ...how, ...clock, log })
     : verify({ receipt, lines, certificates }, trusted, { ...how, ...clock, policy });
   const judged = await judging.catch((error: unknown) => {
     throw error instanceof UnreadableReceipt ? new Failure(error.status, `${receiptPath}: ${error.message}`) : error;
   });
+  return print(judged, { found, trusted, options, at, isColoured });
+}
 
+/** The file to be read at any place, if it is a bundle. */
+async function bundleIn(file: OpenFile): Promise<RandomAccess | undefined> {
+  const access = randomAccessOf(file);
+  const begin = await access?.read(0, 512);
+  if (begin && isBundle(begin)) return access;
+  if (file.stream instanceof Deno.FsFile && access) await file.stream.seek(0, Deno.SeekMode.Start);
+  return undefined;
+}
+
+/** Nothing goes with a bundle: everything is in it. */
+function checkAlone({ transcript, openings, cert }: Given): void {
+  if (transcript === undefined && openings === undefined && cert.length === 0) return;
+  throw new Failure(EXIT.usage, "a bundle needs no other file: its transcript and openings are in it");
+}
+
+/** What the page is printed with. */
+interface Printing {
+  readonly found: AuthorityFile | undefined;
+  readonly trusted: ReturnType<typeof readTrust>;
+  readonly options: { readonly json?: boolean | undefined; readonly details?: boolean | undefined };
+  readonly at: number | undefined;
+  readonly isColoured: boolean;
+}
+
+/** Prints the verdict; the exit status. */
+function print(judged: Verdict | RoomVerdict, { found, trusted, options, at, isColoured }: Printing): ExitStatus {
   const rows = found?.source === "found"
     ? withSentence(judged.rows, "Trusted", foundNote(printable(found.path)))
     : judged.rows;
@@ -198,9 +242,9 @@ async function surrender(): Promise<void> {
 }
 
 /** A time in the form of a receipt's, or unix seconds; as unix milliseconds. */
-function parseMoment(text: string): number {
+function parseMoment(flag: string, text: string): number {
   const isForm = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?Z)?$/.test(text);
   const time = /^\d{1,11}$/.test(text) ? Number(text) * 1000 : isForm ? Date.parse(text) : NaN;
   if (!Number.isNaN(time)) return time;
-  throw new Failure(EXIT.usage, `--at=${text} is not a time: write it as 2026-11-15T14:30:22Z or as unix seconds`);
+  throw new Failure(EXIT.usage, `${flag}=${text} is not a time: write it as 2026-11-15T14:30:22Z or as unix seconds`);
 }

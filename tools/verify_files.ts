@@ -13,6 +13,7 @@
  * descriptor that the shell names (`/dev/fd/63`); a FIFO of another name isn't opened, since that could wait for ever.
  */
 
+import type { RandomAccess } from "../lib/bundle.ts";
 import { concat } from "../lib/bytes.ts";
 import { type Command, isSet, readConfig, type SettingFlags } from "../lib/config.ts";
 import { EXIT, Failure, ProtocolError } from "../lib/errors.ts";
@@ -188,6 +189,26 @@ export function openFiles({ ca, crl, cert, receipt, transcript, openings }: Path
 }
 
 type TrustFile = ReturnType<typeof openFiles>["crl"][number];
+
+/** An open file, to be read at any place; `undefined` if it can only be read through. */
+export function randomAccessOf({ stream }: OpenFile): RandomAccess | undefined {
+  if (!(stream instanceof Deno.FsFile) || !stream.statSync().isFile) return undefined;
+  const file = stream;
+  return {
+    size: file.statSync().size,
+    async read(at, size) {
+      await file.seek(at, Deno.SeekMode.Start);
+      const bytes = new Uint8Array(size);
+      let read = 0;
+      while (read < size) {
+        const count = await file.read(bytes.subarray(read));
+        if (count === null) break;
+        read += count;
+      }
+      return bytes.subarray(0, read);
+    },
+  };
+}
 
 /** The CAs that count, and the revocation lists. */
 export function readTrust(
