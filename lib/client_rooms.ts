@@ -315,7 +315,7 @@ export class ClientRooms {
     await this.#enter(room, made, policy);
   }
 
-  /** Joins a room, or begins a direct conversation; resolves when its lines are here. */
+  /** Joins a room, or begins a conversation of two; resolves when its lines are here. */
   async join(room: string): Promise<void> {
     await this.#enter(room, await this.#room(room));
   }
@@ -405,7 +405,7 @@ export class ClientRooms {
     return room;
   }
 
-  /** Begins a direct conversation, or goes on with it; answers with its room. */
+  /** Begins a conversation of two, or goes on with it; answers with its room. */
   async direct(username: string): Promise<string> {
     const room = this.conversation(username);
     if (!this.#wanted.has(room)) await this.join(room);

@@ -1,5 +1,5 @@
 /**
- * One side of a conversation, without its socket: bytes go in by `receive`, events come out of `next`, bytes to send go
+ * One side of a connection, without its socket: bytes go in by `receive`, events come out of `next`, bytes to send go
  * to a function. What server and client share stands here: cutting frames, their legality, and T, the running hash of
  * every handshake frame that a version-2 side signs (docs/PROTOCOL.md, "Version 2").
  *
@@ -44,7 +44,7 @@ export abstract class Connection<Event> {
     this.#send = send;
   }
 
-  /** Where the conversation stands. */
+  /** The state that the connection is in. */
   get state(): State {
     return this.#state;
   }
@@ -54,7 +54,7 @@ export abstract class Connection<Event> {
     this.reader.receive(chunk);
   }
 
-  /** The next event; `undefined` where more bytes are needed, or the conversation is over. */
+  /** The next event; `undefined` if more bytes are needed, or the connection is over. */
   async next(): Promise<Event | undefined> {
     try {
       while (this.#state !== "failed" && this.#state !== "ended") {
@@ -88,7 +88,7 @@ export abstract class Connection<Event> {
       : `A frame of this type is not taken here (${this.#state.replace("_", " ")}).`;
   }
 
-  /** The table's name for a frame of that type; `undefined` where this conversation has no such frame. */
+  /** The table's name for a frame of that type; `undefined` if this connection has no such frame. */
   protected stepOf(type: string): string | undefined {
     return type.includes(" ") ? undefined : type;
   }
@@ -135,7 +135,7 @@ export abstract class Connection<Event> {
     this.#record = undefined;
   }
 
-  /** Tells the peer an error. Every one but `stale` ends the conversation: the caller closes. */
+  /** Tells the peer an error. Every one but `stale` ends the connection: the caller closes. */
   refuse(error: ProtocolError): void {
     if (error.code !== "stale") this.#state = "failed";
     this.#send(encodeError(error));

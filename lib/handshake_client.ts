@@ -1,5 +1,5 @@
 /**
- * The client's side of a conversation, from `hello` to the receipt (docs/PROTOCOL.md).
+ * The client's side of a connection, from `hello` to the receipt (docs/PROTOCOL.md).
  *
  *     hello() → server_hello is checked → dh_client goes out → dh_server is checked → event "ready"
  *     askSalt() → event "salt"          register() | login() → dh_client goes out → event "session"
@@ -116,7 +116,7 @@ export type ClientEvent =
     readonly reason: string;
     readonly now: number | undefined;
   }
-  /** The server's receipt, unchecked; `text` is its JSON. The conversation is over. */
+  /** The server's receipt, unchecked; `text` is its JSON. The connection is over. */
   | { readonly type: "receipt"; readonly receipt: JsonObject; readonly text: string };
 
 /** The server as its certificate shows it. */
@@ -201,7 +201,7 @@ export class ClientConnection extends Connection<ClientEvent> {
     super.receive(chunk);
   }
 
-  /** Begins the conversation. */
+  /** Begins: sends `hello`. */
   hello(): void {
     this.step("hello");
     const { identity, random, rooms = false } = this.#options;
@@ -214,13 +214,13 @@ export class ClientConnection extends Connection<ClientEvent> {
     });
   }
 
-  /** Asks for the CA's certificates in place of a conversation: event "authority". */
+  /** Asks for the CA's certificates instead of a session: event "authority". */
   askAuthority(): void {
     this.step("ca");
     this.send({ type: "ca" });
   }
 
-  /** Asks for a certificate in place of a conversation, over TLS alone: event "certificate". */
+  /** Asks for a certificate instead of a session, only over TLS: event "certificate". */
   askCertificate(request: { readonly code: Bytes; readonly csr: string }): void {
     this.step("request_certificate");
     this.send({ type: "request_certificate", code: encodeBase64(request.code), csr: request.csr });

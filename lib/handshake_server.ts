@@ -1,5 +1,5 @@
 /**
- * The server's side of a conversation, from `hello` to the receipt (docs/PROTOCOL.md).
+ * The server's side of a connection, from `hello` to the receipt (docs/PROTOCOL.md).
  *
  *     C> hello            S> server_hello      certificates, each checked against the CA
  *     C> dh_client        S> dh_server         a key for the credentials; in version 2 both prove their certificates' keys
@@ -332,7 +332,7 @@ export class ServerConnection extends Connection<ServerEvent> {
     return { type: "credentials", credentials };
   }
 
-  /** Overwrites the key: the conversation is over. */
+  /** Overwrites the key: the connection is over. */
   forget(): void {
     this.#key?.fill(0);
     this.#key = undefined;

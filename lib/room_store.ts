@@ -97,7 +97,7 @@ export interface RoomStore {
   createRoom(room: NewRoom): Promise<boolean>;
   /** The log that has this name now: none that is closed. */
   findRoom(name: string): Promise<StoredRoom | undefined>;
-  /** Rooms (no direct conversations) whose names come after `after`, by name. */
+  /** Rooms (no conversations of two) whose names come after `after`, by name. */
   listRooms(after: string, count: number): Promise<readonly StoredRoom[]>;
   /** How many rooms and conversations each account has made since then. */
   madeSince(at: number): Promise<ReadonlyMap<string, number>>;

@@ -17,7 +17,7 @@ import {
 const HOLDS: Readonly<Record<Layer, string>> = {
   outside: "sockets, files, databases, the terminal, the clock: all that needs a permission",
   chat: "rooms, on the server and in the client",
-  protocol: "one side of a conversation: bytes in, events out; and the offline verifier",
+  protocol: "one side of a connection: bytes in, events out; and the offline verifier",
   format: "what travels and what is kept: frames, lines, checkpoints, receipts",
   crypto: "algorithms, keys, certificates",
   ground: "bytes, JSON, text, errors",
