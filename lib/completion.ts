@@ -10,7 +10,7 @@
  * @layer outside
  */
 
-import type { CommandPage, FlagRow } from "./config.ts";
+import type { CommandPage, FlagRow } from "./command_line.ts";
 
 /** The shells for which there are scripts. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;

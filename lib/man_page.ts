@@ -6,7 +6,8 @@
  * @layer outside
  */
 
-import { type CommandPage, type FlagRow, SETTINGS } from "./config.ts";
+import { type CommandPage, type FlagRow } from "./command_line.ts";
+import { SETTINGS } from "./config.ts";
 import { EXIT_MEANINGS } from "./errors.ts";
 
 /** A page with the heading under which help lists its command. */

@@ -1,11 +1,10 @@
 import { assert } from "./assert.ts";
 import { ROOT } from "./environment.ts";
+import { HelpAsked, parseCommand } from "../lib/command_line.ts";
 import {
   type Command,
   databaseOf,
   flagOf,
-  HelpAsked,
-  parseCommand,
   parseEnvFile,
   readConfig,
   type SettingName,
@@ -63,7 +62,7 @@ Deno.test("readConfig() takes an empty value for none", () => {
 Deno.test("readConfig() names a value that makes no sense and its source, in one sentence", () => {
   assert.deepEqual(failureOf(() => config("serve", { file: "SERVER_PORT=70000" })), {
     status: EXIT.usage,
-    message: "SERVER_PORT=70000 from .env is not a port: a number from 0 to 65535 is wanted",
+    message: "SERVER_PORT=70000 from .env is not a port: a number from 0 to 65535",
   });
   assert.equal(
     failureOf(() => config("serve", { env: { PASSWORD_COST: "6" } })).message,
@@ -82,7 +81,7 @@ Deno.test("readConfig() never prints a value that is a secret", () => {
   const { message } = failureOf(() => config("serve", { env: { DB_URL: "postgres://ada:hunter2@db/x" } }));
   assert.equal(
     message,
-    "DB_URL from the environment is not a database: mysql://USER:PASSWORD@HOST:PORT/NAME or sqlite is wanted",
+    "DB_URL from the environment is not a database: mysql://USER:PASSWORD@HOST:PORT/NAME or sqlite",
   );
 });
 
@@ -250,7 +249,7 @@ Deno.test("--help says what a setting means for the command that is asked", () =
     }
     return "";
   };
-  assert.match(help("chat"), /--host HOST +host or address of the server; localhost where it is 0\.0\.0\.0/);
+  assert.match(help("chat"), /--host HOST +host or address of the server; localhost if it is 0\.0\.0\.0/);
   assert.match(help("serve"), /--host HOST +address to listen on \[SERVER_HOST, 0\.0\.0\.0\]/);
 });
 

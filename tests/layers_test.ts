@@ -104,7 +104,7 @@ Deno.test("the dependencies with a door are those of deno.json, and each door us
 
 Deno.test("flags and exits have one door", () => {
   const holds = (pattern: RegExp) => everything.filter(({ code }) => pattern.test(code)).map(({ path }) => path);
-  assert.deepEqual(holds(/\bparse(?:Args|Env)\b/).filter((path) => path !== "mod.ts"), ["lib/config.ts"]);
+  assert.deepEqual(holds(/\bparse(?:Args|Env)\b/).filter((path) => path !== "mod.ts"), ["lib/command_line.ts"]);
   assert.deepEqual(holds(/\bDeno\.exit\b/), ["mod.ts"]);
 });
 

@@ -62,7 +62,7 @@ Deno.test("securechat names a setting that makes no sense, from .env too", async
   assert.deepEqual(await run(["serve"], { cwd: folder.path }), {
     status: 2,
     stdout: "",
-    stderr: "securechat: SERVER_PORT=70000 from .env is not a port: a number from 0 to 65535 is wanted\n",
+    stderr: "securechat: SERVER_PORT=70000 from .env is not a port: a number from 0 to 65535\n",
   });
   Deno.writeTextFileSync(`${folder.path}/.env`, "hunter2\n");
   const { status, stderr } = await run(["serve"], { cwd: folder.path });

@@ -4,7 +4,8 @@
  */
 
 import type { Lie } from "../lib/client_event.ts";
-import { type FlagRow, SETTINGS } from "../lib/config.ts";
+import { type FlagRow } from "../lib/command_line.ts";
+import { SETTINGS } from "../lib/config.ts";
 import type { ErrorType } from "../lib/errors.ts";
 import { LIMIT_AFTER_LOGIN, LIMIT_BEFORE_LOGIN } from "../lib/frame.ts";
 import type { KeyName } from "../lib/line_editor.ts";

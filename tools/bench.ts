@@ -14,7 +14,7 @@ import { fileURLToPath } from "node:url";
 import { encodeHex } from "../lib/bytes.ts";
 import { issueCertificate } from "../lib/ca.ts";
 import { makeAuthority, makePair } from "../lib/ca_folder.ts";
-import { HelpAsked, parseCommand } from "../lib/config.ts";
+import { HelpAsked, parseCommand } from "../lib/command_line.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
 import { loadIdentity } from "../lib/identity.ts";
 import { encodeJson } from "../lib/json.ts";

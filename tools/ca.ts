@@ -4,7 +4,8 @@
  */
 
 import { CA_DAYS, makeAuthority, makeIssuer, revokers, signRevocationList } from "../lib/ca_folder.ts";
-import { type CommandSpec, parseCommand, readConfig } from "../lib/config.ts";
+import { type CommandSpec, parseCommand } from "../lib/command_line.ts";
+import { readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { didYouMean } from "../lib/nearest.ts";
 import { PROGRAM } from "../lib/program.ts";

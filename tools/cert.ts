@@ -20,7 +20,8 @@ import {
 } from "../lib/ca_folder.ts";
 import { findPath, type PathOptions, type Purpose } from "../lib/certificate_path.ts";
 import { verifySignature } from "../lib/certificate_signature.ts";
-import { type CommandSpec, type OptionSpec, parseCommand, readConfig } from "../lib/config.ts";
+import { type CommandSpec, type OptionSpec, parseCommand } from "../lib/command_line.ts";
+import { readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
 import { exists, readPemFile, readTextFile, shellPath, writeAtomically } from "../lib/files.ts";
 import {

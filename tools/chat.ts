@@ -13,7 +13,8 @@
 import type { Identity } from "../lib/certificate_identity.ts";
 import { chat } from "../client.ts";
 import { type ChatAccount, type ChatOptions, daysLeft } from "../lib/client_chat.ts";
-import { type Config, parseCommand } from "../lib/config.ts";
+import { parseCommand } from "../lib/command_line.ts";
+import { type Config } from "../lib/config.ts";
 import { type ExitStatus, Failure } from "../lib/errors.ts";
 import { shellPath } from "../lib/files.ts";
 import { loadIdentity, loadTrust, pathIn } from "../lib/identity.ts";

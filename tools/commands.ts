@@ -8,7 +8,7 @@
  * doesn't use.
  */
 
-import { type CommandPage, HelpAsked } from "../lib/config.ts";
+import { type CommandPage, HelpAsked } from "../lib/command_line.ts";
 import type { ExitStatus } from "../lib/errors.ts";
 
 /** A module of `tools/` that is a command. */

@@ -16,7 +16,7 @@
 import { build, type Plugin, stop } from "esbuild";
 import { isBuiltin } from "node:module";
 import { fileURLToPath } from "node:url";
-import { HelpAsked, parseCommand } from "../lib/config.ts";
+import { HelpAsked, parseCommand } from "../lib/command_line.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));

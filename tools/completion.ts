@@ -3,7 +3,7 @@
  */
 
 import { completionScript, SHELLS } from "../lib/completion.ts";
-import { parseCommand } from "../lib/config.ts";
+import { parseCommand } from "../lib/command_line.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { didYouMean } from "../lib/nearest.ts";
 import { printable } from "../lib/text.ts";

@@ -7,7 +7,7 @@
  *     deno task demo
  */
 
-import { parseCommand } from "../lib/config.ts";
+import { parseCommand } from "../lib/command_line.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { shellWord } from "../lib/files.ts";
 import type { ShownEvent } from "../lib/client_command.ts";

@@ -8,7 +8,8 @@
  * prove` writes a single line into one file; `securechat verify` checks both.
  */
 
-import { parseCommand, type SettingFlags } from "../lib/config.ts";
+import { parseCommand } from "../lib/command_line.ts";
+import { type SettingFlags } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { loadIdentity } from "../lib/identity.ts";
 import { encodeAsciiJson } from "../lib/json.ts";

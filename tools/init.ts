@@ -5,7 +5,8 @@
  */
 
 import { CA_DAYS, makeAuthority, makeIssuer, makePair, mustBeFree, pairIn } from "../lib/ca_folder.ts";
-import { type CommandSpec, parseCommand, readConfig } from "../lib/config.ts";
+import { type CommandSpec, parseCommand } from "../lib/command_line.ts";
+import { readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
 import { shellPath } from "../lib/files.ts";
 import { PROGRAM } from "../lib/program.ts";

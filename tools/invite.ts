@@ -5,7 +5,8 @@
 
 import type { Bytes } from "../lib/bytes.ts";
 import { authorityMark, encodeCodeToken } from "../lib/code_token.ts";
-import { type CommandSpec, type Config, parseCommand, readConfig, type SettingFlags } from "../lib/config.ts";
+import { type CommandSpec, parseCommand } from "../lib/command_line.ts";
+import { type Config, readConfig, type SettingFlags } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { shellWord } from "../lib/files.ts";
 import { PeerError } from "../lib/handshake_client.ts";

@@ -26,7 +26,8 @@ import {
   saveProfile,
 } from "../lib/client_home.ts";
 import { type RecordChoice, recordsOf, type ShownServer } from "../lib/client_servers.ts";
-import { type CommandSpec, type Config, isSet, parseCommand, readConfig, type SettingFlags } from "../lib/config.ts";
+import { type CommandSpec, parseCommand } from "../lib/command_line.ts";
+import { type Config, isSet, readConfig, type SettingFlags } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure, ProtocolError } from "../lib/errors.ts";
 import { createPrivateFolder, exists, readTextFile, shellWord, writeAtomically } from "../lib/files.ts";
 import { PeerError } from "../lib/handshake_client.ts";

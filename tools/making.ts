@@ -5,7 +5,7 @@
 import { encodeHex } from "../lib/bytes.ts";
 import { CA_DAYS, CERTIFICATE_DAYS, type Made, type Making } from "../lib/ca_folder.ts";
 import { KEY_BITS, type KeyBits } from "../lib/ca.ts";
-import type { OptionSpec } from "../lib/config.ts";
+import type { OptionSpec } from "../lib/command_line.ts";
 import { EXIT, Failure } from "../lib/errors.ts";
 import { readPassphrase } from "../lib/identity.ts";
 import { encodeJson } from "../lib/json.ts";

@@ -2,7 +2,7 @@
  * `securechat man`: the manual page of the whole program.
  */
 
-import { parseCommand } from "../lib/config.ts";
+import { parseCommand } from "../lib/command_line.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
 import { manPage } from "../lib/man_page.ts";
 import meta from "../deno.json" with { type: "json" };

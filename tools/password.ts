@@ -4,7 +4,7 @@
  */
 
 import { authorityMark, looksLikeCode, parseCodeToken } from "../lib/code_token.ts";
-import { type CommandSpec, parseCommand } from "../lib/config.ts";
+import { type CommandSpec, parseCommand } from "../lib/command_line.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { PeerError } from "../lib/handshake_client.ts";
 import { loadIdentity, loadTrust } from "../lib/identity.ts";

@@ -21,7 +21,8 @@ import {
   setDefaultProfile,
   type StoredProfile,
 } from "../lib/client_home.ts";
-import { type CommandSpec, parseCommand, readConfig } from "../lib/config.ts";
+import { type CommandSpec, parseCommand } from "../lib/command_line.ts";
+import { readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { exists } from "../lib/files.ts";
 import { encodeJson } from "../lib/json.ts";

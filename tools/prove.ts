@@ -7,7 +7,7 @@
  * The line comes from this client's own files (`securechat export` writes many); no server is asked.
  */
 
-import { parseCommand } from "../lib/config.ts";
+import { parseCommand } from "../lib/command_line.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
 import { awaitHead, proveLine } from "../lib/client_export.ts";

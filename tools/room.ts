@@ -11,7 +11,8 @@
  * new log.
  */
 
-import { type CommandSpec, type Config, parseCommand, readConfig } from "../lib/config.ts";
+import { type CommandSpec, parseCommand } from "../lib/command_line.ts";
+import { type Config, readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { encodeJson } from "../lib/json.ts";
 import { directRoom, isRoomName, partners } from "../lib/names.ts";

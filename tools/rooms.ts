@@ -17,7 +17,8 @@
 
 import type { Identity } from "../lib/certificate_identity.ts";
 import { makeClient, MAX_QUEUED } from "../client.ts";
-import { type Config, parseCommand } from "../lib/config.ts";
+import { parseCommand } from "../lib/command_line.ts";
+import { type Config } from "../lib/config.ts";
 import { useEngine } from "../lib/engine.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { SecondPress } from "../lib/line_editor.ts";

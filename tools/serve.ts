@@ -3,7 +3,8 @@
  * file, stops gracefully on SIGINT or SIGTERM and at once on a second one.
  */
 
-import { type CommandSpec, type Config, parseCommand, readConfig } from "../lib/config.ts";
+import { type CommandSpec, parseCommand } from "../lib/command_line.ts";
+import { type Config, readConfig } from "../lib/config.ts";
 import { useEngine } from "../lib/engine.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { shellPath } from "../lib/files.ts";

@@ -14,7 +14,7 @@
 
 import type { Identity } from "../lib/certificate_identity.ts";
 import { type Bytes, concat, encodeUtf8 } from "../lib/bytes.ts";
-import { HelpAsked, parseCommand } from "../lib/config.ts";
+import { HelpAsked, parseCommand } from "../lib/command_line.ts";
 import { EXIT, type ExitStatus, Failure, messageOf, ProtocolError } from "../lib/errors.ts";
 import { ClientConnection, type ClientEvent, PeerError } from "../lib/handshake_client.ts";
 import { loadAuthority, loadIdentity, loadKey, loadTrust } from "../lib/identity.ts";

@@ -10,7 +10,8 @@
  */
 
 import { encodeHex } from "../lib/bytes.ts";
-import { type Config, parseCommand, readConfig } from "../lib/config.ts";
+import { parseCommand } from "../lib/command_line.ts";
+import { type Config, readConfig } from "../lib/config.ts";
 import { encodeCodeToken } from "../lib/code_token.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
 import { exists, shellWord } from "../lib/files.ts";

@@ -13,7 +13,7 @@
  */
 
 import { isBundle, type RandomAccess } from "../lib/bundle.ts";
-import { parseCommand } from "../lib/config.ts";
+import { parseCommand } from "../lib/command_line.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
 import { MAX_ROOM_RECEIPT_BYTES } from "../lib/log_receipt.ts";

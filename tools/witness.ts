@@ -7,7 +7,8 @@
  *     listening on http://127.0.0.1:7380
  */
 
-import { type CommandSpec, parseCommand, readConfig } from "../lib/config.ts";
+import { type CommandSpec, parseCommand } from "../lib/command_line.ts";
+import { readConfig } from "../lib/config.ts";
 import { EXIT, type ExitStatus, Failure, messageOf } from "../lib/errors.ts";
 import { HttpServer } from "../lib/http_server.ts";
 import { encodeVkey } from "../lib/log_note_key.ts";
