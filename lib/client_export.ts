@@ -31,11 +31,8 @@ import { COVER_WAIT } from "./client_rooms.ts";
 import { LogTree } from "./log_whole_tree.ts";
 import type { KeptLine } from "./client_store.ts";
 import { formatTime } from "./time_text.ts";
-import { parseLine } from "./transcript.ts";
+import { MAX_CLOCK_DIFFERENCE, parseLine } from "./transcript.ts";
 import { parseCertificates } from "./x509.ts";
-
-/** How far the clocks of a server, an author and an exporter may be apart, in milliseconds. */
-const MAX_SKEW = 300_000;
 
 /** Of the registered heads within lines, the first of each hour is shown. In seconds. */
 const HOUR = 3_600;
@@ -43,7 +40,7 @@ const HOUR = 3_600;
 /** What to show, and who shows it. */
 export interface ExportOptions {
   readonly identity: { readonly fingerprint: string; readonly pem: string; readonly key: SigningKey };
-  /** The first line, and the one behind the last; without them all that a signed head covers. */
+  /** The first line, and the one after the last; without them, all lines that a checkpoint covers. */
   readonly from?: number;
   readonly to?: number;
   /** The lines whose words are shown. */
@@ -52,7 +49,7 @@ export interface ExportOptions {
   readonly now: number;
   /** Where the files go. */
   readonly folder: string;
-  /** The CA's file, for the command that verifies them; without it that command finds the one in `certs`. */
+  /** The CA's file, for the command that verifies them; without it, that command finds the one in `certs`. */
   readonly ca?: string | undefined;
 }
 
@@ -60,22 +57,22 @@ export interface ExportOptions {
 export interface RoomExport {
   readonly receipt: string;
   readonly transcript: string;
-  /** Null where no line is opened. */
+  /** Null if no line is opened. */
   readonly openings: string | null;
-  /** What a shell has to be given to verify them. */
+  /** The shell command that verifies them. */
   readonly verify: string;
   /** How many lines at the end are left out, since no signed head covers them yet. */
   readonly left_out: number;
 }
 
-/** How often it looks, in milliseconds. */
+/** How often the files of another program are looked at, in milliseconds. */
 const LOOK = 200;
 
-/** What people read where lines are left out of an export. */
+/** What people read if lines are left out of an export. */
 export function leftOut(count: number): string {
   const [what, them] = count === 1 ? ["1 line at the end is", "it"] : [`${count} lines at the end are`, "them"];
-  return `${what} left out: no signed head covers ${them}. Unless the server was caught here, one comes while you are ` +
-    "online in the room; --covered asks for the covered lines alone.";
+  return `${what} left out: no signed head covers ${them} yet. One comes while you are online in the room, unless the ` +
+    "server was caught there; --covered exports only the covered lines.";
 }
 
 /** What people read while an export waits. */
@@ -85,8 +82,8 @@ export function waitsFor(count: number): string {
 }
 
 /**
- * Waits until the lines before `to`, or all, have a signed head, as another program writes it; a few seconds at most.
- * `waiting` is told once how many have none.
+ * Waits until another program has written a checkpoint that covers the lines before `to`, or all; a few seconds at most.
+ * `waiting` is told, once, how many have none.
  */
 export async function awaitHead(
   records: RoomRecords,
@@ -161,48 +158,12 @@ export async function show(
   log?: KeptLog,
 ): Promise<Shown> {
   mustBeGood(options);
-  const record = await records.room(room);
-  const origin = record.pinned?.origin;
-  if (origin === undefined) {
-    throw new Failure(EXIT.usage, `there is nothing of ${room} in ${records.dir}: join it first with ${PROGRAM} rooms`);
-  }
-  const { base, lines, lie } = await record.read();
-  const first = base?.size ?? 0;
-  const tree = new LogTree(first, base?.peaks ?? []);
-  for (const { line } of lines) tree.append(leafHash(encodeUtf8(line)));
-  const registered = log?.heads.filter((head) => head.origin === origin).map(({ checkpoint }) => checkpoint) ?? [];
-  const known = merged(await record.checkpoints(), registered).filter(({ size }) => tree.rootAt(size) !== undefined);
-  const right = known.filter(({ size, root }) => tree.rootAt(size) === root);
-  if (right.length < known.length && !lie) { // the head of a lie is kept, too
-    const what = `the lines in ${record.dir} are not those of the signed heads beside them: a file was changed`;
-    throw new Failure(EXIT.unavailable, `${what}; move the folder away, and the room is taken from the server again`);
-  }
-  const heads = withoutContradictions(right, lines, first);
-  const { from = first, to = heads.at(-1)?.size ?? first } = options;
-  const preferred = log && chooseHead(log, origin, to)?.checkpoint;
-  const head = heads.find(({ size }) => size === preferred?.size) ?? heads.find(({ size }) => size >= to);
-  const missing = from < first || from >= tree.size ? from : to > tree.size ? to - 1 : undefined;
-  if (missing !== undefined) {
-    const here = `the lines ${first} to ${tree.size - 1} are here, and not line ${missing}: choose among these`;
-    throw new Failure(EXIT.usage, `of ${room} ${tree.size === first ? "no line is here yet: go online in it" : here}`);
-  }
-  if (options.to !== undefined && from >= to) {
-    throw new Failure(EXIT.usage, `there is no line from ${from} to before ${to}: the end is the line after the last`);
-  }
-  if (!head || from >= to) {
-    const what = `no signed head covers line ${Math.max(from, to - 1)} of ${room} yet`;
-    throw new Failure(EXIT.unavailable, `${what}; go online and try again in some seconds`);
-  }
-  const part = lines.slice(from - first, to - first);
+  const known = await readKnown(records, room, log);
+  const { origin, tree, lines, first, heads } = known;
+  const { from, to, head } = chooseRange(room, known, options, log);
   const { identity, now } = options;
-  if (1_000 * head.time > now + MAX_SKEW) {
-    const [mine, theirs] = [formatTime(now), formatTime(1_000 * head.time)];
-    const what = `this computer's clock says ${mine}, and the signed head that covers the lines ${theirs}`;
-    throw new Failure(
-      EXIT.unavailable,
-      `${what}: one of both is wrong, and nobody would take the receipt; set the clock`,
-    );
-  }
+  mustFitClock(head, now);
+  const part = lines.slice(from - first, to - first);
   const pemOf = (fingerprint: string) => certificate(records, fingerprint, identity);
   const written = part.map(({ line }) => parseLine(line)?.signer ?? "");
   const authors = await pemsOf(written, pemOf);
@@ -236,17 +197,89 @@ function merged(kept: readonly Checkpoint[], registered: readonly Checkpoint[]):
   return [...bySize.values()].sort((a, b) => a.size - b.size);
 }
 
-/** Failure (2) where who shows it has a certificate that is not good now: nobody would take its receipt. */
+/** What the records hold of a room. */
+interface Known {
+  readonly origin: string;
+  readonly tree: LogTree;
+  readonly lines: readonly KeptLine[];
+  /** The index of the first line. */
+  readonly first: number;
+  /** The checkpoints over these lines that prove something, by size. */
+  readonly heads: readonly Checkpoint[];
+}
+
+/** Reads a room's lines and checkpoints. Failure (2) if there are none, (5) if they don't fit each other. */
+async function readKnown(records: RoomRecords, room: string, log: KeptLog | undefined): Promise<Known> {
+  const record = await records.room(room);
+  const origin = record.pinned?.origin;
+  if (origin === undefined) {
+    throw new Failure(
+      EXIT.usage,
+      `there is no record of ${room} in ${records.dir}: join it first with ${PROGRAM} rooms`,
+    );
+  }
+  const { base, lines, lie } = await record.read();
+  const first = base?.size ?? 0;
+  const tree = new LogTree(first, base?.peaks ?? []);
+  for (const { line } of lines) tree.append(leafHash(encodeUtf8(line)));
+  const registered = log?.heads.filter((head) => head.origin === origin).map(({ checkpoint }) => checkpoint) ?? [];
+  const inTree = merged(await record.checkpoints(), registered).filter(({ size }) => tree.rootAt(size) !== undefined);
+  const right = inTree.filter(({ size, root }) => tree.rootAt(size) === root);
+  if (right.length < inTree.length && !lie) { // the checkpoint of a lie is kept, too
+    const what = `the lines in ${record.dir} don't fit the signed heads beside them: a file was changed`;
+    throw new Failure(EXIT.unavailable, `${what}; move the folder away, and the room is fetched from the server again`);
+  }
+  return { origin, tree, lines, first, heads: withoutContradictions(right, lines, first) };
+}
+
+/** The lines to show, and a checkpoint that covers them: a registered one if there is one, or the first. Failure (2) or (5) if they can't be shown. */
+function chooseRange(
+  room: string,
+  { origin, tree, first, heads }: Known,
+  options: Pick<ExportOptions, "from" | "to">,
+  log: KeptLog | undefined,
+): { readonly from: number; readonly to: number; readonly head: Checkpoint } {
+  const { from = first, to = heads.at(-1)?.size ?? first } = options;
+  const missing = from < first || from >= tree.size ? from : to > tree.size ? to - 1 : undefined;
+  if (missing !== undefined) {
+    const here = `${room} has lines ${first} to ${tree.size - 1}; ${missing} is out of range`;
+    throw new Failure(EXIT.usage, tree.size === first ? `there is no line of ${room} here yet: go online in it` : here);
+  }
+  if (options.to !== undefined && from >= to) {
+    throw new Failure(EXIT.usage, `there is no line from ${from} to before ${to}: the end is the line after the last`);
+  }
+  const preferred = log && chooseHead(log, origin, to)?.checkpoint;
+  const head = heads.find(({ size }) => size === preferred?.size) ?? heads.find(({ size }) => size >= to);
+  if (!head || from >= to) {
+    const what = `no signed head covers line ${Math.max(from, to - 1)} of ${room} yet`;
+    throw new Failure(EXIT.unavailable, `${what}; go online and try again in some seconds`);
+  }
+  return { from, to, head };
+}
+
+/** Failure (5) if the checkpoint is of a time that this computer's clock hasn't reached: nobody would take the receipt. */
+function mustFitClock({ time }: Checkpoint, now: number): void {
+  if (1_000 * time <= now + MAX_CLOCK_DIFFERENCE) return;
+  const what = `this computer's clock says ${formatTime(now)}, but the signed head over the lines ${
+    formatTime(1_000 * time)
+  }`;
+  throw new Failure(
+    EXIT.unavailable,
+    `${what}: one of them is wrong, and nobody would accept the receipt; set the clock`,
+  );
+}
+
+/** Failure (2) if the exporter's certificate is not valid now: nobody would accept the receipt. */
 function mustBeGood({ identity, now }: ExportOptions): void {
   const [leaf, ...others] = parseCertificates(identity.pem);
   const isOut = [leaf, ...others].some((one) => one && (now < one.notBefore || now >= one.notAfter + 1000));
   if (!leaf || !isOut) return;
-  const what = `your certificate ${leaf.subject}, which would sign this, is not good at ${formatTime(now)}`;
-  throw new Failure(EXIT.usage, `${what}; another of this CA will do: name its folder with --certs`);
+  const what = `your certificate ${leaf.subject}, which would sign this, is not valid at ${formatTime(now)}`;
+  throw new Failure(EXIT.usage, `${what}; use another of this CA: name its folder with --certs`);
 }
 
 /**
- * Heads without those that are of an earlier time than a line which they are the first to cover: they'd prove nothing.
+ * Leaves out checkpoints whose time is before that of a line which they are the first to cover: they prove nothing.
  */
 function withoutContradictions(
   heads: readonly Checkpoint[],
@@ -255,14 +288,14 @@ function withoutContradictions(
 ): readonly Checkpoint[] {
   let at = first;
   return heads.filter(({ size, time }) => {
-    const earliest = 1_000 * time + MAX_SKEW;
+    const earliest = 1_000 * time + MAX_CLOCK_DIFFERENCE;
     if (lines.slice(at - first, size - first).some(({ line }) => (parseLine(line)?.ts ?? 0) > earliest)) return false;
     at = Math.max(at, size);
     return true;
   });
 }
 
-/** What lines are judged by: the heads worth showing, and the last before the end of each author's certificate. */
+/** The checkpoints that lines are judged by: those worth showing, and the last before each author's certificate ends. */
 function earlierHeads(
   heads: readonly Checkpoint[],
   main: Checkpoint,
@@ -282,18 +315,18 @@ function earlierHeads(
   );
 }
 
-/** The words that are to be shown. Failure (2) where a line that is named isn't among these, or has none here. */
+/** The words to be shown. Failure (2) if a named line isn't among these lines, or has no words here. */
 function openingsOf(lines: readonly KeptLine[], from: number, open: ExportOptions["open"]): Opening[] {
   const isNamed = (index: number) => open instanceof Set && open.has(index);
   for (const index of open instanceof Set ? open : []) {
     if (lines[index - from]) continue;
     const range = `${from} to ${from + lines.length - 1}`;
-    throw new Failure(EXIT.usage, `line ${index}, whose words are wanted, is not among those exported: ${range}`);
+    throw new Failure(EXIT.usage, `line ${index} can't be opened: it is not among the exported lines, ${range}`);
   }
   return lines.flatMap(({ line, envelope }, at) => {
     const index = from + at;
     if (open !== "all" && !isNamed(index)) return [];
-    // What a server sent in their place is on the disk as well, and is nobody's words.
+    // If a server sent other bytes in their place, these are on the disk, and are nobody's words.
     const hashes = parseRoomLine(line)?.body;
     const isOpening = envelope && hashes && hashFaults(hashes, { words: envelope }).length === 0;
     if (isOpening) return [{ index, envelope }];
@@ -318,8 +351,8 @@ async function certificate(
 ): Promise<string> {
   const pem = fingerprint === own.fingerprint ? own.pem : await records.certificate(fingerprint);
   if (pem !== undefined) return pem;
-  const mend = "where it was your own, name its folder with --certs, else go online in the room once";
-  throw new Failure(EXIT.unavailable, `the certificate ${fingerprint} is not at hand; ${mend}`);
+  const mend = "if it was your own, name its folder with --certs; otherwise go online in the room once";
+  throw new Failure(EXIT.unavailable, `the certificate ${fingerprint} is not in the records; ${mend}`);
 }
 
 /** A path without its ending, of which no file is there yet: `room_ops_20231115_143022`. */

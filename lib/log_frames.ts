@@ -28,7 +28,7 @@ export const MAX_PAGE = 500;
  * square. In a larger one `members` is asked. Its first page names as many, so whoever is told knows all of them.
  */
 export const PRESENCE_MEMBERS = 100;
-/** The most subtree hashes that a frontier or a proof can have: a log has fewer than 2^53 lines. */
+/** The most subtree hashes that a proof can have: a log has fewer than 2^53 lines. */
 const MAX_HASHES = 106;
 
 /** A line as every member gets it; `body` is null where it was erased. */
@@ -66,7 +66,6 @@ export type RoomFrame =
     readonly topic: string;
     readonly count: number;
     readonly checkpoint: Checkpoint | undefined;
-    readonly frontier: readonly Bytes[];
     readonly nextSeqno: number;
     readonly epoch: number;
     /** `iv || ciphertext` under K_session. */
@@ -184,7 +183,6 @@ function parseFrameByType(type: string, fields: JsonObject): RoomFrame {
         topic: text(fields, "topic"),
         count: count(fields, "count"),
         checkpoint: checkpoint === undefined || checkpoint === null ? undefined : checkpointOf(checkpoint),
-        frontier: hashes(fields, "frontier"),
         nextSeqno: count(fields, "next_seqno"),
         epoch: count(fields, "epoch"),
         key: bytes(fields, "key"),

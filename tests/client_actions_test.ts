@@ -248,7 +248,7 @@ Deno.test("who was never connected is told so, and that one is not in a room is 
     assert.match(await desk.refused(asked), /not in this room; join it first|join it first\.$/, asked);
   }
   for (const asked of ["/export", "/receipt", "/prove 1"]) {
-    assert.match(await desk.refused(asked), /there is nothing of #ops in .*: join it first/, asked);
+    assert.match(await desk.refused(asked), /there is no record of #ops in .*: join it first/, asked);
   }
   await ada.session.stop();
   await Deno.remove(dir, { recursive: true });

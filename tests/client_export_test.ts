@@ -57,7 +57,7 @@ async function bobs(bench: RoomBench, username = "bob", trusts?: Trust) {
       for (const attempt of [() => exportRoom(records, "#ops", made), () => proveLine(records, "#ops", 0, made)]) {
         await assert.rejects(
           attempt,
-          (error) => error instanceof Failure && error.status === EXIT.usage && /is not good at/.test(error.message),
+          (error) => error instanceof Failure && error.status === EXIT.usage && /is not valid at/.test(error.message),
         );
       }
       assert.equal(await exists(`${folder.path}/out`), false);
@@ -187,7 +187,7 @@ Deno.test("lines that no head covers yet are waited for; those that are left out
     exportRoom(records, "#ops", behind),
     (error) =>
       error instanceof Failure && error.status === EXIT.unavailable &&
-      /this computer's clock says .* one of both is wrong/.test(error.message),
+      /this computer's clock says .* one of them is wrong/.test(error.message),
   );
 });
 

@@ -103,7 +103,7 @@ Deno.test("two people talk over TLS, and one of them shows to a stranger what wa
     await assert.rejects(show(new Set([2])), /the words of line 2 are not here: .* or never came as signed/);
     const lines = await Deno.readTextFile(`${room}/transcript.txt`);
     await Deno.writeTextFile(`${room}/transcript.txt`, lines.replace(/^0/, "1"));
-    await assert.rejects(show("all"), /are not those of the signed heads beside them: a file was changed/);
+    await assert.rejects(show("all"), /don't fit the signed heads beside them: a file was changed/);
   });
 });
 

@@ -164,16 +164,16 @@ Deno.test("export and prove write from the client's own files what verify finds 
 
   for (
     const [args, wanted] of [
-      [["prove", "#ops", "9"], /the lines 0 to 1 are here, and not line 9/],
+      [["prove", "#ops", "9"], /#ops has lines 0 to 1; 9 is out of range/],
       [["prove", "#ops", "last"], /INDEX "last" is not an index/],
       [["export", "ops"], /"ops" isn't a room/],
       [["export", "#ops", "#dev"], /"#dev" is one argument too many/],
-      [["export", "#none"], /there is nothing of #none in ada\/kept\/rooms\/localhost: join it first/],
+      [["export", "#none"], /there is no record of #none in ada\/kept\/rooms\/localhost: join it first/],
       [
         ["export", "#ops", "--from", "1", "--to", "1"],
         /no line from 1 to before 1: the end is the line after the last/,
       ],
-      [["export", "#ops", "--only", "0,2"], /line 2, whose words are wanted, is not among those exported: 0 to 1/],
+      [["export", "#ops", "--only", "0,2"], /line 2 can't be opened: it is not among the exported lines, 0 to 1/],
       [["export", "#ops", "--open", "--closed"], /use only one of/],
     ] as const
   ) {
