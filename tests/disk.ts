@@ -32,6 +32,7 @@ export interface Fault {
 
 export const EIO = 5;
 export const ENOSPC = 28;
+export const EROFS = 30;
 
 /** The disk under one folder. */
 export class Disk {

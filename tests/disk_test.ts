@@ -5,7 +5,7 @@
 
 import { assert } from "./assert.ts";
 import { assertHolds, CROWD_LIMITS, storedSessions, talk } from "./crowd.ts";
-import { Disk, EIO, ENOSPC, type Fault } from "./disk.ts";
+import { Disk, EIO, ENOSPC, EROFS, type Fault } from "./disk.ts";
 import { run, skipUnless, startServer, temporaryFolder } from "./environment.ts";
 import { dialTcp, Person } from "./room_person.ts";
 import { certificates, Client } from "./server.ts";
@@ -111,6 +111,11 @@ const SCENES: Readonly<Record<string, readonly Fault[]>> = {
   "a full disk": [
     { call: "write", path: "-wal", errno: ENOSPC, times: 8 },
     { call: "write", path: ".transcript", errno: ENOSPC, times: 4 },
+  ],
+  "a disk that was read-only for a while": [
+    { call: "write", path: "-wal", errno: EROFS, times: 8 },
+    { call: "write", path: ".transcript", errno: EROFS, times: 4 },
+    { call: "write", path: "spool.jsonl", errno: EROFS, times: 4 },
   ],
   "flushes of the database and of journals that fail": [
     { call: "fsync", path: ".db", errno: EIO, times: 3 },

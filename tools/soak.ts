@@ -57,7 +57,7 @@ const SETTINGS = {
 /** With these the server is attacked: its own limits are what is tried. */
 const ATTACKED = { LOG_LEVEL: "warn" };
 /** How many there are, that share the minutes. */
-const ATTACKS = 13;
+const ATTACKS = 15;
 /** Memory is compared from here on: by then everything that is loaded once has been loaded. */
 const WARM_UP = 30;
 

@@ -10,8 +10,14 @@
  * resumes a session comes in, and that the server ends well.
  */
 
+import { encrypt } from "../lib/aes_cbc.ts";
+import { type Bytes, concat, encodeHex, encodeUtf8, parseBase64, parseUtf8 } from "../lib/bytes.ts";
 import type { Identity } from "../lib/certificate_identity.ts";
-import { type Bytes, concat, encodeUtf8 } from "../lib/bytes.ts";
+import { postFrame } from "../lib/client_outbox.ts";
+import { encodeEnvelope } from "../lib/log_envelope.ts";
+import type { RoomFrame } from "../lib/log_frames.ts";
+import { logHash, signRoomLine } from "../lib/log_line.ts";
+import { EMPTY_ROOT } from "../lib/log_tree.ts";
 import type { Trust } from "../lib/certificate_path.ts";
 import { encodeFrame } from "../lib/frame.ts";
 import { ClientConnection, type ClientEvent } from "../lib/handshake_client.ts";
@@ -29,6 +35,9 @@ export interface AttackedServer {
   readonly issue: (name: string) => Promise<Identity>;
 }
 
+/** A head of no lines: what a line may always say that it has seen. */
+const NOTHING_SEEN = { size: 0, root: encodeHex(EMPTY_ROOT) };
+
 /** Everybody has one certificate. */
 const identities = new Map<string, Identity>();
 
@@ -38,10 +47,12 @@ class Member {
   token: Bytes = new Uint8Array(0);
   isGone = false;
   readonly #connection: ClientConnection;
-  readonly #answers = new Map<number, () => void>();
+  readonly #answers = new Map<number, (frame?: RoomFrame) => void>();
+  readonly #identity: Identity;
   #nextId = 0;
 
-  private constructor(link: Link, connection: ClientConnection) {
+  private constructor(link: Link, connection: ClientConnection, identity: Identity) {
+    this.#identity = identity;
     this.link = link;
     this.#connection = connection;
   }
@@ -58,7 +69,7 @@ class Member {
       now: () => Date.now(),
       send: (bytes) => link.send(bytes),
     });
-    const member = new Member(link, connection);
+    const member = new Member(link, connection, identity);
     connection.hello();
     await member.#until("ready");
     const account = { email: `${name}@example.org`, username: name, password: "correct horse" };
@@ -84,7 +95,7 @@ class Member {
     try {
       for (;;) {
         const event = await this.#until("frame");
-        if (event.type === "frame" && typeof event.id === "number") this.#answers.get(event.id)?.();
+        if (event.type === "frame" && typeof event.id === "number") this.#answers.get(event.id)?.(event.frame);
       }
     } catch {
       this.isGone = true;
@@ -95,13 +106,43 @@ class Member {
   /** Milliseconds until the answer. */
   async ping(): Promise<number> {
     const began = performance.now();
+    await this.#ask({ type: "ping" });
+    return performance.now() - began;
+  }
+
+  /** The answer; `undefined` where the connection is over before it comes. */
+  async #ask(frame: { readonly type: string } & Readonly<Record<string, unknown>>): Promise<RoomFrame | undefined> {
     const id = this.#nextId++;
-    await new Promise<void>((resolve) => {
+    const answer = await new Promise<RoomFrame | undefined>((resolve) => {
       this.#answers.set(id, resolve);
-      this.#connection.request({ type: "ping", id });
+      this.#connection.request({ ...frame, id });
     });
     this.#answers.delete(id);
-    return performance.now() - began;
+    return answer;
+  }
+
+  /** Makes a room and signs lines for it, the first of which is the join line. */
+  async signLines(room: string, text: string, count: number): Promise<Bytes[]> {
+    const policy = { mode: "recorded", history: "all", invite_only: false };
+    const joined = await this.#ask({ type: "create", room, ...policy });
+    if (joined?.type !== "joined") throw new Error(`${room} could not be made`);
+    const { key: payload, epoch, origin } = joined;
+    const opened = JSON.parse(parseUtf8(this.#connection.open(payload) ?? new Uint8Array()) ?? "{}");
+    const roomKey = parseBase64(opened.key) ?? new Uint8Array();
+    const { key, chain: [leaf] } = this.#identity;
+    const frames: Bytes[] = [];
+    for (let seqno = 0; seqno < count; seqno++) {
+      const statement = seqno === 0
+        ? { kind: "join", username: room.slice(1) } as const
+        : { kind: "text", text } as const;
+      const envelope = encodeEnvelope({ room, seen: NOTHING_SEEN, statement, salt: random(16) });
+      const body = encrypt(roomKey, random(16), envelope);
+      const author = { key, fingerprint: leaf?.fingerprint ?? "", seqno, ts: Date.now() };
+      const line = await signRoomLine({ log: logHash(origin), envelope, body }, author);
+      const post = { room, epoch, seqno, ts: line.ts, ct: line.body, sig: line.signature, body };
+      frames.push(encodeFrame(postFrame(post)));
+    }
+    return frames;
   }
 }
 
@@ -127,6 +168,21 @@ function flood(frames: readonly Bytes[], connections = 1): Attack {
     while (goesOn()) await sleep(100);
     for (const member of members) member.link.close();
     await Promise.all(flooding);
+  };
+}
+
+/** One member that sends lines that it has signed before, in a room of its own, as fast as they are taken. */
+function lines(text: string, count: number): Attack {
+  return async (server, goesOn) => {
+    const name = `mallory${attackers++}`;
+    const member = await Member.enter(server, name);
+    const frames = await member.signLines(`#${name}`, text, count);
+    for (let at = 0; at < frames.length && goesOn() && !member.isGone; at += 16) {
+      member.link.send(concat(...frames.slice(at, at + 16)));
+      await Promise.race([member.link.drained(), sleep(1_000)]); // a server that is at its quota reads no more
+    }
+    while (goesOn() && !member.isGone) await sleep(100);
+    member.link.close();
   };
 }
 
@@ -170,6 +226,8 @@ const ATTACKS: readonly (readonly [name: string, attack: Attack])[] = [
   ["codes", flood([encodeFrame({ type: "code" })])],
   ["logouts", flood([encodeFrame({ type: "logout" })])],
   ["lists", flood([encodeFrame({ type: "rooms", from: "" })])],
+  ["short lines", lines("x", 3_000)],
+  ["long lines", lines("x".repeat(15_000), 800)],
   ["guesses", flood([encodeFrame({ type: "certificate", fingerprint: "0".repeat(64) })])],
 ];
 
