@@ -5,7 +5,7 @@
  *     {"command":"ban","room":"#ops","username":"eve","until":1700062822}
  *     {"command":"export","room":"#ops","open":[41,42],"id":7}
  *
- * A command names its room; `@bob` stands for the conversation of two with bob. Its `id`, any JSON, stands in the answer.
+ * A command names its room; `@bob` stands for the conversation of two with bob. Its `id`, any JSON, is in the answer.
  * Commands as people type them are `client_typed_command.ts`; `client_actions.ts` carries them out.
  *
  * @layer chat
