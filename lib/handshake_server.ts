@@ -18,12 +18,14 @@
 import type { Identity } from "./certificate_identity.ts";
 import { BLOCK_SIZE, decrypt, encrypt } from "./aes_cbc.ts";
 import { type Bytes, type Clock, encodeBase64, encodeHex, encodeUtf8, type Random } from "./bytes.ts";
-import { type CertificatePath, findPath, type Trust } from "./certificate_path.ts";
+import type { Trust } from "./certificate_path.ts";
 import { Connection, proofInput } from "./connection.ts";
 import { DhKey, type Group, GROUP_14, GROUP_2 } from "./dh.ts";
 import { ProtocolError } from "./errors.ts";
 import { type Frame, LIMIT_AFTER_LOGIN, LIMIT_BEFORE_LOGIN, type OutgoingFrame } from "./frame.ts";
-import { encodeJson, type Json, type JsonObject, repeatedName } from "./json.ts";
+import { judgeClient, type ShownClient } from "./handshake_server_client.ts";
+import { ServerSide, type SessionEvent } from "./handshake_server_session.ts";
+import { encodeJson, type Json, type JsonObject } from "./json.ts";
 import { type IdentifiedRequest, parseRequest, ROOM_REQUESTS } from "./log_requests.ts";
 import {
   type CredentialsRequest,
@@ -34,18 +36,13 @@ import {
   parseDhClient,
   parseErrorFrame,
   parseHello,
-  parseMsg,
   parsePayload,
-  parseReceiptFrame,
   type PeerErrorFrame,
   type Version,
 } from "./message.ts";
-import { VerifyingKey } from "./pss.ts";
-import { makeReceipt, receiptProblem, type SessionIdentity } from "./receipt.ts";
-import { SessionReceiver } from "./session.ts";
+import type { VerifyingKey } from "./pss.ts";
 import type { TranscriptSummary } from "./transcript.ts";
 import type { ServerStep, State } from "./transitions.ts";
-import { type Certificate, parseCertificates } from "./x509.ts";
 
 const REQUEST_TYPES: ReadonlySet<string> = new Set(ROOM_REQUESTS);
 
@@ -89,25 +86,11 @@ export type ServerEvent =
   | { readonly type: "session" }
   /** Answer with {@link ServerConnection.answer}, `sendLine` or `refuseRequest`. */
   | ({ readonly type: "request" } & IdentifiedRequest)
-  /** Accepted: make the line durable, then {@link ServerConnection.acknowledge}. */
-  | { readonly type: "message"; readonly seqno: number; readonly line: string; readonly text: string }
-  /** Refused, and the session goes on: tell it by `refuse`. */
-  | { readonly type: "stale"; readonly error: ProtocolError }
-  /** The client's own receipt over what was accepted so far, and what is wrong with it. */
-  | { readonly type: "receipt"; readonly receipt: JsonObject; readonly problem: string | undefined }
+  | SessionEvent
   /** Answer with {@link ServerConnection.sendReceipt}, then close. */
   | { readonly type: "quit" }
   /** The client ends the conversation with an error, which is never answered. */
   | { readonly type: "error"; readonly error: PeerErrorFrame };
-
-/** The client as its certificate shows it. */
-interface Client {
-  readonly pem: string;
-  readonly fingerprint: string;
-  readonly verifying: VerifyingKey;
-  /** When its path is over, unix ms. */
-  readonly ends: number;
-}
 
 /** Takes one frame. */
 type TakeStep = (
@@ -121,12 +104,13 @@ type TakeStep = (
 export class ServerConnection extends Connection<ServerEvent> {
   readonly #options: ServerOptions;
   #version: Version = 1;
-  #client: Client | undefined;
+  #client: ShownClient | undefined;
   /** The key of the agreement made last. */
   #key: Bytes | undefined;
   #salts = 0;
-  #receiver: SessionReceiver | undefined;
-  #session: string | undefined;
+  #session: ServerSide | undefined;
+  /** The session's name in receipts of version 2. */
+  #name: string | undefined;
   #hasRooms = false;
 
   constructor(options: ServerOptions) {
@@ -162,7 +146,7 @@ export class ServerConnection extends Connection<ServerEvent> {
 
   /** The session's name in receipts of version 2: hex SHA-256 of T (docs/PROTOCOL.md, "Version 2"). */
   get session(): string | undefined {
-    return this.#session;
+    return this.#name;
   }
 
   /** The PEM of the client's certificate with its intermediates. */
@@ -172,7 +156,7 @@ export class ServerConnection extends Connection<ServerEvent> {
 
   /** What the transcript came to so far. */
   get summary(): TranscriptSummary | undefined {
-    return this.#receiver?.summary;
+    return this.#session?.summary;
   }
 
   protected override stepOf(type: string): string | undefined {
@@ -199,8 +183,8 @@ export class ServerConnection extends Connection<ServerEvent> {
     enrol: (side, { fields }) => side.#receiveCredentials("enrol", fields),
     resume: (side, { fields }) => side.#receiveCredentials("resume", fields),
     reset: (side, { fields }) => side.#receiveCredentials("reset", fields),
-    msg: (side, { fields }) => side.#receiveMsg(fields),
-    receipt: (side, frame) => side.#receiveReceipt(frame),
+    msg: (side, { fields }) => side.#mustHaveSession().receiveMsg(fields),
+    receipt: (side, frame) => side.#mustHaveSession().receiveReceipt(frame),
     "room request": (_, frame) => ({ type: "request", ...parseRequest(frame) }),
     quit: (side, _, next) => side.#receiveQuit(next),
   };
@@ -236,24 +220,15 @@ export class ServerConnection extends Connection<ServerEvent> {
   // Hello and certificates.
 
   async #receiveHello(fields: JsonObject, next: State): Promise<ServerEvent> {
-    const { identity, allowV1, random } = this.#options;
+    const { identity, trust, allowV1, now, random } = this.#options;
     const hello = parseHello(fields);
-    const chain = parseCertificates(hello.pem);
-    const leaf = chain[0];
-    const path = await findPath(chain, await this.#options.trust(), {
-      purpose: "client",
-      ...(identity.chain[0] ? { own: identity.chain[0].fingerprint } : {}),
-    });
-    const modulus = this.#checkCertificate(leaf, path);
+    const client = await judgeClient(hello.pem, { own: identity, trust: await trust(), now: now() });
     if (hello.version === 1 && !allowV1) {
       throw new ProtocolError("proof-fail", "This server takes version 2 alone: the client must prove its key.");
     }
     this.#version = hello.version;
     this.#hasRooms = hello.rooms && (this.#options.channel ?? "plain") !== "plain";
-    const fingerprint = leaf?.fingerprint ?? "";
-    const pem = chain.map(({ pem }) => pem).join("");
-    const ends = path.ends(this.#options.now(), "current");
-    this.#client = { pem, fingerprint, verifying: new VerifyingKey(modulus), ends };
+    this.#client = client;
     this.send({
       type: "server_hello",
       server_cert: identity.pem,
@@ -262,14 +237,7 @@ export class ServerConnection extends Connection<ServerEvent> {
       ...(this.#hasRooms ? { rooms: 1 } : {}),
     });
     this.move(next);
-    return { type: "hello", fingerprint, subject: leaf?.subject ?? "", version: hello.version };
-  }
-
-  #checkCertificate(leaf: Certificate | undefined, path: CertificatePath): bigint {
-    const [problem] = path.problems(this.#options.now(), "current");
-    if (problem !== undefined) throw new ProtocolError("bad-cert", problem);
-    if (!leaf?.rsa) throw new ProtocolError("bad-cert", "The certificate's key must be RSA.");
-    return leaf.rsa.modulus;
+    return { type: "hello", fingerprint: client.fingerprint, subject: client.subject, version: hello.version };
   }
 
   // The key agreements.
@@ -308,11 +276,11 @@ export class ServerConnection extends Connection<ServerEvent> {
   }
 
   #openSession(key: Bytes): void {
+    const { identity, now } = this.#options;
     const client = this.#client;
     if (!client) throw new Error("a session needs a client");
-    if (this.#version === 2) this.#session = encodeHex(this.recordDigest());
-    const session = { key, version: this.#version, signer: client.fingerprint };
-    this.#receiver = new SessionReceiver(session, client.verifying, this.#options.now);
+    if (this.#version === 2) this.#name = encodeHex(this.recordDigest());
+    this.#session = new ServerSide({ identity, client, key, version: this.#version, name: this.#name, now });
     this.closeRecord();
   }
 
@@ -403,36 +371,6 @@ export class ServerConnection extends Connection<ServerEvent> {
 
   // Messages, and the end.
 
-  #receiveMsg(fields: JsonObject): ServerEvent {
-    const msg = parseMsg(fields);
-    if (!this.#receiver) throw new Error("there is no session");
-    try {
-      return { type: "message", seqno: msg.seqno, ...this.#receiver.open(msg) };
-    } catch (error) {
-      if (error instanceof ProtocolError && error.code === "stale") return { type: "stale", error };
-      throw error;
-    }
-  }
-
-  #receiveReceipt(frame: Frame): ServerEvent {
-    const receipt = parseReceiptFrame(frame.fields);
-    const [client, receiver] = [this.#client, this.#receiver];
-    if (!client || !receiver) throw new Error("there is no session");
-    const problem = repeatedName(frame.text) !== undefined ? "a name comes twice in it" : receiptProblem(receipt, {
-      role: "client",
-      fingerprint: client.fingerprint,
-      verifying: client.verifying,
-      summary: receiver.summary,
-      ...this.#sessionIdentity(this.#options.identity.chain[0]?.fingerprint),
-    });
-    return { type: "receipt", receipt, problem };
-  }
-
-  #sessionIdentity(otherFingerprint: string | undefined): { readonly identity?: SessionIdentity } {
-    const session = this.#session;
-    return session !== undefined && otherFingerprint !== undefined ? { identity: { otherFingerprint, session } } : {};
-  }
-
   #receiveQuit(next: State): ServerEvent {
     this.move(next);
     return { type: "quit" };
@@ -443,22 +381,14 @@ export class ServerConnection extends Connection<ServerEvent> {
     this.send({ type: "msg_ack", seqno, received_at: this.#options.now() });
   }
 
-  /** The receipt over all that was accepted. */
+  /** The receipt over everything that was accepted. */
   async makeReceipt(): Promise<JsonObject> {
-    const { identity, now } = this.#options;
-    const client = this.#client;
-    if (!client || !this.#receiver) throw new Error("there is no session");
-    const { summary } = this.#receiver;
-    return await makeReceipt({
-      role: "server",
-      key: identity.key,
-      pem: identity.pem,
-      fingerprint: identity.chain[0]?.fingerprint ?? "",
-      linePems: summary.count > 0 ? [client.pem] : [],
-      summary,
-      createdAt: now(),
-      ...this.#sessionIdentity(client.fingerprint),
-    });
+    return await this.#mustHaveSession().makeReceipt();
+  }
+
+  #mustHaveSession(): ServerSide {
+    if (!this.#session) throw new Error("there is no session");
+    return this.#session;
   }
 
   /** Sends the receipt, the last frame of a session. */
