@@ -10,7 +10,7 @@ Deno.test({
     const sessions = ["--handshakes", "2", "--messages", "60", "--seconds", "1", "--lines", "200"];
     const rooms = ["--posts", "40", "--members", "3", "--history", "300", "--log", "300"];
     // Those that weigh memory wait for half a minute.
-    const parts = ["handshakes", "messages", "latency", "verify", "rooms", "resume", "history", "proofs"];
+    const parts = ["handshakes", "messages", "latency", "verify", "rooms", "resume", "history", "acts", "proofs"];
     const sizes = [...sessions, ...rooms, ...parts.flatMap((part) => ["--part", part]), "--json"];
     const { status, stdout, stderr } = await runCommand(
       Deno.execPath(),

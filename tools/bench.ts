@@ -47,7 +47,7 @@ const SPEC = {
   summary: "measure the server and the verifier beside the Python peer",
   usage: `deno task bench [FLAGS]
 
-Parts: handshakes, messages, latency, idle, verify, rooms, crowd, resume, history, proofs.
+Parts: handshakes, messages, latency, idle, verify, rooms, crowd, resume, history, acts, proofs.
 
 Examples:
   deno task bench

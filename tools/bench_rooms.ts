@@ -5,6 +5,7 @@
  *     crowd      memory of an idle member, with 1,000 and 5,000 of them
  *     resume     CPU of a session that a token resumes, its TLS included
  *     history    the program comes into a room of 100,000 lines, until all of them are shown and checked
+ *     acts       a room of 60,000 lines that are acts is loaded: how long it takes, and how long anybody else waits
  *     proofs     inclusion proofs in a log of a million lines
  */
 
@@ -55,7 +56,7 @@ const TEXT = "The quick brown fox jumps over the lazy dog, and then it does it a
 
 /** The parts, by their names. */
 export const ROOM_PARTS: Readonly<Record<string, Part>> = Object.fromEntries(
-  Object.entries({ rooms, crowd, resume, history, proofs }).map(([name, part]) => [
+  Object.entries({ rooms, crowd, resume, history, acts, proofs }).map(([name, part]) => [
     name,
     (contestant: Contestant, setting: Setting) =>
       contestant.isPeer ? Promise.resolve(new Map()) : part(contestant, setting),
@@ -269,6 +270,61 @@ async function history(contestant: Contestant, setting: Setting): Promise<Figure
   await child.status;
   if (count < size) throw new Failure(EXIT.no, `${count} lines were shown of ${size}`);
   return new Map([[`s until a newcomer is shown ${size} lines, from the program's start`, seconds]]);
+}
+
+/** Acts of the room that is loaded, at most. */
+const ACTS = 60_000;
+
+/** Lines of two members that set the topic again and again. */
+function* topics(log: Log, members: readonly Person[], { key }: Setting, count: number): Generator<Written> {
+  const began = Date.now() - 3_000_000;
+  for (let i = 0; i < count; i++) {
+    const author = members[i % 2]?.fingerprint ?? "";
+    const statement = { kind: "topic", text: `topic ${i}` } as const;
+    yield writeLine(log, key, { author, seqno: 1 + Math.floor(i / 2), ts: began + i, statement });
+  }
+}
+
+async function acts(contestant: Contestant, setting: Setting): Promise<Figures> {
+  const count = 2 * Math.floor(Math.min(ACTS, setting.sizes.history) / 2);
+  const world = await makeWorld(contestant, setting, 2, (log, members) => topics(log, members, setting, count));
+  world.due.fill(1 + count / 2);
+  const { data, members: [loader, other] } = world;
+  if (!loader || !other) return new Map();
+  /** Comes into the room while the other pings: milliseconds until it is in, and of the longest ping. */
+  const load = async (isFirst: boolean): Promise<[number, number]> => {
+    await using server = await startServer(contestant, setting, { data });
+    const [member, pinger] = [await Member.arrive(server, loader), await Member.arrive(server, other)];
+    let [longest, isIn] = [0, false];
+    const pinging = (async () => {
+      while (!isIn) {
+        const began = performance.now();
+        await pinger.ask({ type: "ping" });
+        longest = Math.max(longest, performance.now() - began);
+      }
+    })();
+    const began = performance.now();
+    await member.enter(ROOM);
+    const took = performance.now() - began;
+    isIn = true;
+    await pinging;
+    if (isFirst) { // with the next line the room's state is stored
+      member.send(writeNext(world, setting, 0, 1));
+      const size = count + 3;
+      for (let isThere = false; !isThere;) {
+        const head = await member.ask({ type: "checkpoint", room: ROOM }).catch(() => undefined);
+        isThere = head?.type === "checkpoint" && head.checkpoint.size >= size;
+      }
+    }
+    for (const one of [member, pinger]) one.leave();
+    return [took, longest];
+  };
+  await load(true);
+  const [took, longest] = await load(false);
+  return new Map([
+    [`ms until a room of ${count} acts is loaded`, took],
+    ["ms of the longest ping meanwhile", longest],
+  ]);
 }
 
 /** Somebody whose certificate and key are files, as the program takes them. */
