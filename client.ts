@@ -11,6 +11,7 @@
  * The chat with the server alone is `lib/client_chat.ts`; here it gets the verifier, which judges the server's receipt.
  */
 
+import type { WitnessPolicy } from "./lib/witness_policy.ts";
 import type { Identity } from "./lib/certificate_identity.ts";
 import type { Trust } from "./lib/certificate_path.ts";
 import { type ChatOptions, type JudgedReceipt, type ReceivedReceipt, runChat } from "./lib/client_chat.ts";
@@ -96,6 +97,8 @@ export interface ClientParts {
   readonly times?: Partial<SessionTimes>;
   /** The CA's file, for the command that verifies an export. */
   readonly ca?: string | undefined;
+  /** Whose cosignatures of the server's log count, and which logs. */
+  readonly policy?: WitnessPolicy | undefined;
 }
 
 /** Puts a client together, with the clock, the chance and the trust of this machine. */

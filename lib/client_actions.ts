@@ -275,7 +275,7 @@ export class RoomActions {
     if (index !== undefined && !known) {
       throw new RequestRefused("bad-frame", `There is no line ${index} of ${room} here.`);
     }
-    const state = known ?? { state: "unsent", by: null, countersigned: 0 };
+    const state = known ?? NOT_PROVED;
     show({ event: "proof", room, index: index ?? null, ...state, unsent });
   }
 
@@ -284,6 +284,17 @@ export class RoomActions {
     return !room.startsWith("@") || room.includes(",") ? room : this.#session.rooms.conversation(room.slice(1));
   }
 }
+
+/** What is said of a line that isn't in the log. */
+const NOT_PROVED = {
+  state: "unsent",
+  by: null,
+  countersigned: 0,
+  log: null,
+  registered: false,
+  cosigners: [],
+  stamped: false,
+} as const;
 
 /** Which lines an export opens, as `client_export.ts` takes it. */
 export function openingsOf(open: Openings): "all" | "none" | ReadonlySet<number> {

@@ -202,6 +202,8 @@ export const BOT_EVENTS: {
       state: "`unsent`; `placed`: the server says so; `accepted`: a signed head covers it",
       by: "the time of the first head that covers it; null if none does",
       countersigned: "how many others have signed that they had seen such a head",
+      ...{ log: "the origin of the server's log; null if none is known", registered: "whether that log registers it" },
+      ...{ cosigners: "the names of witnesses that cosigned that", stamped: "whether it was time-stamped since" },
       unsent: "how many lines of yours are not known to be in the log",
     },
   },

@@ -98,6 +98,13 @@ export type Answer =
     readonly by: number | null;
     /** How many others have signed that they had seen a head beyond it. */
     readonly countersigned: number;
+    /** The origin of the server's log; null if this client knows none. */
+    readonly log: string | null;
+    /** Whether the server's log registers a head that covers the line, and who cosigned it. */
+    readonly registered: boolean;
+    readonly cosigners: readonly string[];
+    /** Whether a time-stamping authority has stamped that log since. */
+    readonly stamped: boolean;
     /** Lines that are not known to be in the log. */
     readonly unsent: number;
   }

@@ -8,6 +8,7 @@
  * @layer outside
  */
 
+import type { LineRegistration } from "./client_log.ts";
 import type { LineEvent } from "./client_event.ts";
 import { type ExportOptions, exportRoom, proveLine, type RoomExport } from "./client_export.ts";
 import type { OwnCertificate } from "./client_outbox.ts";
@@ -16,7 +17,9 @@ import { type ClientRooms, notIn } from "./client_rooms.ts";
 import { folded } from "./fold.ts";
 
 /** How much is known of a line. */
-export interface LineProofState {
+export interface LineProofState extends LineRegistration {
+  /** The origin of the server's log; null if this client knows none. */
+  readonly log: string | null;
   /** `placed`: the server says so; `accepted`: a checkpoint covers it. */
   readonly state: "placed" | "accepted";
   /** The time of the first checkpoint that covers it, unix seconds. */
@@ -72,7 +75,10 @@ export class RoomHistory {
     const [line] = await this.lines(room, index, 1);
     if (line?.index !== index) return undefined;
     const state = index < monitor.covered ? "accepted" : "placed";
-    return { state, by: line.by, countersigned: monitor.countersigners(index) };
+    const { serverLog } = this.#options.rooms;
+    const { registered = false, cosigners = [], stamped = false } = serverLog?.proofOf(monitor.origin, index) ?? {};
+    const log = serverLog?.charter?.origin ?? null;
+    return { state, by: line.by, countersigned: monitor.countersigners(index), log, registered, cosigners, stamped };
   }
 
   /** Writes lines of a room for others to verify. */

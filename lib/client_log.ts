@@ -15,13 +15,14 @@
  * @layer chat
  */
 
-import { type Bytes, type Clock, concat, encodeBase64, encodeHex, parseBase64 } from "./bytes.ts";
+import { type Bytes, type Clock, concat, encodeBase64, encodeHex, encodeUtf8, parseBase64 } from "./bytes.ts";
 import { sha256 } from "./hash.ts";
 import { canonicalJson, type JsonObject } from "./json.ts";
 import { type Charter, charterHash, parseCharter } from "./log_charter.ts";
 import { type Checkpoint, encodeCheckpoint, parseCheckpoint } from "./log_checkpoint.ts";
 import type { Head, LogPin } from "./log_envelope.ts";
 import type { LogAnswer, LogRequest, SentHead, SentTick } from "./log_follow_frames.ts";
+import { parseNote } from "./log_note.ts";
 import { areTagsOf, headHash, parseTick, placeOfTag, tagOf, type Tick } from "./log_tick.ts";
 import { inclusionProof, leafHash, peakPlaces, verifyInclusion } from "./log_tree.ts";
 import { LogTree } from "./log_whole_tree.ts";
@@ -52,6 +53,16 @@ export interface RegisteredHead {
   /** Of the checkpoint: unix seconds, and how many lines. */
   readonly time: number;
   readonly size: number;
+}
+
+/** How far the server's log proves a line. */
+export interface LineRegistration {
+  /** Whether a tick registers a head that covers the line. */
+  readonly registered: boolean;
+  /** The names of those who cosigned a note over that tick. */
+  readonly cosigners: readonly string[];
+  /** Whether a token over such a note was kept. */
+  readonly stamped: boolean;
 }
 
 /** A closed note whose root the client has computed itself. */
@@ -176,6 +187,16 @@ export class ClientLog {
   /** Whether a token was kept over a note of that size or more. */
   hasTokenOver(size: number): boolean {
     return this.#tokens.some((token) => token >= size);
+  }
+
+  /** How far the log proves a line of a room. */
+  proofOf(origin: string, index: number): LineRegistration {
+    const head = this.#heads.find((each) => each.origin === origin && each.size > index);
+    if (!head) return { registered: false, cosigners: [], stamped: false };
+    const over = this.#notes.filter(({ size }) => size > head.tick);
+    const note = over.find(({ isSatisfied }) => isSatisfied) ?? over[0];
+    const [, ...lines] = parseNote(encodeUtf8(note?.note ?? ""))?.signatures ?? [];
+    return { registered: true, cosigners: lines.map(({ name }) => name), stamped: this.hasTokenOver(head.tick + 1) };
   }
 
   /** How many ticks were passed over without a look at their tags. */

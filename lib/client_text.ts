@@ -366,11 +366,20 @@ function otherLog(room: string): string {
     "as evidence, and lets you join the new one.";
 }
 
-function proofSentence({ index, state, by, countersigned, unsent }: AnswerEvent & { event: "proof" }): string {
+function proofSentence(event: AnswerEvent & { event: "proof" }): string {
+  const { index, state, by, countersigned, unsent } = event;
   const waiting = unsent === 0 ? "" : ` ${plural(unsent, "line")} of yours not sent yet.`;
   if (index === null) return `None of your lines is in this room's log.${waiting}`;
   if (state !== "accepted") return `Line ${index} is in the log; no signed head covers it yet.${waiting}`;
   const when = by === null ? "" : ` no later than ${momentOf(by)}`;
   return `Line ${index} was accepted${when} (signed by the server) and countersigned by ` +
-    `${plural(countersigned, "other")}.${waiting}`;
+    `${plural(countersigned, "other")}. ${logSentence(event)}${waiting}`;
+}
+
+/** How far the server's log proves a line. */
+function logSentence({ log, registered, cosigners, stamped }: AnswerEvent & { event: "proof" }): string {
+  if (log === null) return "The server keeps no log of its rooms.";
+  if (!registered) return `The server's log, ${log}, doesn't register it yet.`;
+  const by = cosigners.length === 0 ? "nobody" : cosigners.join(", ");
+  return `The server's log, ${log}, registers it; cosigned by ${by}; ${stamped ? "" : "not "}time-stamped.`;
 }

@@ -268,8 +268,11 @@ export const SETTINGS = {
     describe: "seconds between two ticks of the server's log: less is proved earlier, and costs members more",
   }),
   WITNESS_POLICY: open(path("FILE"), {
-    commands: SERVE,
+    commands: ["serve", "rooms"],
     describe: "policy file of the witnesses that cosign the server's log (C2SP tlog-policy)",
+    describeFor: {
+      rooms: "witnesses and logs that count for you (C2SP tlog-policy); the server's log alone without it",
+    },
   }),
   TSA_URLS: fixed(urls, "", {
     flag: "tsa-urls",

@@ -38,6 +38,8 @@ import { printable } from "../lib/text.ts";
 import { askFor, canAskAgain, passwordFor, usage } from "./asking.ts";
 import { type Place, placeOf, splitProfile } from "./place.ts";
 import { type Asked, drawnFace, type Face, jsonFace, plainFace, typedFace } from "./rooms_faces.ts";
+import type { WitnessPolicy } from "../lib/witness_policy.ts";
+import { loadPolicy } from "../lib/witness_policy_file.ts";
 import { tlsDialler } from "./tls.ts";
 
 const SPEC = {
@@ -98,7 +100,8 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const { authorities } = await loadTrust(config.CERT_DIR); // before anything is asked: what is missing is missing now
   const records = await RoomRecords.of(place.records, authorities);
   const was = await replacedBy(identity, config.CERT_DIR);
-  const program = new Program({ place, options, identity, was, passphrase, records, dial, rooms });
+  const policy = config.WITNESS_POLICY === undefined ? undefined : await loadPolicy(config.WITNESS_POLICY);
+  const program = new Program({ place, options, identity, was, passphrase, records, dial, rooms, policy });
   return await program.run();
 }
 
@@ -136,6 +139,8 @@ interface ProgramOptions {
   readonly dial: () => Promise<Wire>;
   /** Rooms to come into. */
   readonly rooms: readonly string[];
+  /** Whose cosignatures of the server's log count. */
+  readonly policy: WitnessPolicy | undefined;
 }
 
 /** What somebody reads who comes in for the first time. */
@@ -188,6 +193,7 @@ class Program {
     this.#session = makeClient({
       ...{ host: config.SERVER_HOST, certs: config.CERT_DIR, passphrase, identity, was, records, dial },
       ca: given.place.ca,
+      policy: given.policy,
       credentials: () => this.#logIn(),
       registers: options.register,
       otherCredentials: () => this.#logInAgain(),
