@@ -214,8 +214,8 @@ function hostsOf({ commonNames, hostNames }: Certificate): string {
 /** Item 3. */
 export function dateProblem(certificate: Certificate, at: number): string | undefined {
   const { notBefore, notAfter } = certificate;
-  if (at < notBefore) return `is not valid before ${formatTime(notBefore)}, and is used at ${formatTime(at)}`;
-  if (at >= notAfter + SECOND) return `expired ${formatTime(notAfter)}, and is used at ${formatTime(at)}`;
+  if (at < notBefore) return `is not valid before ${formatTime(notBefore)}, and is used on ${formatTime(at)}`;
+  if (at >= notAfter + SECOND) return `expired ${formatTime(notAfter)}, and is used on ${formatTime(at)}`;
   return undefined;
 }
 

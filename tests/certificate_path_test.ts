@@ -302,7 +302,7 @@ Deno.test("expired: a certificate is refused from the second after its notAfter,
   assert.match((await problems(chain, {}, notAfter + 1000))[0] ?? "", /"CN=SERVER: localhost" expired 20\d\d-/);
   assert.deepEqual(await problems(chain, {}, notBefore), []);
   const early = await problems(chain, {}, notBefore - 1);
-  assert.match(early[0] ?? "", /is not valid before 2019-12-31T23:50:00Z, and is used at 2019-12-31T23:49:59Z/);
+  assert.match(early[0] ?? "", /is not valid before 2019-12-31T23:50:00Z, and is used on 2019-12-31T23:49:59Z/);
 });
 
 Deno.test("self-signed: a certificate that nobody trusted has signed is refused", async () => {

@@ -152,7 +152,7 @@ Deno.test("verify() refuses a line of a time beyond any calendar, and says so", 
   const [seqno, _, ...rest] = (lines[0] ?? "").split("|");
   const late = [seqno, Number.MAX_SAFE_INTEGER, ...rest].join("|");
   const verdict = await verify({ receipt: session.receipt, lines: [late] }, trustOf(session));
-  assert.match(check(verdict.checks, "line certificates").reasons[0] ?? "", /is used at 9007199254740991 ms/);
+  assert.match(check(verdict.checks, "line certificates").reasons[0] ?? "", /is used on 9007199254740991 ms/);
 });
 
 Deno.test("verify() lists every check in one order, and the first reasons of very many", async () => {
