@@ -48,7 +48,7 @@ export class ClientAccount {
 
   /** A code that brings in a further device of one's own, and when it ends (unix ms). */
   async deviceCode(): Promise<{ readonly code: Bytes; readonly expires: number }> {
-    const answer = await this.#options.rooms.request({ type: "code" });
+    const answer = await this.#options.rooms.server.request({ type: "code" });
     if (answer.type !== "code") throw new Failure(EXIT.refused, "the server gave no code");
     return { code: answer.code, expires: answer.expires };
   }
@@ -59,12 +59,12 @@ export class ClientAccount {
     const connection = current();
     const problem = passwordProblem(password, [rooms.username]);
     if (problem !== undefined) throw new RequestRefused("bad-frame", problem);
-    const account = await rooms.request({ type: "account" });
+    const account = await rooms.server.request({ type: "account" });
     const opened = account.type === "account" ? connection?.open(account.payload) : undefined;
     const known = opened && parseAccount(opened);
     if (!known || !connection) throw new Failure(EXIT.refused, "the server didn't say the account's salt");
     const payload = encodeBase64(connection.sealPasswordChange({ old, password, salt: known.salt }));
-    const answer = await rooms.request({ type: "password", payload });
+    const answer = await rooms.server.request({ type: "password", payload });
     const sealed = answer.type === "password_changed" ? connection.open(answer.payload) : undefined;
     const welcome = sealed && parseWelcome(sealed);
     if (!welcome) throw new Failure(EXIT.refused, "the password was changed, but the server's answer can't be read");
@@ -74,7 +74,7 @@ export class ClientAccount {
   /** Ends what resumes this session: the next one needs the password. */
   async logout(): Promise<void> {
     const { rooms, records } = this.#options;
-    await rooms.request({ type: "logout" });
+    await rooms.server.request({ type: "logout" });
     await records.keepToken(undefined);
   }
 
@@ -83,7 +83,7 @@ export class ClientAccount {
     const { rooms } = this.#options;
     const devices = await rooms.devices(username);
     const known = await Promise.all(devices.map(async ({ fingerprint, standing }) => {
-      const pem = await rooms.certificate(fingerprint);
+      const pem = await rooms.certificates.get(fingerprint);
       const [leaf] = pem === undefined ? [] : parseCertificates(pem);
       return leaf ? [{ fingerprint, subject: leaf.subject, notAfter: leaf.notAfter, standing }] : [];
     }));

@@ -111,7 +111,7 @@ export class RoomActions {
       case "vouch":
         return void await account.vouch(asked.fingerprint);
       case "away":
-        return void await rooms.away(asked.away ?? !rooms.isAway);
+        return void await rooms.presence.away(asked.away ?? !rooms.presence.isAway);
       case "say":
         return void await rooms.say(room, asked.text);
       case "me":
@@ -168,9 +168,9 @@ export class RoomActions {
         return show({ event: "forgotten", room, folder });
       }
       case "who":
-        return show({ event: "members", room, members: await rooms.members(room) });
+        return show({ event: "members", room, members: await rooms.server.members(room) });
       case "rooms":
-        return show({ event: "rooms", rooms: await rooms.list() });
+        return show({ event: "rooms", rooms: await rooms.server.list() });
       case "whois":
         return await this.#whois(asked.username, show);
       case "history":

@@ -67,7 +67,7 @@ export class Renewing {
   async #renew(): Promise<void> {
     const { renewal, rooms, account, records, emit, connection, renewed } = this.#options;
     await rooms.allSent(SENT_WITHIN);
-    const answer = await rooms.request({ type: "renew", csr: await renewal.request() });
+    const answer = await rooms.server.request({ type: "renew", csr: await renewal.request() });
     const opened = answer.type === "renewed" ? connection()?.open(answer.payload) : undefined;
     const welcome = opened && parseWelcome(opened);
     if (answer.type !== "renewed" || !welcome) throw new Failure(EXIT.refused, "the server gave no certificate");

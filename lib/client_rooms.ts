@@ -22,7 +22,7 @@
 import type { Clock, Random } from "./bytes.ts";
 import type { Trust } from "./certificate_path.ts";
 import { ClientCertificates } from "./client_certificates.ts";
-import type { ListedRoom, Member, RoomEvent } from "./client_event.ts";
+import type { RoomEvent } from "./client_event.ts";
 import type { ClientLog } from "./client_log.ts";
 import { LogFollowing } from "./client_log_following.ts";
 import type { Signatures } from "./client_line_monitor.ts";
@@ -31,7 +31,7 @@ import type { LogMonitor } from "./client_log_monitor.ts";
 import { type OwnCertificate, postFrame } from "./client_outbox.ts";
 import { Pins, type Standing } from "./client_pins.ts";
 import { ClientPresence } from "./client_presence.ts";
-import { ANSWER_WITHIN, type RequestFrame, RequestRefused } from "./client_requests.ts";
+import { ANSWER_WITHIN, RequestRefused } from "./client_requests.ts";
 import { ClientRoom, type RoomPolicy } from "./client_room.ts";
 import type { ClientStore } from "./client_store.ts";
 import { Failure } from "./errors.ts";
@@ -86,9 +86,12 @@ export interface Refusal {
 /** The rooms of a client. */
 export class ClientRooms {
   readonly #options: ClientRoomsOptions;
-  readonly #link: ServerLink;
-  readonly #certificates: ClientCertificates;
-  readonly #presence: ClientPresence;
+  /** The server, for questions that are about no room of this client. */
+  readonly server: ServerLink;
+  /** The certificates that this client has seen. */
+  readonly certificates: ClientCertificates;
+  /** Who is here. */
+  readonly presence: ClientPresence;
   readonly #following: LogFollowing;
   #pins: Promise<Pins> | undefined;
   #own: OwnCertificate;
@@ -106,24 +109,24 @@ export class ClientRooms {
     this.#options = options;
     this.#own = options.identity;
     const link = new ServerLink({ now: steady, within, unanswered });
-    this.#link = link;
-    this.#certificates = new ClientCertificates({
+    this.server = link;
+    this.certificates = new ClientCertificates({
       ...{ own: options.identity, store, emit },
       ask: (fingerprint) => link.certificate(fingerprint),
     });
     this.#following = new LogFollowing({
       ...{ store, emit, now, steady, trust: options.trust, policy: options.policy },
       request: (frame) => link.request(frame),
-      certificate: (fingerprint) => this.#certificates.get(fingerprint),
+      certificate: (fingerprint) => this.certificates.get(fingerprint),
       monitors: () => [...this.#ready.values()].flatMap(({ isIn, monitor }) => isIn && monitor ? [monitor] : []),
     });
-    this.#presence = new ClientPresence({ link, emit, isIn: (room) => this.#ready.get(room)?.isIn ?? false });
+    this.presence = new ClientPresence({ link, emit, isIn: (room) => this.#ready.get(room)?.isIn ?? false });
   }
 
   /** Goes on with another certificate of the account, while there is no session. */
   become(own: OwnCertificate): void {
     this.#own = own;
-    this.#certificates.become(own);
+    this.certificates.become(own);
     for (const room of this.#ready.values()) room.become(own);
   }
 
@@ -131,7 +134,7 @@ export class ClientRooms {
 
   /** Whether there is a session. */
   get isOnline(): boolean {
-    return this.#link.session !== undefined;
+    return this.server.session !== undefined;
   }
 
   /** The account, once there was a session of it. */
@@ -182,17 +185,17 @@ export class ClientRooms {
 
   /** A session stands. Resolves when every room was rejoined, or could not be. */
   async online(session: StandingSession): Promise<void> {
-    this.#link.online(session);
+    this.server.online(session);
     this.#username = session.username;
-    this.#presence.online();
+    this.presence.online();
     this.#following.online({ origin: session.log, seconds: session.logSeconds });
     await Promise.all([...this.#wanted].map((room) => this.#comeBack(room)));
   }
 
   /** The session is over. */
   offline(): void {
-    this.#link.offline();
-    this.#presence.offline();
+    this.server.offline();
+    this.presence.offline();
     this.#following.offline();
     for (const room of this.#ready.values()) room.offline();
     this.#changed.fire();
@@ -201,7 +204,7 @@ export class ClientRooms {
   /** To be called every second or so: marks lines that no checkpoint covers, and names what the server keeps back. */
   tick(): void {
     for (const room of this.#ready.values()) room.tick();
-    this.#link.tick();
+    this.server.tick();
     this.#following.tick();
   }
 
@@ -212,25 +215,20 @@ export class ClientRooms {
     if (frame.type === "posted") room?.take(frame);
     else if (frame.type === "joined") {
       // Only an answer lets this client in; otherwise a room would begin anew whenever the server likes.
-      if (this.#link.isAnswer(frame, id)) room?.admit(frame);
+      if (this.server.isAnswer(frame, id)) room?.admit(frame);
     } else if (frame.type === "epoch") room?.takeKey(frame.payload);
     else if (frame.type === "checkpoint") void room?.monitor?.takeCheckpoint(frame.checkpoint);
     else if (frame.type === "presence") {
       emit({ event: "presence", room: frame.room, username: frame.username, state: frame.state });
     } else if (frame.type === "closed") room?.closed(frame.reason);
     else if (frame.type === "invited") emit({ event: "invited", room: frame.room, from: frame.from });
-    this.#link.take(frame, id);
+    this.server.take(frame, id);
   }
 
   /** The server refused a request. */
   refused({ errorType, reason }: Refusal, id: Json | undefined): void {
     if (typeof id !== "number") return this.#options.emit({ event: "warning", message: reason });
-    this.#link.refused(id, new RequestRefused(errorType, reason));
-  }
-
-  /** Asks the server; rejects with {@link RequestRefused}. */
-  request(frame: RequestFrame): Promise<RoomFrame> {
-    return this.#link.request(frame);
+    this.server.refused(id, new RequestRefused(errorType, reason));
   }
 
   // One room.
@@ -246,14 +244,14 @@ export class ClientRooms {
 
   async #makeRoom(name: string): Promise<ClientRoom> {
     const { trust, store, now, random, later, signatures, emit } = this.#options;
-    const link = this.#link;
+    const link = this.server;
     const record = await store.room(name);
     for (const { key } of record.unsent) this.#nextKey = Math.max(this.#nextKey, key + 1);
     const pins = await (this.#pins ??= this.#readPins());
     const room = new ClientRoom({
       ...{ room: name, identity: this.#own, trust, pins, emit, now, random, later, record, signatures },
       ask: {
-        certificate: (fingerprint) => this.#certificates.get(fingerprint),
+        certificate: (fingerprint) => this.certificates.get(fingerprint),
         inclusion: (index, size) => link.proof({ type: "inclusion", room: name, index, size }),
         consistency: (from, to) => link.proof({ type: "consistency", room: name, from, to }),
         head: (by) => link.earlierCheckpoint(name, by),
@@ -262,7 +260,7 @@ export class ClientRooms {
         left: () => this.#left(name),
         unsentChanged: () => this.#changed.fire(),
         coverageChanged: () => this.#changed.fire(),
-        stateTold: (memberCount) => void this.#presence.stateTold(name, memberCount),
+        stateTold: (memberCount) => void this.presence.stateTold(name, memberCount),
         logNamed: (index, pin) => this.#following.named(name, index, pin),
       },
       request: (frame) => link.request(frame),
@@ -285,7 +283,7 @@ export class ClientRooms {
   #send(post: PostFields, key: number): boolean {
     const room = this.#ready.get(post.room);
     if (!room) return false;
-    return this.#link.post(postFrame(post), {
+    return this.server.post(postFrame(post), {
       refused: (error) => room.refused(key, error),
       isOpen: () => room.isInFlight(key),
     });
@@ -293,7 +291,7 @@ export class ClientRooms {
 
   #left(room: string): void {
     this.#want(room, false);
-    this.#presence.left(room);
+    this.presence.left(room);
   }
 
   #want(room: string, isWanted: boolean): void {
@@ -325,7 +323,7 @@ export class ClientRooms {
     this.#want(name, true);
     try {
       await room.enter({ isAsked: true, username: this.#username, policy });
-      this.#presence.isHere();
+      this.presence.isHere();
     } catch (error) {
       // A room that was wanted before is rejoined later, and a join line that is on its way is still waited for.
       const isKept = room.isIn || room.isJoining || room.monitor?.lie !== undefined;
@@ -337,7 +335,7 @@ export class ClientRooms {
   }
 
   async #comeBack(name: string): Promise<void> {
-    const { session } = this.#link;
+    const { session } = this.server;
     if (!session || !this.#wanted.has(name)) return;
     const room = await this.#room(name);
     try {
@@ -346,7 +344,7 @@ export class ClientRooms {
       if (error instanceof Failure) this.#comeBackLater(name); // the disk may have room then
       if (!(error instanceof RequestRefused)) throw error;
       if (room.monitor?.lie) return; // it stays among the rooms: the lie is told until the room is forgotten
-      if (session !== this.#link.session || !this.#wanted.has(name)) return; // the next session rejoins it, or it is left
+      if (session !== this.server.session || !this.#wanted.has(name)) return; // the next session rejoins it, or it is left
       if (NOT_NOW.has(error.errorType)) return this.#comeBackLater(name);
       room.goOut(error.message);
     }
@@ -384,7 +382,7 @@ export class ClientRooms {
     const room = this.#ready.get(name);
     if (!room?.monitor || (room.isOut && !room.isGone)) throw notIn();
     const key = await room.post(statement);
-    this.#presence.isHere();
+    this.presence.isHere();
     return key;
   }
 
@@ -448,31 +446,6 @@ export class ClientRooms {
   }
 
   // People.
-
-  /** Whether the others are told that nobody is here. */
-  get isAway(): boolean {
-    return this.#presence.isAway;
-  }
-
-  /** Tells the others that nobody is here, or is again. Any line says the latter, too. */
-  async away(isAway: boolean): Promise<void> {
-    await this.#presence.away(isAway);
-  }
-
-  /** Who is in a room and who is there, as the server says. */
-  async members(room: string): Promise<readonly Member[]> {
-    return await this.#link.members(room);
-  }
-
-  /** The rooms that the server tells of. */
-  async list(): Promise<readonly ListedRoom[]> {
-    return await this.#link.list();
-  }
-
-  /** A certificate as PEM with its intermediates; `undefined` if it isn't known. */
-  async certificate(fingerprint: string): Promise<string | undefined> {
-    return await this.#certificates.get(fingerprint);
-  }
 
   /** Somebody's certificates, as this client has seen them in join lines. */
   async devices(username: string): Promise<readonly SeenDevice[]> {

@@ -413,7 +413,7 @@ export class ClientSession {
       if (heard > silent) this.#close(`the server has said nothing for ${Math.round(heard / 1000)} s`);
       else if (asked >= ping || (heard >= quiet && asked >= quiet)) {
         askedAt = now;
-        this.rooms.request({ type: "ping" }).catch(() => {});
+        this.rooms.server.request({ type: "ping" }).catch(() => {});
       }
       this.#tellMute(heard);
       this.rooms.tick();

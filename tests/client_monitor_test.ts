@@ -43,7 +43,7 @@ async function scene(tamper: Tamper) {
   const pass = async (ms: number) => {
     for (let left = ms; left > 0; left -= 1_000) {
       bench.clock.advance(1_000);
-      bob.rooms.request({ type: "ping" }).catch(() => {});
+      bob.rooms.server.request({ type: "ping" }).catch(() => {});
       await bench.settle();
       bob.rooms.tick();
     }
@@ -397,7 +397,7 @@ Deno.test("whatever answer a server keeps back is named, and when it comes with 
     await bench.settle();
     for (let seconds = 0; seconds < 33; seconds++) {
       bench.clock.advance(1_000);
-      bob.rooms.request({ type: "ping" }).catch(() => {});
+      bob.rooms.server.request({ type: "ping" }).catch(() => {});
       await bench.settle();
       bob.rooms.tick();
     }
@@ -460,6 +460,6 @@ Deno.test("a list that never ends is not read for ever", async () => {
     if (frame.type === "rooms") return [{ ...frame, next: `#${String(nextPage++).padStart(9, "0")}` }];
     return [frame];
   });
-  assert.ok((await bob.rooms.members("#ops")).length < 5_000);
-  assert.ok((await bob.rooms.list()).length < 5_000);
+  assert.ok((await bob.rooms.server.members("#ops")).length < 5_000);
+  assert.ok((await bob.rooms.server.list()).length < 5_000);
 });

@@ -20,7 +20,7 @@ Deno.test("who is here is asked once after catching up, told from then on, and a
   const { bench, ada, bob } = await pair();
   assert.deepEqual(bob.of("present").length, 1);
   assert.deepEqual(present(bob), { ada: "online", bob: "online" });
-  await ada.rooms.away(true);
+  await ada.rooms.presence.away(true);
   await bench.settle();
   assert.deepEqual(present(bob), { ada: "away", bob: "online" });
   await ada.cut(bench);
@@ -50,8 +50,8 @@ Deno.test("a list of members that goes on doesn't say who is here", async () => 
 
 Deno.test("who is away stays so over a break, and is here with the next line, online or not", async () => {
   const { bench, ada, bob } = await pair();
-  await bob.rooms.away(true);
-  await bob.rooms.away(true);
+  await bob.rooms.presence.away(true);
+  await bob.rooms.presence.away(true);
   assert.deepEqual(bob.of("away").map(({ away }) => away), [true]);
   await bench.settle();
   await bob.cut(bench);
@@ -63,11 +63,11 @@ Deno.test("who is away stays so over a break, and is here with the next line, on
   await bob.rooms.post("#ops", text("here I am"));
   await bench.settle();
   assert.equal(states().at(-1), "online");
-  assert.ok(!bob.rooms.isAway);
+  assert.ok(!bob.rooms.presence.isAway);
 
   await bob.cut(bench);
-  await bob.rooms.away(true);
-  assert.ok(bob.rooms.isAway);
+  await bob.rooms.presence.away(true);
+  assert.ok(bob.rooms.presence.isAway);
   await bob.connect(bench);
   await bench.settle();
   assert.deepEqual(states().slice(-2), ["offline", "away"]);
@@ -77,9 +77,9 @@ Deno.test("who is away stays so over a break, and is here with the next line, on
   await bench.settle();
   assert.deepEqual(states().slice(-2), ["offline", "online"]);
   assert.deepEqual(bob.of("away").map(({ away }) => away), [true, false, true, false]);
-  await bob.rooms.away(true);
+  await bob.rooms.presence.away(true);
   await bob.rooms.create("#dev", OPEN);
-  assert.ok(!bob.rooms.isAway, "who comes into a room is here");
+  assert.ok(!bob.rooms.presence.isAway, "who comes into a room is here");
 });
 
 Deno.test("in a room that has grown too large who is here is known no longer, and is asked when it has shrunk", async () => {

@@ -35,11 +35,11 @@ Deno.test("a conversation of two begins with either, and the other is told", asy
 
 Deno.test("lists and members are asked of the server", async () => {
   const { ada, bob } = await pair();
-  assert.deepEqual((await bob.rooms.members("#ops")).map(({ username, role }) => [username, role]), [
+  assert.deepEqual((await bob.rooms.server.members("#ops")).map(({ username, role }) => [username, role]), [
     ["ada", "owner"],
     ["bob", "member"],
   ]);
-  assert.deepEqual((await ada.rooms.list()).map(({ room, members }) => [room, members]), [["#ops", 2]]);
+  assert.deepEqual((await ada.rooms.server.list()).map(({ room, members }) => [room, members]), [["#ops", 2]]);
 });
 
 Deno.test("whose client it is, is known from its records before there is a connection", async () => {

@@ -23,23 +23,22 @@ import { type Edit, LineEditor, SecondPress } from "../lib/line_editor.ts";
 import { isUsername, normaliseEmail } from "../lib/names.ts";
 import { PROGRAM } from "../lib/program.ts";
 import { readable } from "../lib/readable.ts";
+import { TypedLines } from "../lib/client_typed.ts";
 import { type ChatEvent, eventJson, Screen, sentences } from "../lib/client_chat_screen.ts";
 import {
   askLine,
   canDraw,
   isTerminal,
-  keys,
   lines,
   onRows,
-  RawMode,
   size,
   StopSignals,
   useTimeZone,
   wantsColour,
-  watchSize,
   write,
 } from "../lib/terminal.ts";
 import { askFor, canAskAgain, passwordFor, usage } from "./asking.ts";
+import { DONT_MARK_PASTE, DrawnTerminal, eachEdit, MARK_PASTE, printer } from "./faces.ts";
 import { type Place, placeOf } from "./place.ts";
 import { zoneOf } from "../lib/time_zone.ts";
 import { tlsDialler } from "./tls.ts";
@@ -259,10 +258,6 @@ async function* notEmpty(all: AsyncIterable<string | undefined>): AsyncGenerator
   for await (const line of all) if (line !== "") yield line;
 }
 
-/** `ESC [ ? 2004 h` asks the terminal to mark what is pasted, `l` to stop that. */
-const MARK_PASTE = "\x1b[?2004h";
-const DONT_MARK_PASTE = "\x1b[?2004l";
-
 const AGAIN: ChatEvent = {
   event: "notice",
   message: "Ctrl-C again ends the chat; Up brings back what you typed.",
@@ -275,49 +270,25 @@ const TOO_LONG: ChatEvent = {
 /** Plain sentences up to the first line that is typed, then a picture. */
 function drawnFace(): Face {
   const screen = new Screen({ ...size(), colour: wantsColour() });
-  let raw: RawMode | undefined;
-  let unwatch = () => {};
+  const terminal = new DrawnTerminal();
   const editor = new LineEditor();
   const interrupts = new SecondPress(() => performance.now());
-
-  function draw(text: string): void {
-    try {
-      write(text);
-    } catch {
-      // The terminal was closed: SIGHUP and the end of its input say so too.
-    }
-  }
-
+  const typed = new TypedLines();
+  const draw = printer(() => {}); // SIGHUP and the end of its input say that the terminal was closed
   const redraw = () => draw(screen.resize(size().columns, size().rows));
 
   function open(): void {
-    raw = new RawMode({
+    terminal.open({
       leave: () => draw(screen.clear() + DONT_MARK_PASTE),
       enter: () => draw(MARK_PASTE + screen.resize(size().columns, size().rows)),
+      resize: redraw,
     });
-    unwatch = watchSize(redraw);
     draw(MARK_PASTE + screen.edit("", ""));
-  }
-
-  function close(): void {
-    if (!raw) return;
-    unwatch();
-    draw(screen.clear() + DONT_MARK_PASTE);
-    raw.leave();
-    raw = undefined;
-  }
-
-  // The keys are read whether or not anybody waits for a line: Ctrl-C must be heard at any time.
-  const ready: string[] = [];
-  let more = Promise.withResolvers<void>();
-
-  async function readKeys(): Promise<void> {
-    for await (const key of keys()) take(editor.apply(key));
-    enter("/quit");
+    void eachEdit(editor, { take, end: () => enter("/quit") });
   }
 
   function take(edit: Edit): void {
-    if (!raw) return;
+    if (!terminal.isOpen) return;
     if (edit.type === "interrupt") interrupt();
     if (edit.type === "end-of-input") enter("/quit");
     if (edit.type === "redraw") redraw();
@@ -333,23 +304,17 @@ function drawnFace(): Face {
   }
 
   function enter(line: string): void {
-    ready.push(line);
-    more.resolve();
+    typed.push(line, undefined);
   }
 
-  async function* typed(): AsyncGenerator<string> {
+  async function* input(): AsyncGenerator<string> {
     open();
-    readKeys();
-    for (;;) {
-      await more.promise;
-      more = Promise.withResolvers();
-      yield* ready.splice(0);
-    }
+    for await (const { text } of typed) yield text;
   }
 
   const face = writtenFace((event) => {
-    if (event.event === "end") close();
-    return raw ? screen.show(event) : plainText(event);
-  }, typed());
-  return Object.assign(face, { close });
+    if (event.event === "end") terminal.close();
+    return terminal.isOpen ? screen.show(event) : plainText(event);
+  }, input());
+  return Object.assign(face, { close: () => terminal.close() });
 }

@@ -15,18 +15,8 @@ import { indexToRedact, parseTyped, REDACT_QUESTION } from "../lib/client_typed_
 import { difference, MANY_LINES, type Outcome, RoomScreen } from "../lib/client_screen.ts";
 import type { ShownEvent } from "../lib/client_command.ts";
 import { PlainText } from "../lib/client_plain_text.ts";
-import {
-  isTerminal,
-  keys,
-  lines,
-  onRows,
-  Output,
-  RawMode,
-  size,
-  wantsColour,
-  watchSize,
-  write,
-} from "../lib/terminal.ts";
+import { isTerminal, keys, lines, onRows, Output, size, wantsColour } from "../lib/terminal.ts";
+import { DONT_MARK_PASTE, DrawnTerminal, eachEdit, MARK_PASTE, printer } from "./faces.ts";
 
 /** What somebody gives: a command, or why it is none, and the id that an answer carries. */
 export type Asked = ReturnType<typeof parseBotCommand> & {
@@ -135,19 +125,11 @@ export function typedFace(leave: () => void): Face {
   const underWay = new WordsUnderWay();
   let rows: string[] = [];
   let isDue = false;
-  let raw: RawMode | undefined;
-  let unwatch = () => {};
+  const terminal = new DrawnTerminal();
+  const print = printer(leave);
   let current: string | undefined;
   /** A line about which somebody was asked. */
   let asked: string | undefined;
-
-  function print(shown: string): void {
-    try {
-      write(shown);
-    } catch {
-      leave(); // the terminal was closed
-    }
-  }
 
   function say(more: readonly string[]): void {
     rows.push(...more);
@@ -159,7 +141,7 @@ export function typedFace(leave: () => void): Face {
     isDue = false;
     const shown = onRows(rows);
     rows = [];
-    if (shown.length > 0) print(raw ? prompt.above(shown) : shown.map((row) => `${row}\n`).join(""));
+    if (shown.length > 0) print(terminal.isOpen ? prompt.above(shown) : shown.map((row) => `${row}\n`).join(""));
   }
 
   const redraw = () => print(prompt.edit(editor.before, editor.after));
@@ -191,15 +173,9 @@ export function typedFace(leave: () => void): Face {
     redraw();
   }
 
-  // The keys are read whether or not anybody waits for a command: Ctrl-C must be heard at any time.
-  async function readKeys(): Promise<void> {
-    for await (const key of keys()) take(editor.apply(key.name === "newline" ? { name: "text", text: "\n" } : key));
-    leave();
-  }
-
   function giveBack(line: TypedLine): void {
     if (!editor.giveBack(line.text)) say([`Up brings back: ${readable(line.text.split("\n")[0] ?? "")}`]);
-    if (raw) redraw();
+    if (terminal.isOpen) redraw();
   }
 
   return {
@@ -218,36 +194,29 @@ export function typedFace(leave: () => void): Face {
       current = room;
       if (room !== undefined) say([goesTo(title)]);
       flush();
-      if (raw) print(prompt.goTo(title));
+      if (terminal.isOpen) print(prompt.goTo(title));
     },
     giveBack,
     current: () => current,
     open: () => {
       flush();
       const resize = () => print(prompt.resize(size().columns));
-      raw = new RawMode({
+      terminal.open({
         leave: () => print(prompt.clear() + DONT_MARK_PASTE),
         enter: () => (print(MARK_PASTE), resize()),
+        resize,
       });
-      unwatch = watchSize(resize);
       print(MARK_PASTE);
       redraw();
-      void readKeys();
+      void eachEdit(editor, { take, end: leave, newlines: true });
     },
     close: () => {
       say(text.end());
       flush();
-      if (!raw) return;
-      unwatch();
-      print(prompt.clear() + DONT_MARK_PASTE);
-      raw.leave();
-      raw = undefined;
+      terminal.close();
     },
   };
 }
-
-/** `ESC [ ? 2004 h` asks the terminal to mark what is pasted, `l` to stop that. */
-const [MARK_PASTE, DONT_MARK_PASTE] = ["\x1b[?2004h", "\x1b[?2004l"];
 
 /**
  * The other screen of the terminal, which leaves what was there before; pastes are marked; and a row that the terminal
@@ -263,8 +232,8 @@ const DRAW_AFTER = 15;
 export function drawnFace(server: string, unsent: () => number, leave: () => void): Face {
   const now = () => performance.now();
   const screen = new RoomScreen({ ...size(), colour: wantsColour(), server, unsent, now });
-  let raw: RawMode | undefined;
-  let unwatch = () => {};
+  const terminal = new DrawnTerminal();
+  const print = printer(leave);
   /** Counts down, while there is something to count. */
   let clock: ReturnType<typeof setInterval> | undefined;
   let shown: readonly string[] = [];
@@ -294,20 +263,12 @@ export function drawnFace(server: string, unsent: () => number, leave: () => voi
 
   function draw(): void {
     isDue = false;
-    if (!raw) return;
+    if (!terminal.isOpen) return;
     const { rows, cursor } = screen.picture();
     const renamed = screen.title === title ? "" : `\x1b]0;${screen.title}\x07`;
     print(difference(shown, rows, cursor) + renamed);
     shown = rows;
     title = screen.title;
-  }
-
-  function print(text: string): void {
-    try {
-      write(text);
-    } catch {
-      leave(); // the terminal was closed
-    }
   }
 
   function drawSoon(): void {
@@ -338,7 +299,7 @@ export function drawnFace(server: string, unsent: () => number, leave: () => voi
 
   return {
     show: (event) => {
-      if (screen.take(event) && raw) print(BELL);
+      if (screen.take(event) && terminal.isOpen) print(BELL);
       drawSoon();
     },
     commands: () => parsed(typed),
@@ -354,20 +315,15 @@ export function drawnFace(server: string, unsent: () => number, leave: () => voi
     current: () => screen.current,
     ask,
     open: () => {
-      raw = new RawMode({ leave: () => print(CLOSE), enter: () => (print(OPEN), resize()) });
-      unwatch = watchSize(resize);
+      terminal.open({ leave: () => print(CLOSE), enter: () => (print(OPEN), resize()), resize });
       clock = setInterval(() => screen.isTicking && drawSoon(), 1_000);
       print(OPEN);
       draw();
       void readKeys();
     },
     close: () => {
-      if (!raw) return;
       clearInterval(clock);
-      unwatch();
-      print(CLOSE);
-      raw.leave();
-      raw = undefined;
+      terminal.close();
     },
   };
 }
