@@ -1,16 +1,16 @@
 /**
- * Verification, offline, of a receipt and a transcript (docs/PROTOCOL.md, "Transcript" and "The end, and receipts").
+ * Verifies a session's receipt and transcript offline (docs/PROTOCOL.md, "Transcript" and "The end, and receipts").
  *
  *     const verdict = await verify({ receipt, lines: transcriptLines(file) }, { authorities, revocations: [] });
- *     verdict.result   → "valid", "invalid", or "undecided" where no CA is given, or another one
+ *     verdict.result   → "valid", "partly_valid", "invalid", or "undecided" if the CA is missing or another one
  *     verdict.checks   → [{ name: "receipt form", outcome: "passed", reasons: [] }, …]
  *
- * The evidence, what is trusted, what is demanded and the time are separate arguments, and the answer is a list of
- * named checks: one that fails doesn't hide the next, and one that could not be made says so. Lines are taken one by
- * one, so a transcript of any size needs the same memory; signatures go out in batches to a {@link SignatureChecker}.
+ * Evidence, trust, policy and time are separate arguments. The answer has a list of named checks: a failed check doesn't
+ * hide the next one, and a check that could not be made says so. Lines are read one by one, so a transcript of any size
+ * needs the same memory; signatures are checked in batches by a {@link SignatureChecker}.
  *
- * What no check can show is said in `rows`: a session's transcript is ciphertext, so what was said isn't part of it, and
- * every time in it is the claim of whoever signed it.
+ * The verdict's `rows` also say what no check can show: a session's transcript is encrypted, so it has no words, and every
+ * time in it is the signer's claim.
  *
  * @layer protocol
  */
@@ -41,25 +41,25 @@ export { TranscriptFormError, transcriptLines } from "./verify_transcript.ts";
 
 /** What is to be verified. */
 export interface Evidence {
-  /** The receipt, or a receipt frame: its JSON text, or the object itself where it came in a frame. */
+  /** The receipt or a receipt frame, as JSON text; or the object itself. */
   readonly receipt: string | Uint8Array | JsonObject;
-  /** The transcript's lines without their LF, as {@link transcriptLines} cuts them out of a file. */
+  /** The transcript's lines without their LF, as {@link transcriptLines} gives them. */
   readonly lines: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>;
-  /** Certificates that lines may name, beside those in the receipt; each with its intermediates after it. */
+  /** Certificates that lines may name, besides those in the receipt; each with its intermediates after it. */
   readonly certificates?: readonly (readonly Certificate[])[];
-  /** The names (origins) of rooms' logs: a line of one of these is no session's. */
+  /** The origins of rooms' logs, whose lines can't be a session's. */
   readonly logs?: readonly string[];
 }
 
-/** What the verifier demands beside good evidence. */
+/** What the verifier demands besides good evidence. */
 export interface Policy {
-  /** Takes receipts of version 2 alone, in which every field is signed. */
+  /** Accepts only receipts of version 2, in which every field is signed. */
   readonly version2Only?: boolean;
-  /** The session that the receipt must be of: for whoever was part of it. */
+  /** The session to which the receipt must belong: for a side of that session. */
   readonly session?: ExpectedSession;
 }
 
-/** What one side of a session knows of it, and holds against the other's receipt. */
+/** What one side of a session knows about it, to compare with the other side's receipt. */
 export interface ExpectedSession {
   /** The role of the side that signed. */
   readonly role: SignerRole;
@@ -71,12 +71,12 @@ export interface ExpectedSession {
   readonly identity?: { readonly session: string; readonly other: string };
 }
 
-/** How to verify, where the defaults don't do. */
+/** Options of a verification. */
 export interface VerifyOptions {
   readonly policy?: Policy;
   /** Unix milliseconds at which every certificate is judged, in place of `created_at` and each line's `ts`. */
   readonly at?: number;
-  /** The verifier's clock, unix milliseconds: a later time in the evidence is noted. */
+  /** The verifier's clock, unix milliseconds: the verdict notes later times. */
   readonly now?: number;
   /** Who checks signatures; without it they are checked here, one after the other. */
   readonly signatures?: SignatureChecker;
@@ -88,7 +88,7 @@ const POLICY_NAMES: Names<Policy> = { version2Only: true, session: true };
 const SESSION_NAMES: Names<ExpectedSession> = { role: true, signer: true, now: true, identity: true };
 const IDENTITY_NAMES: Names<NonNullable<ExpectedSession["identity"]>> = { session: true, other: true };
 
-/** Throws a TypeError for what nobody would heed. */
+/** Throws a TypeError for unknown options, which would be ignored. */
 function checkArguments(evidence: Evidence, trust: Trust, options: VerifyOptions): void {
   checkOptions("the evidence of verify()", evidence, EVIDENCE_NAMES);
   checkOptions("the trust of verify()", trust, TRUST_NAMES);
@@ -106,8 +106,8 @@ function checkArguments(evidence: Evidence, trust: Trust, options: VerifyOptions
 }
 
 /**
- * Verifies a receipt and its transcript. Throws a `Failure` where the receipt is nothing that can be read: beyond
- * 1 MiB, not UTF-8, not JSON.
+ * Verifies a receipt and its transcript. Throws a `Failure` if the receipt can't be read: if it has more than 1 MiB, or
+ * isn't UTF-8 or JSON.
  */
 export async function verify(evidence: Evidence, trust: Trust, options: VerifyOptions = {}): Promise<Verdict> {
   checkArguments(evidence, trust, options);
@@ -193,13 +193,13 @@ async function checkLines(
 const NOT_SIGNED = "the signature is not by the certificate that is named";
 const NO_AUTHORITY = "no CA is given that issued it";
 
-/** After so many lines that are none, nothing that follows changes the verdict. */
+/** After so many malformed lines the rest isn't read. */
 const MAX_UNREADABLE = 1_000;
 
-/** So many bad lines have their reasons looked for, which may cost a signature check for each certificate. */
+/** For so many bad lines the real signer is looked for, which may take a signature check for each certificate. */
 const MAX_EXPLAINED = 20;
 
-/** A session's lines that are not good. */
+/** A session's bad lines. */
 class SessionLines {
   readonly #bad = new BadLines<CheckName>();
   readonly #people: Certificates;
@@ -210,7 +210,7 @@ class SessionLines {
     this.#checks = checks;
   }
 
-  /** A line has failed a check; a reason that takes work to find is a function. */
+  /** Fails a check for a line. If finding the reason is expensive, it is a function. */
   fail({ signer }: TranscriptLine, number: number, check: CheckName, why: string | (() => string)): void {
     const known = this.#bad.faultsOf(number);
     if (!known) this.#people.countBad(signer);
@@ -220,13 +220,13 @@ class SessionLines {
     this.#bad.add(number, check, reason);
   }
 
-  /** The verdicts on so many lines. */
+  /** The verdicts on `count` lines. */
   verdicts(count: number): LineVerdicts<BadLine<CheckName>> {
     return this.#bad.verdicts(1, count);
   }
 }
 
-/** All about a line but its form and its signature; the modulus that is to verify it. */
+/** Checks everything about a line except its form and its signature; returns the modulus for the signature. */
 async function judgeLine(
   line: TranscriptLine,
   number: number,
@@ -253,13 +253,13 @@ async function judgeLine(
 
 // ---- the receipt against the transcript and its signer
 
-/** The checks that need a transcript whole. */
+/** The checks that need the whole transcript. */
 const OF_WHOLE = ["transcript hash", "message count", "first seqno", "last seqno", "receipt signature"] as const;
 
 function compareSummary(receipt: ReceiptFields, summary: TranscriptSummary, checks: SessionChecks): void {
   const compare = (name: CheckName, expected: unknown, found: unknown) => {
     if (expected === undefined) checks.skip(name, "the receipt doesn't say it");
-    else if (Number.isNaN(found)) checks.skip(name, "the line has no seqno that can be read");
+    else if (Number.isNaN(found)) checks.skip(name, "the line is malformed");
     else if (expected !== found) {
       const values = { expected: String(expected), found: String(found) };
       checks.fail(name, "the receipt and the transcript differ", values);
@@ -296,7 +296,7 @@ async function checkSigner(
 
 function checkSignatures(
   receipt: ReceiptFields,
-  /** `undefined` where the transcript was not read to its end. */
+  /** `undefined` if the transcript was not read to its end. */
   summary: TranscriptSummary | undefined,
   checks: SessionChecks,
   version2Only: boolean,
@@ -332,11 +332,11 @@ function checkSignatures(
   }
 }
 
-/** The other side's receipt against what this side knows of its own session. */
+/** Compares the other side's receipt with what this side knows about the session. */
 function compareSession(receipt: ReceiptFields, expected: ExpectedSession, checks: SessionChecks): void {
   const compare = (what: string, wanted: string, found: string | undefined) => {
     if (wanted === found) return;
-    checks.fail("session", `${what} is not the one of this session`, { expected: wanted, found: found ?? "nothing" });
+    checks.fail("session", `${what} is not this session's`, { expected: wanted, found: found ?? "nothing" });
   };
   compare("the signer's role", expected.role, receipt.role);
   compare("the signer's certificate", expected.signer, receipt.fingerprint);

@@ -1,13 +1,13 @@
 /**
- * Whether evidence comes from another CA than those that are given: then nothing is shown to be false, and nothing to
- * be true, and the verdict says which CA's certificate is missing.
+ * Whether all certificates of the evidence come from another CA than the given ones. Then the evidence is neither proved
+ * nor refuted, and the verdict says which CA's certificate is missing.
  *
  *     foreignAuthority(chains, trust)
  *       → 'these certificates were issued by another CA ("CN=Example CA", key 5be2…) than the one given ("CN=…", SHA-256 …)'
  *
- * Every certificate of the evidence must be from elsewhere: where one of them leads to a given CA, another that doesn't
- * is a forgery or a mistake, and a reason against the evidence. Who issued a certificate is told by the issuer's name
- * and by the identifier of its key; a certificate that names a given CA and isn't signed by it stays a reason, too.
+ * If one certificate leads to a given CA, another that doesn't is a forgery or a mistake, and a reason against the
+ * evidence. The issuer's name and the identifier of its key tell who issued a certificate; a certificate that names a
+ * given CA but isn't signed by it is also a reason against the evidence.
  *
  * @layer protocol
  */
@@ -17,7 +17,7 @@ import { isOfKey } from "./certificate_path.ts";
 import type { Certificate } from "./x509.ts";
 
 /**
- * The end of a sentence that begins with "Undecided: "; `undefined` where a given CA issued one of the certificates.
+ * A sentence without its full stop; `undefined` if a given CA issued one of the certificates.
  */
 export function foreignAuthority(chains: Iterable<readonly Certificate[]>, trust: Trust): string | undefined {
   const { authorities } = trust;
@@ -34,7 +34,7 @@ export function foreignAuthority(chains: Iterable<readonly Certificate[]>, trust
   return `these certificates were issued by ${another} (${listed([...foreign])}) than ${one} given (${listed(given)})`;
 }
 
-/** The last certificate on the way up from the leaf; `undefined` where a given CA is above it. */
+/** The last certificate on the way up from the leaf; `undefined` if a given CA is above it. */
 function topOf(chain: readonly Certificate[], authorities: readonly Certificate[]): Certificate | undefined {
   let [top, ...others] = chain;
   while (top !== undefined) {
@@ -50,14 +50,14 @@ function topOf(chain: readonly Certificate[], authorities: readonly Certificate[
   return undefined;
 }
 
-/** The root, where the evidence has it; else what its certificates say of it. */
+/** The root if the evidence has it, else what its certificates say about it. */
 function describe(top: Certificate): string {
   if (top.issuerName === top.subjectName) return `"${top.subject}", SHA-256 ${top.fingerprint}`;
   const key = top.authorityKeyIdentifier;
   return `"${top.issuer}"${key === undefined ? "" : `, key ${key}`}`;
 }
 
-/** So many CAs are named. */
+/** At most so many CAs are named. */
 const MAX_NAMED = 4;
 
 function listed(names: readonly string[]): string {

@@ -1,11 +1,11 @@
 /**
- * The certificates of a session's evidence: which are at hand, where each one's path leads, and how many lines name it.
+ * The certificates of a session's evidence: where the path of each leads, and how many lines name it.
  *
  *     people.add(chain)
  *     const named = await people.forLine(fingerprint);
  *     named?.path?.problems(line.ts, "offline")
  *
- * A path is searched for once for each certificate; the time at which it is judged is each line's own.
+ * The path of a certificate is searched for once, and judged as of the time of each line.
  *
  * @layer protocol
  */
@@ -15,15 +15,15 @@ import { isSignedBy } from "./line_signature.ts";
 import type { TranscriptLine } from "./transcript.ts";
 import type { Certificate, RevocationList } from "./x509.ts";
 
-/** The certificates at hand by fingerprint, and for each, once it is asked for, its path to a CA. */
+/** Certificates by fingerprint, with their paths to a CA, which are searched for when they are needed. */
 export class Certificates {
   readonly #chains = new Map<string, readonly Certificate[]>();
   readonly #paths = new Map<string, LineCertificate>();
-  /** Of all paths that were found: the SHA-256 of each CA that they lead to. */
+  /** The SHA-256 of each CA to which a path leads. */
   readonly authorities = new Set<string>();
-  /** Whose certificates no list was asked about. */
+  /** Issuers for which there is no list. */
   readonly issuersWithoutList = new Set<string>();
-  /** Lists of other keys of these issuers. */
+  /** Lists with an issuer's name that another key signed. */
   readonly passedOver = new Set<RevocationList>();
 
   readonly #signatures: PathSignatures;
@@ -43,7 +43,7 @@ export class Certificates {
     if (leaf && !this.#chains.has(leaf.fingerprint)) this.#chains.set(leaf.fingerprint, chain);
   }
 
-  /** What a line's signature is checked with; `undefined` where the certificate is not at hand. */
+  /** The certificate with which a line's signature is checked; `undefined` if it is missing. */
   async forLine(fingerprint: string): Promise<LineCertificate | undefined> {
     const known = this.#paths.get(fingerprint);
     const chain = this.#chains.get(fingerprint);
@@ -55,7 +55,7 @@ export class Certificates {
     return made;
   }
 
-  /** A line that names this certificate is bad. */
+  /** Counts a bad line that names this certificate. */
   countBad(fingerprint: string): void {
     const named = this.#paths.get(fingerprint);
     if (named) named.bad += 1;
@@ -70,13 +70,13 @@ export class Certificates {
     return path;
   }
 
-  /** Those that lines named. */
+  /** The certificates that lines named. */
   get named(): readonly LineCertificate[] {
     return [...this.#paths.values()];
   }
 
   /**
-   * The certificate, other than the one a line names, that verifies its signature: as many tries as there are of them.
+   * The certificate that verifies a line's signature, other than the one that the line names. It tries all of them.
    */
   findSigner(line: TranscriptLine): Certificate | undefined {
     for (const [fingerprint, [leaf]] of this.#chains) {
@@ -89,11 +89,11 @@ export class Certificates {
 /** A certificate that lines name. */
 export interface LineCertificate {
   readonly leaf: Certificate;
-  /** `undefined` where no CA is given. */
+  /** `undefined` if no CA is given. */
   readonly path: CertificatePath | undefined;
-  /** Lines that name it. */
+  /** How many lines name it. */
   lines: number;
-  /** Those of them that are bad. */
+  /** How many of those are bad. */
   bad: number;
   /** The seqno of the last of them. */
   last: number;

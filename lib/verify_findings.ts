@@ -1,13 +1,13 @@
 /**
- * What a verification of a room's evidence has found, as it goes on: of each check what became of it, and of each line
- * that isn't good why not (docs/PROTOCOL.md, "Checking a room's evidence").
+ * Collects what a verification of a room's evidence finds: the outcome of each check, and why lines are bad
+ * (docs/PROTOCOL.md, "Checking a room's evidence").
  *
  *     findings.frame("proof", "the lines and the proof give another root than the checkpoint's")
  *     findings.line(7, "author chain", "the client certificate … expired …")
  *
- * A line that fails takes no other with it: the others stand, and the whole is partly valid. The frame is what all
- * lines stand in: the receipt, the checkpoints and the proof, each author's sequence, what authors had seen, the times.
- * Where the frame is false nothing stands.
+ * A bad line doesn't affect other lines: the evidence is partly valid then. The frame is everything that all lines depend
+ * on: the receipt, the checkpoints and the proof, each author's sequence, what authors had seen, the times. If a check of
+ * the frame fails, no line can be relied on.
  *
  * @layer protocol
  */
@@ -44,7 +44,7 @@ export const ROOM_CHECKS = [
   "bodies",
 ] as const;
 
-/** Those about a bundle and the server's log, which are listed only if one is shown. */
+/** The checks of a bundle and of the server's log, which are listed only if there is one. */
 export const FURTHER_CHECKS = ["bundle", ...LOG_CHECKS, "renewal", "policy"] as const;
 
 /** One of {@link ROOM_CHECKS} or {@link FURTHER_CHECKS}. */
@@ -52,10 +52,10 @@ export type RoomCheckName = typeof ROOM_CHECKS[number] | typeof FURTHER_CHECKS[n
 
 const ALL_CHECKS: readonly RoomCheckName[] = [...ROOM_CHECKS, ...FURTHER_CHECKS];
 
-/** Those about openings. */
+/** The checks of openings. */
 export const OPENING_CHECKS = ["opening form", "opening hash", "envelope", "opening room", "seen"] as const;
 
-/** Those that good evidence may leave out. */
+/** The checks that needn't be made for good evidence. */
 const OPTIONAL = new Set<string>([
   ...OPENING_CHECKS,
   ...FURTHER_CHECKS,
@@ -65,20 +65,20 @@ const OPTIONAL = new Set<string>([
   "bodies",
 ]);
 
-/** So many failures of one check are looked for where each costs a signature: one alone makes the evidence invalid. */
+/** After so many failures of one check no more are looked for, since one already makes the evidence invalid. */
 const MAX_FRAME_FAILURES = 20;
 
-/** Outcomes of checks, and bad lines. */
+/** The outcomes of checks, and the bad lines. */
 export class RoomFindings {
   readonly #checks = new CheckList<RoomCheckName>(ALL_CHECKS);
   /** Whether the further checks are listed. */
   #listsAll = false;
-  /** Of each check of the frame that failed, the first reasons, and the first values. */
+  /** The first reasons and values of each failed check of the frame. */
   readonly #frame = new Map<RoomCheckName, { readonly reasons: string[]; readonly values: Values | undefined }>();
   /** Lines that aren't good. */
   readonly bad = new BadLines<RoomCheckName>();
 
-  /** A check of the frame has failed: nothing that is shown stands. */
+  /** Fails a check of the frame: no line can be relied on. */
   frame(check: RoomCheckName, reason: string, values?: Values): void {
     const known = this.#frame.get(check);
     if (!known) this.#frame.set(check, { reasons: [reason], values });
@@ -86,28 +86,28 @@ export class RoomFindings {
     this.#checks.fail(check, reason, values);
   }
 
-  /** A line is bad. */
+  /** Fails a check for one line. */
   line(index: number, check: RoomCheckName, reason: string): void {
     this.#checks.fail(check, `line ${index}: ${reason}`);
     this.bad.add(index, check, reason);
   }
 
-  /** A check can't be made. */
+  /** Says that a check can't be made. */
   skip(check: RoomCheckName, reason: string): void {
     this.#checks.skip(check, reason);
   }
 
-  /** Whether a check of the frame has failed so often that looking on would change nothing. */
+  /** Whether a check of the frame has failed so often that it needn't be made any more. */
   isSettled(check: RoomCheckName): boolean {
     return (this.#frame.get(check)?.reasons.length ?? 0) >= MAX_FRAME_FAILURES;
   }
 
-  /** Whether that check of the frame has failed, or any of it. */
+  /** Whether that check of the frame has failed; without an argument, whether any has. */
   isFalse(check?: RoomCheckName): boolean {
     return check === undefined ? this.#frame.size > 0 : this.#frame.has(check);
   }
 
-  /** The checks of the frame that have failed, in their order; what is against single lines isn't among the reasons. */
+  /** The failed checks of the frame, in order; reasons against single lines are not included. */
   failures(): Pick<Check<RoomCheckName>, "name" | "reasons" | "expected" | "found">[] {
     return ALL_CHECKS.flatMap((name) => {
       const failure = this.#frame.get(name);
@@ -115,19 +115,19 @@ export class RoomFindings {
     });
   }
 
-  /** A bundle or the server's log is shown: its checks are listed. */
+  /** Lists the checks of a bundle and of the server's log, too. */
   listAll(): void {
     this.#listsAll = true;
   }
 
-  /** Every check that is anybody's question. */
+  /** Every check that applies. */
   list(): Check<RoomCheckName>[] {
     const further: ReadonlySet<string> = new Set(FURTHER_CHECKS);
     const all = this.#checks.list();
     return this.#listsAll ? all : all.filter(({ name, outcome }) => outcome === "failed" || !further.has(name));
   }
 
-  /** Whether a check was not made that good evidence can't do without. */
+  /** Whether a necessary check was not made. */
   get isOpen(): boolean {
     return this.list().some(({ name, outcome }) => outcome === "not checked" && !OPTIONAL.has(name));
   }

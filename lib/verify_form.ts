@@ -1,9 +1,9 @@
 /**
- * The form of what is shown of a room: a file of JSON within its bounds, and in it a `room_receipt` whose fields are
- * each of their form (docs/PROTOCOL.md, "Receipts of a room").
+ * Reads a room's receipt: a JSON file within limits, and in it a `room_receipt` with well-formed fields
+ * (docs/PROTOCOL.md, "Receipts of a room").
  *
- * Whoever shows evidence chooses its size, so everything in it is bounded before it costs anything: how many values the
- * file has before it is parsed, how long each list is before its items are read, and each certificate is read once.
+ * Evidence may be made to cost as much work as possible, so everything is limited before it is read: the number of values
+ * before the file is parsed, the length of a list before its items are. Each certificate is read only once.
  *
  * @layer protocol
  */
@@ -30,7 +30,7 @@ import {
 import { Chains } from "./verify_chains.ts";
 import type { RoomFindings } from "./verify_findings.ts";
 
-/** Checkpoints in a receipt: an export takes 1,000, and those that cover authors' last lines. */
+/** Checkpoints in a receipt: an export writes 1,000, and those that cover authors' last lines. */
 export const MAX_CHECKPOINTS = 10_000;
 /** Certificates in a receipt: more don't fit into 16 MiB. */
 const MAX_CERTS = 20_000;
@@ -41,7 +41,7 @@ const MAX_BRACKETS = MAX_CHECKPOINTS + 1_000;
 /** Values in a file: five for each checkpoint, and one for each line, opening and certificate that fit into 16 MiB. */
 const MAX_COMMAS = 150_000;
 
-/** A receipt whose fields are each of their form. */
+/** A receipt with well-formed fields. */
 export interface RoomReceipt {
   readonly data: JsonObject;
   readonly role: SignerRole;
@@ -58,13 +58,13 @@ export interface RoomReceipt {
   readonly signer: Chain;
   /** What `certs` holds. */
   readonly chains: Chains;
-  /** The names that are signed with it and mean nothing here. */
+  /** Signed names that this version doesn't know. */
   readonly further: readonly string[];
 }
 
 /**
- * What a file is that somebody wants verified, by its `type`: a session's receipt is none of these. Throws an
- * `UnreadableReceipt` for what has more in it than any evidence can have.
+ * Which kind of room evidence a file contains, by its `type`; `undefined` for a session's receipt and anything else.
+ * Throws an `UnreadableReceipt` if the file has more values than any evidence.
  */
 export function roomEvidenceType(file: Uint8Array): "room_receipt" | "line_proof" | undefined {
   const text = parseUtf8(file);
@@ -75,10 +75,10 @@ export function roomEvidenceType(file: Uint8Array): "room_receipt" | "line_proof
   return type === "room_receipt" || type === "line_proof" ? type : undefined;
 }
 
-/** Files whose type was asked for: parsing one of 16 MiB a second time would cost as much memory again. */
+/** Files that were parsed to find their type: parsing 16 MiB twice would take twice the memory. */
 const parsed = new WeakMap<Uint8Array, JsonFile>();
 
-/** The object in a file. Throws an `UnreadableReceipt` for what has none, or has more in it than evidence can have. */
+/** The object in a file. Throws an `UnreadableReceipt` if there is none, or if it has more values than any evidence. */
 export function readEvidence(file: string | Uint8Array | JsonObject, findings: RoomFindings): JsonObject {
   if (typeof file === "object" && !(file instanceof Uint8Array)) return file;
   const known = file instanceof Uint8Array ? parsed.get(file) : undefined;
@@ -95,11 +95,11 @@ export function readEvidence(file: string | Uint8Array | JsonObject, findings: R
   return object;
 }
 
-/** Refuses a text with more lists, objects and values than evidence of the greatest length. */
+/** Refuses a text with more lists, objects or values than the longest evidence. */
 function refuseOverfull(text: string): void {
   const isFit = countUpTo(MAX_BRACKETS, text, "[", "{") <= MAX_BRACKETS &&
     countUpTo(MAX_COMMAS, text, ",") <= MAX_COMMAS;
-  if (!isFit) throw new UnreadableReceipt("the receipt has more values in it than any evidence: is it the right file?");
+  if (!isFit) throw new UnreadableReceipt("the receipt has more values than any evidence: is it the right file?");
 }
 
 function countUpTo(max: number, text: string, ...marks: readonly string[]): number {
@@ -117,7 +117,7 @@ const RECEIPT_NAMES = new Set(
 const CHECKPOINT_NAMES = new Set("time size root sig from".split(" "));
 const PROOF_NAMES = new Set("before after".split(" "));
 
-/** The receipt; `undefined` where "form" has failed. */
+/** The receipt; `undefined` if "form" failed. */
 export function parseRoomReceipt(data: JsonObject, findings: RoomFindings): RoomReceipt | undefined {
   const fields = new Fields(data, (reason) => findings.frame("form", reason));
   const chains = new Chains();
@@ -156,7 +156,7 @@ export function parseRoomReceipt(data: JsonObject, findings: RoomFindings): Room
   };
 }
 
-/** The names in a receipt, its checkpoints and its proof that mean nothing here. */
+/** The names in a receipt, its checkpoints and its proof that this version doesn't know. */
 function furtherNamesOf(data: JsonObject): string[] {
   const inside = (name: string, known: ReadonlySet<string>) => {
     const value = member(data, name) ?? null;
@@ -178,7 +178,7 @@ function namesBeyond(object: JsonObject, known: ReadonlySet<string>): string[] {
   return Object.keys(object).filter((name) => !known.has(name));
 }
 
-/** A parser of lists of so many items at most, which ends at the first that can't be parsed. */
+/** A parser of lists with at most so many items. It stops at the first item that doesn't parse. */
 function parseUpTo<T>(max: number, parse: (value: Json) => T | undefined): (value: Json) => T[] | undefined {
   return (value) => {
     if (!isJsonList(value) || value.length > max) return undefined;

@@ -1,6 +1,6 @@
 /**
- * The checkpoints of a room's evidence: who signed them, whether each is of the log that the lines and the proof give,
- * and which one covers a line first (docs/PROTOCOL.md, "Checkpoints").
+ * The checkpoints of a room's evidence: who signed them, whether each fits the lines and the proof, and which one covers a
+ * line first (docs/PROTOCOL.md, "Checkpoints").
  *
  * @layer protocol
  */
@@ -15,19 +15,19 @@ import { type RoomCheckName, type RoomFindings } from "./verify_findings.ts";
 import type { RoomReceipt } from "./verify_form.ts";
 import type { CertificateJudge } from "./verify_judge.ts";
 
-/** Why a check that needs a CA was not made. */
+/** Why a check that needs a CA could not be made. */
 export const NO_AUTHORITY = "no CA is given that issued it";
 
-/** The tree over what lies before the lines and the lines themselves, and its roots where somebody may ask for them. */
+/** The tree over the lines and what comes before them, with the roots that other checks need. */
 export class ShownTree {
   readonly #receipt: RoomReceipt;
   readonly #findings: RoomFindings;
-  /** `undefined` where `before` isn't the frontier of any tree of that size. */
+  /** `undefined` if `before` can't be the frontier of a tree of that size. */
   readonly #frontier: Frontier | undefined;
   readonly #roots = new Map<number, string>();
   readonly #earlierSizes: ReadonlySet<number>;
   #size: number;
-  /** Up to that size every root may be asked for: none behind it is what somebody can have seen. */
+  /** Roots are kept up to this size: an author can't have seen a larger tree. */
   #last: number;
 
   constructor(receipt: RoomReceipt, findings: RoomFindings, hasOpenings: boolean) {
@@ -42,7 +42,7 @@ export class ShownTree {
     this.#noteRoot();
   }
 
-  /** Takes the next line's hash. Nobody can have seen what lies behind a line that can't be read. */
+  /** Adds the next line's hash. After a malformed line no more roots are needed. */
   append(leaf: Bytes, isReadable: boolean): void {
     if (!isReadable) this.#last = Math.min(this.#last, this.#size);
     if (this.#size < this.#receipt.checkpoint.size) this.#frontier?.append(leaf);
@@ -56,12 +56,12 @@ export class ShownTree {
     this.#roots.set(this.#size, encodeHex(this.#frontier.root()));
   }
 
-  /** The root of so many lines; `undefined` where what is shown doesn't give it. */
+  /** The root of that size; `undefined` if the evidence doesn't give it. */
   rootAt(size: number): string | undefined {
     return this.#roots.get(size);
   }
 
-  /** Holds the lines and the proof against the checkpoint. */
+  /** Compares the lines and the proof with the checkpoint. */
   checkProof(): void {
     const { from, after, checkpoint: { size, root } } = this.#receipt;
     if (!this.#frontier) return;
@@ -83,7 +83,7 @@ export class Heads {
   readonly #findings: RoomFindings;
   readonly #judge: CertificateJudge;
   readonly #keys = new Map<string, VerifyingKey>();
-  /** Those earlier checkpoints, counted, that cover no line from here on. */
+  /** How many earlier checkpoints cover no line from here on. */
   #passed = 0;
 
   constructor(receipt: RoomReceipt, findings: RoomFindings, judge: CertificateJudge) {
@@ -92,19 +92,19 @@ export class Heads {
     this.#judge = judge;
   }
 
-  /** The first checkpoint shown that covers the line; lines come in order. */
+  /** The first checkpoint in the evidence that covers the line. Lines must be asked for in order. */
   covering(index: number): Checkpoint {
     const { earlier, checkpoint } = this.#receipt;
     while ((earlier[this.#passed]?.size ?? Infinity) <= index) this.#passed++;
     return earlier[this.#passed] ?? checkpoint;
   }
 
-  /** The time of the last checkpoint shown that doesn't cover the line that was asked for last, unix seconds. */
+  /** The time of the last checkpoint that doesn't cover the line that was asked for last, unix seconds. */
   get timeBefore(): number {
     return this.#receipt.earlier[this.#passed - 1]?.time ?? 0;
   }
 
-  /** Checks who signed them. What can't change the verdict any more isn't looked at. */
+  /** Checks who signed them, until no more failure can change the verdict. */
   async checkSigners(server: string | undefined): Promise<void> {
     for (const each of [this.#receipt.checkpoint, ...this.#receipt.earlier]) {
       const checks = ["certs", "checkpoint signature", "checkpoint server"] as const;
@@ -117,9 +117,9 @@ export class Heads {
     const name = `the checkpoint of ${checkpoint.size}`;
     const fail = (check: RoomCheckName, reason: string) => this.#findings.frame(check, `${name} ${reason}`);
     if (!chain) {
-      fail("certs", `is signed by ${checkpoint.from}, whose certificate is not at hand`);
+      fail("certs", `is signed by ${checkpoint.from}, whose certificate is missing`);
       for (const check of ["checkpoint signature", "checkpoint server"] as const) {
-        this.#findings.skip(check, "the certificate of a checkpoint's signer is not at hand");
+        this.#findings.skip(check, "the certificate of a checkpoint's signer is missing");
       }
       return;
     }
@@ -147,7 +147,7 @@ export class Heads {
     return known;
   }
 
-  /** Checks that the earlier ones are heads of this log, in their order; `end` is where the lines end. */
+  /** Checks that the earlier ones belong to this log, and their order; the lines end before `end`. */
   checkOrder(tree: ShownTree, end: number): void {
     const { from, earlier, checkpoint } = this.#receipt;
     if (earlier.length === 0) this.#findings.skip("checkpoints", "there are no earlier ones");

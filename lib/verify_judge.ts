@@ -1,6 +1,6 @@
 /**
- * Certificates of a room's evidence, each judged once whatever it signed: its path to a CA that is trusted, and apart
- * from it whether it was revoked (docs/PROTOCOL.md, "Checking a room's evidence").
+ * Judges the certificates of a room's evidence: the path to a trusted CA, and separately whether it was revoked. Each
+ * path is searched for once (docs/PROTOCOL.md, "Checking a room's evidence").
  *
  *     const { problems, revoked } = await judge.at(chain, "client", 1000 * checkpoint.time);
  *
@@ -11,13 +11,13 @@ import { type CertificatePath, findPath, PathSignatures, type Purpose, type Trus
 import type { Chain } from "./verify_verdict.ts";
 import type { RevocationList } from "./x509.ts";
 
-/** What is against a certificate at a time. */
+/** The problems of a certificate at a time. */
 export interface Judgement {
-  /** Against it and its path, revocation left aside. */
+  /** Problems of the certificate and its path, except revocation. */
   readonly problems: readonly string[];
-  /** Whether a list that was given revokes it; only asked where there is nothing else. */
+  /** Whether a given list revokes it; only checked if there is no other problem. */
   readonly revoked: readonly string[];
-  /** Whether a CA is given, without which nothing of this is known. */
+  /** Whether a CA was given; without one nothing is known. */
   readonly isMade: boolean;
 }
 
@@ -27,30 +27,30 @@ interface Paths {
   readonly revocable: CertificatePath;
 }
 
-/** So many paths are kept. Of more people than that, each is searched for again; no signature is checked again. */
+/** So many paths are kept. With more people, paths are searched for again, but signatures aren't checked again. */
 const MAX_PATHS = 1_024;
 
-/** Judges certificates by one trust. */
+/** Judges certificates by the given CAs and lists. */
 export class CertificateJudge {
   readonly #trust: Trust;
   readonly #at: number | undefined;
   readonly #paths = new Map<string, Promise<Paths>>();
   readonly #signatures: PathSignatures;
-  /** The SHA-256 of each CA that certificates of the evidence lead to. */
+  /** The SHA-256 of each CA to which certificates of the evidence lead. */
   readonly authorities = new Set<string>();
-  /** Whose certificates no list was asked about. */
+  /** Issuers for which there is no list. */
   readonly issuersWithoutList = new Set<string>();
-  /** Lists of other keys of these issuers. */
+  /** Lists with an issuer's name that another key signed. */
   readonly passedOver = new Set<RevocationList>();
 
-  /** `at`: a time at which every certificate is judged, whatever the evidence says; `count`: how many it shows. */
+  /** `at`: judge every certificate as of this time, whatever the evidence says; `count`: how many there are. */
   constructor(trust: Trust, at: number | undefined, count = 1) {
     this.#trust = trust;
     this.#at = at;
     this.#signatures = new PathSignatures(count);
   }
 
-  /** What is against the certificate at that time, unix milliseconds. */
+  /** The problems of the certificate at that time, unix milliseconds. */
   async at(chain: Chain, purpose: Purpose, time: number): Promise<Judgement> {
     if (this.#trust.authorities.length === 0) return { problems: [], revoked: [], isMade: false };
     const { plain, revocable } = await this.#pathsOf(chain, purpose);
@@ -62,7 +62,7 @@ export class CertificateJudge {
     return { problems, revoked: revocable.problems(at, "offline"), isMade: true };
   }
 
-  /** Whether the certificate was good at that time, or where it began later, when it began, if that was before `by`. */
+  /** Whether the certificate was good at `since`, or, if it began after that and before `by`, when it began. */
   async mayHaveHeld(chain: Chain, purpose: Purpose, since: number, by: number): Promise<boolean> {
     if (this.#trust.authorities.length === 0) return false;
     const { revocable } = await this.#pathsOf(chain, purpose);

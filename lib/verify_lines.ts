@@ -1,6 +1,7 @@
 /**
- * The lines of a room's evidence, one by one: whether each is of this log, signed by its author, in its author's order,
- * by a certificate that counts, and opened by what was signed (docs/PROTOCOL.md, "Checking a room's evidence").
+ * Checks the lines of a room's evidence, one by one: whether each belongs to this log, is signed by its author with a good
+ * certificate, is in its author's order, and whether its opening is what was signed (docs/PROTOCOL.md, "Checking a room's
+ * evidence").
  *
  * @layer protocol
  */
@@ -26,7 +27,7 @@ import type { JudgedLine } from "./verify_rights.ts";
 import type { Times } from "./verify_times.ts";
 import type { Certificate } from "./x509.ts";
 
-/** A line whose words are shown. */
+/** A line with its text. */
 export interface OpenedLine {
   readonly index: number;
   /** The author: a certificate's fingerprint, and its subject. */
@@ -34,36 +35,36 @@ export interface OpenedLine {
   readonly subject: string;
   /** The author's own claim of the time, unix milliseconds. */
   readonly ts: number;
-  /** The time of the first checkpoint shown that covers the line, unix seconds. */
+  /** The time of the first checkpoint that covers the line, unix seconds. */
   readonly by: number;
   /**
    * Between which times the line was written, by witnesses and authorities that the verifier named (unix ms): a bound that
    * none of them gives is absent.
    */
   readonly between?: { readonly since?: number; readonly by?: number };
-  /** How many lines of the log the server had signed to the author before. */
+  /** The size of the signed head that the author had seen. */
   readonly seen: number;
   readonly kind: string;
   readonly body: Json;
-  /** Further names in the envelope: they are signed, and have no meaning here. */
+  /** Signed names in the envelope that this version doesn't know. */
   readonly further?: readonly string[];
 }
 
-/** What is known of one who wrote lines, or could have. */
+/** What is known about an author. */
 interface Author {
   readonly signer: Pick<Certificate, "subject" | "issuer" | "fingerprint" | "rsa">;
   /** The seqno that the next line must have. */
   next: number | undefined;
   /** `seen.size` of the last opened line. */
   seen: number;
-  /** The checkpoint as of which the certificate was judged last, and what came out. */
+  /** The checkpoint as of which the certificate was last judged, and the result. */
   judged: Checkpoint | undefined;
   problems: readonly string[];
   revoked: readonly string[];
   mayCount: boolean;
 }
 
-/** What lines are held against. */
+/** What lines are compared with. */
 export interface LineContext {
   readonly receipt: RoomReceipt;
   readonly findings: RoomFindings;
@@ -76,17 +77,17 @@ export interface LineContext {
   readonly log: LogJudge | undefined;
 }
 
-/** Takes lines in their order. */
+/** Checks lines in order. */
 export class ShownLines {
   readonly #context: LineContext;
   readonly #log: Uint8Array;
   readonly #signatures: SignatureBatches;
   /** By fingerprint. */
   readonly #authors = new Map<string, Author>();
-  /** One for each line that could be read. */
+  /** One for each well-formed line. */
   readonly #judged: JudgedLine[] = [];
   readonly #opened: OpenedLine[] = [];
-  /** The lines that authors wrote before the first shown, by the seqnos with which they appear. */
+  /** How many lines the authors wrote before the first one, according to their first seqnos. */
   #earlierLines = 0;
   #index: number;
 
@@ -110,22 +111,22 @@ export class ShownLines {
     return author;
   }
 
-  /** The index of the line that would come next. */
+  /** The index of the next line. */
   get end(): number {
     return this.#index;
   }
 
-  /** Lines as `rights` judges them. */
+  /** The lines for `judgeRights`. */
   get judged(): readonly JudgedLine[] {
     return this.#judged;
   }
 
-  /** Lines whose words are shown, good and bad. */
+  /** Lines with their text, good and bad. */
   get opened(): readonly OpenedLine[] {
     return this.#opened;
   }
 
-  /** Who wrote the lines that are good. */
+  /** The authors of the good lines. */
   get signers(): LineSigner[] {
     const counts = new Map<string, number>();
     for (const { index, author } of this.#judged) {
@@ -137,7 +138,7 @@ export class ShownLines {
     });
   }
 
-  /** Takes the next line with its opening. */
+  /** Checks the next line with its opening. */
   async take(raw: string | Uint8Array, bytes: Uint8Array, opening: Opening | undefined): Promise<void> {
     const { findings, tree } = this.#context;
     const index = this.#index++;
@@ -196,7 +197,7 @@ export class ShownLines {
       return undefined;
     }
     if (author.next === undefined) this.#earlierLines += line.seqno;
-    // The order of times is `verify_times.ts`.
+    // `verify_times.ts` checks the order of times.
     for (const fault of orderFaults(line, { next: author.next, ts: 0 })) {
       if (fault.rule !== "seqno") continue;
       findings.frame("seqno", `line ${index} has seqno ${line.seqno}, where its author's next is ${fault.due}`);
@@ -220,7 +221,7 @@ export class ShownLines {
     Object.assign(author, { judged: covering, problems, revoked, mayCount });
   }
 
-  /** What was opened, where the opening is that of the line. */
+  /** The opening's envelope, if it belongs to the line. */
   #open({ index, envelope: bytes }: Opening, line: TranscriptLine, author: Author | undefined): Envelope | undefined {
     const { findings } = this.#context;
     if (hashFaults(line.body, { words: bytes }).length > 0) {
@@ -262,7 +263,7 @@ export class ShownLines {
     if (author) author.seen = size;
   }
 
-  /** No line comes any more. */
+  /** Call this after the last line. */
   async finish(): Promise<void> {
     const { findings, receipt } = this.#context;
     await this.#signatures.end();
@@ -273,7 +274,7 @@ export class ShownLines {
   }
 }
 
-/** What is wrong with the head of that size that an author had seen. */
+/** What is wrong with the head that an author claims to have seen. */
 function seenReason(fault: EnvelopeFault, size: number): string {
   if (fault.rule === "seen less") return `${size} lines, its author before that ${fault.before}`;
   if (fault.rule === "seen another log" && size > 0) return `another log of ${size} lines`;

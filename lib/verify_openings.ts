@@ -1,6 +1,6 @@
 /**
- * The openings beside a room's transcript, each taken when its line comes: `index<TAB>base64(envelope)`, upwards
- * (docs/PROTOCOL.md, "Openings and line proofs").
+ * Reads the openings of a room's transcript line by line, together with the transcript: `index<TAB>base64(envelope)`, with
+ * rising indexes (docs/PROTOCOL.md, "Openings and line proofs").
  *
  * @layer protocol
  */
@@ -11,7 +11,7 @@ import { asLatin1 } from "./verify_verdict.ts";
 import { TranscriptFormError } from "./verify_transcript.ts";
 import { OPENING_CHECKS, type RoomFindings } from "./verify_findings.ts";
 
-/** A file's lines without their LF, as `verify_transcript.ts` cuts them out. */
+/** A file's lines without their LF, as `verify_transcript.ts` gives them. */
 export type Rows = Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>;
 
 /** The openings of a file. */
@@ -26,7 +26,7 @@ export class Openings {
     this.#findings = findings;
   }
 
-  /** The opening of the line with that index; indexes come upwards. */
+  /** The opening of the line with that index. Indexes must be asked for in rising order. */
   async at(index: number): Promise<Opening | undefined> {
     await this.#skipTo(index);
     if (this.#next?.index !== index) return undefined;
@@ -35,7 +35,7 @@ export class Openings {
     return opening;
   }
 
-  /** No line comes any more. */
+  /** Call this after the last line. */
   async end(): Promise<void> {
     await this.#skipTo(Infinity);
   }
@@ -44,7 +44,7 @@ export class Openings {
     if (!this.#isStarted) await this.#advance();
     this.#isStarted = true;
     while (this.#next && this.#next.index < index && !this.#findings.isSettled("opening form")) {
-      this.#findings.frame("opening form", `there is no line ${this.#next.index} here to open`);
+      this.#findings.frame("opening form", `the transcript has no line ${this.#next.index}`);
       await this.#advance();
     }
   }
@@ -54,7 +54,7 @@ export class Openings {
   }
 }
 
-/** The openings upwards, as far as they can be read. */
+/** The openings, as far as they can be read. */
 async function* readOpenings(rows: Rows, findings: RoomFindings): AsyncGenerator<Opening, void> {
   let [number, last] = [0, -1];
   const stop = (reason: string) => {

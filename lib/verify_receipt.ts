@@ -1,6 +1,6 @@
 /**
- * The form of a session's receipt: each field that is missing or malformed is a failure of "receipt form"
- * (docs/PROTOCOL.md, "The end, and receipts").
+ * Reads a session's receipt: each field that is missing or malformed is a failure of "receipt form" (docs/PROTOCOL.md,
+ * "The end, and receipts").
  *
  * @layer protocol
  */
@@ -22,7 +22,7 @@ import {
   readJsonFile,
 } from "./verify_verdict.ts";
 
-/** What a version-1 `signature` vouches for: by the transcript's hash, or by the certificate that it verifies with. */
+/** The fields for which a version-1 `signature` vouches: by the transcript's hash, or by the certificate of its key. */
 const HASHED_FIELDS = new Set(
   "type transcript_hash signature signer_cert peer_cert_fingerprint message_count first_seqno last_seqno".split(" "),
 );
@@ -32,12 +32,12 @@ export function readReceipt(receipt: string | Uint8Array | JsonObject, checks: S
   if (typeof receipt === "object" && !(receipt instanceof Uint8Array)) return receipt;
   const { object, repeated } = readJsonFile(receipt, MAX_RECEIPT_BYTES);
   if (repeated !== undefined) checks.fail("receipt form", `the name ${quoted(repeated)} comes twice`);
-  // A receipt has no `data`: what has one and no hash is the frame that a receipt comes in.
+  // A receipt has no `data`. An object with `data` and without a hash is the frame in which a receipt comes.
   const inner = member(object, "data");
   return isJsonObject(inner) && !Object.hasOwn(object, "transcript_hash") ? inner : object;
 }
 
-/** A receipt's fields; one that is missing or malformed is `undefined` here and a failure of "receipt form". */
+/** A receipt's fields; a missing or malformed field is `undefined`, and a failure of "receipt form". */
 export class ReceiptFields {
   readonly role: SignerRole | undefined;
   readonly createdAt: number | undefined;
@@ -49,7 +49,7 @@ export class ReceiptFields {
   readonly signature: Bytes | undefined;
   readonly signer: Chain | undefined;
   readonly certs: readonly Chain[];
-  /** These three are `undefined` where they are missing too: a version-1 receipt has none of them. */
+  /** These three may be missing: a version-1 receipt has none of them. */
   readonly other: string | undefined;
   readonly session: string | undefined;
   readonly statementSignature: Bytes | undefined;
@@ -83,12 +83,12 @@ export class ReceiptFields {
     }
   }
 
-  /** It says that it is signed whole; whether it is, is another check. */
+  /** Whether it claims that all its fields are signed; another check tests that. */
   get isVersion2(): boolean {
     return Object.hasOwn(this.data, "session") || Object.hasOwn(this.data, "statement_signature");
   }
 
-  /** What anybody could have written into it. */
+  /** The fields that nobody signed. */
   get unsigned(): string[] {
     return this.isVersion2 ? [] : Object.keys(this.data).filter((name) => !HASHED_FIELDS.has(name)).sort();
   }

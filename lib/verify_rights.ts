@@ -1,17 +1,17 @@
 /**
- * Whether the authors of a room's lines had a right to write them: roles, membership and consent, judged from a log
- * that is shown from its first line on and open, by the rule by which a member's client judges (`log_rules.ts`).
+ * Whether the authors of a room's lines had the right to write them: roles, membership and consent. This needs a log from
+ * its first line on, with the text of all lines. The rules are those of a member's client (`log_rules.ts`).
  *
  *     judgeRights("#ops", lines, findings)
  *     → { faults: [{ index: 4, reason: "The author was not in the room." }], unvouched: [], erased: 0 }
  *
- * A line that is bad for another reason changes nothing of what it says. Where its author's certificate had ended or
- * was revoked by the first checkpoint that covers it, the line may have been accepted before, and then it counts: or
- * this verifier would see other members than everybody who was there. So does one that came before a ban or a mute had
- * ended.
+ * A line that is bad for another reason has no effect, with two exceptions. If its author's certificate had ended or was
+ * revoked by the first checkpoint that covers it, the line may have been accepted before that; and a line may have come
+ * before a ban or a mute ended for certain. Such lines keep their effect, or the verifier would see other members than
+ * the people who were there.
  *
- * Words that their author has erased can't be shown. A line that its author's own later line erases is taken as words,
- * since no act can be erased.
+ * Erased words can't be shown. If its author's own later line erases a line, the line is taken to be words, since no act
+ * can be erased.
  *
  * @layer protocol
  */
@@ -22,34 +22,34 @@ import { usernameKey } from "./names.ts";
 import { RoomState } from "./log_roles.ts";
 import type { RoomFindings } from "./verify_findings.ts";
 
-/** A line as it is judged here. */
+/** A line, with what is needed to judge it. */
 export interface JudgedLine {
   readonly index: number;
   /** The fingerprint of the author's certificate. */
   readonly author: string;
   /** The time of the first checkpoint that covers it, unix seconds. */
   readonly by: number;
-  /** `undefined` where the line is closed, or its opening is bad. */
+  /** `undefined` if the line isn't opened, or its opening is bad. */
   readonly envelope: Envelope | undefined;
   /** Whether an opening was given for it, good or bad. */
   readonly isOpened: boolean;
-  /** Whether it counts though its author's certificate fails. */
+  /** Whether it keeps its effect although its author's certificate fails. */
   readonly mayCount: boolean;
 }
 
-/** What came out. */
+/** The result. */
 export interface Rights {
   readonly faults: readonly { readonly index: number; readonly reason: string }[];
-  /** Joins under a name that another certificate had first, which never vouched for this one. */
+  /** Joins with a name that another certificate had first, and for which that one never vouched. */
   readonly unvouched: readonly { readonly index: number; readonly username: string }[];
-  /** How many lines are closed because their authors erased them. */
+  /** How many lines have no text because their authors erased it. */
   readonly erased: number;
 }
 
-/** The checks whose failure says that a line may have been good when it was written. */
+/** Checks that a line may fail although it was good when it was written. */
 const OF_CERTIFICATE: ReadonlySet<string> = new Set(["author chain", "revocation"]);
 
-/** Judges all lines of a log, from 0 on; a sentence where it can't be done. */
+/** Judges all lines of a log, from 0 on; a sentence if that isn't possible. */
 export function judgeRights(room: string, lines: readonly JudgedLine[], findings: RoomFindings): Rights | string {
   const unknown =
     lines.filter(({ index }) => findings.bad.faultsOf(index)?.some(({ check }) => check === "certs")).length;
@@ -73,7 +73,7 @@ export function judgeRights(room: string, lines: readonly JudgedLine[], findings
     const fault = envelope && mayBeGood ? rightFault(act, before, by) : undefined;
     if (fault) faults.push({ index, reason: rightReason(fault) });
     const isGood = !others && !fault;
-    // What came too early for a ban or a mute stands: who is shown other checkpoints can't know that it did.
+    // A line that may have come before a ban or a mute ended has its effect: that depends on which checkpoints are shown.
     const counts = mayBeGood && (!fault || !rightFault(act, before));
     const statement = counts ? act.statement : undefined;
     if (statement?.kind === "join") {
@@ -100,9 +100,9 @@ interface Join {
 }
 
 /**
- * Which certificates are somebody's by the lines: the first of a name, and whatever one of these vouched for. It is the
- * rule of `client_pins.ts`, asked once, at the end: what costs a client little with each line would cost a verifier much with
- * evidence made for it.
+ * Which certificates belong to a person by the lines: the first with the name, and those for which one of them vouched.
+ * This is the rule of `client_pins.ts`, applied once at the end: applying it to each line is cheap for a client, but
+ * malicious evidence could make it expensive for a verifier.
  */
 class Devices {
   readonly #joins = new Map<string, Join>();
@@ -118,13 +118,13 @@ class Devices {
     else this.#vouched.set(by, [fingerprint]);
   }
 
-  /** Joins of certificates that are not the first of their name, and that no way of vouches leads to from the first. */
+  /** Joins of certificates that aren't the first of their name, and for which no chain of vouches exists. */
   unvouched(): Join[] {
     const nameOf = (device: string) => usernameKey(this.#joins.get(device)?.username ?? "");
     const firsts = new Map<string, string>();
     for (const device of this.#joins.keys()) if (!firsts.has(nameOf(device))) firsts.set(nameOf(device), device);
     const trusted = new Set(firsts.values());
-    for (const device of trusted) { // grows as it is walked
+    for (const device of trusted) { // grows during the loop
       for (const other of this.#vouched.get(device) ?? []) {
         if (this.#joins.has(other) && nameOf(other) === nameOf(device)) trusted.add(other);
       }

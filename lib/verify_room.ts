@@ -1,23 +1,22 @@
 /**
- * Verification, offline, of what is shown of a room: receipt, transcript and openings, or a line proof
- * (docs/PROTOCOL.md, "Checking a room's evidence").
+ * Verifies the evidence of a room offline: receipt, transcript and openings, or a line proof (docs/PROTOCOL.md, "Checking
+ * a room's evidence").
  *
  *     const verdict = await verifyRoom({ receipt, lines, openings }, { authorities, revocations: [] });
- *     verdict.result   → "valid", "partly_valid", "invalid", or "undecided" where no CA is given,
- *                      or another one
+ *     verdict.result   → "valid", "partly_valid", "invalid", or "undecided" if the CA is missing or another one
  *     verdict.lines    → { from: 0, count: 42, good: 41, bad: [{ index: 9, faults: [{ check: "rights", … }] }] }
  *     verdict.opened   → [{ index: 7, subject: "CN=CLIENT: ada", kind: "text", body: "hello", … }]
  *
- * As in `verify.ts`: named checks, of which one that fails doesn't hide the next. Verdicts are per line: a line that
- * fails is bad and named, the others stand. Where the frame of all lines is false (receipt, checkpoints, proof, an
- * author's sequence, times) nothing does.
+ * As in `verify.ts` there are named checks, and a failed check doesn't hide the next one. A line that fails is bad and
+ * named; the other lines still count. If a check of the frame fails (receipt, checkpoints, proof, an author's sequence,
+ * times), no line counts.
  *
- * Lines and openings are taken one by one, so what grows with them is what was opened, and one entry for each line.
- * What the evidence can make expensive is bounded: lists by their length, certificates are judged once, and where a
- * check of the frame has failed often enough, or more lines come than the receipt counts, nothing more is looked at.
+ * Lines and openings are read one by one; memory is needed only for texts, and one entry for each line. Work that
+ * malicious evidence could cause is limited: lists by their length, and certificates are judged once. After enough
+ * failures of the frame, or more lines than the receipt says, nothing more is read.
  *
- * Time is that of the first checkpoint shown that covers a line: the server's word, countersigned by every later
- * `seen`. What that proves and what it doesn't stands in `notes`.
+ * The time of a line is that of the first checkpoint that covers it: the server's word, which every later `seen`
+ * countersigns. The verdict's `rows` say what that proves and what it doesn't.
  *
  * @layer protocol
  */
@@ -60,44 +59,44 @@ export interface RoomEvidence {
   readonly receipt: string | Uint8Array | JsonObject;
   /** The transcript. */
   readonly lines: Rows;
-  /** The openings file; without it the words stay closed. */
+  /** The openings file; without it no text is shown. */
   readonly openings?: Rows;
-  /** What is shown of the server's log. */
+  /** The evidence from the server's log. */
   readonly log?: RoomLogEvidence;
 }
 
-/** What is shown of the server's log beside a receipt. */
+/** Evidence from the server's log, besides a receipt. */
 export interface RoomLogEvidence {
   /** The object of a log.json. */
   readonly evidence: Json;
   readonly files: LogFiles;
 }
 
-/** Whom of the server's log the verifier goes by, and what has to be there. */
+/** Whom the verifier trusts about the server's log, and what it demands. */
 export interface LogDemands extends Omit<LogTrust, "now"> {
-  /** Fails evidence that isn't witnessed, or whose time isn't proved, by those who are named. */
+  /** Evidence fails if the named witnesses and authorities don't prove this. */
   readonly requireWitness?: boolean;
   readonly requireTime?: boolean;
-  /** What came of a bundle's renewals. */
+  /** The result of a bundle's renewals. */
   readonly renewal?: { readonly problems: readonly string[]; readonly skipped: string | undefined };
 }
 
-/** How to verify, where the defaults don't do. */
+/** Options of a verification. */
 export interface VerifyRoomOptions {
   /** Unix milliseconds at which every certificate is judged, in place of `created_at` and the checkpoints' times. */
   readonly at?: number;
-  /** The verifier's clock, unix milliseconds: times beyond it are noted. */
+  /** The verifier's clock, unix milliseconds: the verdict notes later times. */
   readonly now?: number;
   /** Who checks the lines' signatures; without it they are checked here, one after the other. */
   readonly signatures?: SignatureChecker;
-  /** Whom of the server's log the verifier goes by. */
+  /** Whom the verifier trusts about the server's log. */
   readonly log?: LogDemands;
 }
 
 const EVIDENCE_NAMES: Names<RoomEvidence> = { receipt: true, lines: true, openings: true, log: true };
 const OPTION_NAMES: Names<VerifyRoomOptions> = { at: true, now: true, signatures: true, log: true };
 
-/** Throws a TypeError for what nobody would heed. */
+/** Throws a TypeError for unknown options, which would be ignored. */
 function checkArguments(trust: Trust, options: VerifyRoomOptions): void {
   checkOptions("the trust of a room's verification", trust, TRUST_NAMES);
   checkOptions("a room's verification", options, OPTION_NAMES);
@@ -105,8 +104,8 @@ function checkArguments(trust: Trust, options: VerifyRoomOptions): void {
 }
 
 /**
- * Verifies a receipt of a room, its transcript and, where there are any, openings. Throws a `Failure` where the receipt
- * is nothing that can be read: beyond 16 MiB, not UTF-8, not JSON.
+ * Verifies a receipt of a room, its transcript and, if given, openings. Throws a `Failure` if the receipt can't be read:
+ * if it has more than 16 MiB, or isn't UTF-8 or JSON.
  */
 export async function verifyRoom(
   evidence: RoomEvidence,
@@ -120,7 +119,7 @@ export async function verifyRoom(
   return receipt ? await judgeRoom(receipt, findings, { ...evidence, trust, options }) : unreadable(findings);
 }
 
-/** Verifies one line or a few in one file. Throws as {@link verifyRoom} does. */
+/** Verifies a line proof: a line, or a few, in one file. Throws as {@link verifyRoom} does. */
 export async function verifyLineProof(
   file: string | Uint8Array | JsonObject,
   trust: Trust,
@@ -136,7 +135,7 @@ export async function verifyLineProof(
   return await verifyRoom({ receipt, lines, openings: rows }, trust, options);
 }
 
-/** What a receipt is held against. */
+/** What a receipt is compared with, and how. */
 interface Given {
   readonly lines: Rows;
   readonly openings?: Rows;
@@ -156,6 +155,7 @@ async function judgeRoom(receipt: RoomReceipt, findings: RoomFindings, given: Gi
   const log = given.log && openLog(receipt, findings, given.log, options);
   const shown = new ShownLines({ receipt, findings, judge, heads, tree, times, signatures, log });
 
+  if (openings === undefined) { for (const name of OPENING_CHECKS) findings.skip(name, "no line is opened"); }
   findings.skip("bodies", "they are no part of a receipt");
   if (trust.revocations.length === 0) findings.skip("revocation", "no revocation list is given");
   else if (trust.authorities.length === 0) findings.skip("revocation", NO_AUTHORITY);
@@ -181,7 +181,7 @@ async function judgeRoom(receipt: RoomReceipt, findings: RoomFindings, given: Gi
   });
 }
 
-/** What judges the server's log; `undefined` if what is shown of it has another form. */
+/** Opens the evidence from the server's log; `undefined` if it is malformed. */
 function openLog(
   { origin, checkpoint, earlier }: RoomReceipt,
   findings: RoomFindings,
@@ -201,7 +201,7 @@ function openLog(
   });
 }
 
-/** What a verifier demands and isn't there fails. */
+/** Fails what the verifier demands and the evidence doesn't show. */
 function checkDemands(findings: RoomFindings, summary: LogSummary | undefined, demands: LogDemands | undefined): void {
   const { requireWitness = false, requireTime = false, renewal } = demands ?? {};
   if (renewal) findings.listAll();
@@ -257,26 +257,28 @@ function checkStatement({ data, signer: { leaf } }: RoomReceipt, findings: RoomF
   if (!signature) findings.frame("statement", "statement_signature is missing, or not base64");
   else if (!input) findings.frame("statement", "the receipt has no exact canonical form (RFC 8785)");
   else if (!leaf.rsa || !new VerifyingKey(leaf.rsa.modulus).verify(signature, input)) {
-    findings.frame("statement", "it doesn't verify: some field of the receipt is not as it was signed");
+    findings.frame("statement", "a field is not as it was signed");
   }
 }
 
-/** Takes the lines with their openings; whether there were more that nothing depends on any more. */
+/** Reads the lines with their openings. Returns whether it stopped early, since nothing depended on the rest. */
 async function takeLines(
   shown: ShownLines,
   findings: RoomFindings,
   { from, count }: RoomReceipt,
-  { lines, openings: rows }: Given,
+  { lines, openings: rows = [] }: Given,
 ): Promise<boolean> {
-  const openings = new Openings(rows ?? [], findings);
-  if (!rows) { for (const name of OPENING_CHECKS) findings.skip(name, "no line is opened"); }
+  const openings = new Openings(rows, findings);
+  /** One line too many already shows that the receipt's count is wrong. */
+  const isEnough = () => shown.end > from + count || findings.isSettled("transcript");
   let isCut = false;
   try {
     for await (const raw of lines) {
-      isCut = shown.end > from + count || findings.isSettled("transcript");
+      isCut = isEnough();
       if (isCut) break;
       const bytes = typeof raw === "string" ? encodeUtf8(raw) : raw;
-      await shown.take(raw, bytes, await openings.at(shown.end));
+      const opening = await openings.at(shown.end);
+      await shown.take(raw, bytes, opening);
     }
   } catch (error) {
     if (!(error instanceof TranscriptFormError)) throw error;
@@ -302,21 +304,23 @@ function checkCounts(
   if (from + count > checkpoint.size) findings.frame("count", "the checkpoint doesn't cover every line");
 }
 
-/** Judges roles, membership and consent; a sentence where that can't be done. */
+/** Judges roles, membership and consent; a sentence if that isn't possible. */
 function checkRights(
-  { from, room }: RoomReceipt,
+  receipt: RoomReceipt,
   findings: RoomFindings,
   shown: ShownLines,
   hasOpenings: boolean,
 ): Rights | string {
-  const rights = findings.isFalse()
-    ? "the evidence doesn't hold"
-    : from > 0
-    ? `the lines before ${from} are not shown`
-    : !hasOpenings
-    ? "no text is shown"
-    : judgeRights(room, shown.judged, findings);
+  const obstacle = rightsObstacle(receipt, findings, hasOpenings);
+  const rights = obstacle ?? judgeRights(receipt.room, shown.judged, findings);
   if (typeof rights === "string") findings.skip("rights", rights);
   else for (const { index, reason } of rights.faults) findings.line(index, "rights", reason);
   return rights;
+}
+
+/** Why rights can't be judged, as far as that is known before the lines are looked at. */
+function rightsObstacle({ from }: RoomReceipt, findings: RoomFindings, hasOpenings: boolean): string | undefined {
+  if (findings.isFalse()) return "the evidence doesn't hold";
+  if (from > 0) return `the lines before ${from} are not shown`;
+  return hasOpenings ? undefined : "no text is shown";
 }

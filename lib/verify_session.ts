@@ -1,17 +1,17 @@
 /**
- * What a session's evidence contradicts by itself (docs/PROTOCOL.md, "The end, and receipts"): times that can't all be true, and
- * lines that were written in a room.
+ * Contradictions inside a session's evidence (docs/PROTOCOL.md, "The end, and receipts"): times that can't all be true,
+ * and lines that were written in a room.
  *
  *     each line's own time                  ≤ created_at + 5 minutes
  *     times of lines, in their order        never fall by more than 10 minutes
  *     the end of the signer's certificate   ≥ the last line's time - 5 minutes
  *
- * A server takes no message whose time is more than 5 minutes from its clock, so two that it took one after the other
- * lie at most 10 minutes the wrong way round. A version-1 receipt has a created_at that nobody signed: that
- * contradiction is a note.
+ * A server accepts no message whose time is more than 5 minutes from its clock. So if it accepted one message after
+ * another, the second can be at most 10 minutes earlier. Nobody signed the created_at of a version-1 receipt, so a
+ * contradiction with it is only a note.
  *
- * A session's line begins with an IV that no other line of the session has, and a room's with R, the hash of its log's
- * name, which all lines of the room have.
+ * Every line of a session begins with a different IV. All lines of a room begin with the same R, the hash of their log's
+ * name.
  *
  * @layer protocol
  */
@@ -31,25 +31,25 @@ interface Moment {
   readonly ts: number;
 }
 
-/** Takes a session's lines in their order. */
+/** Gets a session's lines in order. */
 export class SessionLog {
-  /** Lines of the size of a room's. */
+  /** How many lines have the size of a room's line. */
   roomLike = 0;
   #latest: Moment | undefined;
   #earliest = Infinity;
   #fall: string | undefined;
-  /** Of lines of a room's size, the first 32 bytes of each, and the line that had them first. */
+  /** The first 32 bytes of lines of that size, and the line that had them first. */
   readonly #beginnings = new Map<string, number>();
   #repeated: string | undefined;
   readonly #rooms: ReadonlySet<string>;
   #shown: string | undefined;
 
-  /** `logs`: the hashes R of rooms' logs whose lines are no session's. */
+  /** `logs`: the hashes R of rooms' logs, whose lines can't be a session's. */
   constructor(logs: readonly Uint8Array[] = []) {
     this.#rooms = new Set(logs.map(encodeHex));
   }
 
-  /** The next line. */
+  /** Adds the next line. */
   add(number: number, { ts, body }: TranscriptLine): void {
     const latest = this.#latest;
     if (latest && latest.ts - ts > 2 * MAX_APART) {
@@ -62,14 +62,14 @@ export class SessionLog {
     if (body.length !== ROOM_LINE_SIZE) return;
     this.roomLike += 1;
     const beginning = encodeHex(body.subarray(0, 32));
-    if (this.#rooms.has(beginning)) this.#shown ??= `line ${number} was written in the room that is named (R)`;
+    if (this.#rooms.has(beginning)) this.#shown ??= `line ${number} was written in the named room (R)`;
     const first = this.#beginnings.get(beginning);
     if (first === undefined) {
       if (this.#beginnings.size < MAX_BEGINNINGS) this.#beginnings.set(beginning, number);
     } else {
       this.#repeated ??=
-        `lines ${first} and ${number} begin with the same 32 bytes, as the lines of a room do (R) and ` +
-        "no two of a session: they were written in a room";
+        `lines ${first} and ${number} begin with the same 32 bytes, as the lines of a room do (R), but ` +
+        "no two lines of a session: they were written in a room";
     }
   }
 
@@ -78,12 +78,12 @@ export class SessionLog {
     return this.#latest && { from: this.#earliest, to: this.#latest.ts };
   }
 
-  /** Why lines are no session's. */
+  /** Why lines can't be a session's. */
   get roomProblems(): string[] {
     return [this.#shown, this.#repeated].filter((problem) => problem !== undefined);
   }
 
-  /** Times that contradict each other: what refutes the evidence, and what is only a note. */
+  /** Contradictions of times: those that refute the evidence, and those that are only notes. */
   times(createdAt: number | undefined, isSigned: boolean, signer: CertificatePath | undefined) {
     const failures = this.#fall === undefined ? [] : [this.#fall];
     const notes: string[] = [];
@@ -101,7 +101,7 @@ export class SessionLog {
     return { failures, notes };
   }
 
-  /** Times that the verifier's own clock has not reached. */
+  /** Notes on times that are later than the verifier's own clock. */
   clockNotes(createdAt: number | undefined, now: number | undefined): string[] {
     if (now === undefined) return [];
     const late = [["receipt", createdAt], [`line ${this.#latest?.number}`, this.#latest?.ts]] as const;
@@ -118,8 +118,8 @@ export class SessionLog {
 }
 
 /**
- * What to say of a receipt that reaches the other side of its session with another time than that side's. Either clock
- * may have been set in the meantime, so it refutes nothing.
+ * A note if the receipt's time isn't that of the side that receives it. Either clock may have been set in the meantime, so
+ * this refutes nothing.
  */
 export function receiptClockNotes(createdAt: number | undefined, now: number | undefined): string[] {
   if (createdAt === undefined || now === undefined || Math.abs(createdAt - now) <= MAX_APART) return [];
@@ -127,5 +127,5 @@ export function receiptClockNotes(createdAt: number | undefined, now: number | u
   return [`The receipt says that it was made ${made}, and this computer's clock says ${here}: one of them is wrong.`];
 }
 
-/** So many lines are compared: a room's lines repeat from the second on. */
+/** How many lines are compared. A room's lines repeat from the second on, so this is plenty. */
 const MAX_BEGINNINGS = 100_000;

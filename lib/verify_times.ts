@@ -6,9 +6,8 @@
  *     the receipt's created_at                    ≥ the checkpoint in it, - 5 minutes
  *     the end of its signer's certificate         ≥ the checkpoint in it, - 5 minutes
  *
- * A server takes no line that is more than 5 minutes ahead of its clock, and none that is earlier than its author's
- * last. Where one of these is broken somebody who signed has lied about a time, and no time in the evidence can be
- * relied on.
+ * A server accepts no line that is more than 5 minutes ahead of its clock, and none that is earlier than its author's last
+ * line. If one of these rules is broken, somebody signed a wrong time, and no time in the evidence can be relied on.
  *
  * @layer protocol
  */
@@ -26,17 +25,17 @@ function timeText(at: number): string {
   return at > 8_640_000_000_000_000 ? `${at} ms` : formatTime(at);
 }
 
-/** Holds times against each other, line by line. */
+/** Compares times, line by line. */
 export class Times {
   readonly #findings: RoomFindings;
-  /** Of each author the latest time, and the line that has it. */
+  /** The latest time of each author, and the line that has it. */
   readonly #latest = new Map<string, { readonly ts: number; readonly index: number }>();
 
   constructor(findings: RoomFindings) {
     this.#findings = findings;
   }
 
-  /** A line, and the first checkpoint shown that covers it. */
+  /** Compares a line with the first checkpoint that covers it, and with its author's lines before. */
   line(index: number, { seqno, ts, signer }: TranscriptLine, covering: Checkpoint): void {
     if (isAheadOfCheckpoint(ts, covering.time)) {
       this.#fail(
@@ -53,14 +52,14 @@ export class Times {
     } else this.#latest.set(signer, { ts, index });
   }
 
-  /** The receipt and its signer. */
+  /** Compares the receipt and its signer with the checkpoint. */
   async receipt({ checkpoint, createdAt, role, signer }: RoomReceipt, judge: CertificateJudge): Promise<void> {
     const earliest = checkpoint.time * 1000 - MAX_CLOCK_DIFFERENCE;
     const shown = `the checkpoint that it shows is of ${timeText(checkpoint.time * 1000)}`;
     if (createdAt < earliest) this.#fail(`the receipt was made ${timeText(createdAt)}, it says, and ${shown}`);
     const then = await judge.at(signer, role, createdAt);
     const later = await judge.at(signer, role, Math.max(createdAt, earliest));
-    if ([...then.problems, ...then.revoked].length > 0) return; // other checks tell
+    if ([...then.problems, ...then.revoked].length > 0) return; // other checks report these
     for (const problem of [...later.problems, ...later.revoked]) {
       this.#fail(`of the receipt and its signer: ${problem}, and ${shown}`);
     }

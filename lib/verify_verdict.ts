@@ -1,12 +1,12 @@
 /**
- * What verifications of evidence share, of a session's receipt (`verify.ts`) and of a room's (`verify_room.ts`): named
- * checks with their outcomes, fields taken out of JSON, and lines' signatures checked in batches.
+ * What the verifications of sessions (`verify.ts`) and of rooms (`verify_room.ts`) share: named checks with their
+ * outcomes, the reading of fields from JSON, and the checking of lines' signatures in batches.
  *
  *     const checks = new CheckList(["receipt form", "line signatures"]);
  *     checks.fail("receipt form", "peer is missing");
  *     checks.list() → [{ name: "receipt form", outcome: "failed", reasons: ["peer is missing"] }, …]
  *
- * A check that nobody fails or skips has passed: whoever makes the list has to make each check or
+ * A check passes unless it is failed or skipped. So the code that makes the list must make each check, or
  * {@link CheckList.skip} it.
  *
  * @layer protocol
@@ -20,19 +20,19 @@ import type { SignatureChecker, SignedLine } from "./line_signature.ts";
 import { shortName } from "./text.ts";
 import { type Certificate, parseCertificates, type RevocationList } from "./x509.ts";
 
-/** What became of one check. */
+/** A check and its outcome. */
 export interface Check<Name extends string = string> {
   readonly name: Name;
   readonly outcome: "passed" | "failed" | "not checked";
-  /** Why it failed, or was not made: a sentence each; of very many the first few, and how many more. */
+  /** Why it failed or was not made: sentences. If there are very many, the first few, and how many more. */
   readonly reasons: readonly string[];
-  /** What the receipt says, where it can be compared. */
+  /** What the receipt says, if that can be compared. */
   readonly expected?: string;
-  /** What the transcript gives. */
+  /** What follows from the transcript. */
   readonly found?: string;
 }
 
-/** Who signed lines, and how many of them. */
+/** A certificate that signed lines, and how many. */
 export interface LineSigner {
   readonly subject: string;
   readonly issuer: string;
@@ -40,32 +40,32 @@ export interface LineSigner {
   readonly lines: number;
 }
 
-/** The signer of so many lines, by his certificate. */
+/** The signer of so many lines, from the certificate. */
 export function lineSigner({ subject, issuer, fingerprint }: Omit<LineSigner, "lines">, lines: number): LineSigner {
   return { subject, issuer, fingerprint, lines };
 }
 
-/** One of these signers; one whose name has letters beyond ASCII is told by the certificate as well. */
+/** One of these signers. If the name isn't unique or not ASCII, the certificate is named, too. */
 export function signerText(signer: LineSigner, all: readonly LineSigner[]): string {
   const short = shortName(signer.subject);
   const name = `"${short}"`;
   const others = all.filter(({ fingerprint }) => fingerprint !== signer.fingerprint);
   const isAlone = others.every(({ subject }) => shortName(subject) !== short);
-  // Letters beyond ASCII may look like others' names, a whole word of them too: nothing in the letters tells.
+  // Letters beyond ASCII may look like somebody else's name, and nobody can see the difference.
   if (others.length === 0 || (isAlone && /^[ -~…]*$/.test(short))) return name;
   return `${name} (issued by "${shortName(signer.issuer)}", SHA-256 ${signer.fingerprint.slice(0, 16)}…)`;
 }
 
-/** What the receipt says and what the transcript gives. */
+/** What the receipt says, and what follows from the transcript. */
 export interface Values {
   readonly expected: string;
   readonly found: string;
 }
 
-/** So many reasons are listed of one check; a transcript of a million bad lines needs no million sentences. */
+/** So many reasons are listed for one check: a transcript of a million bad lines doesn't need a million sentences. */
 const MAX_REASONS = 20;
 
-/** Outcomes and reasons as they come, in the order of the names. */
+/** Collects outcomes and reasons, in the order of the names. */
 export class CheckList<Name extends string> {
   readonly #checks: Map<Name, { outcome: Check["outcome"]; reasons: string[]; more: number; values?: Values }>;
 
@@ -74,8 +74,8 @@ export class CheckList<Name extends string> {
   }
 
   /**
-   * The check has failed; a name that isn't in the list is nobody's question. A reason that takes work to find is a
-   * function, and called where the reason is listed.
+   * Fails the check; names that aren't in the list are ignored. If finding the reason is expensive, pass a function,
+   * which is called only if the reason is listed.
    */
   fail(name: Name, reason: string | (() => string), values?: Values): void {
     const check = this.#checks.get(name);
@@ -88,7 +88,7 @@ export class CheckList<Name extends string> {
     if (values) check.values = values;
   }
 
-  /** The check can't be made; a failure that was found all the same stands. */
+  /** Says that the check can't be made; if it has already failed, it stays failed. */
   skip(name: Name, reason: string): void {
     const check = this.#checks.get(name);
     if (!check || check.outcome === "failed" || check.reasons.includes(reason)) return;
@@ -114,20 +114,20 @@ export class CheckList<Name extends string> {
 
 // ---- JSON
 
-/** A JSON object out of a file, and the first name that stands twice in it. */
+/** A JSON object from a file, and the first name that occurs twice in it. */
 export interface JsonFile {
   readonly object: JsonObject;
   readonly repeated: string | undefined;
 }
 
-/** Thrown for a file that can't be a receipt at all: nothing can be said of it but that. */
+/** Thrown for a file that can't be a receipt at all. */
 export class UnreadableReceipt extends Failure {
   constructor(message: string) {
     super(EXIT.usage, message);
   }
 }
 
-/** Reads a JSON object. Throws an {@link UnreadableReceipt} for what is none, or has more bytes than that. */
+/** Reads a JSON object. Throws an {@link UnreadableReceipt} for anything else, and for more than `maxBytes` bytes. */
 export function readJsonFile(file: string | Uint8Array, maxBytes: number): JsonFile {
   const bytes = typeof file === "string" ? encodeUtf8(file) : file;
   if (bytes.length > maxBytes) {
@@ -141,11 +141,11 @@ export function readJsonFile(file: string | Uint8Array, maxBytes: number): JsonF
   return { object, repeated: repeatedName(text) };
 }
 
-/** Takes fields out of an object; `fail` gets a sentence for each that is missing or malformed. */
+/** Reads fields of an object; `fail` gets a sentence for each field that is missing or malformed. */
 export class Fields {
   constructor(readonly data: JsonObject, readonly fail: (reason: string) => void) {}
 
-  /** The field; `undefined` where it is missing or isn't as expected. */
+  /** The field; `undefined` if it is missing or isn't as expected. */
   take<T>(name: string, expected: string, parse: (value: Json) => T | undefined): T | undefined {
     const value = member(this.data, name);
     const parsed = value === undefined ? undefined : parse(value);
@@ -153,13 +153,13 @@ export class Fields {
     return parsed;
   }
 
-  /** The same, where the field may be missing. */
+  /** The same for a field that may be missing. */
   takeOptional<T>(name: string, expected: string, parse: (value: Json) => T | undefined): T | undefined {
     return Object.hasOwn(this.data, name) ? this.take(name, expected, parse) : undefined;
   }
 }
 
-/** A parser of texts as one of JSON values. */
+/** Turns a parser of texts into a parser of JSON values. */
 export function onText<T>(parse: (text: string) => T | undefined): (value: Json) => T | undefined {
   return (value) => typeof value === "string" ? parse(value) : undefined;
 }
@@ -174,7 +174,7 @@ export function parseHash(value: Json): string | undefined {
   return typeof value === "string" && /^[0-9a-f]{64}$/.test(value) ? value : undefined;
 }
 
-/** A list whose every item can be parsed. */
+/** A parser of lists; each item must parse. */
 export function parseList<T>(parse: (value: Json) => T | undefined): (value: Json) => T[] | undefined {
   return (value) => {
     if (!isJsonList(value)) return undefined;
@@ -184,8 +184,8 @@ export function parseList<T>(parse: (value: Json) => T | undefined): (value: Jso
 }
 
 /**
- * A certificate with its intermediates, as base64 of PEM. PEM has many spellings of one certificate; here one is taken,
- * so that no byte of it is signed by nobody.
+ * A certificate with its intermediates, as base64 of PEM. PEM has many spellings of one certificate; only one is accepted,
+ * so that no byte of it can be changed.
  */
 export function parseChain(value: Json): Chain | undefined {
   const bytes = typeof value === "string" ? parseBase64(value) : undefined;
@@ -209,17 +209,17 @@ export interface Chain {
   readonly certificates: readonly Certificate[];
 }
 
-/** What was found out about revocation lists beside the certificates that they revoke. */
+/** Which revocation lists were missing or not used. */
 export interface ListFindings {
-  /** Whose certificates no list was asked about. */
+  /** Issuers for which there is no list. */
   readonly issuersWithoutList: ReadonlySet<string>;
-  /** Lists of other keys with an issuer's name. */
+  /** Lists with an issuer's name that another key signed. */
   readonly passedOver: ReadonlySet<RevocationList>;
 }
 
 // ---- lines
 
-/** Lines in a batch: enough that a worker's round trip of some 35 µs is lost beside 64 verifications. */
+/** Lines in a batch: a worker's round trip takes some 35 µs, which is little compared with 64 verifications. */
 const BATCH_LINES = 64;
 
 interface PendingBatch {
@@ -231,7 +231,7 @@ interface NumberedLine extends SignedLine {
   readonly number: number;
 }
 
-/** Lines on their way to a {@link SignatureChecker}; `fail` gets those whose signatures are bad, in their order. */
+/** Sends lines to a {@link SignatureChecker} in batches; `fail` gets those with bad signatures, in order. */
 export class SignatureBatches {
   readonly #checker: SignatureChecker;
   readonly #fail: (line: NumberedLine) => void;
@@ -243,7 +243,7 @@ export class SignatureBatches {
     this.#fail = fail;
   }
 
-  /** Takes a line; waits where the checker has enough to do. */
+  /** Adds a line; waits if the checker is busy. */
   async add(line: NumberedLine): Promise<void> {
     this.#batch.push(line);
     if (this.#batch.length < BATCH_LINES) return;
@@ -251,7 +251,7 @@ export class SignatureBatches {
     await this.#settle(2 * this.#checker.concurrency - 1);
   }
 
-  /** Resolves once every line is judged. */
+  /** Resolves once every line is checked. */
   async end(): Promise<void> {
     this.#flush();
     await this.#settle(0);
@@ -268,14 +268,14 @@ export class SignatureBatches {
     while (this.#pending.length > most) {
       const { items, verdicts } = this.#pending.shift() ?? { items: [], verdicts: [] };
       const found = await verdicts;
-      // Verdicts are matched by position: with one too few or too many, nobody knows whose they are.
+      // Answers belong to lines by position: if there are too few or too many, none can be trusted.
       const isWhole = Array.isArray(found) && found.length === items.length;
       for (const [at, item] of items.entries()) if (!isWhole || found[at] !== true) this.#fail(item);
     }
   }
 }
 
-/** A line's bytes as a text of as many characters: what isn't ASCII is no line's in any case. */
+/** A line's bytes as a text with one character a byte. (Bytes beyond ASCII make a line malformed in any case.) */
 export function asLatin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }

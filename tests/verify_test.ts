@@ -337,7 +337,7 @@ Deno.test("a verdict names who signed lines without being the session's client, 
   assert.match(check(refused.checks, "room lines").reasons.join(), /^lines 1 and 2 begin with the same 32 bytes/);
   const one = { receipt: await receiptOver(shown.slice(0, 1)), lines: shown.slice(0, 1) };
   const named = await verify({ ...one, logs: [log.origin] }, trust);
-  assert.deepEqual(check(named.checks, "room lines").reasons, ["line 1 was written in the room that is named (R)"]);
+  assert.deepEqual(check(named.checks, "room lines").reasons, ["line 1 was written in the named room (R)"]);
   const shownByBob = await verify(one, trust);
   assert.match(shownByBob.sentence, /^VERIFIED A session as recorded by bob, line 1, /);
   assert.deepEqual(strangers(shownByBob), ["Not this session's client: ada, whose lines may come from elsewhere."]);
