@@ -1,11 +1,11 @@
 /**
- * What a client tells of its rooms: to a screen, to a plain terminal, and one JSON a line to a bot.
+ * What happens in a client's rooms, as events: for a screen, for a plain terminal, and as one JSON a line for a bot.
  *
  *     {"event":"line","room":"#ops","index":41,"from":"9f86…","username":"ada","seqno":3,"kind":"text","text":"hello",…}
  *     {"event":"lie","room":"#ops","lie":"fork","reason":"The server has signed two different logs of 57 lines."}
  *
- * Every value is JSON as it stands. Texts, names and reasons are others' and exactly as they came: whoever shows them
- * on a terminal passes them through `readable`.
+ * Every value can be written as JSON. Texts, names and reasons come from others and are exactly as they came: whoever
+ * shows them on a terminal passes them through `readable`.
  *
  * @layer chat
  */
@@ -54,16 +54,16 @@ export interface LineEvent {
   readonly ts: number;
   /** The time of the first checkpoint shown that covers the line, unix seconds; null until there is one. */
   readonly by: number | null;
-  /** Null where the words are erased, or can't be read. */
+  /** Null if the words are erased, or can't be read. */
   readonly kind: string | null;
   readonly text: string | null;
-  /** What a line of a known kind says. */
+  /** What a line says, if its kind is known. */
   readonly statement: Statement | null;
   /** How many lines the author had seen signed. */
   readonly seen: number | null;
   readonly mine: boolean;
   readonly erased: boolean;
-  /** Whether the author's is a further certificate for which none that is known has vouched, up to now. */
+  /** Whether the author's certificate is a further one for which no known one has vouched yet. */
   readonly unvouched: boolean;
   /**
    * Whether signatures are still to be checked: `checked` or `bad_line` follows, or the line again, with another name.
@@ -81,12 +81,12 @@ export type ServerLogNews = "lie" | "late" | "mended";
 
 /** Everything that happens. */
 export type RoomEvent =
-  /** Whose rooms these are, before there is a session: what is on the disk is told first. */
+  /** Whose rooms these are. It comes before there is a session, since what is on the disk is told first. */
   | { readonly event: "account"; readonly username: string }
   | { readonly event: "online"; readonly username: string; readonly server_fingerprint: string }
-  /** `retry_in`: milliseconds; null where nothing more is tried. */
+  /** `retry_in`: milliseconds; null if nothing more is tried. */
   | { readonly event: "offline"; readonly reason: string; readonly retry_in: number | null }
-  /** Nothing has come from the server for so long, though it was asked, in milliseconds; 0: it has answered. */
+  /** Nothing has come from the server for that long, though it was asked, in milliseconds; 0: it has answered. */
   | { readonly event: "silent"; readonly silent_for: number }
   | {
     readonly event: "joined";

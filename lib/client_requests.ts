@@ -1,15 +1,14 @@
 /**
- * What a client has asked of its server and waits for: requests by their ids, and posts, which `posted` answers without
- * one.
+ * The requests that a client waits for: each by its id; posts are answered by `posted`, without an id.
  *
  *     const answer = await requests.ask({ type: "history", room: "#ops", from: 41, count: 500 }, send);
- *     requests.take(frame, id);        whatever the server sends: it answers one of them, or shows that the server is there
- *     requests.tick();                 a request that stays without its answer is named: "the lines of #ops from 41 on"
+ *     requests.take(frame, id);        whatever the server sends: the answer to one of them, or a sign of life
+ *     requests.tick();                 names a request that is not answered: "the lines of #ops from 41 on"
  *
- * A server that answers, and keeps one answer back, must not hold anybody up without a word. The time of a request runs
- * from when it could be answered, which is when those before it were: over a slow connection many wait in a line. It
- * stops while nothing comes at all: then the server is gone, and that is the session's matter. Only an answer of the
- * kind that was asked for, for the same room, is one.
+ * A server that answers other requests and keeps one answer back must not hold anybody up unnoticed. A request's time
+ * runs from the moment in which it could be answered, which is when those before it were: over a slow connection many
+ * wait in a line. The time stops while nothing comes at all: then the server is gone, which is the session's concern. An
+ * answer counts only if it is of the kind that was asked for, and for the same room.
  *
  * @layer chat
  */
@@ -19,7 +18,7 @@ import type { Json } from "./json.ts";
 import type { RoomFrame } from "./log_frames.ts";
 import type { RoomRequest } from "./log_requests.ts";
 
-/** How long a server that answers others may keep an answer back unless told otherwise, in milliseconds. */
+/** How long a server that answers other requests may keep an answer back, in milliseconds, unless told otherwise. */
 export const ANSWER_WITHIN = 30_000;
 
 /** The server refused a request, in its own words; or it could not be asked. */
@@ -60,26 +59,26 @@ const ANSWERS: Readonly<Record<Exclude<RoomRequest["type"], "post">, RoomFrame["
   log_tokens: "log_tokens",
 };
 
-/** Something that the server owes. */
+/** A request that is not answered yet. */
 interface Asked {
   readonly frame: RequestFrame;
   /** Since when it could have been answered. */
   since: number;
-  /** How many lines have come of the history that was asked for. */
+  /** How many lines of the history that was asked for have come. */
   progress: number;
   readonly resolve: (frame: RoomFrame) => void;
   readonly reject: (error: Error) => void;
-  /** Whether it is still owed: of a post the room knows that. */
+  /** Whether an answer is still due; for a post, the room knows that. */
   readonly isOpen: () => boolean;
 }
 
 /** What {@link Requests} work with. */
 export interface RequestsOptions {
-  /** A clock that isn't set, in milliseconds. */
+  /** A clock that nobody sets, in milliseconds. */
   readonly now: Clock;
   /** How long an answer may take, in milliseconds. */
   readonly within?: number;
-  /** The server answers, but not this, in words: it is told once, and the connection is to be made anew. */
+  /** The server answers, but not this request, which is put into words: told once. The connection is to be made anew. */
   readonly unanswered: (what: string) => void;
 }
 
@@ -121,7 +120,7 @@ export class Requests {
     send({ ...frame, id });
   }
 
-  /** Whether that is what was asked for under that id, and not answered yet. */
+  /** Whether a frame answers the request of that id. */
   isAnswer(frame: RoomFrame, id: Json | undefined): id is number {
     const asked = typeof id === "number" ? this.#asked.get(id) : undefined;
     if (!asked) return false;
@@ -137,7 +136,7 @@ export class Requests {
     if (this.isAnswer(frame, id)) this.#settle(id)?.resolve(frame);
   }
 
-  /** The server refused that; false where nothing of that id was asked. */
+  /** The server refused a request; false if there is none of that id. */
   refuse(id: number, error: Error): boolean {
     this.#heardAt = this.#options.now();
     const asked = this.#settle(id);
@@ -145,7 +144,7 @@ export class Requests {
     return asked !== undefined;
   }
 
-  /** What is owed is gone with the connection; posts are told elsewhere. */
+  /** The connection is gone, and all answers with it. Posts are sent again by their rooms. */
   fail(error: Error): void {
     const all = [...this.#asked.values()];
     this.#asked.clear();
@@ -159,13 +158,13 @@ export class Requests {
     return asked;
   }
 
-  /** Those behind it are due now. */
+  /** The requests after that one could be answered from now on. */
   #next(id: number): void {
     const now = this.#options.now();
     for (const [other, asked] of this.#asked) if (other > id) asked.since = now;
   }
 
-  /** A line of a history is a part of the answer: each only once, so that none can be drawn out. */
+  /** A line of a history is a part of its answer; each line counts once, so that nothing can be drawn out. */
   #progress(room: string, index: number): void {
     for (const [id, asked] of this.#asked) {
       const { type, room: of, from, count } = asked.frame;
@@ -182,9 +181,9 @@ export class Requests {
     const { now: clock, within = ANSWER_WITHIN, unanswered } = this.#options;
     const now = clock();
     for (const [id, { isOpen }] of this.#asked) if (!isOpen()) this.#settle(id);
-    // Nothing at all for as long is a server that is gone, and no answer that is kept back.
+    // If nothing at all comes, the server is gone, and doesn't keep an answer back.
     const isThere = this.#heardAt > now - within / 2;
-    // A ping asks for nothing else: where the line is slow, it waits behind what comes.
+    // A ping doesn't count: over a slow connection it waits behind what comes.
     const late = [...this.#asked.values()].find(({ frame, since }) => frame.type !== "ping" && now - since > within);
     if (!late || !isThere) return;
     late.since = now; // told
@@ -196,7 +195,7 @@ function isRequest(type: string): type is keyof typeof ANSWERS {
   return Object.hasOwn(ANSWERS, type);
 }
 
-/** What isn't there without an answer. */
+/** What is missing without that answer, in words. */
 function wordsOf({ type, room, from, fingerprint }: RequestFrame): string {
   switch (type) {
     case "create":

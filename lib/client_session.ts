@@ -8,10 +8,12 @@
  *     await session.rooms.say("#ops", "hello");    resolves once the line would survive a crash, online or not
  *     await session.stop();
  *
- * After a break it tries again with growing delay, goes on with the token (credentials are asked for where there is
- * none that is good), comes into its rooms, catches up, and sends what was not accepted. It ends for good where the
- * server refuses the account or the certificate, or where another client of the same certificate has taken its place.
- * Methods are what people ask for, one each; what happens is told as {@link RoomEvent}s.
+ * After a break it tries again with growing delay, resumes the session with the token (or asks for credentials if none is
+ * good), rejoins its rooms, catches up, and sends what was not accepted. It ends for good if the server refuses the
+ * account or the certificate, or if another client of the same certificate has taken its place.
+ *
+ * This holds the connection. What people ask for stands in `rooms`, `account` and `history`; what happens is told as
+ * {@link RoomEvent}s.
  *
  * @layer outside
  */
@@ -48,7 +50,7 @@ export interface Wire {
   close(): void;
 }
 
-/** How somebody gets in where no token is good. */
+/** How somebody logs in if no token can resume a session. */
 export type Credentials =
   | { readonly type: "login"; readonly email: string; readonly password: string }
   | { readonly type: "register"; readonly email: string; readonly username: string; readonly password: string }
@@ -59,24 +61,24 @@ export type Credentials =
 export interface SessionTimes extends BackoffOptions {
   /** How long the server may take for each answer before the session stands. */
   readonly handshake: number;
-  /** How often the server is asked whether it is there. */
+  /** How often the server is pinged. */
   readonly ping: number;
-  /** After how long without a word it is asked at once, and after how long that is told. */
+  /** After how long a silence the server is pinged at once, and after how long that is told. */
   readonly quiet: number;
   readonly mute: number;
-  /** How long it may keep an answer back while it gives others. */
+  /** How long the server may keep an answer back while it gives others. */
   readonly answer: number;
-  /** After how long without a word it is gone (docs/PROTOCOL.md, "Requests"). */
+  /** After how long a silence the connection is given up (docs/PROTOCOL.md, "Requests"). */
   readonly silent: number;
 }
 
 /** How long the server may take to end a session in order, in milliseconds. */
 const LINGER = 500;
 
-/** With so many signatures to check at once, the connection is looked at first. */
+/** Before so many signatures are checked at once, what has come on the connection is taken. */
 const MANY = 16;
 
-/** What a session uses unless told otherwise. */
+/** The times of a session, unless told otherwise. */
 const SESSION_TIMES: SessionTimes = {
   handshake: 10_000,
   ping: 30_000,
@@ -90,7 +92,7 @@ const SESSION_TIMES: SessionTimes = {
 
 /** What a session works with. */
 export interface ClientSessionOptions {
-  /** Connects; throws a {@link Failure} where that doesn't work now. */
+  /** Connects; throws a {@link Failure} if that doesn't work now. */
   readonly dial: () => Promise<Wire>;
   /** The name that the server's certificate must be for. */
   readonly host: string;
@@ -103,17 +105,17 @@ export interface ClientSessionOptions {
   readonly records: RoomRecords;
   /** The CA's file, for the command that verifies an export. */
   readonly ca?: string | undefined;
-  /** Asked where no token is good; `undefined`: there are none, and that's the end. */
+  /** Asked if no token can resume a session; `undefined` ends it for good. */
   readonly credentials: () => Promise<Credentials | undefined>;
-  /** A new account is to be made: a token of before is another's. */
+  /** A new account is to be made: a token that is here is another account's. */
   readonly registers?: boolean;
-  /** Asked where the server didn't take them: whether there are others now. */
+  /** Asked if the server refused the credentials: whether there are others now. */
   readonly otherCredentials?: () => Promise<boolean>;
   readonly emit: (event: RoomEvent) => void;
   readonly now: Clock;
   readonly random: Random;
   readonly times?: Partial<SessionTimes>;
-  /** Who checks signatures, where these processors are not to. */
+  /** Checks signatures; without it, this computer's other processors do. */
   readonly signatures?: Signatures;
   /** Whose cosignatures of the server's log count, and which logs. */
   readonly policy?: WitnessPolicy | undefined;
@@ -122,18 +124,18 @@ export interface ClientSessionOptions {
 /** Why a connection is over. */
 interface Ending {
   readonly reason: string;
-  /** Set where trying again makes no sense. */
+  /** Set if trying again makes no sense. */
   readonly failure?: Failure;
-  /** Trying again at once does. */
+  /** Whether to try again at once. */
   readonly isImmediate?: boolean;
-  /** The server has kept an answer back. */
+  /** Whether the server has kept an answer back. */
   readonly isKeptBack?: boolean;
 }
 
-/** How the connection is, for whoever shows it at any time. */
+/** How the connection is now. */
 export interface ConnectionState {
   readonly state: "connecting" | "online" | "offline";
-  /** Why the last connection, or try, is over; "" where there was none, or another stands. */
+  /** Why the last connection, or try, is over; "" if there was none, or another stands. */
   readonly reason: string;
   /** When the next try begins, unix milliseconds. */
   readonly retryAt?: number;
@@ -141,13 +143,13 @@ export interface ConnectionState {
   readonly silentFor?: number;
 }
 
-/** A time by two clocks: one may be set back, the other stands still while the computer sleeps. */
+/** A time by two clocks: the wall clock may be set back, the steady one stops while the computer sleeps. */
 interface Moment {
   readonly wall: number;
   readonly steady: number;
 }
 
-/** A client for rooms. */
+/** A client of one server, over one connection after the other. */
 export class ClientSession {
   readonly #options: ClientSessionOptions;
   /** Its rooms. */
@@ -212,7 +214,7 @@ export class ClientSession {
     });
   }
 
-  /** Signatures of many lines are checked behind what comes meanwhile, which is shown first. */
+  /** Before the signatures of many lines are checked, what has come meanwhile is shown. */
   async #checkBehind(batch: readonly SignedLine[]): Promise<readonly boolean[]> {
     if (batch.length >= MANY) await new Promise<void>((resolve) => this.#later(0, resolve));
     return await this.#pool.check(batch);
@@ -253,7 +255,7 @@ export class ClientSession {
     const late = Promise.withResolvers<void>();
     const timer = setTimeout(() => {
       if (this.#wire) this.#wire.close();
-      else late.resolve(); // it connects still: what comes of that is closed at once
+      else late.resolve(); // it is still connecting: that connection is closed as soon as it is there
     }, LINGER);
     await Promise.race([this.#running?.catch(() => {}), late.promise]);
     clearTimeout(timer);
@@ -263,10 +265,10 @@ export class ClientSession {
     await this.#options.records.close();
   }
 
-  /** Tries again now, where it waits, or begins a connection anew that seems to be dead. */
+  /** Connects again now, whether it waits to try again or has a connection that seems to be dead. */
   reconnect(): void {
     this.#pause.end();
-    this.#close("You asked for another connection.", { isImmediate: true });
+    this.#close("you asked for another connection", { isImmediate: true });
   }
 
   /** How the connection is. */
@@ -279,14 +281,14 @@ export class ClientSession {
     return { state: "online", reason: "", ...(silentFor >= this.#times.mute ? { silentFor } : {}) };
   }
 
-  /** The server goes on talking, and does not answer this. */
+  /** The server answers other requests, and keeps the answer to this one back. */
   #keptBack(what: string): void {
     this.#close(`the server answers, but for ${this.#times.answer / 1000} s it has kept back ${what}`, {
       isKeptBack: true,
     });
   }
 
-  /** Cuts the connection as a network that is gone. */
+  /** Cuts the connection, as a network failure would. */
   disconnect(): void {
     this.#wire?.close();
   }
@@ -298,7 +300,7 @@ export class ClientSession {
       this.#cut = undefined;
       this.#last = { reason: this.#last.reason };
       const { reason, failure, isImmediate, isKeptBack = false } = await this.#connectOnce(() => {
-        if (!wasKeptBack) backoff.reset(); // with one that goes on keeping something back it gets slower
+        if (!wasKeptBack) backoff.reset(); // a server that keeps answers back is tried more and more slowly
         firstIsOver();
       });
       wasKeptBack = isKeptBack;
@@ -331,7 +333,7 @@ export class ClientSession {
       connection.hello();
       const { server, authority } = await this.#expect("ready");
       if (!connection.hasRooms) {
-        const what = "this server has no rooms here; connect to its TLS port, or leave rooms out";
+        const what = "this server has no rooms at this port; connect to its TLS port";
         throw new Failure(EXIT.refused, what);
       }
       await this.#meet({ leaf: server, authority });
@@ -376,7 +378,7 @@ export class ClientSession {
   /** The e-mail address of who logs in. */
   async #logIn(connection: ClientConnection): Promise<string> {
     const credentials = await this.#options.credentials();
-    if (!credentials) throw new Failure(EXIT.refused, "the session has ended and there is no password to log in with");
+    if (!credentials) throw new Failure(EXIT.refused, "the session has ended, and there is no password to log in with");
     this.#isRegistering = credentials.type === "register" && this.#taken === undefined;
     if (credentials.type === "register" && this.#isRegistering) {
       await this.#options.records.mustServe(credentials.username);
@@ -403,7 +405,7 @@ export class ClientSession {
     });
   }
 
-  /** Asks whether the server is there, and closes where it says nothing: also after the computer has slept. */
+  /** Pings the server, and gives up a connection on which nothing comes: also after the computer has slept. */
   #watch(): ReturnType<typeof setInterval> {
     const { ping, quiet, silent } = this.#times;
     let askedAt = this.#moment();
@@ -421,13 +423,13 @@ export class ClientSession {
     }, Math.max(10, Math.min(1_000, ping / 3)));
   }
 
-  /** Ends the connection that stands, for a reason that is told. */
+  /** Ends the connection that stands, for that reason. */
   #close(reason: string, kind: Omit<Ending, "reason"> = {}): void {
     this.#cut ??= { reason, ...kind };
     this.#wire?.close();
   }
 
-  /** Tells when nothing has come for some time, and when something does again. */
+  /** Tells that nothing has come for some time, and that something comes again. */
   #tellMute(heard: number): void {
     const isMute = heard >= this.#times.mute;
     if (isMute === this.#isMute) return;
@@ -477,7 +479,7 @@ export class ClientSession {
     if (error instanceof PeerError) return await this.#refusal(error, usesToken);
     if (error instanceof ProtocolError) {
       const reason = `the server was refused (${error.code}): ${error.message}`;
-      // A certificate that is wrong from the start is a mistake; later it may be another network's doing.
+      // A certificate that is wrong from the start is a mistake; later, another network may have put it there.
       const isWrong = !this.#wasOnline && (error.code === "bad-cert" || error.code === "proof-fail");
       return isWrong ? { reason, failure: new Failure(EXIT.refused, reason) } : { reason };
     }
@@ -503,7 +505,7 @@ export class ClientSession {
     }
     if (this.#isRegistering && ["user-exists", "auth-failed"].includes(errorType)) {
       this.#isRegistering = false;
-      this.#taken = reason; // perhaps by this very account, whose answer was lost: then its password opens it
+      this.#taken = reason; // perhaps by this account, whose answer was lost: then its password logs in
       return { reason, isImmediate: true };
     }
     if (errorType === "auth-failed" && this.#taken !== undefined) {
@@ -522,7 +524,7 @@ export class ClientSession {
   }
 }
 
-/** Milliseconds from one to the other, by the clock that says more. */
+/** Milliseconds from one moment to the other, by the clock that says more. */
 function between(from: Moment, to: Moment): number {
   return Math.max(to.wall - from.wall, to.steady - from.steady);
 }
