@@ -65,7 +65,7 @@ export class FrameReader {
   }
 
   /**
-   * The next line that is not empty, with its line end, good until the next call of {@link receive}; `undefined` where
+   * The next line that is not empty, with its line end, good until the next call of {@link receive}; `undefined` if
    * more bytes are needed. Throws `too-large`.
    */
   next(): Bytes | undefined {

@@ -348,7 +348,7 @@ export class ServerConnection extends Connection<ServerEvent> {
     return encrypt(this.#key, this.#options.random(BLOCK_SIZE), encodeUtf8(encodeJson(value)));
   }
 
-  /** The plaintext of what the client sealed for this session; `undefined` where it can't be opened. */
+  /** The plaintext of what the client sealed for this session; `undefined` if it can't be opened. */
   open(payload: Bytes): Bytes | undefined {
     return this.#key && decrypt(this.#key, payload);
   }

@@ -41,7 +41,7 @@ export class AesKeyWrap {
     return concat(nonce, ciphertext, cipher.getAuthTag());
   }
 
-  /** The key; `undefined` where it was wrapped under another key or for another context, or was changed. */
+  /** The key; `undefined` if it was wrapped under another key or for another context, or was changed. */
   unwrap(wrapped: Bytes, context: string): Bytes | undefined {
     if (wrapped.length < NONCE_SIZE + TAG_SIZE) return undefined;
     const nonce = wrapped.subarray(0, NONCE_SIZE);

@@ -1,7 +1,7 @@
 /**
  * OpenSSL's libcrypto, version 3, through FFI, where the system has it: an {@link Engine}.
  *
- *     useEngine(openLibcrypto());      nothing changes where there is none
+ *     useEngine(openLibcrypto());      nothing changes if there is none
  *
  * Measured (µs, the runtime's own way | this one): a verification 47 | 19, a signature 2,000 | 250, SHA-256 of a line
  * 3.2 | 0.6, a power in group 14 660 | 280. Verification is most of what a posted line costs, and the powers and
@@ -76,7 +76,7 @@ const MAX_KEYS = 512;
 /** Longer inputs are copied into a buffer of their own. */
 const SCRATCH_SIZE = 65_536;
 
-/** The library; `undefined` where the system has none, it may not be called, or its answers are wrong. */
+/** The library; `undefined` if the system has none, it may not be called, or its answers are wrong. */
 export function openLibcrypto(): Engine | undefined {
   // Asked for, and not tried: a program that may not call it must not make the runtime ask its user.
   if (Deno.build.os !== "linux" || Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return undefined;

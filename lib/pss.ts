@@ -24,7 +24,7 @@ export interface SigningKey {
   sign(data: Bytes): Promise<Bytes>;
 }
 
-/** A signing key out of PKCS #8 DER. Throws where it is no RSA key. */
+/** A signing key out of PKCS #8 DER. Throws if it is no RSA key. */
 export async function importSigningKey(pkcs8: Bytes): Promise<SigningKey> {
   const key = await crypto.subtle.importKey("pkcs8", pkcs8, { name: "RSA-PSS", hash: "SHA-256" }, false, ["sign"]);
   const { modulusLength } = key.algorithm as RsaHashedKeyAlgorithm;

@@ -99,7 +99,7 @@ export interface ExpectedReceipt {
 
 /**
  * What is wrong with a receipt of the session's other side, as far as it shows without the lines and the CA;
- * `undefined` where nothing is. The whole check is `verify.ts`.
+ * `undefined` if nothing is. The whole check is `verify.ts`.
  */
 export function receiptProblem(receipt: JsonObject, expected: ExpectedReceipt): string | undefined {
   const { summary, identity, verifying } = expected;
@@ -131,7 +131,7 @@ export function receiptProblem(receipt: JsonObject, expected: ExpectedReceipt): 
 const STATEMENT_LABEL = "securechat/2 receipt\0";
 
 /**
- * What `statement_signature` is over; `undefined` where the receipt has no canonical form, or where that form leaves
+ * What `statement_signature` is over; `undefined` if the receipt has no canonical form, or if that form leaves
  * something out: the last digits of a number.
  */
 export function statementInput(receipt: JsonObject): Bytes | undefined {

@@ -17,7 +17,7 @@ const KEY_SIZE = 16;
 /** Wraps epoch keys for the store. */
 export interface KeyWrap {
   wrap(key: Bytes, context: string): Bytes;
-  /** The key; `undefined` where it was wrapped by another key file, or for another context. */
+  /** The key; `undefined` if it was wrapped by another key file, or for another context. */
   unwrap(wrapped: Bytes, context: string): Bytes | undefined;
 }
 
@@ -53,7 +53,7 @@ export class RoomEpochs {
     this.#options = options;
   }
 
-  /** What the store has; a first key where that is none. An Error where another key file wrapped them. */
+  /** What the store has; a first key where that is none. An Error if another key file wrapped them. */
   static async load(options: EpochOptions): Promise<RoomEpochs> {
     const epochs = new RoomEpochs(options);
     await epochs.read();
@@ -71,7 +71,7 @@ export class RoomEpochs {
     return this.#current;
   }
 
-  /** The key of an epoch, of 16 bytes. An Error where another key file wrapped it. */
+  /** The key of an epoch, of 16 bytes. An Error if another key file wrapped it. */
   key(epoch: number): Bytes | undefined {
     const wrapped = this.#wrapped.get(epoch);
     if (!wrapped) return this.#keys.get(epoch);

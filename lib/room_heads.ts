@@ -45,7 +45,7 @@ export interface HeadOptions {
   readonly now: Clock;
   /** Runs something later, in milliseconds. */
   readonly later: (ms: number, run: () => void) => void;
-  /** What of the log is durable; `undefined` where nothing of it is to be signed. */
+  /** What of the log is durable; `undefined` if nothing of it is to be signed. */
   readonly head: () => Head | undefined;
   /** The latest of the lines' own times, unix milliseconds. */
   readonly latestTs: () => number;
@@ -92,7 +92,7 @@ export class RoomHeads {
     return this.#isDue;
   }
 
-  /** The root that was signed for a size; `undefined` where none was. */
+  /** The root that was signed for a size; `undefined` if none was. */
   async rootAt(size: number): Promise<string | undefined> {
     const { origin, store } = this.#options;
     if (size === 0) return encodeHex(EMPTY_ROOT);
@@ -144,7 +144,7 @@ export class RoomHeads {
     return isAheadOfCheckpoint(this.#options.latestTs(), this.#time);
   }
 
-  /** Makes a head of what is durable now, where there is none. */
+  /** Makes a head of what is durable now, if there is none. */
   make(): Promise<void> {
     const made = this.#making.then(() => this.#make());
     this.#making = made.catch(() => {});

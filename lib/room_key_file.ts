@@ -18,7 +18,7 @@ import { WRAPPING_KEY_SIZE } from "./key_wrap.ts";
 /** The file's name inside DATA_DIR. */
 export const ROOM_KEY_FILE = "room_key";
 
-/** The key; a new one where there is none yet. A Failure where others can read it, or it is no key. */
+/** The key; a new one if there is none yet. A Failure if others can read it, or it is no key. */
 export async function loadRoomKey(dataDir: string): Promise<Bytes> {
   const path = `${dataDir}/${ROOM_KEY_FILE}`;
   if (!await exists(path)) await makeRoomKey(dataDir, path);

@@ -43,7 +43,7 @@ export function isSnapshotDue(lines: number, { state, authors }: Pick<Snapshot, 
   return lines >= Math.max(LINES, authors.size + state.personCount);
 }
 
-/** A snapshot for the store; `undefined` where it would be too large. */
+/** A snapshot for the store; `undefined` if it would be too large. */
 export function sealSnapshot(
   { index, state, authors, joinedAt }: Snapshot,
   origin: string,
@@ -59,7 +59,7 @@ export function sealSnapshot(
   return { index, state: keys.wrap(encodeUtf8(text), contextOf(origin, index)) };
 }
 
-/** What was stored; `undefined` where it can't be used. */
+/** What was stored; `undefined` if it can't be used. */
 export function openSnapshot(
   { index, state: stored }: StoredState,
   room: ConstructorParameters<typeof RoomState>,

@@ -93,7 +93,7 @@ export interface LastLine {
 
 /** Rooms with their logs, checkpoints, keys and invitations. Every method may throw `StoreUnavailable`. */
 export interface RoomStore {
-  /** Makes a room with an empty log; false where the name is taken. */
+  /** Makes a room with an empty log; false if the name is taken. */
   createRoom(room: NewRoom): Promise<boolean>;
   /** The log that has this name now: none that is closed. */
   findRoom(name: string): Promise<StoredRoom | undefined>;
@@ -105,14 +105,14 @@ export interface RoomStore {
   listLogs(): Promise<readonly StoredRoom[]>;
   /** Notes that a log is not the one that it was. */
   markForked(origin: string, at: number): Promise<void>;
-  /** Closes a log, and drops the invitations to it; false where it is closed already. */
+  /** Closes a log, and drops the invitations to it; false if it is closed already. */
   closeLog(origin: string, at: number): Promise<boolean>;
   /** The origins of all closed logs. */
   closedLogs(): Promise<readonly string[]>;
 
   /**
    * Appends lines at the indexes that follow, with the nodes that they complete and what follows from them: all or
-   * none. Throws a plain Error where an index, an (author, seqno) or the epoch of the log is taken, or the log takes no
+   * none. Throws a plain Error if an index, an (author, seqno) or the epoch of the log is taken, or the log takes no
    * lines: then the caller's picture of the log is wrong.
    */
   appendLines(
@@ -132,20 +132,20 @@ export interface RoomStore {
   actLines(origin: string, from: number, count: number): Promise<readonly StoredLine[]>;
   /** The last line of each author, of authors behind `after`, by author. */
   lastLines(origin: string, after: string, count: number): Promise<readonly LastLine[]>;
-  /** The state that was stored last; `undefined` where none was. */
+  /** The state that was stored last; `undefined` if none was. */
   findState(origin: string): Promise<StoredState | undefined>;
   lineBy(origin: string, author: string, seqno: number): Promise<StoredLine | undefined>;
-  /** The hashes of nodes, in the order asked for; a plain Error where one is missing. Two queries at most. */
+  /** The hashes of nodes, in the order asked for; a plain Error if one is missing. Two queries at most. */
   nodes(origin: string, places: readonly NodePlace[]): Promise<readonly Bytes[]>;
 
   /**
-   * Keeps a head; the one that is held for its size, which is the one of before where there was one. A plain Error
+   * Keeps a head; the one that is held for its size, which is the one of before if there was one. A plain Error
    * where that has another root.
    */
   addCheckpoint(origin: string, checkpoint: Checkpoint): Promise<Checkpoint>;
   /** The newest, or the newest that was signed up to a time, in unix seconds. */
   latestCheckpoint(origin: string, by?: number): Promise<Checkpoint | undefined>;
-  /** The root that was signed for a size; `undefined` where none was. */
+  /** The root that was signed for a size; `undefined` if none was. */
   signedRoot(origin: string, size: number): Promise<string | undefined>;
 
   addEpoch(origin: string, epoch: number, wrappedKey: Bytes): Promise<void>;

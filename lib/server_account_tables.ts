@@ -13,7 +13,7 @@ import { usernameKey } from "./names.ts";
 import type { SqlDatabase, SqlStatement } from "./store_sql.ts";
 import { formatTimestamp, type NewPassword, type Registrant, type User } from "./server_store.ts";
 
-/** Adds an account with what belongs to it; its id, or `undefined` where one of them is taken. */
+/** Adds an account with what belongs to it; its id, or `undefined` if one of them is taken. */
 export async function addUser(
   database: SqlDatabase,
   user: Omit<User, "id">,
@@ -55,7 +55,7 @@ export async function replacePasswordRecord(
   return await database.write({ sql, values: [record, userId, replaced], mustChange: true }) !== undefined;
 }
 
-/** Sets a password and ends every token of the account; false where nothing was done. */
+/** Sets a password and ends every token of the account; false if nothing was done. */
 export async function setPassword(
   database: SqlDatabase,
   userId: number,
@@ -102,7 +102,7 @@ export function hash(digits: string): Bytes {
   return parsed;
 }
 
-/** When the newest audit row was written, unix ms; `undefined` where there is none. */
+/** When the newest audit row was written, unix ms; `undefined` if there is none. */
 export async function latestTime(database: SqlDatabase): Promise<number | undefined> {
   const [row] = await database.rows(
     "SELECT CAST(occurred_at AS CHAR) AS time FROM audit_log ORDER BY id DESC LIMIT 1",

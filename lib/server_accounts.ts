@@ -208,7 +208,7 @@ export class Accounts {
     return user !== undefined && equalBytes(user.salt, salt);
   }
 
-  /** Sets another password with a code. Throws `auth-failed` where the code is used by now. */
+  /** Sets another password with a code. Throws `auth-failed` if the code is used by now. */
   async resetPassword({ salt, pwd, codeHash: code, ...request }: Reset): Promise<Account> {
     const user = await this.#options.store.findUser(request.email).catch((error) => {
       throw withoutStore(error);
@@ -271,13 +271,13 @@ export class Accounts {
     return await this.#fail(request, refusal.message, refusal);
   }
 
-  /** Throws `rate-limited` where somebody has failed too often. */
+  /** Throws `rate-limited` if somebody has failed too often. */
   async checkAttempt(request: Attempt): Promise<void> {
     await this.#mustBeFree(request);
   }
 
   /**
-   * Throws `rate-limited` where a certificate has shown too many tokens that resume nothing: none is a failed login.
+   * Throws `rate-limited` if a certificate has shown too many tokens that resume nothing: none is a failed login.
    */
   checkResume(request: RequestOrigin): void {
     if (!this.#resumes.holds(partyOf(request))) return;
@@ -346,7 +346,7 @@ export class Accounts {
     return user?.salt ?? made;
   }
 
-  /** What is thrown where the work could not be done, with its audit row. */
+  /** What is thrown if the work could not be done, with its audit row. */
   async givenUp(
     event: AuditEvent,
     request: RequestOrigin & { readonly email: string },

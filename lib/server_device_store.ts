@@ -60,7 +60,7 @@ export interface SessionToken {
 /** Devices, codes and tokens. Every method may throw `StoreUnavailable`. */
 export interface DeviceStore {
   /**
-   * Binds a certificate and uses up a code, where there is one: both or neither. False where the certificate is bound
+   * Binds a certificate and uses up a code, if there is one: both or neither. False if the certificate is bound
    * already (to this account or to another), or the code is gone.
    */
   bindDevice(device: NewDevice, boundAt: number, code?: string): Promise<boolean>;
@@ -74,7 +74,7 @@ export interface DeviceStore {
   addCode(code: NewCode): Promise<void>;
   /** A code that is not used up and not past its end at `now`. */
   findCode(hash: string, now: number): Promise<Code | undefined>;
-  /** Notes the certificate that was issued with a code; false where one was already, or the code is gone. */
+  /** Notes the certificate that was issued with a code; false if one was already, or the code is gone. */
   issueWithCode(hash: string, issued: { readonly fingerprint: string; readonly pem: string }): Promise<boolean>;
   /** Invitations that have not ended at `now` and are for that username, or for that address alone. */
   invitationsFor(who: { readonly username: string; readonly email: string }, now: number): Promise<readonly Code[]>;

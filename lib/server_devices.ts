@@ -35,14 +35,14 @@ export const DEVICE_CODE_LIFE = HOUR / 4;
 /** How long nobody types a password again. */
 export const TOKEN_LIFE = 24 * HOUR;
 /**
- * A certificate can be renewed when so long of its life is left, or the last third where that is shorter: a day more
+ * A certificate can be renewed when so long of its life is left, or the last third if that is shorter: a day more
  * than the 30 after which clients ask, by clocks of their own.
  */
 export const RENEWAL_TIME = 31 * 24 * HOUR;
 /** A certificate's successors: one, and some whose answers were lost. */
 const MAX_RENEWALS = 5;
 
-/** Signs a certificate request for a username; undefined where the request isn't one that may be signed. */
+/** Signs a certificate request for a username; undefined if the request isn't one that may be signed. */
 export type Issue = (csr: string, username: string) => Promise<{ pem: string; fingerprint: string } | undefined>;
 
 /** A certificate for whoever has a code, and the one address that the code is for. */
@@ -55,7 +55,7 @@ export interface IssuedWithCode {
 export interface DevicesOptions {
   readonly store: DeviceStore;
   readonly issue: Issue;
-  /** The public key of a certificate request; `undefined` where it has none that can be used. */
+  /** The public key of a certificate request; `undefined` if it has none that can be used. */
   readonly keyOf: (csr: string) => Promise<Bytes | undefined>;
   /** For whom the issuing CA of now has issued a certificate; `undefined` for one that it has not issued. */
   readonly issuedFor: (pem: string) => string | undefined;

@@ -40,7 +40,7 @@ export interface EntranceOptions {
   readonly places: Places;
   /** How many bytes may wait for a client that doesn't read. */
   readonly maxQueuedBytes: number;
-  /** Why nobody is let in now; `undefined` where people are. */
+  /** Why nobody is let in now; `undefined` if people are. */
   readonly refusal: () => ProtocolError | undefined;
   readonly admit: (link: Link, channel: Channel, place: Place) => Admitted;
   readonly sockets: SocketTable | undefined;

@@ -102,7 +102,7 @@ export class Journal {
     }
   }
 
-  /** Throws where the lines are in no file that anybody will find. */
+  /** Throws if the lines are in no file that anybody will find. */
   async #look(): Promise<void> {
     if (performance.now() < this.#lookAt || !this.#file.stat) return;
     const { size, nlink } = await this.#file.stat();
@@ -130,7 +130,7 @@ export interface RecoveredJournal {
   readonly last: number | null;
   readonly transcriptHash: string;
   readonly summary: TranscriptSummary;
-  /** When the file was last written; `undefined` where there is none: then the session had not begun to speak. */
+  /** When the file was last written; `undefined` if there is none: then the session had not begun to speak. */
   readonly endedAt: number | undefined;
   /** Bytes of unfinished lines that were cut off the end. */
   readonly cut: number;

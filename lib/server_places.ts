@@ -66,7 +66,7 @@ export class Places {
     return this.#all.size;
   }
 
-  /** A place for a connection from this source; `undefined` where there is none. */
+  /** A place for a connection from this source; `undefined` if there is none. */
   take(source: string, giveWay: () => void): Place | undefined {
     const here = this.#bySource.get(source) ?? new Set();
     if (here.size >= this.#limits.perSource && !this.#makeRoom(here, this.#limits.perSource, GRACE)) return undefined;

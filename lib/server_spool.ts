@@ -155,7 +155,7 @@ function fit(write: Write): Write {
   return "row" in write ? { row: fitAuditRow(write.row) } : write;
 }
 
-/** A line of the spool; `undefined` where it is none of ours. */
+/** A line of the spool; `undefined` if it is none of ours. */
 function parseWrite(line: string): Write | undefined {
   let value: { row?: AuditRow; end?: SessionEnd } | null;
   try {

@@ -41,7 +41,7 @@ export interface NewPassword {
   /** 16 bytes, the client's own. */
   readonly salt: Bytes;
   readonly passwordRecord: string;
-  /** The record that was compared: nothing is done where another one is there by now. */
+  /** The record that was compared: nothing is done if another one is there by now. */
   readonly replaced?: string;
   /** Hash of the code that resets it, which is used up. */
   readonly code?: string;
@@ -174,15 +174,15 @@ export function withoutStore(error: unknown): unknown {
 export interface Store {
   findUser(email: string): Promise<User | undefined>;
   /**
-   * Adds an account and what belongs to it, all or nothing; its id, or `undefined` where the address, the username, the
+   * Adds an account and what belongs to it, all or nothing; its id, or `undefined` if the address, the username, the
    * certificate or the code is taken.
    */
   addUser(user: Omit<User, "id">, createdAt: number, registrant?: Registrant): Promise<number | undefined>;
   /** How many accounts were registered with a certificate. */
   registrationsWith(fingerprint: string): Promise<number>;
-  /** Another record of the same password; false where `replaced` is no longer the account's. */
+  /** Another record of the same password; false if `replaced` is no longer the account's. */
   replacePasswordRecord(userId: number, record: string, replaced: string): Promise<boolean>;
-  /** Sets another password and ends every token of the account, all or nothing; false where nothing was done. */
+  /** Sets another password and ends every token of the account, all or nothing; false if nothing was done. */
   setPassword(userId: number, password: NewPassword): Promise<boolean>;
   /** The secret of that name, made with `make` and kept the first time it is asked for. */
   secret(name: string, make: () => Bytes): Promise<Bytes>;
@@ -193,7 +193,7 @@ export interface Store {
   unfinishedSessions(): Promise<readonly string[]>;
   /** Appends rows in order, all or none. */
   addAudit(rows: readonly AuditRow[]): Promise<void>;
-  /** When the newest audit row was written, unix ms; `undefined` where there is none. */
+  /** When the newest audit row was written, unix ms; `undefined` if there is none. */
   latestTime(): Promise<number | undefined>;
   /** What an operator has to know of it while it runs; asked every second. */
   trouble?(): string | undefined;

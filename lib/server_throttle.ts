@@ -19,7 +19,7 @@ export interface ThrottleLimits {
   /** So many events in a window; with the last of them the key is held. */
   readonly limit: number;
   readonly window: number;
-  /** For so long from the event that reached the limit; to the end of the window where it is left out. */
+  /** For so long from the event that reached the limit; to the end of the window if it is left out. */
   readonly lock?: number;
   /** 65,536 unless it is said: some 10 MB. */
   readonly size?: number;

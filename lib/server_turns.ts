@@ -68,7 +68,7 @@ export class Turns {
     this.#last = share;
   }
 
-  /** The rest that is due after so much work; `undefined` where none is yet. */
+  /** The rest that is due after so much work; `undefined` if none is yet. */
   #rest(worked: number): Promise<void> | undefined {
     const isAlone = this.#options.now() - this.#othersAt > RECENT;
     if (worked < (isAlone ? QUANTUM_ALONE : QUANTUM)) return undefined;
@@ -109,7 +109,7 @@ export class Share {
   }
 
   /**
-   * Resolves when the next frame may be taken; `undefined` where that is at once. {@link spend} is to follow in any
+   * Resolves when the next frame may be taken; `undefined` if that is at once. {@link spend} is to follow in any
    * case.
    */
   turn(): Promise<void> | undefined {

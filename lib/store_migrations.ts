@@ -568,7 +568,7 @@ export const MIGRATIONS: readonly Migration[] = [
 /** The version that this program works with. */
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
-/** What a database of that version still needs; a Failure where it is newer than the program. */
+/** What a database of that version still needs; a Failure if it is newer than the program. */
 export function pendingMigrations(version: number): readonly Migration[] {
   if (version > SCHEMA_VERSION) {
     throw new Failure(

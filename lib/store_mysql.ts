@@ -420,7 +420,7 @@ class MysqlStore implements ServerStore {
     });
   }
 
-  /** All or none; the rows that the last one changed, `undefined` where none was carried out. */
+  /** All or none; the rows that the last one changed, `undefined` if none was carried out. */
   async #write(statements: readonly Sent[]): Promise<number | undefined> {
     return await this.#use(async (connection) => {
       const isTransaction = statements.length > 1; // one statement is all or nothing by itself
@@ -467,7 +467,7 @@ class MysqlStore implements ServerStore {
   }
 }
 
-/** How many rows a statement changed; `undefined` where a unique key is taken. */
+/** How many rows a statement changed; `undefined` if a unique key is taken. */
 async function carryOut(
   connection: PoolConnection,
   sql: string,

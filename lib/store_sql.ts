@@ -4,7 +4,7 @@
  *     await database.write(
  *       { sql: "UPDATE rooms SET size = size + 2 WHERE id = ? AND size = ?", values: [7, 40], mustChange: true },
  *       { insert: "INSERT INTO room_nodes (room_id, level, node_index, hash)", rows: [[7, 0, 40, hash], …] },
- *     )   → 2, the rows that the last statement changed; undefined where nothing was written
+ *     )   → 2, the rows that the last statement changed; undefined if nothing was written
  *
  * A transaction is a list of statements, not a function: in SQLite nothing else can come between them, in MySQL they
  * take one connection. Values stand for `?`, in order. Every method may throw `StoreUnavailable`.
@@ -36,7 +36,7 @@ export interface SqlDatabase {
   /** The rows of one query. */
   rows(sql: string, values: readonly SqlValue[]): Promise<readonly SqlRow[]>;
   /**
-   * Carries statements out, all or none. The number of rows that the last one changed; `undefined` where none was
+   * Carries statements out, all or none. The number of rows that the last one changed; `undefined` if none was
    * carried out, for a unique key is taken or a statement that must change something didn't.
    */
   write(...statements: readonly SqlStatement[]): Promise<number | undefined>;

@@ -99,7 +99,7 @@ function resultCode(error: unknown): number | undefined {
   return code === undefined ? undefined : code & 0xff;
 }
 
-/** Opens `DATA_DIR/securechat.db`, creates it where there is none, and migrates it. */
+/** Opens `DATA_DIR/securechat.db`, creates it if there is none, and migrates it. */
 export async function openSqliteStore(dataDir: string, busyTimeout = BUSY_TIMEOUT_MS): Promise<SqliteStore> {
   const path = `${dataDir}/${SQLITE_FILE}`;
   try {
@@ -352,7 +352,7 @@ export class SqliteStore implements ServerStore {
     return this.#prepare(sql).run(...values);
   }
 
-  /** What is wrong with the files; `undefined` where nothing is. */
+  /** What is wrong with the files; `undefined` if nothing is. */
   trouble(): string | undefined {
     return this.#files?.trouble();
   }

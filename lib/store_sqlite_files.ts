@@ -21,7 +21,7 @@ const SUFFIXES = ["", "-wal"];
 /** Tables that grow with whatever happens. */
 const TABLES = ["users", "sessions", "audit_log", "rooms", "room_lines"];
 
-/** A file as it lies there; all zeros where there is none. */
+/** A file as it lies there; all zeros if there is none. */
 interface Seen {
   readonly identity: string;
   readonly size: number;
@@ -57,7 +57,7 @@ export class SqliteFiles {
     this.#version = this.#dataVersion();
   }
 
-  /** What is wrong with the files; `undefined` where nothing is. */
+  /** What is wrong with the files; `undefined` if nothing is. */
   trouble(): string | undefined {
     if (this.#damage !== undefined) return this.#damage;
     const now = this.#look();

@@ -38,7 +38,7 @@ export const MAX_LINE_BYTES = 65_536;
 
 const LINE = /^(0|[1-9][0-9]{0,15})\|(0|[1-9][0-9]{0,15})\|([A-Za-z0-9+/=]+)\|([A-Za-z0-9+/=]+)\|([0-9a-f]{64})$/;
 
-/** The line that stands in a text without LF; `undefined` where it has another form. */
+/** The line that stands in a text without LF; `undefined` if it has another form. */
 export function parseLine(text: string): TranscriptLine | undefined {
   const match = text.length < MAX_LINE_BYTES ? LINE.exec(text) : undefined;
   if (!match || text.length !== match[0].length) return undefined;

@@ -65,7 +65,7 @@ export type ServerStep = {
 /** A state of either side. */
 export type State = keyof typeof NEXT.server | keyof typeof NEXT.client;
 
-/** Where a step leads from a state; `undefined` where the state doesn't take it. */
+/** Where a step leads from a state; `undefined` if the state doesn't take it. */
 export function nextState(side: Side, state: State, step: string): State | undefined {
   const steps: Readonly<Record<string, string>> | undefined = (NEXT[side] as Transitions)[state];
   return steps && Object.hasOwn(steps, step) ? steps[step] as State : undefined;
