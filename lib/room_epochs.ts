@@ -1,10 +1,11 @@
 /**
  * The keys of a room's epochs, as the server keeps them (docs/PROTOCOL.md, "Keys").
  *
- *     epoch 1 … somebody is put out … epoch 2      new lines are under 2; what was on its way may be under 1 still
+ *     epoch 1 … somebody is removed … epoch 2      new lines are under 2; a line that was on its way may be under 1
  *
- * A key is stored wrapped, with the log and the epoch as its context, before anybody gets it: by itself, or with the
- * lines that make it necessary. Epochs begin one after the other, whoever asks; who gets which is the room's to say.
+ * A key is stored before anybody gets it, by itself or with the lines that make it necessary. It is stored wrapped,
+ * with the log and the epoch as its context. Epochs begin one after the other, whoever asks. Who gets which key is
+ * decided by the room.
  *
  * @layer chat
  */

@@ -1,16 +1,18 @@
 /**
- * The signed heads of a room's log, as the server makes them (docs/PROTOCOL.md, "Checkpoints"): stored before
- * they are told, at most one a second, times that never go back, and never two roots for one size.
+ * The signed heads of a room's log, as the server makes them (docs/PROTOCOL.md, "Checkpoints"). A head is stored before
+ * it is told; there is at most one a second; times never go back; and there are never two roots for one size.
  *
- *     line durable → due() → at most a second later: sign, store, tell      what comes meanwhile is under the next
+ *     line durable → due() → at most a second later: sign, store, tell      what comes meanwhile is under the next head
  *
- * Heads are made one after the other, whoever asks. Where the store's answer is lost, it is read what it holds before
- * another is signed: a size has one head, and members are told that one. Of a log that is not the one it was none is
- * made any more: of what was lost there may be another for the same size. When the server's certificate has ended none
- * is made until there is another.
+ * Heads are made one after the other, whoever asks. If the store's answer to a new head is lost, the store is read
+ * before another head is signed: a size has one head, and members are told that one.
  *
- * Nor is one made while the clock, set back meanwhile, is more than 5 minutes behind a line's own time: such a head and
- * such a line would contradict each other for good, and with them everything that is shown of the room.
+ * No head is made in three cases:
+ *
+ * - The log is forked: the lines that were lost may have had another head of the same size.
+ * - The server's certificate has ended: the next certificate signs.
+ * - The clock was set back, and is more than 5 minutes behind a line's own time. Such a head and such a line would
+ *   contradict each other for good, and with them everything that is shown of the room.
  *
  * @layer chat
  */

@@ -1,21 +1,23 @@
 /**
- * Who may register and log in (docs/PROTOCOL.md, "Credentials"), and how often: the server's policy over a
- * {@link Store}.
+ * Who may register and log in, and how often (docs/PROTOCOL.md, "Credentials"): the server's policy over a {@link
+ * Store}.
  *
  * A failed login tells nobody whether the address has an account: an unknown address and a wrong password get the same
  * words after the same work and the same delay. The delay grows with the failures that the certificate has had for the
- * account, and is waited out after the password work, so that it holds no place in the queue:
+ * account. It begins after the password work, so it holds no place in the queue:
  *
  *     failure                 1       2       3      …  6 and on    LOGIN_FAILURES_PER_ACCOUNT
  *     the answer waits        0.25 s  0.5 s   1 s    …  5 s         and the certificate is locked for LOCK_SECONDS
  *
- * Against whom a failure counts is `server_login_limits.ts`. Who is locked is told `rate-limited` and costs no more work. A
- * certificate that this server issued for one account can log in to no other, so nothing is compared for it there.
- * Every decision leaves an audit row with the reason that the answer keeps to itself; with the database away the answer
- * is `server-error`, and nothing counts as a failure. Rows of whoever goes on all the same are summed up
+ * Against whom a failure counts is `server_login_limits.ts`. A locked client is told `rate-limited` and costs no more
+ * work. A certificate that this server issued for one account can log in to no other, so nothing is compared for it
+ * there.
+ *
+ * Every decision leaves an audit row with the reason that the answer keeps to itself. While the database is away, the
+ * answer is `server-error`, and nothing counts as a failure. The rows of a client that goes on trying are summed up
  * (`server_audit_summary.ts`).
  *
- * What a payload's fields must be is `message.ts`; how records are made is `password.ts`; sessions are the server's.
+ * What a payload's fields must be is `message.ts`; how records are made is `password.ts`.
  *
  * @layer chat
  */

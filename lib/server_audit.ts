@@ -1,17 +1,18 @@
 /**
- * The writes that must not be lost: audit rows, and the ends of sessions. They go into the store; while that doesn't
- * answer, into a spool on the disk, and from there into the store in the order in which they came.
+ * The writes that must not be lost: audit rows, and the ends of sessions. They go into the store. While the store
+ * doesn't answer, they go into a spool on the disk, and from there into the store in the order in which they came.
  *
  *     await audit.record({ event: "login_failure", email, reason: "wrong password", occurredAt: now() });
  *
- * Each row carries a random key and closing a session again changes nothing, so a write that reached the store although
- * its answer was lost may be repeated: it is there once. As long as anything waits in the spool all writes go there,
- * which keeps the order and spares the callers the wait for a database that is away; `drain`, which the server calls
- * every few seconds, is what asks the database whether it is back.
+ * A write may be repeated: each row carries a random key, and closing a session again changes nothing. So a write that
+ * reached the store although its answer was lost is there once.
  *
- * A spool is bounded. From three quarters on `full` says so and the server takes no new connection; the rest is for the
- * sessions that are open. Only where the spool cannot take a write either does `record` reject, and the caller ends
- * the connection: nothing is dropped in silence.
+ * As long as anything waits in the spool, all writes go there. This keeps the order, and no caller waits for a database
+ * that is away; `drain`, which the server calls every second, asks the database whether it is back.
+ *
+ * A spool is bounded. When it is three quarters full, `full` says so and the server takes no new connection; the rest
+ * is for the open sessions. If the spool can't take a write either, `record` rejects and the caller ends the
+ * connection: nothing is dropped in silence.
  *
  * @layer chat
  */

@@ -1,15 +1,15 @@
 /**
- * An audit log that nobody can fill: of one event of one party only the first rows in a quarter of an hour are written,
- * and the rest is counted and told in one row when the time is over, or when the server stops.
+ * An audit log that nobody can fill. Of one event of one party, only the first rows in a quarter of an hour are
+ * written. The rest is counted, and told in one row when the time is over or the server stops.
  *
  *     login_failure | 198.51.100.7 | too many failed logins from your address      (sixty times)
  *     login_failure | 198.51.100.7 | 412 more like this in 15 minutes
  *
- * A party is an account, a certificate whose key was proved, or an address (`partyOf`). Addresses cost nothing, so of
- * one event no more than {@link ALL} rows of parties that proved nothing are written in that time, whoever they are. A
- * row with no party is the server's own and is always written.
+ * A party is an account, a certificate whose key was proved, or an address (`partyOf`). Addresses cost nothing, so all
+ * parties that proved nothing share a limit of {@link ALL} rows of one event in that time. A row with no party is the
+ * server's own and is always written.
  *
- * A row that is only counted is not waited for: a server that is killed loses the count of a quarter of an hour.
+ * Nobody waits for a row that is only counted: a server that is killed loses the count of a quarter of an hour.
  *
  * @layer chat
  */

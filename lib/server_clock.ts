@@ -3,19 +3,19 @@
  * goes on, a time server lies. A head that was signed under a wrong time stays in a room's log for good, so a jump
  * isn't believed at once.
  *
- *     clock agrees with the steady one                → now() is the system's clock
- *     it has jumped by more than a minute             → doubtful: now() goes on by the steady clock from before the jump
- *     it is back where it was                         → as before the jump
- *     it stays a minute, and no more members sign times that fit the old time than times that fit the new one
- *                                                     → confirmed: now() is the system's clock again
+ *     the clock agrees with the steady one           → now() is the system's clock
+ *     it has jumped by more than a minute            → doubtful: now() goes on by the steady clock from before the jump
+ *     it is back where it was                        → as before the jump
+ *     it has stayed for a minute, and at least as many members sign times that fit the new time as the old one
+ *                                                    → confirmed: now() is the system's clock again
  *
- * At the start nothing is known but when this server last wrote something. A clock that is before that, or more than a
- * week after it, is doubted as well, though it is gone by: for a minute, and then until no more members sign times that
- * don't fit it than times that do.
+ * At the start the server knows only when it last wrote something. A clock that is before that time, or more than a
+ * week after it, is in doubt too, although now() follows it: for a minute, and then until at least as many members sign
+ * times that fit it as times that don't.
  *
- * While the clock is doubtful the server signs no heads, issues nothing and deletes nothing; lines are taken and get
- * their head later. A member's time is a line's `ts`. One that fits neither clock says nothing: lines that were written
- * offline are older than when they come. Whoever runs the server can confirm the clock at once, by {@link confirm}.
+ * While the clock is in doubt the server signs no heads, issues nothing and deletes nothing; lines are accepted and get
+ * their head later. A member's time is a line's `ts`. A time that fits neither clock says nothing: a line that was
+ * written offline is older than its arrival. The operator can confirm the clock at once ({@link ServerClock.confirm}).
  *
  * @layer chat
  */

@@ -1,8 +1,8 @@
 /**
- * The clocks of many connections behind one timer.
+ * The deadlines of many connections behind one timer.
  *
  * A {@link Deadline} runs out once, can be set anew, and stands still while it is paused: a client isn't charged for
- * the time in which the server works. One sweep looks at all of them, since a timer for each of a thousand idle
+ * the time in which the server works. One sweep looks at all deadlines, since a timer for each of a thousand idle
  * connections would cost more than the connections.
  *
  * @layer outside

@@ -1,18 +1,20 @@
 /**
- * Which certificate is whose, the codes that bring somebody in, and the tokens that let a session go on (docs/PROTOCOL.md,
- * "Rooms"). A session with rooms binds the certificate that it shows to its account. Every other session binds none,
- * but that a certificate which this server issued registers and enters its own account alone, wherever it is shown; a
- * name or an address that is invited is kept for its code.
+ * Which certificate belongs to which account, the codes that bring people in, and the tokens that resume sessions
+ * (docs/PROTOCOL.md, "Before the session").
  *
- *     invitation   the operator makes a code for a name → a certificate is issued with it → it registers that name,
- *                  where the operator said so with one e-mail address alone
+ * A session with rooms binds its certificate to its account. Other sessions bind none, with one exception: a
+ * certificate that this server issued registers and enters only its own account, in every session. A name or an address
+ * that is invited is kept for its code.
+ *
+ *     invitation   the operator makes a code for a name → a certificate is issued with it → it registers that name, and,
+ *                  if the operator said so, only with one e-mail address
  *     device       somebody in a session makes a code → a further certificate is issued → it enrols with the password
- *     renewal      a certificate that ends soon is followed by another of its account; one that was stolen, and will be
- *                  revoked, leaves few behind
+ *     renewal      a certificate that ends soon is followed by another of its account; their number is limited, so a
+ *                  stolen certificate leaves few behind before it is revoked
  *     token        every session gets a new one; it resumes for 24 hours, until the one after it is first used
  *
- * Codes and tokens are stored as hashes. Whatever is wrong with one is `auth-failed` in the same words. Passwords are
- * `server_accounts.ts`; who signs certificates, and how, is the caller's.
+ * Codes and tokens are stored as hashes. Whatever is wrong with one, the answer is `auth-failed` in the same words.
+ * Passwords are `server_accounts.ts`; who signs certificates is the caller's choice.
  *
  * @layer chat
  */

@@ -1,9 +1,10 @@
 /**
- * Where connections come in: each that is accepted gets a place (`server_places.ts`) and becomes a connected client, or
- * is told why not and closed. A place is free again only when the system has closed the socket (`server_sockets.ts`).
+ * Where connections come in. Each accepted connection gets a place (`server_places.ts`) and becomes a connected client,
+ * or is told why not and closed. A place is free again only when the system has closed the socket
+ * (`server_sockets.ts`).
  *
- * Being told takes a socket as well: at most {@link MAX_TOLD} that are refused are told at the same time, and further
- * ones are closed without a word.
+ * A refused connection that is being told why takes a socket as well. At most {@link MAX_TOLD} are told at the same
+ * time; further ones are closed without a word.
  *
  * @layer outside
  */

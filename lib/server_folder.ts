@@ -1,6 +1,6 @@
 /**
- * What a server's data folder looks like before it starts: whether others may write to it, and whether what belongs
- * together is there together.
+ * What a server's data folder looks like before the server starts: whether others may write to it, and whether the
+ * files that belong together are all there.
  *
  * @layer outside
  */

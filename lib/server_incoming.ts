@@ -1,6 +1,6 @@
 /**
- * What a connection receives, read ahead while the server works on an answer, so that it notices when nobody waits for
- * that any more: work that is waited for by a client that has gone is given up.
+ * What a connection receives, read ahead while the server works on an answer: so the server notices that the client has
+ * gone, and gives up work that nobody waits for.
  *
  *     const account = await incoming.whileThere((signal) => logIn(credentials, signal));
  *

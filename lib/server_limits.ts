@@ -1,7 +1,7 @@
 /**
- * What one account may do in a time, on all its connections together: lines and their bytes, sessions, and requests that
- * leave something on the server's disk or ask for many names. Who writes faster than the quota waits, and loses no line;
- * a request or a session beyond its limit is refused as `rate-limited`.
+ * What one account may do in a time, on all its connections together: lines and their bytes, sessions, and requests
+ * that leave something on the server's disk or ask for many names. A client that writes faster than the quota waits,
+ * and loses no line. A request or a session beyond its limit is refused as `rate-limited`.
  *
  * @layer chat
  */

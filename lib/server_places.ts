@@ -1,17 +1,19 @@
 /**
- * Who gets a place on a full server. A connection is worth more the more it has shown: first nothing, then the key of a
- * good certificate, then a session.
+ * Who gets a place on a full server. A connection is worth more the more it has shown: at first nothing, then the key
+ * of a good certificate, then a session.
  *
- *     free place                         → it is given
- *     full, some have shown nothing yet  → the oldest of them gives way, of the address that has most of them
- *     full of people who have shown a key → a newcomer is refused as `busy`
+ *     a place is free                        → it is given
+ *     full, some have shown nothing yet      → the oldest of these gives way, of the address that has most of them
+ *     full of people who have shown a key    → a newcomer is refused as `busy`
  *
- * A tenth of all places is for people who resume a session that they had: once the others are taken, a login or a
- * registration is refused as `busy` and a resume is not. Somebody who has shown nothing keeps the place for two seconds
- * at least, which is ample for an honest handshake and bounds how often strangers can make each other give way; but not
- * against a newcomer whose address has fewer of them.
+ * A tenth of all places is for people who resume a session. Once the others are taken, a login or a registration is
+ * refused as `busy` and a resume is not.
  *
- * What counts is the socket, until the system has closed it, not what the program believes about it.
+ * A connection that has shown nothing keeps its place for at least two seconds. That is ample for an honest handshake,
+ * and it bounds how often strangers can make each other give way. It doesn't hold against a newcomer whose address has
+ * fewer such connections.
+ *
+ * What counts is the socket, until the system has closed it.
  *
  * @layer chat
  */

@@ -1,11 +1,11 @@
 /**
- * Quotas: how much somebody may do in a time, with a store for bursts that fills up again (a token bucket).
+ * Quotas: how much somebody may do in a time, with a reserve for bursts that fills up again (a token bucket).
  *
  *     const lines = new Quota({ rate: 50, burst: 500 }, now);
  *     lines.take("alice", 1);   // 0: at once; 1300: only after so many milliseconds
  *
- * What is taken is always given: who takes more than there is owes it, and is told how long to wait. Memory is one
- * entry for everybody who isn't at rest; who has paid everything back is forgotten.
+ * What is asked for is always given. Whoever takes more than the reserve owes the rest, and is told how long to wait.
+ * Memory holds one entry for each person whose reserve isn't full.
  *
  * @layer chat
  */

@@ -1,9 +1,9 @@
 /**
- * Sessions that a crash left open, closed at the next start with what their journals hold: their rows in the database,
- * and the server's receipt over what was said, as every other session with messages has it.
+ * Sessions that a crash left open. The next start closes them with what their journals hold: their rows in the
+ * database, and the server's receipt, as for every other session with messages.
  *
- * A receipt of version 2 names the session and the client, which a journal doesn't: before the first message of a
- * session is acknowledged they are written beside it, and removed once there is a receipt.
+ * A receipt of version 2 names the session and the client, and a journal doesn't. So both are written beside the
+ * journal before the first message of a session is acknowledged, and removed once there is a receipt.
  *
  *     3b1c….session.json    {"client_pem":"-----BEGIN CERTIFICATE-----…","session":"9f86…"}
  *

@@ -1,14 +1,14 @@
 /**
- * Sockets that were let go of, until the system has really closed them. The runtime's `close` of a TLS connection whose
- * handshake hasn't ended returns at once and leaves the socket open for as long as the peer likes, so a limit that
- * counts what was closed counts too little. Here each closed connection is looked for among the process's descriptors;
- * one that is still there is shut down, and {@link ClosingSockets.gone} resolves when it isn't there any more.
+ * Sockets that were closed, until the system has really closed them. If a TLS handshake hasn't ended, the runtime's
+ * `close` returns at once and leaves the socket open for as long as the peer likes, so a limit on closed connections
+ * would count too few. Here each closed connection is looked for among the process's descriptors. One that is still
+ * there is shut down, and {@link ClosingSockets.gone} resolves when it isn't there any more.
  *
  *     const closing = new ClosingSockets(5001, SocketTable.open());
  *     conn.close();
  *     await closing.gone(conn.remoteAddr);   // only now its place is free
  *
- * One look serves all that were closed in the last 50 ms. Where the system can't be asked (`libc.ts`), what was closed
+ * One look serves all that were closed in the last 50 ms. If the system can't be asked (`libc.ts`), what was closed
  * counts as gone.
  *
  * @layer outside

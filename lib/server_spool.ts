@@ -1,16 +1,17 @@
 /**
- * The spool: audit rows and ends of sessions that the database could not take yet, in `DATA_DIR/spool.jsonl`, one JSON
- * object a line, each batch flushed to the disk before it counts as kept.
+ * The spool: audit rows and ends of sessions that the database could not take yet, in `DATA_DIR/spool.jsonl`. It has
+ * one JSON object a line, and each batch is flushed to the disk before it counts as kept.
  *
  *     {"row":{"event":"login_failure","email":"a@example.com","occurredAt":1700055622123,"key":"9f86d081884c7d65…"}}
  *     {"end":{"tokenHash":"3b1c…","endedAt":1700055629000,"messageCount":2,"transcriptHash":"e3b0…"}}
  *
- * What has been brought into the store stays in the file until all of it has; then the file is emptied. After a crash
- * in between, the start brings all of it again, which `server_audit.ts` makes harmless. A torn last line is cut at the start;
- * a line that cannot be read before one that can stops the start, since it was a row that nobody may lose in silence.
+ * What was brought into the store stays in the file until all of it was; then the file is emptied. After a crash in
+ * between, the start brings all of it again, which does no harm (`server_audit.ts`). At the start a torn last line is
+ * cut off. A line that can't be read, with readable ones after it, stops the start: it was a row that nobody may lose
+ * in silence.
  *
  * The file is locked for as long as the server runs: two servers on one DATA_DIR would also close each other's
- * sessions. So is the folder, where the system can: a file that was deleted is no lock any more.
+ * sessions. The folder is locked too, if the system can do that: a file that was deleted is no lock any more.
  *
  * @layer outside
  */

@@ -7,10 +7,10 @@
  *     … parse and answer one frame …
  *     share.spend(milliseconds);
  *
- * Who has worked for {@link QUANTUM} rests for as long as the work was, and everybody else's frames that have come by
- * then are taken first. The connections of one share go on one after the other. So one person, with one connection or
- * with ten, adds some milliseconds to what others wait. While nobody else asks for anything the rest is one look at the
- * sockets, and a person who is alone has the whole server.
+ * A share that has worked for {@link QUANTUM} rests for as long as the work took, and the frames of everybody else that
+ * have arrived by then come first. The connections of one share go on one after the other. So one person, with one
+ * connection or with ten, adds some milliseconds to what others wait. While nobody else asks for anything, the rest is
+ * one look at the sockets: a person who is alone has the whole server.
  *
  * @layer chat
  */
