@@ -131,20 +131,32 @@ for (const [scene, faults] of Object.entries(SCENES)) {
   });
 }
 
-Deno.test({
-  name: "a start on a disk that fails names the file",
-  ...skipUnless("cc"),
-  fn: async () => {
-    using folder = temporaryFolder();
-    const data = `${folder.path}/data`;
-    const disk = await Disk.open(data, folder.path);
-    disk.fail({ call: "fsync", path: "spool.jsonl", errno: EIO, times: 1 });
-    const args = ["serve", "--port", "0", "--certs", await certificates(), "--data", data];
-    const { status, stderr } = await run(args, { cwd: folder.path, env: disk.environment });
-    assert.equal(status, 2);
-    assert.match(stderr, /^securechat: .*spool\.jsonl can't be written.*\n$/);
-  },
-});
+const STARTS: readonly (readonly [what: string, fault: Fault, sentence: RegExp])[] = [
+  ["fails", { call: "fsync", path: "spool.jsonl", errno: EIO, times: 1 }, /spool\.jsonl can.t be written/],
+  [
+    "is full",
+    { call: "write", path: "-wal", errno: ENOSPC, times: 99 },
+    /\/data\/securechat\.db: the disk is full/,
+  ],
+];
+
+for (const [what, fault, sentence] of STARTS) {
+  Deno.test({
+    name: `a start on a disk that ${what} names the file`,
+    ...skipUnless("cc"),
+    fn: async () => {
+      using folder = temporaryFolder();
+      const data = `${folder.path}/data`;
+      const disk = await Disk.open(data, folder.path);
+      disk.fail(fault);
+      const args = ["serve", "--port", "0", "--certs", await certificates(), "--data", data];
+      const { status, stderr } = await run(args, { cwd: folder.path, env: disk.environment });
+      assert.ok(status > 0);
+      assert.match(stderr, /^securechat: .*\n$/);
+      assert.match(stderr, sentence);
+    },
+  });
+}
 
 Deno.test({
   name: "a log file and a journal on a disk that hangs keep nobody waiting but whoever wrote into that journal",

@@ -6,7 +6,8 @@ import { encodeUtf8 } from "../lib/bytes.ts";
 import { issueRevocationList } from "../lib/ca.ts";
 import { PeerError } from "../lib/handshake_client.ts";
 import { authority, identities } from "./fixtures.ts";
-import { skipUnless, temporaryFolder } from "./environment.ts";
+import { skipUnless, startServer, temporaryFolder } from "./environment.ts";
+import { loadRoomKey } from "../lib/room_key_file.ts";
 import { certificates, Client, withServer } from "./server.ts";
 
 /** What the other side says until it closes. */
@@ -119,4 +120,12 @@ Deno.test("good receipts without end wait for the quota of lines", async () => {
     assert.ok(performance.now() - began > 900, "the burst is ten lines");
     client.close();
   });
+});
+
+Deno.test("a server that finds its room key and no database says so", async () => {
+  using data = temporaryFolder();
+  await loadRoomKey(data.path);
+  const args = ["--certs", await certificates(), "--data", data.path];
+  await using server = await startServer(args, { cwd: data.path });
+  assert.match(server.stderr(), /ERROR .* has a room key and had no database: .*stop the server and restore a backup/);
 });
