@@ -128,9 +128,9 @@ export class ClientLog {
   #tree = new LogTree();
   #heads: RegisteredHead[] = [];
   /** Ticks with hits that wait, by index. */
-  readonly #ticks = new Map<number, { readonly tick: Tick; readonly tags: Bytes }>();
+  readonly #ticks = new Map<number, { readonly tick: Tick; readonly tags: Bytes; waiting: number }>();
   #notes: KeptNote[] = [];
-  #hits: Hit[] = [];
+  readonly #hits = new Map<string, Hit>();
   readonly #late = new Set<string>();
   /** Ticks of late, by index. */
   readonly #recent = new Map<number, { readonly leaf: Bytes; readonly tick: Tick }>();
@@ -394,7 +394,7 @@ export class ClientLog {
 
   /** Asks for the heads of a room that hits wait for. */
   async #readHeads(room: FollowedRoom): Promise<void> {
-    let hits = this.#hits.filter(({ origin }) => origin === room.origin);
+    let hits = [...this.#hits.values()].filter(({ origin }) => origin === room.origin);
     const [first] = hits;
     for (let from: number | null = first?.tick ?? null; from !== null && hits.length > 0;) {
       const page: LogAnswer & { type: "log_heads" } = await this.#ask({ type: "log_heads", room: room.room, from });
@@ -427,7 +427,7 @@ export class ClientLog {
   }
 
   #lookForHidden(): void {
-    const hidden = this.#hits.find(({ since }) => this.#options.now() - since > MAX_HIDDEN);
+    const hidden = [...this.#hits.values()].find(({ since }) => this.#options.now() - since > MAX_HIDDEN);
     if (!hidden) return;
     const name = this.#options.rooms().find(({ origin }) => origin === hidden.origin)?.room;
     if (name === undefined) return; // the room was left, and its heads aren't asked for any more
@@ -491,7 +491,7 @@ export class ClientLog {
         this.#charter = charter;
         this.#tree = new LogTree(record["base"], peaks);
         this.#notes = [];
-        this.#hits = [];
+        this.#hits.clear();
         this.#heads = [];
         this.#ticks.clear();
         this.#recent.clear();
@@ -519,13 +519,17 @@ export class ClientLog {
       case "tick": {
         const [leaf, tags] = ["leaf", "tags"].map((name) => bytesIn(record[name]));
         const tick = leaf && parseTick(leaf);
-        if (typeof record["index"] === "number" && tick && tags) this.#ticks.set(record["index"], { tick, tags });
+        if (typeof record["index"] === "number" && tick && tags) {
+          this.#ticks.set(record["index"], { tick, tags, waiting: 0 });
+        }
         return;
       }
       case "hit": {
         const { origin, tick, since } = record;
         if (typeof origin !== "string" || typeof tick !== "number" || typeof since !== "number") return;
-        this.#hits.push({ origin, tick, since });
+        this.#hits.set(`${tick} ${origin}`, { origin, tick, since });
+        const registering = this.#ticks.get(tick);
+        if (registering) registering.waiting += 1;
         return;
       }
       case "head": {
@@ -533,8 +537,8 @@ export class ClientLog {
         const { origin, tick } = record;
         if (typeof origin !== "string" || typeof tick !== "number" || !checkpoint) return;
         this.#heads.push({ origin, tick, time: checkpoint.time, size: checkpoint.size });
-        this.#hits = this.#hits.filter((hit) => hit.origin !== origin || hit.tick !== tick);
-        if (!this.#hits.some((hit) => hit.tick === tick)) this.#ticks.delete(tick);
+        const registering = this.#hits.delete(`${tick} ${origin}`) ? this.#ticks.get(tick) : undefined;
+        if (registering && --registering.waiting === 0) this.#ticks.delete(tick);
         return;
       }
       case "token":

@@ -23,6 +23,7 @@ import { random } from "../lib/system.ts";
 import { encodeLine, messageInput, TranscriptSummary } from "../lib/transcript.ts";
 import { BenchKey } from "./bench_key.ts";
 import { inParallel, type LoadAccount, Visitor } from "./bench_load.ts";
+import { LOG_PARTS } from "./bench_log.ts";
 import { ROOM_PARTS } from "./bench_rooms.ts";
 import {
   atRate,
@@ -47,7 +48,7 @@ const SPEC = {
   summary: "measure the server and the verifier beside the Python peer",
   usage: `deno task bench [FLAGS]
 
-Parts: handshakes, messages, latency, idle, verify, rooms, crowd, resume, history, acts, proofs.
+Parts: handshakes, messages, latency, idle, verify, rooms, crowd, resume, history, acts, proofs, serverlog.
 
 Examples:
   deno task bench
@@ -84,7 +85,15 @@ const PEER_LINES = 20_000;
 /** Chatter of about the length that people write. */
 const TEXT = "The quick brown fox jumps over the lazy dog, and then it does it again.";
 
-const PARTS: Readonly<Record<string, Part>> = { handshakes, messages, latency, idle, verify, ...ROOM_PARTS };
+const PARTS: Readonly<Record<string, Part>> = {
+  handshakes,
+  messages,
+  latency,
+  idle,
+  verify,
+  ...ROOM_PARTS,
+  ...LOG_PARTS,
+};
 
 async function bench(args: readonly string[]): Promise<void> {
   const { options } = parseCommand(args, SPEC);
