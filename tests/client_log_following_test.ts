@@ -40,22 +40,6 @@ Deno.test("two members follow the log of their server, and name it in their line
       const { origin = "" } = ada.session.rooms.monitor("#ops") ?? {};
       for (const person of [ada, bob]) {
         await person.until(() => person.covered === 4);
-        setInterval(
-          async () =>
-            Deno.writeTextFileSync(
-              "/tmp/tick.dbg",
-              JSON.stringify([
-                person.session.rooms.username,
-                logOf(person)?.tree.size,
-                logOf(person)?.isBroken,
-                JSON.stringify(logOf(person)?.headsOf(origin)),
-                JSON.stringify(person.events.filter((e) => e.event === "server_log")),
-                await logOf(person)?.follow().catch((e) => String(e)),
-              ]) + "\n",
-              { append: true },
-            ),
-          1000,
-        );
         await until(() => logOf(person)?.headsOf(origin).some(({ size }) => size === 4) ?? false);
       }
       const [, , hello, morning] = pinsOf(ada, dir, "#ops");

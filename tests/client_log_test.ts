@@ -1,71 +1,10 @@
 import { assert } from "./assert.ts";
 import { NOW } from "./fixtures.ts";
 import { hashOf, keyOf, LogWorld, registered, SECOND } from "./server_log_world.ts";
-import { encodeHex } from "../lib/bytes.ts";
-import {
-  ClientLog,
-  type ClientLogOptions,
-  type FollowedRoom,
-  type LogNews,
-  type LogRecord,
-} from "../lib/client_log.ts";
+import { Follower } from "./log_follower.ts";
 import type { LogAnswer, LogRequest } from "../lib/log_follow_frames.ts";
-import { LogAnswers } from "../lib/server_log_answers.ts";
 import { type ServerLog, startLog } from "../lib/server_log.ts";
 import { newRoom } from "./room_store_contract.ts";
-
-/** A member of rooms that follows a server's log. */
-class Follower {
-  readonly records: LogRecord[] = [];
-  readonly news: LogNews[] = [];
-  rooms: FollowedRoom[];
-  log: ClientLog;
-  now = NOW;
-  /** What is made of the server's answers. */
-  change: (answer: LogAnswer) => LogAnswer = (answer) => answer;
-  readonly #answers: LogAnswers;
-
-  constructor(world: LogWorld, log: ServerLog, names: readonly string[], changes: Partial<ClientLogOptions> = {}) {
-    this.#answers = new LogAnswers(log, world.store.log);
-    this.rooms = names.map((room) => ({
-      room,
-      origin: newRoom(room).origin,
-      problemOf: () => Promise.resolve(undefined),
-    }));
-    this.log = this.#open(changes);
-    this.#changes = changes;
-  }
-
-  readonly #changes: Partial<ClientLogOptions>;
-
-  #open(changes: Partial<ClientLogOptions>): ClientLog {
-    return new ClientLog({
-      ask: async (request) =>
-        this.change(await this.#answers.answer(request, (room) => Promise.resolve(newRoom(room).origin))),
-      rooms: () => this.rooms,
-      charterProblem: () => Promise.resolve(undefined),
-      judgeNote: (note) => {
-        const [, size, root = ""] = note.split("\n");
-        const head = { size: Number(size), root: encodeHex(Uint8Array.fromBase64(root)) };
-        return Promise.resolve({ head, isSatisfied: note.includes("— witness") });
-      },
-      isForeign: () => false,
-      keep: (records) => Promise.resolve(void this.records.push(...records)),
-      tell: (news) => this.news.push(news),
-      now: () => this.now,
-      ...changes,
-    }, this.records);
-  }
-
-  /** The client ends and starts again, with what it kept. */
-  restart(): void {
-    this.log = this.#open(this.#changes);
-  }
-
-  get lies(): string[] {
-    return this.news.flatMap(({ news, reason }) => news === "lie" ? [reason] : []);
-  }
-}
 
 /** A server's log with so many ticks, each of which registers #ops. */
 async function serverLog(world: LogWorld, ticks: number): Promise<ServerLog> {
