@@ -334,8 +334,13 @@ export class ServerLog {
       return this.#is("log_fork", `the database has another root for ${row.size} ticks`);
     }
     this.#log = row;
+    const before = [...this.#waiting];
     const known = await store.unregistered(row.id, MAX_TICK_HEADS);
-    for (const head of known) this.#waiting.set(head.origin, head);
+    // The store knows all heads that waited before it was asked: what it doesn't name, another node has registered.
+    for (const [origin, head] of before) if (this.#waiting.get(origin) === head) this.#waiting.delete(origin);
+    for (const head of known) {
+      if ((this.#waiting.get(head.origin)?.size ?? 0) < head.size) this.#waiting.set(head.origin, head);
+    }
     if (known.length < MAX_TICK_HEADS) this.#isUnsure = false;
   }
 
@@ -358,7 +363,7 @@ export class ServerLog {
     const note = await cosign({ note: open, size, root, proof: (from) => this.#consistency(from, size) });
     const bytes = encodeUtf8(note);
     const stored = { size, note: bytes, hash: encodeHex(sha256(bytes)) };
-    if (!await store.closeNote(log.id, stored, now())) return await this.#readClosed(); // another node closed it
+    if (!await store.closeNote(log.id, stored, now())) return await this.readClosed(); // another node closed it
     await store.dropNotes(now() - NOTES_KEPT);
     if (size > (this.#newestClosed?.size ?? 0)) this.#newestClosed = stored;
     closed?.(stored, this.#hasHeads || this.#options.isAttended());
@@ -366,14 +371,14 @@ export class ServerLog {
   }
 
   /** Reads which note is the newest closed one: another server on this database may have closed it. */
-  async #readClosed(): Promise<void> {
+  async readClosed(): Promise<void> {
     const closed = await this.#options.store.closedNote(this.#log.id);
     if ((closed?.size ?? 0) > (this.#newestClosed?.size ?? 0)) this.#newestClosed = closed;
   }
 
   /** Closes the newest note if it is open for long: its server was killed, or the database was away. */
   async #closeLeftOpen(): Promise<void> {
-    await this.#readClosed();
+    await this.readClosed();
     if (this.#options.now() - this.#lastTickTime < LEFT_OPEN) return;
     this.#closing = this.#closing.then(() => this.closeNewest()).catch(this.#options.failed);
   }

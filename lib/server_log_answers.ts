@@ -67,6 +67,8 @@ export class LogAnswers {
   }
 
   async #ticks(from: number, withTags: boolean): Promise<LogAnswer> {
+    // Whoever holds more than this node knows was told by another node.
+    if (from > (this.#log.newestClosed?.size ?? 0)) await this.#log.readClosed();
     const size = this.#log.newestClosed?.size ?? 0;
     if (from > size) throw new ProtocolError("forbidden", `The log has ${size} ticks.`);
     const ticks: SentTick[] = [];
