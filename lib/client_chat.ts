@@ -63,7 +63,7 @@ export interface ChatOptions {
   readonly account: ChatAccount;
   /** Takes a server that proves nothing (docs/PROTOCOL.md, "Version 2"). */
   readonly allowV1: boolean;
-  /** How long the server may take to show who it is. */
+  /** How long the server may take to prove its identity. */
   readonly handshakeTimeout: number;
   /** How long it may take for any later answer that is due. */
   readonly answerTimeout: number;

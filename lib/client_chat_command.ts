@@ -3,11 +3,11 @@
  *
  *     hello            the text "hello"
  *     //etc is full    the text "/etc is full"
- *     /status          the command status (also /quit /receipt /help; and `quit` alone, as the seed has it)
+ *     /status          the command status (also /quit /receipt /help; and the bare word `quit`)
  *     /dance           nothing is sent; the answer says which commands there are
  *
- * A command is a slash, a word of letters and nothing else but blanks; so a mistyped command is never sent as a text by
- * accident. Whoever wants to send the word "quit" puts a blank before it. This parses alone; `client.ts` acts.
+ * A command is a slash, a word of letters and blanks, nothing else; so a mistyped command is never sent as a text by
+ * accident. To send the word "quit", put a blank before it. This only parses; `client_chat.ts` acts.
  *
  * @layer chat
  */

@@ -2,14 +2,14 @@
  * What a client keeps of its session, in TRANSCRIPT_DIR:
  *
  *     transcript_20231115_143022.txt         the acknowledged lines, each on the disk before its ✓ is shown
- *     receipt_20231115_143022.json           the server's receipt; there only where it came and was verified
- *     client_receipt_20231115_143022.json    this side's own
+ *     receipt_20231115_143022.json           the server's receipt; only if it came and was verified
+ *     client_receipt_20231115_143022.json    this side's own receipt
  *     ca_cert.pem                            the authorities that both chain to, for `verify`
  *
- * The stamp is the time at which the session began, in UTC as `created_at` of a receipt; `_2`, `_3` … follow it where
- * one of the three names is taken. Nothing that is there is overwritten: where `ca_cert.pem` is of another authority, a
- * copy with the stamp stands beside it and the verify command names that. Receipts are written beside their name and
- * moved there, so that a file of that name is always whole.
+ * The stamp is the time at which the session began, in UTC as `created_at` of a receipt; `_2`, `_3` … follow it if
+ * one of the three names is taken. Nothing is overwritten: if `ca_cert.pem` is another authority's, a copy with the stamp
+ * stands beside it, and the verify command names that copy. Receipts are written under another name and then renamed, so
+ * a file of that name is always whole.
  *
  * @layer outside
  */
@@ -46,7 +46,7 @@ export class Records {
     this.#file = file;
   }
 
-  /** Creates the folder where there is none, and an empty transcript under a stamp of its own. */
+  /** Creates the folder, if it isn't there, and an empty transcript under a stamp of its own. */
   static async open(dir: string, { startedAt, authorities }: RecordsOptions): Promise<Records> {
     return await guarded(`no transcript can be made in ${dir}`, async () => {
       await createPrivateFolder(dir);
@@ -145,7 +145,7 @@ export class Records {
   }
 }
 
-/** A new file for this user alone; `undefined` where the name is taken. */
+/** A new file that only this user can read; `undefined` if the name is taken. */
 async function create(path: string): Promise<Deno.FsFile | undefined> {
   try {
     return await Deno.open(path, { write: true, createNew: true, mode: 0o600 });

@@ -51,7 +51,7 @@ export type ChatEvent =
   };
 
 /**
- * An event as one line of JSON, ASCII alone: nothing in it acts on a terminal. The texts of one's own lines stay out.
+ * An event as one line of JSON, only ASCII: nothing in it acts on a terminal. The texts of our own lines are left out.
  */
 export function eventJson(event: ChatEvent): string {
   const { text: _, ...shown } = { text: undefined, ...event };
@@ -81,7 +81,7 @@ function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** What a person reads of an event, a sentence each; nothing where there is nothing to say. */
+/** What a person reads of an event, in sentences; none if there is nothing to say. */
 export function sentences(event: ChatEvent): string[] {
   switch (event.event) {
     case "connected":
@@ -137,7 +137,7 @@ function refusal({ reason, own_time, server_time }: ChatEvent & { event: "refuse
 const PROMPT = "> ";
 /** Before what wraps. */
 const PREFIX = "  | ";
-/** Whether the terminal goes on in the next row where one is full. */
+/** Whether the terminal continues a full row in the next one by itself. */
 const [NO_WRAP, WRAP] = ["\x1b[?7l", "\x1b[?7h"];
 /** More unanswered lines than this are counted, not shown. */
 const SHOWN_PENDING = 8;

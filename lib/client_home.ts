@@ -1,7 +1,7 @@
 /**
  * The home of a person's program: one profile for each server that they joined.
  *
- *     ~/.config/securechat/default                  "chat.example.org": the profile that is used where none is named
+ *     ~/.config/securechat/default                  "chat.example.org": the profile that is used if none is named
  *     ~/.config/securechat/chat.example.org/
  *       profile          {"name":"work","host":"chat.example.org","tls_port":5001,"username":"ada","email":"ada@…"}
  *       certs/           ca_cert.pem client_cert.pem client_private_key.pem: as every CERT_DIR
@@ -12,7 +12,7 @@
  * Settings and keys are in $XDG_CONFIG_HOME/securechat, records in $XDG_DATA_HOME/securechat; both are in
  * ~/Library/Application Support/securechat on macOS, in %APPDATA%\securechat on Windows, and in the folder that --home
  * or SECURECHAT_HOME names. A profile keeps its folder when it is renamed: nothing is moved that could be lost on the
- * way. Everything is readable by its owner alone, and written whole.
+ * way. Only the owner can read these files, and each is written as a whole.
  *
  * @layer outside
  */
@@ -45,7 +45,7 @@ export interface StoredProfile extends Profile {
   readonly transcripts: string;
 }
 
-/** The home: that folder, or where the system wants it. Failure (2) where the system doesn't say. */
+/** The home: that folder, or the one that the system has for it. Failure (2) if the system names none. */
 export function homeOf(
   folder: string | undefined,
   environment: (name: string) => string | undefined = (name) => Deno.env.get(name),
@@ -95,7 +95,7 @@ export async function profileNamed(home: Home, name: string): Promise<StoredProf
   );
 }
 
-/** The profile that is used where several are there and none is named. */
+/** The profile that is used if there are several and none is named. */
 export async function defaultProfile(home: Home): Promise<string | undefined> {
   const path = `${home.config}/default`;
   if (!await exists(path)) return undefined;
@@ -103,7 +103,7 @@ export async function defaultProfile(home: Home): Promise<string | undefined> {
   return (await profilesOf(home)).find((one) => one.folder === folder)?.name;
 }
 
-/** Makes a profile the one that is used where none is named. */
+/** Makes a profile the one that is used if none is named. */
 export async function setDefaultProfile(home: Home, { folder }: StoredProfile): Promise<void> {
   await writeAtomically(`${home.config}/default`, `${encodeJson(folder)}\n`, { mode: 0o600, replace: true });
 }
@@ -156,7 +156,7 @@ export async function saveProfile(home: Home, folder: string, profile: Profile):
 export async function removeProfile(home: Home, { folder }: StoredProfile): Promise<void> {
   await Deno.remove(fileOf(home, folder)); // first: what is left of it is no profile
   await Deno.remove(`${home.config}/${folder}/certs`, { recursive: true });
-  await Deno.remove(`${home.config}/${folder}`).catch(() => {}); // the records are in it, where both have one home
+  await Deno.remove(`${home.config}/${folder}`).catch(() => {}); // if both have one home, the records are in it
 }
 
 function fileOf(home: Home, folder: string): string {

@@ -7,10 +7,10 @@
  *     pins.vouch("24e7…", "9f86…")      → ["9f86…"]   now a known one has said that it is hers as well
  *     pins.see("c031…", "ada")          → "new", and what it vouches for stays new, itself included
  *
- * A certificate is trusted where it is the first of its account, or where a trusted one of the same account has vouched
- * for it. It doesn't matter in which order the lines came: what somebody said whose own certificate was new counts from
- * the moment in which that one is vouched for. So rooms that are read in another order, or again, come to the same.
- * Names and vouches are handed out to be kept ({@link Pin}), and taken back at the next start.
+ * A certificate is trusted if it is the first of its account, or if a trusted one of the same account has vouched for it.
+ * The order of the lines doesn't matter: a vouch by a certificate that is new itself counts from the moment in which that
+ * one is vouched for. So rooms that are read in another order, or again, lead to the same result. Names and vouches are
+ * handed out to be kept ({@link Pin}), and taken back at the next start.
  *
  * @layer chat
  */

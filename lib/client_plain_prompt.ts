@@ -14,7 +14,7 @@ import { cells } from "./cell_width.ts";
 import { readable } from "./readable.ts";
 import { fit, LEAST_FOR_WRAPPING, wrap } from "./rows.ts";
 
-/** Whether the terminal goes on in the next row where one is full. */
+/** Whether the terminal continues a full row in the next one by itself. */
 const [NO_WRAP, WRAP] = ["\x1b[?7l", "\x1b[?7h"];
 /** What each further row of a line that was entered begins with. */
 const FURTHER = "  | ";

@@ -7,7 +7,7 @@
  *     client.next_cert.pem           its certificate: once it is there the new pair counts, wherever a crash comes
  *     client_cert.pem …              the new pair, and `client.old_cert.pem` … what it replaced
  *
- * When this happens, and what the others are told of it, stands in `client_session.ts`.
+ * When this happens, and what the others are told of it, is decided in `client_renewing.ts`.
  *
  * @layer outside
  */
@@ -24,7 +24,7 @@ import { encodePrivateKey, publicKeyOf } from "./private_key.ts";
 import { type Certificate, parseCertificates } from "./x509.ts";
 
 const DAY = 86_400_000;
-/** How long before its end a certificate is renewed, where that is no more than a third of its life. */
+/** How long before its end a certificate is renewed, but at most a third of its life before. */
 const LEAD = 30 * DAY;
 
 /** Whether it is time to renew a certificate. `now` in unix milliseconds. */
@@ -59,7 +59,7 @@ export class Renewal {
     return await createRequest(key);
   }
 
-  /** Whose certificate came. Failure (4) where it isn't one for that key and name. */
+  /** Checks the certificate that came. Failure (4) if it isn't for that key and name. */
   async check(pem: string, username: string): Promise<Certificate> {
     const chain = parseCertificates(pem);
     const [leaf] = chain;

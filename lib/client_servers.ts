@@ -6,17 +6,16 @@
  *
  * A server is the key of its CA (the SHA-256 of the key as it stands in the CA's certificate) and a name that its own
  * certificate has, whatever was typed to reach it. So another spelling of an address finds the same record, and another
- * server behind the same address never writes into it. Before the first connection to an address nothing is known: then
- * the record is found when the server has shown who it is ({@link findRecord}).
+ * server behind the same address never writes into it. Before the first connection to an address nothing is known: the
+ * record is found once the server has shown its certificate ({@link findRecord}).
  *
- * One CA may have issued two servers the same name: a development machine with two servers has that. They are told
- * apart by the port. What is on another port is taken for another server, and the person is told so, since a server
- * that has moved, and hopes that its old log is forgotten, looks the same; {@link RecordChoice.moved} says that it has
- * moved.
+ * One CA may have issued certificates of one name to two servers, as on a development machine. They are told apart by
+ * the port: a server on another port is taken for another server, and the person is told so. A server that has moved,
+ * and hopes that its old log is forgotten, looks the same; {@link RecordChoice.moved} says that it has moved.
  *
- * A folder without `server` was written by version 0.1.0, which named it by the text that was typed. It is taken over
- * by the first server that it can be of: where its logs have that server's name, and a server certificate in it that
- * CA.
+ * A folder without `server` was written by version 0.1.0, which named it by the text that was typed. The first server
+ * that it can belong to takes it over: its logs must have that server's name, and a server certificate in it must lead
+ * to that CA.
  *
  * @layer outside
  */
@@ -104,7 +103,7 @@ export async function recordsOf({ folder, address }: RecordChoice): Promise<stri
   return found.map(({ name }) => `${folder}/${name}`);
 }
 
-/** The record of that address, by what is known before a connection; `undefined` where that doesn't say which. */
+/** The record of that address, by what is known before a connection; `undefined` if that doesn't tell which. */
 export async function knownRecord(
   { folder, address, isOne = false, moved = false }: RecordChoice,
   authorities: readonly Certificate[],
@@ -117,7 +116,7 @@ export async function knownRecord(
   return found && others.length === 0 ? `${folder}/${found.name}` : undefined;
 }
 
-/** The record of the server that has shown who it is: one that is there, or the folder for a new one. */
+/** The record of a server that has shown its certificate: one that is there, or the folder for a new one. */
 export async function findRecord(choice: RecordChoice, shown: ShownServer): Promise<FoundRecord> {
   const { folder, address } = choice;
   const names = serverNames(shown.leaf);
@@ -165,9 +164,9 @@ async function takeAlong(
 }
 
 /**
- * Notes in a record whose it is and where that was reached. Failure (4) if another server has shown itself: in a
- * profile for good; elsewhere the address isn't this record's any more, and who runs the command again goes to the
- * other server.
+ * Notes in a record which server it belongs to, and where that was reached. Failure (4) if another server has shown its
+ * certificate. In a profile that is for good; elsewhere the address no longer belongs to this record, and running the
+ * command again leads to the other server.
  */
 export async function noteServer(dir: string, shown: ShownServer, choice?: RecordChoice): Promise<void> {
   const known = await readServer(dir);
@@ -191,8 +190,8 @@ export async function noteServer(dir: string, shown: ShownServer, choice?: Recor
 }
 
 /**
- * The record of a host, for who reads it without a connection; of the one server there is where no host was given.
- * Failure (2) where it isn't clear which.
+ * The record of a host, to be read without a connection; without a host, that of the only server. Failure (2) if it
+ * isn't clear which.
  */
 export async function recordToRead(
   folder: string,
@@ -304,7 +303,7 @@ async function namesOfLogs(dir: string): Promise<string[]> {
   return found;
 }
 
-/** Whether a server's certificate in a record leads to that CA; also where it has none of any server yet. */
+/** Whether a server's certificate in a record leads to that CA, or the record has no server's certificate yet. */
 async function hasCertificateOf(dir: string, authority: Certificate): Promise<boolean> {
   if (!await exists(`${dir}/certificates`)) return true;
   let hasOthers = false;

@@ -1,5 +1,5 @@
 /**
- * What somebody types, line by line: it waits here until it is its turn, and its words come back if it is refused.
+ * The lines that somebody types: each waits here for its turn, and its words come back if it is refused.
  *
  *     typed.push("hello", undefined);       there is no room yet
  *     typed.belongTo("#general");           now there is one, which the writer had asked for
@@ -10,7 +10,7 @@
 
 import type { ShownEvent } from "./client_command.ts";
 
-/** A line as it was typed, and the room that its writer looked at; `undefined` where there was none. */
+/** A line as it was typed, and the room that its writer looked at; `undefined` if there was none. */
 export interface TypedLine {
   readonly text: string;
   readonly room: string | undefined;
@@ -39,7 +39,7 @@ export class TypedLines {
     this.#more.resolve();
   }
 
-  /** Each line when it is its turn. */
+  /** Each line, when its turn comes. */
   async *[Symbol.asyncIterator](): AsyncGenerator<TypedLine> {
     for (;;) {
       const line = this.#lines.shift();
@@ -72,7 +72,7 @@ export class WordsUnderWay {
   }
 }
 
-/** How words are typed so that they are said and not obeyed. */
+/** How words are typed to be sent, and not taken for a command. */
 function asTyped(text: string): string {
   return text.startsWith("/") && !/^\/me ./.test(text) ? `/${text}` : text;
 }

@@ -1,6 +1,6 @@
 /**
- * How `securechat rooms` is shown, and where what is asked for comes from: one {@link Face} for programs, one for plain
- * lines through pipes, one for plain lines on a terminal, and one that draws.
+ * How `securechat rooms` shows events, and from where it takes commands: one {@link Face} for programs, one for plain lines
+ * through pipes, one for plain lines on a terminal, and one that draws.
  */
 
 import { type BotEvent, BotWire, parseBotCommand } from "../lib/client_bot.ts";
@@ -18,9 +18,9 @@ import { PlainText } from "../lib/client_plain_text.ts";
 import { isTerminal, keys, lines, onRows, Output, size, wantsColour } from "../lib/terminal.ts";
 import { DONT_MARK_PASTE, DrawnTerminal, eachEdit, MARK_PASTE, printer } from "./faces.ts";
 
-/** What somebody gives: a command, or why it is none, and the id that an answer carries. */
+/** What was typed or sent: a command, or why it is none, and the id that an answer carries. */
 export type Asked = ReturnType<typeof parseBotCommand> & {
-  /** The line that somebody typed, where it can come back. */
+  /** The line that somebody typed, if it can come back. */
   readonly typed?: TypedLine;
 };
 
@@ -29,13 +29,13 @@ export interface Face {
   readonly show: (event: ShownEvent) => void;
   /** The commands, until there is no more to come. */
   readonly commands: () => AsyncIterable<Asked>;
-  /** The room that is the current one now. `isNamed`: the command line names it, and what was typed before is for it. */
+  /** Makes a room the current one. `isNamed`: the command line names it, and what was typed before is for it. */
   readonly enter: (room: string | undefined, isNamed?: boolean) => void;
   /** What was typed was refused: its words come back into the input line. */
   readonly giveBack?: (line: TypedLine) => void;
   readonly current: () => string | undefined;
   readonly open: () => void;
-  /** Asks for what nobody else shall see; `undefined` where it wasn't answered. */
+  /** Asks for something that isn't shown; `undefined` if it wasn't answered. */
   readonly ask?: (prompt: string) => Promise<string | undefined>;
   /** Resolves when everything is written, or can't be. */
   readonly close: () => void | Promise<void>;
