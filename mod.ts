@@ -15,7 +15,8 @@
 import type { ClientOptions } from "./client.ts";
 import type { ChatOptions } from "./lib/client_chat.ts";
 import type { RoomEvent } from "./lib/client_event.ts";
-import type { ClientSession, Credentials } from "./lib/client_session.ts";
+import type { Credentials } from "./lib/client_login.ts";
+import type { ClientSession } from "./lib/client_session.ts";
 import type { Trust } from "./lib/certificate_path.ts";
 import { BROKEN_PIPE, EXIT, type ExitStatus, Failure, INTERNAL_ERROR, messageOf } from "./lib/errors.ts";
 import { HelpAsked } from "./lib/command_line.ts";

@@ -13,6 +13,8 @@
  * {@link ServerLink} for requests, certificates, pins, presence); {@link ClientRooms.online}, {@link ClientRooms.offline}
  * and {@link ClientRooms.tick} go to all of it. What is to be done in every session, or every second, belongs there.
  *
+ * Whatever a client does with more than one room stands here, which makes this module longer than most.
+ *
  * What is true of a room is `client_log_monitor.ts`, what happens in it `client_room.ts`. Sockets and logins are not
  * known here.
  *

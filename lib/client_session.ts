@@ -30,16 +30,16 @@ import type { OwnCertificate } from "./client_outbox.ts";
 import { Backoff, type BackoffOptions, Pause } from "./client_reconnect.ts";
 import type { Renewal } from "./client_renewal.ts";
 import { Renewing } from "./client_renewing.ts";
+import { type ConnectionEnding, type Credentials, Login } from "./client_login.ts";
 import { ANSWER_WITHIN } from "./client_requests.ts";
 import type { RoomRecords } from "./client_room_records.ts";
 import { ClientRooms } from "./client_rooms.ts";
 import type { ShownServer } from "./client_servers.ts";
 import { isOfType } from "./dispatch.ts";
-import { EXIT, Failure, messageOf, ProtocolError } from "./errors.ts";
-import { ClientConnection, type ClientEvent, PeerError } from "./handshake_client.ts";
+import { EXIT, Failure, messageOf } from "./errors.ts";
+import { ClientConnection, type ClientEvent } from "./handshake_client.ts";
 import type { SignedLine } from "./line_signature.ts";
 import { SignaturePool } from "./line_signature_pool.ts";
-import { PROGRAM } from "./program.ts";
 import type { WitnessPolicy } from "./witness_policy.ts";
 
 /** A connection's bytes; a `Link` of `transport.ts` is one. */
@@ -49,13 +49,6 @@ export interface Wire {
   read(): Promise<Uint8Array | undefined>;
   close(): void;
 }
-
-/** How somebody logs in if no token can resume a session. */
-export type Credentials =
-  | { readonly type: "login"; readonly email: string; readonly password: string }
-  | { readonly type: "register"; readonly email: string; readonly username: string; readonly password: string }
-  /** A further certificate of an account, with a code that one of its devices made. */
-  | { readonly type: "enrol"; readonly email: string; readonly password: string; readonly code: Bytes };
 
 /** Times in milliseconds. */
 export interface SessionTimes extends BackoffOptions {
@@ -121,17 +114,6 @@ export interface ClientSessionOptions {
   readonly policy?: WitnessPolicy | undefined;
 }
 
-/** Why a connection is over. */
-interface Ending {
-  readonly reason: string;
-  /** Set if trying again makes no sense. */
-  readonly failure?: Failure;
-  /** Whether to try again at once. */
-  readonly isImmediate?: boolean;
-  /** Whether the server has kept an answer back. */
-  readonly isKeptBack?: boolean;
-}
-
 /** How the connection is now. */
 export interface ConnectionState {
   readonly state: "connecting" | "online" | "offline";
@@ -171,14 +153,12 @@ export class ClientSession {
   #isStopped = false;
   /** Whether a session has stood since the program began. */
   #wasOnline = false;
-  /** What the server said when the name or the certificate to register was taken. */
-  #taken: string | undefined;
-  #isRegistering = false;
+  readonly #login: Login;
   #heardAt: Moment = { wall: 0, steady: 0 };
   /** Whether it was told that nothing comes from the server. */
   #isMute = false;
   /** Why the connection is cut that stands: what the server keeps back, or that somebody wants another. */
-  #cut: Ending | undefined;
+  #cut: ConnectionEnding | undefined;
   /** Why the last one is over, and when the next try begins. */
   #last: { readonly reason: string; readonly retryAt?: number } = { reason: "" };
   #running: Promise<void> | undefined;
@@ -188,6 +168,7 @@ export class ClientSession {
     this.#options = options;
     this.#identity = identity;
     this.#times = { ...SESSION_TIMES, ...options.times };
+    this.#login = new Login(options);
     const rooms = new ClientRooms({
       identity: { ...ownOf(identity), was },
       store: records,
@@ -317,7 +298,7 @@ export class ClientSession {
     }
   }
 
-  async #connectOnce(isOnline: () => void): Promise<Ending> {
+  async #connectOnce(isOnline: () => void): Promise<ConnectionEnding> {
     let usesToken = false;
     let watch: ReturnType<typeof setInterval> | undefined;
     const { trust, host, now, random, dial } = this.#options;
@@ -340,7 +321,7 @@ export class ClientSession {
       const isNew = this.#options.registers === true && !this.#wasOnline;
       const token = isNew ? undefined : await this.#options.records.token();
       usesToken = token !== undefined;
-      const email = token ? undefined : await this.#logIn(connection);
+      const email = token ? undefined : await this.#login.logIn(connection, () => this.#expect("salt"));
       if (token) await connection.resume(token);
       const { username, token: next, log, logSeconds } = await this.#expect("welcome");
       await this.#options.records.claim(username, email);
@@ -360,7 +341,7 @@ export class ClientSession {
       return this.#cut ?? { reason: "The connection to the server is gone." };
     } catch (error) {
       if (this.#cut && error instanceof Failure) return this.#cut;
-      return await this.#endingOf(error, usesToken);
+      return await this.#login.endingOf(error, { usesToken, wasOnline: this.#wasOnline });
     } finally {
       clearInterval(watch);
       this.#wire?.close();
@@ -373,23 +354,6 @@ export class ClientSession {
     const { isNew, notice } = await records.meet(shown);
     if (notice !== undefined) emit({ event: "warning", message: notice });
     if (isNew) await this.rooms.restore();
-  }
-
-  /** The e-mail address of who logs in. */
-  async #logIn(connection: ClientConnection): Promise<string> {
-    const credentials = await this.#options.credentials();
-    if (!credentials) throw new Failure(EXIT.refused, "the session has ended, and there is no password to log in with");
-    this.#isRegistering = credentials.type === "register" && this.#taken === undefined;
-    if (credentials.type === "register" && this.#isRegistering) {
-      await this.#options.records.mustServe(credentials.username);
-      await connection.register(credentials);
-    } else {
-      connection.askSalt(credentials.email);
-      const { salt } = await this.#expect("salt");
-      if (credentials.type === "enrol") await connection.enrol({ ...credentials, salt });
-      else await connection.login({ ...credentials, salt });
-    }
-    return credentials.email;
   }
 
   #comeBack(connection: ClientConnection, shown: Pick<StandingSession, "username" | "log" | "logSeconds">): void {
@@ -424,7 +388,7 @@ export class ClientSession {
   }
 
   /** Ends the connection that stands, for that reason. */
-  #close(reason: string, kind: Omit<Ending, "reason"> = {}): void {
+  #close(reason: string, kind: Omit<ConnectionEnding, "reason"> = {}): void {
     this.#cut ??= { reason, ...kind };
     this.#wire?.close();
   }
@@ -473,46 +437,6 @@ export class ClientSession {
     } finally {
       clearTimeout(timer);
     }
-  }
-
-  async #endingOf(error: unknown, usesToken: boolean): Promise<Ending> {
-    if (error instanceof PeerError) return await this.#refusal(error, usesToken);
-    if (error instanceof ProtocolError) {
-      const reason = `the server was refused (${error.code}): ${error.message}`;
-      // A certificate that is wrong from the start is a mistake; later, another network may have put it there.
-      const isWrong = !this.#wasOnline && (error.code === "bad-cert" || error.code === "proof-fail");
-      return isWrong ? { reason, failure: new Failure(EXIT.refused, reason) } : { reason };
-    }
-    if (error instanceof Failure) {
-      return error.status === EXIT.unavailable ? { reason: error.message } : { reason: error.message, failure: error };
-    }
-    throw error;
-  }
-
-  /** The server ended the conversation in its own words. */
-  async #refusal({ frame: { errorType, reason: words } }: PeerError, usesToken: boolean): Promise<Ending> {
-    const reason = errorType === "shutdown"
-      ? "the server is shutting down"
-      : `the server says: ${words} (${errorType})`;
-    if (errorType === "auth-failed" && usesToken) {
-      await this.#options.records.keepToken(undefined);
-      return { reason, isImmediate: true };
-    }
-    if (errorType === "auth-failed" && await this.#options.otherCredentials?.()) return { reason, isImmediate: true };
-    if (errorType === "bad-cert") {
-      const mend = `${reason}; for another certificate run: ${PROGRAM} join HOST CODE`;
-      return { reason: mend, failure: new Failure(EXIT.refused, mend) };
-    }
-    if (this.#isRegistering && ["user-exists", "auth-failed"].includes(errorType)) {
-      this.#isRegistering = false;
-      this.#taken = reason; // perhaps by this account, whose answer was lost: then its password logs in
-      return { reason, isImmediate: true };
-    }
-    if (errorType === "auth-failed" && this.#taken !== undefined) {
-      return { reason: this.#taken, failure: new Failure(EXIT.refused, this.#taken) };
-    }
-    const isFinal = ["auth-failed", "user-exists", "unexpected"].includes(errorType);
-    return isFinal ? { reason, failure: new Failure(EXIT.refused, reason) } : { reason };
   }
 
   #takeUpRenewed(): void {
