@@ -1,16 +1,15 @@
 /**
- * A code as a person sees it: one word that says where to go, whom to trust there, and the secret (docs/PROTOCOL.md,
- * "Before the session").
+ * A code as people see it: one word with the server's address, its CA and the secret (docs/PROTOCOL.md, "Before the
+ * session").
  *
  *     sc2.q6urq6urq6urq6urq6urqwcHBwcHBwcHBwcHBwcHBwcAGXsB@chat.example.org
- *     sc2.…@chat.example.org:6001     where the TLS port isn't 5001
+ *     sc2.…@chat.example.org:6001     if the TLS port isn't 5001
  *     sc2.…@[2001:db8::1]             an IPv6 address
  *
- * Behind the first dot is base64url of 36 bytes: the first 16 of SHA-256 of the CA's certificate, the secret (16), the
- * kind (1), and a checksum (3), the first bytes of SHA-256 over all the rest and the text from the @ on. So a code that
- * was cut or mistyped is told from one that is wrong. 16 bytes of the fingerprint suffice: nobody finds another CA
- * whose fingerprint begins with the same. Whoever holds the code before it was used is whom it invites: it is sent as a
- * password is.
+ * After the first dot comes base64url of 36 bytes: the first 16 of SHA-256 of the CA's certificate, the secret (16), the
+ * kind (1), and a checksum (3): the first bytes of SHA-256 over all the rest and the text from the @ on. So an incomplete
+ * or mistyped code is recognised. 16 bytes of the fingerprint are enough: nobody can find another CA whose fingerprint
+ * begins with them. Whoever uses the code first is the invited person, so it must be sent as secretly as a password.
  *
  * @layer format
  */
@@ -24,12 +23,12 @@ const PREFIX = "sc2.";
 const FINGERPRINT_SIZE = 16;
 const CHECKSUM_SIZE = 3;
 const FIXED_SIZE = FINGERPRINT_SIZE + CODE_SIZE + 1;
-/** The port for TLS that isn't told: that of a server on its defaults. */
+/** The TLS port that a code leaves out: the default of servers. */
 const USUAL_TLS_PORT = 5001;
-/** What a code may be for: the byte that says so is the place in this list. */
+/** The kinds of codes; the byte for the kind is the position in this list. */
 const KINDS = ["invitation", "device", "reset"] as const;
 
-/** What a code says. */
+/** The parts of a code. */
 export interface CodeToken {
   /** A host name, or an address. */
   readonly host: string;
@@ -42,17 +41,17 @@ export interface CodeToken {
   readonly secret: Bytes;
 }
 
-/** So much of a CA's fingerprint as a code holds. */
+/** The part of a CA's fingerprint that is in a code. */
 export function authorityMark(fingerprint: string): string {
   return fingerprint.slice(0, 2 * FINGERPRINT_SIZE);
 }
 
-/** Whether a word is meant as a code, whole or not. */
+/** Whether a word looks like a code, complete or not. */
 export function looksLikeCode(word: string): boolean {
   return word.startsWith(PREFIX);
 }
 
-/** The code. RangeError where a part of it can't be. */
+/** The code as a word. RangeError if a part is invalid. */
 export function encodeCodeToken(token: CodeToken): string {
   const { host, port, kind, authority, secret } = token;
   if (!isSound(token)) throw new RangeError("a code has a host, a port, a fingerprint and a secret");
@@ -63,7 +62,7 @@ export function encodeCodeToken(token: CodeToken): string {
 
 const CODE = /^sc2\.([A-Za-z0-9_-]{48})(@(?:\[([0-9A-Fa-f:.%]{2,})\]|([^@:[\]]+))(?::([1-9][0-9]{0,4}))?)$/;
 
-/** What a code says; `undefined` for one that was cut or mistyped. */
+/** The parts of a code; `undefined` if it is incomplete or mistyped. */
 export function parseCodeToken(line: string): CodeToken | undefined {
   const text = line.trim();
   const [, coded, where = "", address, name = "", port = USUAL_TLS_PORT] = CODE.exec(text) ?? [];
@@ -77,11 +76,11 @@ export function parseCodeToken(line: string): CodeToken | undefined {
     authority: encodeHex(body.subarray(0, FINGERPRINT_SIZE)),
     secret: body.slice(FINGERPRINT_SIZE, FINGERPRINT_SIZE + CODE_SIZE),
   };
-  // One spelling: what is written again is what was read.
+  // A code has only one spelling, so it is written again and compared.
   return isSound(token) && encodeCodeToken(token) === text ? token : undefined;
 }
 
-/** Whether a code can say all of it. */
+/** Whether all parts can be in a code. */
 function isSound({ host, port, authority, secret }: CodeToken): boolean {
   return Number.isInteger(port) && port > 0 && port <= 65_535 &&
     parseHex(authority)?.length === FINGERPRINT_SIZE && secret.length === CODE_SIZE &&

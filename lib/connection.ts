@@ -1,13 +1,13 @@
 /**
- * One side of a connection, without its socket: bytes go in by `receive`, events come out of `next`, bytes to send go
- * to a function. What server and client share stands here: cutting frames, their legality, and T, the running hash of
- * every handshake frame that a version-2 side signs (docs/PROTOCOL.md, "Version 2").
+ * One side of a connection, without its socket: `receive` gets bytes, `next` returns events, and bytes to send go to a
+ * function. This class has what server and client share: reading frames, checking whether they are legal, and T, the
+ * running hash of all handshake frames, which both sides of version 2 sign (docs/PROTOCOL.md, "Version 2").
  *
  *     connection.receive(chunk);
  *     for (let event; (event = await connection.next());) …
  *
- * `next` handles one frame at a time, so an answer always stands in T directly after its question, whatever came in one
- * segment. Whatever throws leaves the connection in `failed` for good.
+ * `next` handles one frame at a time, so in T an answer always follows its question directly, however the frames were
+ * received. After any error the connection stays in the state `failed`.
  *
  * @layer protocol
  */
@@ -29,13 +29,13 @@ import { nextState, type Side, type State } from "./transitions.ts";
 /** The frames that key agreements sign. */
 export type ProofLabel = "dh_client" | "dh_server";
 
-/** What both sides' connections do. */
+/** The connection of either side. */
 export abstract class Connection<Event> {
   readonly #side: Side;
   readonly #send: (bytes: Bytes) => void;
   protected readonly reader = new FrameReader(LIMIT_BEFORE_LOGIN);
   #state: State;
-  /** T so far; gone once the session stands. */
+  /** T so far; `undefined` once the session has begun. */
   #record: RunningHash | undefined = new RunningHash();
 
   protected constructor(side: Side, start: State, send: (bytes: Bytes) => void) {
@@ -44,12 +44,12 @@ export abstract class Connection<Event> {
     this.#send = send;
   }
 
-  /** The state that the connection is in. */
+  /** The connection's state. */
   get state(): State {
     return this.#state;
   }
 
-  /** Feeds bytes from the peer. Ask {@link next} until it has nothing before feeding more. */
+  /** Adds bytes from the peer. Call {@link next} until it returns nothing before adding more. */
   receive(chunk: Uint8Array): void {
     this.reader.receive(chunk);
   }
@@ -61,7 +61,7 @@ export abstract class Connection<Event> {
         const line = this.reader.next();
         if (!line) return undefined;
         const frame = parseFrame(line);
-        // T as it was before this frame is what the frame's proof is over.
+        // The frame's proof covers T without this frame.
         const before = this.#record?.digest();
         this.#record?.update(line);
         const event = await this.#take(frame, before);
@@ -84,58 +84,58 @@ export abstract class Connection<Event> {
 
   #unexpected(): string {
     return this.#state === "session"
-      ? "A frame of this type is not taken in a session."
-      : `A frame of this type is not taken here (${this.#state.replace("_", " ")}).`;
+      ? "A frame of this type is not accepted in a session."
+      : `A frame of this type is not accepted here (${this.#state.replace("_", " ")}).`;
   }
 
-  /** The table's name for a frame of that type; `undefined` if this connection has no such frame. */
+  /** The name in the table of states for a frame of that type; `undefined` if this connection has no such frame. */
   protected stepOf(type: string): string | undefined {
     return type.includes(" ") ? undefined : type;
   }
 
   /**
-   * Checks and answers a legal frame; moves to `next` by {@link move} once all is checked. `before` is SHA-256 of T.
+   * Checks and answers a legal frame, and calls {@link move} with `next` after all checks. `before` is SHA-256 of T.
    */
   protected abstract take(frame: Frame, next: State, before: Bytes): Promise<Event | undefined>;
 
-  /** An `error` frame, which is never answered. */
+  /** Handles an `error` frame, which is never answered. */
   protected abstract takeError(frame: Frame): Promise<Event | undefined>;
 
-  /** The one place where the state changes. */
+  /** Changes the state; nothing else does. */
   protected move(state: State): void {
     this.#state = state;
   }
 
-  /** Takes a step of this side's own; an illegal one is a fault of the program. */
+  /** Makes a step of this side's own. An illegal step is a fault of the program. */
   protected step(name: string): void {
     const next = nextState(this.#side, this.#state, `send ${name}`);
     if (!next) throw new Error(`${name} can't be sent in the state ${this.#state}`);
     this.#state = next;
   }
 
-  /** Sends a frame, which becomes part of T while there is one. */
+  /** Sends a frame, and adds it to T during the handshake. */
   protected send(frame: OutgoingFrame): void {
     const line = encodeFrame(frame);
     this.#record?.update(line);
     this.#send(line);
   }
 
-  /** Sends frames that are bytes already; none of the handshake's. */
+  /** Sends encoded frames, which must not belong to the handshake. */
   protected sendBytes(bytes: Bytes): void {
     this.#send(bytes);
   }
 
-  /** SHA-256 of T with all that was received and sent so far. */
+  /** SHA-256 of T, with everything that was received and sent so far. */
   protected recordDigest(): Bytes {
     return this.#record?.digest() ?? NO_RECORD;
   }
 
-  /** The handshake is over: nothing more is signed over T. */
+  /** Ends the handshake: T isn't needed any more. */
   protected closeRecord(): void {
     this.#record = undefined;
   }
 
-  /** Tells the peer an error. Every one but `stale` ends the connection: the caller closes. */
+  /** Sends an error. Every error except `stale` ends the connection; the caller closes it. */
   refuse(error: ProtocolError): void {
     if (error.code !== "stale") this.#state = "failed";
     this.#send(encodeError(error));
@@ -144,7 +144,7 @@ export abstract class Connection<Event> {
 
 const NO_RECORD: Bytes = new Uint8Array(0);
 
-/** What a proof of possession is over: `label || 0x00 || SHA-256(T) || value` (docs/PROTOCOL.md, "Version 2"). */
+/** The bytes that a proof of possession covers: `label || 0x00 || SHA-256(T) || value` (docs/PROTOCOL.md, "Version 2"). */
 export function proofInput(label: ProofLabel, record: Bytes, value: string): Bytes {
   return concat(encodeUtf8(`securechat/2 ${label}\0`), record, encodeUtf8(value));
 }

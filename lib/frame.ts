@@ -3,9 +3,9 @@
  *
  *     {"type":"msg_ack","seqno":0,"received_at":1700055622131}⏎
  *
- * A CR before the LF is tolerated, empty lines are no frames, several frames may come in one chunk and one frame in
- * many. The limit holds while reading: a line that can't end within it is refused before its LF has come, and a reader
- * that has handed out everything keeps no buffer. What the fields of a frame must be stands in `message.ts`.
+ * A CR before the LF is tolerated, and empty lines are ignored. A chunk may contain several frames, and a frame may come
+ * in several chunks. A line that exceeds the limit is refused before its LF arrives. A reader that has returned everything
+ * keeps no buffer. `message.ts` parses the fields of frames.
  *
  * @layer format
  */
@@ -14,9 +14,9 @@ import { type Bytes, encodeUtf8, parseUtf8 } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
 import { encodeJson, isJsonObject, type JsonObject, member, parseJson } from "./json.ts";
 
-/** 16 KiB, LF included: a hello with four certificates fits, and a stranger can't make us hold more. */
+/** 16 KiB, LF included: a hello with four certificates fits, and a stranger can't use more memory. */
 export const LIMIT_BEFORE_LOGIN = 16_384;
-/** 64 KiB, LF included: a message of 16,000 octets twice in base64, its signature and room for what comes. */
+/** 64 KiB, LF included: a message of 16,000 octets twice in base64, its signature, and room for additions. */
 export const LIMIT_AFTER_LOGIN = 65_536;
 
 const LF = 0x0a;
@@ -27,28 +27,28 @@ const NOTHING: Bytes = new Uint8Array(0);
 export interface Frame {
   readonly type: string;
   readonly fields: JsonObject;
-  /** The JSON as it came. */
+  /** The JSON as it was received. */
   readonly text: string;
 }
 
 /** A frame to send: its type and its fields in the order in which they are written. */
 export type OutgoingFrame = { readonly type: string } & Readonly<Record<string, unknown>>;
 
-/** Cuts a byte stream into lines, never holding more than a limit of one. */
+/** Cuts a byte stream into lines, and never keeps more than the limit. */
 export class FrameReader {
   /** The most bytes that a line may have, LF included. */
   limit: number;
   #buffer = NOTHING;
   #start = 0;
   #end = 0;
-  /** Up to here there is no LF. */
+  /** There is no LF before this position. */
   #searched = 0;
 
   constructor(limit: number) {
     this.limit = limit;
   }
 
-  /** Takes the stream's next bytes; they are copied. Ask {@link next} until it has nothing before giving it more. */
+  /** Adds the stream's next bytes, which are copied. Call {@link next} until it returns nothing before adding more. */
   receive(chunk: Uint8Array): void {
     const held = this.#end - this.#start;
     if (held + chunk.length > this.#buffer.length - this.#start) {

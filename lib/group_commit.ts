@@ -1,11 +1,11 @@
 /**
- * Group commit: while one commit runs, what comes in waits together for the next. So the cost of a flush or of a
- * transaction is shared by all that arrived meanwhile, and nothing waits for company when nothing runs.
+ * Group commit: while one commit runs, new items wait together for the next one. So they share the cost of a flush or a
+ * transaction, and an item that comes while nothing runs doesn't wait.
  *
  *     const group = new GroupCommit<string>((lines) => writeAndFlush(lines));
  *     await group.add("a line");   // resolves, or rejects, with the commit that held it
  *
- * A commit that fails rejects its own items alone; whether later ones may still succeed is the commit's own decision.
+ * A failed commit rejects only its own items; the commit function decides whether later ones may succeed.
  *
  * @layer ground
  */
@@ -14,7 +14,7 @@
 export class GroupCommit<T> {
   readonly #commit: (items: T[]) => Promise<void>;
   #waiting: T[] = [];
-  /** Settles with the commit of what waits now. */
+  /** Settles with the commit of the waiting items. */
   #round: PromiseWithResolvers<void> | undefined;
   #running: Promise<void> | undefined;
 
@@ -22,7 +22,7 @@ export class GroupCommit<T> {
     this.#commit = commit;
   }
 
-  /** Settles with the commit that holds this item. */
+  /** Settles with the commit of this item. */
   add(item: T): Promise<void> {
     this.#waiting.push(item);
     const { promise } = this.#round ??= Promise.withResolvers<void>();

@@ -1,7 +1,7 @@
 /**
- * The signatures of a transcript's lines, many at a time (docs/PROTOCOL.md, "Messages" and "Transcript"): nearly all
- * the work that verification is. `ONE_BY_ONE` does it here; `line_signature_pool.ts` shares it among workers, each of which
- * calls this.
+ * Checks the signatures of a transcript's lines, many at a time (docs/PROTOCOL.md, "Messages" and "Transcript"), which is
+ * nearly all the work of a verification. `ONE_BY_ONE` does it in this thread; `line_signature_pool.ts` shares it among
+ * workers, which call this module.
  *
  *     ONE_BY_ONE.check([{ line, modulus }]) → [true]
  *
@@ -12,7 +12,7 @@ import { type Bytes, concat } from "./bytes.ts";
 import { VerifyingKey } from "./pss.ts";
 import { messageInput, type TranscriptLine } from "./transcript.ts";
 
-/** A line, and the modulus of the key that it is to be checked with. */
+/** A line, and the modulus of the key with which it is checked. */
 export interface SignedLine {
   readonly line: TranscriptLine;
   readonly modulus: bigint;
@@ -20,13 +20,13 @@ export interface SignedLine {
 
 /** Checks signatures of lines. */
 export interface SignatureChecker {
-  /** How many batches it can work on at once. */
+  /** How many batches it can check at once. */
   readonly concurrency: number;
   /** For each line, whether its signature is good. */
   check(batch: readonly SignedLine[]): Promise<readonly boolean[]> | readonly boolean[];
 }
 
-/** A transcript has few signers; beyond this the keys are made anew, which costs next to nothing. */
+/** A transcript has few signers. Beyond this number keys are made again, which costs next to nothing. */
 const MAX_KEYS = 64;
 
 const keys = new Map<bigint, VerifyingKey>();
@@ -51,7 +51,7 @@ export const ONE_BY_ONE = {
   check: (batch: readonly SignedLine[]): boolean[] => batch.map(isSignedBy),
 } as const satisfies SignatureChecker;
 
-/** Lines on their way to another thread: copying one buffer costs a fifth of copying an object for each line. */
+/** Lines for another thread: copying one buffer takes a fifth of the time of copying an object for each line. */
 export interface PackedLines {
   readonly moduli: readonly bigint[];
   readonly count: number;
@@ -63,8 +63,8 @@ const HEAD_SIZE = 12;
 const NO_SIGNATURE = new Uint8Array();
 
 /**
- * The lines' signatures and what they are over. A signature that isn't as long as its modulus is left out: it is bad
- * whatever it holds, and nothing of it may stand where another line is read.
+ * The lines' signatures and the bytes that they cover. A signature that isn't as long as its modulus is left out: it is
+ * bad in any case, and must not shift the bytes of other lines.
  */
 export function packLines(batch: readonly SignedLine[]): PackedLines {
   const places = new Map<bigint, number>();
@@ -79,7 +79,7 @@ export function packLines(batch: readonly SignedLine[]): PackedLines {
   return { moduli: [...places.keys()], count: batch.length, bytes };
 }
 
-/** For each line, whether its signature is good; for none, where the bytes don't hold exactly so many lines. */
+/** For each line, whether its signature is good; an empty list if the bytes aren't exactly so many lines. */
 export function checkPacked({ moduli, count, bytes }: PackedLines): boolean[] {
   const known = moduli.map(keyOf);
   const verdicts: boolean[] = [];

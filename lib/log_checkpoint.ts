@@ -1,6 +1,6 @@
 /**
- * The checkpoint: a log's head with the server's signature, the proof that lines were accepted (docs/PROTOCOL.md,
- * "Checkpoints").
+ * A checkpoint is a log's head with a time and the server's signature: it proves that lines were accepted
+ * (docs/PROTOCOL.md, "Checkpoints").
  *
  *     {"time":1700055622,"size":57,"root":"<hex>","sig":"<b64>","from":"<fingerprint>"}      in receipts
  *
@@ -12,8 +12,8 @@
  *     57
  *     aGVsbG8gd29ybGQsIHRoaXMgaXMgMzIgYnl0ZXMhISE=
  *
- * The signature commits to the log (its origin), the size, the root and the time; whose certificate `from` names, and
- * whether it may speak for the origin, is the question of `verify_room.ts`.
+ * The signature covers the log's origin, the size, the root and the time. `verify_heads.ts` checks whether the certificate
+ * that `from` names may sign for the origin.
  *
  * @layer format
  */
@@ -34,7 +34,7 @@ export interface Checkpoint extends Head {
 
 const LABEL = "securechat/2 checkpoint\0";
 
-/** What the signature of a checkpoint is over. */
+/** The bytes that the signature of a checkpoint covers. */
 export function checkpointInput(origin: string, { time, size, root }: Head & { readonly time: number }): Bytes {
   const root64 = encodeBase64(parseHex(root) ?? new Uint8Array(0));
   return encodeUtf8(`${LABEL}time ${time}\n${origin}\n${size}\n${root64}\n`);
@@ -59,7 +59,7 @@ export function isCheckpointSigned(origin: string, checkpoint: Checkpoint, key: 
   return key.verify(checkpoint.sig, checkpointInput(origin, checkpoint));
 }
 
-/** The checkpoint in an object, whatever other names it has; `undefined` where a field is missing or malformed. */
+/** The checkpoint in an object, which may have other names; `undefined` if a field is missing or malformed. */
 export function parseCheckpoint(value: Json | undefined): Checkpoint | undefined {
   const head = parseHead(value);
   if (!head || !isJsonObject(value)) return undefined;
@@ -71,7 +71,7 @@ export function parseCheckpoint(value: Json | undefined): Checkpoint | undefined
   return { time, ...head, sig: signature, from };
 }
 
-/** A checkpoint as a receipt holds it; its frame has `type` and `room` besides. */
+/** A checkpoint as in a receipt. Its frame also has `type` and `room`. */
 export function encodeCheckpoint({ time, size, root, sig, from }: Checkpoint): JsonObject {
   return { time, size, root, sig: encodeBase64(sig), from };
 }

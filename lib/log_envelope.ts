@@ -3,12 +3,12 @@
  *
  *     {"body":"hello","kind":"text","room":"#ops","salt":"<b64, 16 bytes>","seen":{"root":"<hex>","size":41},"v":1}
  *
- * Exactly the RFC 8785 form of one JSON object, in UTF-8, 16,000 octets and 64 levels at most: {@link parseEnvelope}
- * encodes what it has read and compares, so that an envelope has one spelling and its hash, C of the line, names one
- * meaning. Unknown names are kept and covered; a kind that is unknown has any body. What is wrong is a
- * {@link ProtocolError} `bad-envelope`, which the server answers and every receiver marks the line with.
+ * An envelope is exactly the RFC 8785 form of one JSON object, in UTF-8, with at most 16,000 octets and 64 levels.
+ * {@link parseEnvelope} encodes again what it has read and compares, so an envelope has only one spelling, and its hash (C
+ * of the line) has only one meaning. Unknown names are kept, and the hash covers them; an unknown kind may have any body.
+ * A malformed envelope is a {@link ProtocolError} `bad-envelope`: the server answers with it, and receivers mark the line.
  *
- * Whether the room is the right one, and `seen` a head of this log, is for who knows the log.
+ * This module doesn't know the log, so callers check the room and `seen`.
  *
  * @layer format
  */
@@ -18,11 +18,11 @@ import { ProtocolError } from "./errors.ts";
 import { canonicalJson, isCanonicalJson, isJsonObject, type Json, member, parseJson } from "./json.ts";
 import { isUsername } from "./names.ts";
 
-/** The most octets of an envelope: with them a `post` fits into a frame. */
+/** The most octets of an envelope, so that a `post` fits into a frame. */
 export const MAX_ENVELOPE_OCTETS = 16_000;
-/** So many lists and objects in one another, itself the first: nothing that goes through one exhausts the stack. */
+/** The deepest nesting of lists and objects, counting the envelope itself: no code that walks it exhausts the stack. */
 export const MAX_ENVELOPE_DEPTH = 64;
-/** A salt makes C say nothing to who guesses the words: 16 random bytes. */
+/** 16 random bytes: without the salt somebody could confirm a guessed text by its hash C. */
 export const SALT_SIZE = 16;
 
 /** A log's head: how many lines, and the tree's root in hex. */
@@ -37,24 +37,24 @@ export interface LogPin extends Head {
   readonly id: string;
 }
 
-/** What somebody in a room may be. */
+/** The roles in a room. */
 export type RoomRole = "owner" | "moderator" | "member";
 
 /** What a line of a known kind says. */
 export type Statement =
   | { readonly kind: "text" | "topic"; readonly text: string }
-  /** Who I say I am, my consent to the record, and the fingerprint of the certificate that I had before. */
+  /** The author's username, consent to the record, and perhaps the fingerprint of the author's previous certificate. */
   | { readonly kind: "join"; readonly username: string; readonly was?: string }
   | { readonly kind: "part" | "head" }
   /** `until`: unix seconds. */
   | { readonly kind: "invite" | "kick" | "ban" | "mute"; readonly username: string; readonly until?: number }
   | { readonly kind: "role"; readonly username: string; readonly role: RoomRole }
-  /** The index of a line of the author's own, whose body is erased. */
+  /** The index of an earlier line of the author, whose body is to be erased. */
   | { readonly kind: "redact"; readonly index: number }
-  /** This other device is mine. */
+  /** The fingerprint of another device of the author. */
   | { readonly kind: "device"; readonly fingerprint: string };
 
-/** An envelope that was read. */
+/** A parsed envelope. */
 export interface Envelope {
   readonly room: string;
   /** The newest head that the author had checked. */
@@ -63,11 +63,11 @@ export interface Envelope {
   readonly log: LogPin | undefined;
   readonly kind: string;
   readonly body: Json;
-  /** Kind and body, where the kind is known. */
+  /** Kind and body; `undefined` if the kind is unknown. */
   readonly statement: Statement | undefined;
 }
 
-/** What an envelope is made of. */
+/** The parts of a new envelope. */
 export interface EnvelopeOptions {
   readonly room: string;
   readonly seen: Head;
@@ -76,7 +76,7 @@ export interface EnvelopeOptions {
   readonly salt: Uint8Array;
 }
 
-/** An envelope's bytes. Throws `bad-envelope` for what no reader would take: too long, or with a lone surrogate. */
+/** An envelope's bytes. Throws `bad-envelope` if no reader would accept it: too long, or with a lone surrogate. */
 export function encodeEnvelope({ room, seen, log, statement, salt }: EnvelopeOptions): Bytes {
   const canonical = canonicalJson({
     ...{ body: bodyOf(statement), kind: statement.kind, room, salt: encodeBase64(salt) },
@@ -90,7 +90,7 @@ export function encodeEnvelope({ room, seen, log, statement, salt }: EnvelopeOpt
   return bytes;
 }
 
-/** The body in which a kind is written. */
+/** The body of a statement. */
 function bodyOf(statement: Statement): Json {
   switch (statement.kind) {
     case "text":
@@ -114,7 +114,7 @@ function bodyOf(statement: Statement): Json {
   }
 }
 
-/** The envelope that the bytes are. Throws `bad-envelope` with what is wrong. */
+/** Parses an envelope. Throws `bad-envelope` with what is wrong. */
 export function parseEnvelope(bytes: Uint8Array): Envelope {
   if (bytes.length > MAX_ENVELOPE_OCTETS) throw bad(`The envelope has more than ${MAX_ENVELOPE_OCTETS} octets.`);
   const text = parseUtf8(bytes);
@@ -147,7 +147,7 @@ export function parseEnvelope(bytes: Uint8Array): Envelope {
 const NAMES: ReadonlySet<string> = new Set(["body", "kind", "log", "room", "salt", "seen", "v"]);
 const SEEN_NAMES: ReadonlySet<string> = new Set(["root", "size"]);
 
-/** The names in an envelope that was read which are signed with it and mean nothing here. */
+/** The signed names in an envelope that this version doesn't know. */
 export function furtherNames(bytes: Uint8Array): string[] {
   const text = parseUtf8(bytes);
   const envelope = text === undefined ? undefined : parseJson(text, MAX_ENVELOPE_DEPTH);
@@ -161,7 +161,7 @@ function bad(reason: string): ProtocolError {
   return new ProtocolError("bad-envelope", reason);
 }
 
-/** The size and root in an object; `undefined` where one is missing or malformed. */
+/** The size and root in an object; `undefined` if one is missing or malformed. */
 export function parseHead(value: Json | undefined): Head | undefined {
   if (!isJsonObject(value)) return undefined;
   const [size, root] = [member(value, "size"), member(value, "root")];

@@ -7,9 +7,9 @@
  *
  *     origin = <server name>/<room>/<32 hex digits>     chat.example/#ops/8f14e45fceea167a5a36dedd4bea2543
  *
- * The body, `iv || ciphertext` of the envelope under the room's key, travels beside the line and is no part of it: the
- * line says nothing to who has it alone, and it holds after the body is erased. How a line is written and signed is
- * the matter of `transcript.ts`.
+ * The body, `iv || ciphertext` of the envelope under the room's key, is sent beside the line and isn't part of it. So a
+ * line alone shows no words, and stays valid after its body is erased. `transcript.ts` defines how a line is written and
+ * what is signed.
  *
  * @layer format
  */
@@ -23,7 +23,7 @@ import { messageInput, parseLine, type TranscriptLine } from "./transcript.ts";
 /** R, C and H, 32 bytes each. */
 export const ROOM_LINE_SIZE = 96;
 
-/** What an origin says. */
+/** The parts of an origin. */
 export interface Origin {
   /** One of the dNSNames of the server's certificate. */
   readonly server: string;
@@ -32,7 +32,7 @@ export interface Origin {
   readonly id: string;
 }
 
-/** The parts of a log's name; `undefined` for what is none. */
+/** The parts of an origin; `undefined` if it is malformed. */
 export function parseOrigin(text: string): Origin | undefined {
   const [server = "", room = "", id = "", ...more] = text.split("/");
   const isOrigin = more.length === 0 && isRoomName(room) && /^[0-9a-f]{32}$/.test(id) &&
@@ -40,7 +40,7 @@ export function parseOrigin(text: string): Origin | undefined {
   return isOrigin ? { server, room, id } : undefined;
 }
 
-/** A log's name. */
+/** An origin as text. */
 export function encodeOrigin({ server, room, id }: Origin): string {
   return `${server}/${room}/${id}`;
 }
@@ -49,10 +49,10 @@ const LABEL = encodeUtf8("securechat/2 line\0");
 
 /** R: which log. */
 export function logHash(origin: string): Bytes {
-  return sha256(LABEL, encodeUtf8(origin)).slice(); // kept for long
+  return sha256(LABEL, encodeUtf8(origin)).slice(); // a copy, since it is kept for long
 }
 
-/** What a line vouches for. */
+/** What the signature of a line covers. */
 export interface LineContents {
   /** R. */
   readonly log: Uint8Array;
@@ -66,7 +66,7 @@ export function lineHashes({ log, envelope, body }: LineContents): Bytes {
   return concat(log, sha256(envelope), sha256(body));
 }
 
-/** Who says it, when (unix ms), and as the author's how manieth line of this log. */
+/** Who signs a line, when (unix ms), and the author's sequence number in this log. */
 export interface LineAuthor {
   readonly key: SigningKey;
   readonly fingerprint: string;
@@ -81,7 +81,7 @@ export async function signRoomLine(contents: LineContents, author: LineAuthor): 
   return { seqno, ts, body, signature: await key.sign(messageInput(seqno, ts, body)), signer };
 }
 
-/** The room's line that stands in a text without LF; `undefined` where it has another form. */
+/** The room's line in a text without LF; `undefined` if the text is malformed. */
 export function parseRoomLine(text: string): TranscriptLine | undefined {
   const line = parseLine(text);
   return line?.body.length === ROOM_LINE_SIZE ? line : undefined;

@@ -1,6 +1,6 @@
 /**
- * What is shown of a room: receipts, openings and line proofs (docs/PROTOCOL.md, "Receipts of a room" and "Openings and
- * line proofs").
+ * The evidence of a room: receipts, openings and line proofs (docs/PROTOCOL.md, "Receipts of a room" and "Openings and line
+ * proofs").
  *
  *     { "type": "room_receipt", "room": "#ops", "origin": "chat.example/#ops/<32 hex>", "from_index": 0,
  *       "message_count": 42, "checkpoint": { "time": 1700055622, "size": 57, "root": "<hex>", "sig": "<b64>",
@@ -8,13 +8,12 @@
  *       "created_at": "2023-11-15T14:30:22Z", "peer_cert_fingerprint": "<hex>", "signer_cert": "<b64 of PEM>",
  *       "certs": ["<b64 of PEM>"], "statement_signature": "<b64>" }
  *
- *     41<TAB>base64(envelope)<LF>                  an openings file: any of the lines, upwards; it may be empty
+ *     41<TAB>base64(envelope)<LF>                  an openings file: some of the lines, indexes rising; may be empty
  *
  *     { "type": "line_proof", "lines": ["<line>"], "openings": {"41": "<b64>"}, "receipt": { … } }
  *
- * Anyone who holds the lines and a checkpoint can make a receipt. The transcript beside it holds the lines and nothing
- * else; without openings it says who spoke when, and no word. Whether all of it holds is the question of
- * `verify_room.ts`.
+ * Anyone who has the lines and a checkpoint can make a receipt. The transcript beside it has only the lines; without
+ * openings it shows who spoke when, but no words. `verify_room.ts` verifies all of it.
  *
  * @layer format
  */
@@ -28,10 +27,10 @@ import { parseOrigin } from "./log_line.ts";
 import type { RangeProof } from "./log_tree.ts";
 import { formatTime } from "./time_text.ts";
 
-/** 16 MiB: some thousand authors' certificates; a verifier can't be made to read more. */
+/** 16 MiB: enough for some thousand authors' certificates, and a verifier never reads more. */
 export const MAX_ROOM_RECEIPT_BYTES = 16_777_216;
 
-/** Who signs, and what is shown. */
+/** Who signs a receipt, and what it shows. */
 export interface RoomReceiptOptions {
   /** Whether a member or the server shows it. */
   readonly role: SignerRole;
@@ -40,14 +39,14 @@ export interface RoomReceiptOptions {
   readonly pem: string;
   readonly fingerprint: string;
   readonly origin: string;
-  /** The index of the first line, and how many there are: one at least. */
+  /** The index of the first line, and how many there are: at least one. */
   readonly from: number;
   readonly count: number;
   /** A checkpoint that covers all of them. */
   readonly checkpoint: Checkpoint;
-  /** Earlier ones, for certificates that have ended since: their sizes rising, within the lines. */
+  /** Earlier checkpoints within the lines, with rising sizes: for certificates that have ended since. */
   readonly checkpoints?: readonly Checkpoint[];
-  /** Of these lines in the tree of the checkpoint: `rangeProof` of `log_tree.ts` makes it. */
+  /** The proof of these lines in the checkpoint's tree, made by `rangeProof` of `log_tree.ts`. */
   readonly proof: RangeProof;
   /** The PEM, with intermediates, of every author and of every checkpoint's signer. */
   readonly pems: readonly string[];
@@ -84,12 +83,12 @@ export interface Opening {
   readonly envelope: Bytes;
 }
 
-/** An opening as the row of an openings file, its LF included. */
+/** An opening as a row of an openings file, with its LF. */
 export function encodeOpening({ index, envelope }: { index: number; envelope: Uint8Array }): string {
   return `${index}\t${encodeBase64(envelope)}\n`;
 }
 
-/** The opening in a row without its LF; `undefined` where it has another form. */
+/** The opening in a row without its LF; `undefined` if it is malformed. */
 export function parseOpening(row: string): Opening | undefined {
   const [index = "", envelope, ...more] = row.split("\t");
   return envelope !== undefined && more.length === 0 ? toOpening(index, envelope) : undefined;
@@ -105,19 +104,19 @@ function toOpening(digits: string, base64: Json): Opening | undefined {
 export interface LineProof {
   /** Without their LF. */
   readonly lines: readonly string[];
-  /** Upwards. */
+  /** With rising indexes. */
   readonly openings: readonly Opening[];
   /** A room's receipt over exactly these lines. */
   readonly receipt: JsonObject;
 }
 
-/** The object that a line proof's file holds. */
+/** A line proof as the object in its file. */
 export function encodeLineProof({ lines, openings, receipt }: LineProof): JsonObject {
   const entries = openings.map(({ index, envelope }) => [String(index), encodeBase64(envelope)] as const);
   return { type: "line_proof", lines, openings: Object.fromEntries(entries), receipt };
 }
 
-/** The parts of a line proof; a sentence where it has another form. What the receipt says isn't looked at. */
+/** The parts of a line proof; a sentence if it is malformed. The receipt inside isn't checked. */
 export function parseLineProof(object: JsonObject): LineProof | string {
   if (member(object, "type") !== "line_proof") return 'type is not "line_proof"';
   const [lines, openings, receipt] = ["lines", "openings", "receipt"].map((name) => member(object, name) ?? null);

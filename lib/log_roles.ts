@@ -1,14 +1,14 @@
 /**
- * Who is in a room and what each may do, as it follows from the room's lines alone (docs/PROTOCOL.md, "Who may
- * do what"). Server and client fold the same lines, so nobody has to believe the other about a role.
+ * Who is in a room and what each person may do. All of this follows from the room's lines (docs/PROTOCOL.md, "Who may do
+ * what"). Server and clients apply the same lines, so nobody has to trust another about a role.
  *
  *     line 0, join by ada            ada owns the room
  *     role {bob, moderator} by ada   bob may invite, kick, ban, mute and set the topic
  *     mute {eve, until} by bob       eve may not write until then
  *
  * A person is a username, compared with ASCII letters lower-cased; a line's author is a certificate, which its own
- * `join` line ties to a username. `until` is in unix seconds, judged at the time in which a line is accepted; without
- * it, for good; 0 lifts what was said before. Whether a line is authentic is asked elsewhere.
+ * `join` line ties to a username. `until` is in unix seconds, and is compared with the time at which a line is accepted;
+ * without it a ban or mute has no end; 0 ends it. Other modules check whether a line is authentic.
  *
  * @layer format
  */
@@ -16,47 +16,47 @@
 import type { RoomRole, Statement } from "./log_envelope.ts";
 import { partners, usernameKey } from "./names.ts";
 
-/** Why a line may not stand (docs/PROTOCOL.md, "Errors"). */
+/** Why a line is not allowed (docs/PROTOCOL.md, "Errors"). */
 export type Objection = "forbidden" | "muted" | "not-member";
 
 /** Somebody who is or was in the room. */
 interface Person {
-  /** As it was typed in the first `join` line. */
+  /** The spelling in the first `join` line. */
   readonly username: string;
   isMember: boolean;
   role: RoomRole;
-  /** Unix seconds; Infinity for good; 0 for not. */
+  /** Unix seconds; Infinity: without an end; 0: not at all. */
   bannedUntil: number;
   mutedUntil: number;
   isInvited: boolean;
-  /** Whether a line has invited them since they were last in the room: somebody who went may come back without one. */
+  /** Whether a line invited them since they were last in the room. Somebody who left may return without an invitation. */
   isAsked: boolean;
 }
 
-/** What one line says, and who says it. */
+/** A line's statement and its author. */
 export interface RoomAct {
   /** The fingerprint of the author's certificate. */
   readonly author: string;
-  /** The account of the author's certificate, as far as it is known: a `join` line says it itself. */
+  /** The account of the author's certificate, if it is known; a `join` line says it itself. */
   readonly username: string;
   readonly statement: Statement | undefined;
 }
 
-/** Lines that decide about others, or say what became of other lines: these can't be erased. */
+/** Kinds that decide about other people or other lines: these can't be erased. */
 export const LASTING: ReadonlySet<string> = new Set(
   ["join", "part", "topic", "invite", "kick", "ban", "mute", "role", "device", "redact"],
 );
 
 const RANK: Readonly<Record<RoomRole, number>> = { member: 0, moderator: 1, owner: 2 };
 
-/** The folded lines of one room. */
+/** The state of a room after some lines. */
 export class RoomState {
   readonly #people = new Map<string, Person>();
-  /** Usernames of certificates whose join line stands in the log, as they are compared. */
+  /** Usernames, in lower case, of the certificates that have joined. */
   readonly #devices = new Map<string, string>();
   readonly #room: string;
   readonly #inviteOnly: boolean;
-  /** As a line has set it. */
+  /** The topic that a line has set. */
   #topic: string | undefined;
   #earlierTopic = "";
   #lines = 0;
@@ -72,8 +72,8 @@ export class RoomState {
   }
 
   /**
-   * There are lines before the first that is taken: the topic that they leave is others' word, and nobody owns the
-   * room.
+   * Starts after the first line: the topic is what the server says, since the lines before aren't known, and nobody's role
+   * is known.
    */
   beginLater(topic: string): void {
     this.#earlierTopic = topic;
@@ -86,12 +86,12 @@ export class RoomState {
       lines: this.#lines,
       topic: this.#topic,
       devices: [...this.#devices],
-      // Infinity is null in JSON, and null is nothing else here.
+      // JSON writes Infinity as null, and null has no other meaning here.
       people: [...this.#people.values()],
     };
   }
 
-  /** What {@link RoomState.encode} gave, after JSON. */
+  /** Restores what {@link RoomState.encode} returned, after JSON. */
   // deno-lint-ignore no-explicit-any -- what this program has written
   static decode({ lines, topic, devices, people }: any, room: string, inviteOnly: boolean): RoomState {
     const state = new RoomState(room, inviteOnly);
@@ -106,7 +106,7 @@ export class RoomState {
     return state;
   }
 
-  /** The certificates whose join lines stand, each with its account as it is compared. */
+  /** The certificates that have joined, each with its account in lower case. */
   get devices(): ReadonlyMap<string, string> {
     return this.#devices;
   }
@@ -127,19 +127,19 @@ export class RoomState {
     return this.#memberCount;
   }
 
-  /** Whether a certificate's join line stands, and its account is in the room. */
+  /** Whether a certificate has joined and its account is in the room. */
   hasJoined(author: string): boolean {
     const key = this.#devices.get(author);
     return key !== undefined && (this.#people.get(key)?.isMember ?? false);
   }
 
-  /** The account that a certificate said it is of. */
+  /** The account that a certificate named in its join line. */
   usernameOf(author: string): string | undefined {
     const key = this.#devices.get(author);
     return key === undefined ? undefined : this.#people.get(key)?.username;
   }
 
-  /** The certificates of an account whose join lines stand. */
+  /** The certificates of an account that have joined. */
   devicesOf(username: string): string[] {
     const key = usernameKey(username);
     return [...this.#devices].flatMap(([device, of]) => of === key ? [device] : []);
@@ -153,17 +153,17 @@ export class RoomState {
     return this.#people.get(usernameKey(username))?.role ?? "member";
   }
 
-  /** Until when somebody is banned, in unix seconds: Infinity for good, 0 for not. */
+  /** Until when somebody is banned, in unix seconds; Infinity: without an end; 0: not at all. */
   bannedUntil(username: string): number {
     return this.#people.get(usernameKey(username))?.bannedUntil ?? 0;
   }
 
-  /** The same of who may not write. */
+  /** Until when somebody is muted, in the same form. */
   mutedUntil(username: string): number {
     return this.#people.get(usernameKey(username))?.mutedUntil ?? 0;
   }
 
-  /** Why somebody may not come in; `undefined` where they may. `now` is in unix seconds. */
+  /** Why somebody may not join; `undefined` if they may. `now` is in unix seconds. */
   objectionToJoining(username: string, now: number): Objection | undefined {
     const direct = partners(this.#room);
     if (direct) return direct.includes(usernameKey(username)) ? undefined : "forbidden";
@@ -174,7 +174,7 @@ export class RoomState {
     return isFree ? undefined : "forbidden";
   }
 
-  /** Why this line may not stand; `undefined` where it may. A redaction's target is for the caller to look at. */
+  /** Why this line is not allowed; `undefined` if it is. The caller must check the target of an erasure. */
   objection({ author, username, statement }: RoomAct, now: number): Objection | undefined {
     if (statement?.kind === "join") return this.objectionToJoining(username, now);
     if (!this.hasJoined(author)) return "not-member";
@@ -187,7 +187,7 @@ export class RoomState {
       case "device":
         return undefined;
       case "text":
-      case undefined: // an unknown kind is words as well
+      case undefined: // an unknown kind counts as words
         return me.mutedUntil > now ? "muted" : undefined;
       case "topic":
         if (me.mutedUntil > now) return "muted";
@@ -209,9 +209,8 @@ export class RoomState {
   }
 
   /**
-   * Whether a line would leave everything as it is: a second join line of one certificate, a mute of somebody who is
-   * muted as long. A server takes none of these. Logs that hold some are good all the same: who judges a log doesn't
-   * ask.
+   * Whether a line would change nothing: a second join line of one certificate, or a mute of somebody who is already muted
+   * as long. A server refuses such lines. A log that has some is valid all the same, so verifiers don't check this.
    */
   isIdle({ author, username, statement }: RoomAct, now: number): boolean {
     const still = (until: number) => until <= now ? 0 : until;
@@ -239,7 +238,7 @@ export class RoomState {
     }
   }
 
-  /** Takes a line that was accepted. */
+  /** Applies an accepted line. */
   apply({ author, username, statement }: RoomAct): void {
     const isFirst = this.#lines++ === 0;
     switch (statement?.kind) {
@@ -254,7 +253,7 @@ export class RoomState {
       }
       case "part":
         this.#remove(username);
-        this.#person(username).isInvited = true; // who goes may come back
+        this.#person(username).isInvited = true; // somebody who leaves may return
         return;
       case "kick":
         this.#expel(statement.username);
@@ -268,7 +267,7 @@ export class RoomState {
         return;
       case "invite": {
         const person = this.#person(statement.username);
-        person.isInvited = person.isAsked = !person.isMember; // a member's would outlive a kick
+        person.isInvited = person.isAsked = !person.isMember; // a member's invitation would outlive a kick
         return;
       }
       case "role":
@@ -295,7 +294,7 @@ export class RoomState {
     return known;
   }
 
-  /** As {@link #remove}; role and invitation are gone with it. */
+  /** {@link #remove}, and also ends role and invitation. */
   #expel(username: string): void {
     const person = this.#person(username);
     person.role = "member";
@@ -303,7 +302,7 @@ export class RoomState {
     this.#remove(username);
   }
 
-  /** Takes somebody out: each of the certificates joins anew, should they come back. */
+  /** Removes somebody. If they return, each of their certificates must join again. */
   #remove(username: string): void {
     const key = usernameKey(username);
     const person = this.#people.get(key);

@@ -1,12 +1,12 @@
 /**
- * What the fields of each frame must be (docs/PROTOCOL.md): the one door from unknown JSON to typed values.
+ * Parses the fields of each frame, from unknown JSON to typed values (docs/PROTOCOL.md).
  *
  *     parseMsg({"type":"msg","seqno":0,"ts":1700055622123,"ct":"AeF1…","sig":"Kp3v…"})
  *     → { seqno: 0, ts: 1700055622123, body: Bytes(48), signature: Bytes(256) }
  *
- * A missing field or one of the wrong kind throws `bad-frame` with the field's name. Two things are left to others on
- * purpose: the proof `sig` of a key agreement, whose every fault is `proof-fail` after the group has been checked
- * (docs/PROTOCOL.md, "Version 2"), and credentials, whose every fault is one and the same answer.
+ * A missing field or one of the wrong kind throws `bad-frame` with the field's name. There are two exceptions. The proof
+ * `sig` of a key agreement may be malformed: that is `proof-fail`, after the group was checked (docs/PROTOCOL.md, "Version
+ * 2"). And every fault in credentials gets the same answer.
  *
  * @layer format
  */
@@ -28,7 +28,7 @@ const PWD_SIZE = 32;
 /** Which handshake both sides follow: 2 proves possession of the keys (docs/PROTOCOL.md, "Version 2"). */
 export type Version = 1 | 2;
 
-/** `hello` and `server_hello`: the certificate with its intermediates as PEM, and the version that the side knows. */
+/** `hello` and `server_hello`: the certificate with its intermediates as PEM, and the side's highest version. */
 export interface Hello {
   readonly pem: string;
   readonly version: Version;
@@ -41,7 +41,7 @@ export interface DhClient {
   readonly g: bigint;
   readonly p: bigint;
   readonly A: bigint;
-  /** `undefined`: missing or malformed. */
+  /** `undefined` if it is missing or malformed. */
   readonly proof: Bytes | undefined;
 }
 
@@ -51,7 +51,7 @@ export interface DhServer {
   readonly proof: Bytes | undefined;
 }
 
-/** `msg`, its form checked and nothing else. */
+/** A well-formed `msg`; nothing else is checked. */
 export interface Msg {
   readonly seqno: number;
   readonly ts: number;
@@ -66,14 +66,14 @@ export interface MsgAck {
   readonly receivedAt: number;
 }
 
-/** An `error` frame as it came; `type` and `reason` are the other side's words. */
+/** An `error` frame; the other side chose `type` and `reason`. */
 export interface PeerErrorFrame {
   readonly errorType: string;
   readonly reason: string;
   readonly now: number | undefined;
 }
 
-/** What a client asks for before its session, decrypted. Addresses are trimmed and lower-cased (`names.ts`). */
+/** A client's request before its session, decrypted. Addresses are trimmed and lower-cased (`names.ts`). */
 export type CredentialsRequest =
   | { readonly type: "salt"; readonly email: string }
   | {
@@ -84,15 +84,15 @@ export type CredentialsRequest =
     readonly pwd: Bytes;
   }
   | { readonly type: "login"; readonly email: string; readonly pwd: Bytes }
-  /** The seed's own client, version 1 alone. */
+  /** The Python design's client; only in version 1. */
   | { readonly type: "login"; readonly email: string; readonly password: string }
-  /** In place of a login, where both sides know rooms: binds a further certificate to an account. */
+  /** Instead of a login, if both sides know rooms: binds another certificate to an account. */
   | { readonly type: "enrol"; readonly email: string; readonly pwd: Bytes; readonly code: Bytes }
   /**
-   * In place of a login, where both sides know rooms: another password, with a code that the operator made for that.
+   * Instead of a login, if both sides know rooms: sets a new password, with a code that the operator made for that.
    */
   | { readonly type: "reset"; readonly email: string; readonly code: Bytes; readonly salt: Bytes; readonly pwd: Bytes }
-  /** In place of a login, where both sides know rooms: with the token of an earlier session. */
+  /** Instead of a login, if both sides know rooms: continues with the token of an earlier session. */
   | { readonly type: "resume"; readonly token: Bytes };
 
 /** The fields of `hello`. */
@@ -129,8 +129,8 @@ export function parsePayload(fields: JsonObject): Bytes {
 }
 
 /**
- * The decrypted payload of a frame of that type; `undefined` for whatever is wrong in it, so that nobody learns what.
- * `withPassword`: the seed's login with the password itself is taken too.
+ * The decrypted payload of a frame of that type; `undefined` if anything is wrong in it, so that nobody learns what.
+ * `withPassword`: also accepts the Python design's login, which contains the password itself.
  */
 export function parseCredentials(
   plaintext: Uint8Array,
@@ -214,7 +214,7 @@ export function parseWelcome(plaintext: Uint8Array): Welcome | undefined {
   };
 }
 
-/** What a session with rooms begins with: who one is, and what to resume with for 24 hours. */
+/** The beginning of a session with rooms: the username, and a token that resumes the session for 24 hours. */
 export interface Welcome {
   readonly username: string;
   readonly token: Bytes;
@@ -267,7 +267,7 @@ export function parseReceiptFrame(fields: JsonObject): JsonObject {
   return data;
 }
 
-/** What an `error` frame says, as far as it says anything. */
+/** What an `error` frame says. */
 export function parseErrorFrame(fields: JsonObject): PeerErrorFrame {
   const [errorType, reason, now] = [member(fields, "error_type"), member(fields, "reason"), member(fields, "now")];
   return {

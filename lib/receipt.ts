@@ -6,9 +6,9 @@
  *       "signer_cert": "<b64 of PEM>", "certs": ["<b64 of PEM>"],
  *       "other_fingerprint": "<hex>", "session": "<hex>", "statement_signature": "<b64>" }
  *
- * `signature` is over the 32 bytes of the transcript hash and vouches for nothing else. In a version-2 session
- * `statement_signature` covers every field but itself, unknown ones included: it is over the label and the RFC 8785
- * form of the object. Whether a receipt holds is the question of `verify.ts`; here are its fields and how it is made.
+ * `signature` covers the 32 bytes of the transcript hash and nothing else. In a version-2 session `statement_signature`
+ * covers every other field, including unknown ones: it is over a label and the RFC 8785 form of the object. This module
+ * makes receipts; `verify.ts` verifies them.
  *
  * @layer format
  */
@@ -19,13 +19,13 @@ import type { SigningKey, VerifyingKey } from "./pss.ts";
 import { formatTime } from "./time_text.ts";
 import { MAX_CLOCK_DIFFERENCE, type TranscriptSummary } from "./transcript.ts";
 
-/** 1 MiB: a receipt with hundreds of certificates fits; a verifier can't be made to read more. */
+/** 1 MiB: a receipt with hundreds of certificates fits, and a verifier never reads more. */
 export const MAX_RECEIPT_BYTES = 1_048_576;
 
 /** The signer's role. */
 export type SignerRole = "client" | "server";
 
-/** What is known of a version-2 session beside its transcript. */
+/** What identifies a version-2 session, besides its transcript. */
 export interface SessionIdentity {
   /** The fingerprint of the side that doesn't sign. */
   readonly otherFingerprint: string;
@@ -33,7 +33,7 @@ export interface SessionIdentity {
   readonly session: string;
 }
 
-/** Who signs, and over what. */
+/** Who signs a receipt, and what it covers. */
 export interface ReceiptOptions {
   readonly role: SignerRole;
   readonly key: SigningKey;
@@ -45,7 +45,7 @@ export interface ReceiptOptions {
   readonly summary: TranscriptSummary;
   /** The clock, unix milliseconds. */
   readonly createdAt: number;
-  /** Of a version-2 session alone. */
+  /** Only for a version-2 session. */
   readonly identity?: SessionIdentity;
 }
 
@@ -72,8 +72,8 @@ export async function makeReceipt(options: ReceiptOptions): Promise<JsonObject> 
 }
 
 /**
- * The clock's time; the last line's, where the clock was set back since then: a receipt that says it was made before
- * what it confirms is refused.
+ * The clock's time; if the clock was set back, the last line's time. A receipt that claims to be older than its lines is
+ * refused.
  */
 function noEarlierThan(latest: number, now: number): number {
   return latest > now + MAX_CLOCK_DIFFERENCE ? latest : now;
@@ -87,7 +87,7 @@ export async function signStatement(receipt: JsonObject, key: SigningKey): Promi
 }
 
 /**
- * What the other side's receipt must say where it was made by who was met in this session, over the same transcript.
+ * What the other side's receipt must say if it is genuine, for the same session and transcript.
  */
 export interface ExpectedReceipt {
   readonly role: SignerRole;
@@ -137,11 +137,11 @@ const STATEMENT_LABEL = "securechat/2 receipt\0";
 export function statementInput(receipt: JsonObject): Bytes | undefined {
   const { statement_signature: _, ...stated } = receipt;
   const canonical = isExact(stated) ? canonicalJson(stated) : undefined;
-  // One text of both: a receipt may have 16 MiB, and a copy of its bytes would cost as much again.
+  // Joined as text: a receipt may have 16 MiB, and copying its bytes would take as much memory again.
   return canonical === undefined ? undefined : encodeUtf8(STATEMENT_LABEL + canonical);
 }
 
-/** A certificate's PEM as a receipt holds it. */
+/** A certificate's PEM as a receipt contains it. */
 export function encodePemField(pem: string): string {
   return encodeBase64(encodeUtf8(pem));
 }

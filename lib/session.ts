@@ -3,9 +3,9 @@
  *
  *     {"type":"msg","seqno":0,"ts":1700055622123,"ct":"<b64(iv || ciphertext)>","sig":"<b64>"}
  *
- * `open` checks in the page's order: signature, seqno, time, IV (version 2), decryption, text. It commits only when all
- * of them hold, so a refused message leaves the sequence and the transcript as they were. In version 2 the IV is an
- * HMAC of seqno and ts under the session's key: so a message of another session is refused, whoever replays it.
+ * `open` checks in the order of the specification: signature, seqno, time, IV (version 2), decryption, text. It changes
+ * state only if all checks pass, so a refused message leaves the sequence and the transcript as they were. In version 2
+ * the IV is an HMAC of seqno and ts under the session's key, so a replayed message of another session is refused.
  *
  * @layer protocol
  */
@@ -29,12 +29,12 @@ import { encodeLine, MAX_CLOCK_DIFFERENCE, messageInput, TranscriptSummary } fro
 
 /** The most octets of UTF-8 that a message's text may have. */
 export const MAX_TEXT_OCTETS = 16_000;
-/** How far a seqno may lie beyond the last one. */
+/** How far a seqno may be ahead of the last one. */
 export const MAX_GAP = 1_000;
-/** How far a message's time may lie from the receiver's clock, either way, in milliseconds. */
+/** How far a message's time may be from the receiver's clock, before or after, in milliseconds. */
 export const MAX_SKEW = MAX_CLOCK_DIFFERENCE;
 
-/** What both sides agreed on. */
+/** The key and the facts on which both sides agreed. */
 export interface SessionKey {
   /** K_session, 16 bytes. */
   readonly key: Bytes;
@@ -64,8 +64,8 @@ export class SessionReceiver {
   }
 
   /**
-   * The text and the transcript's line of a message. Throws what docs/PROTOCOL.md, "Messages" names, `stale` with the
-   * time.
+   * The text and the transcript's line of a message. Throws the errors in docs/PROTOCOL.md, "Messages"; `stale` has the
+   * server's time.
    */
   open(msg: Msg): { readonly line: string; readonly text: string } {
     const { seqno, ts, body, signature } = msg;
@@ -83,13 +83,13 @@ export class SessionReceiver {
         now,
       });
     }
-    // Of one after the other, both within 5 minutes of an honest clock, the second can't be earlier by more.
+    // If both are within 5 minutes of a clock that runs forward, the second can't be earlier by more than 10 minutes.
     if (this.summary.latest - ts > 2 * MAX_SKEW) {
       const reason = "The server's clock was set back in this session, so that its times can't be true: connect again.";
       throw new ProtocolError("stale", reason, { now });
     }
     if (version === 2 && !equalBytes(body.subarray(0, BLOCK_SIZE), messageIv(key, seqno, ts))) {
-      throw new ProtocolError("decrypt-fail", "The message is not of this session.");
+      throw new ProtocolError("decrypt-fail", "The message doesn't belong to this session.");
     }
     const plaintext = decrypt(key, body);
     const text = plaintext && parseUtf8(plaintext);
@@ -105,7 +105,7 @@ export class SessionReceiver {
   }
 }
 
-/** A message ready to be sent, and the line that it is in the transcript once it is accepted. */
+/** A message that is ready to be sent, and its line in the transcript once it is accepted. */
 export interface SealedMessage {
   readonly frame: {
     readonly type: "msg";
@@ -117,7 +117,7 @@ export interface SealedMessage {
   readonly line: string;
 }
 
-/** What sealing a message needs beside its text. */
+/** What is needed to seal a message, besides its text. */
 export interface SealOptions {
   readonly seqno: number;
   readonly signing: SigningKey;

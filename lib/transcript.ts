@@ -5,9 +5,9 @@
  *     seqno|ts|base64(iv || ciphertext)|base64(signature)|fingerprint
  *     0|1700055622123|AeF1d2k/JJ8…=|Kp3v…==|9f86d081884c7d65…
  *
- * Numbers are decimal without leading zeros, up to 2^53 - 1; the fingerprint, 64 lower-case hex digits, is that of the
- * certificate which verifies the signature. A file has an LF after every line; the hash is over the lines joined with
- * LF, none at the end. `parseLine` takes exactly what `encodeLine` writes. Signatures are checked elsewhere.
+ * Numbers are decimal without leading zeros, up to 2^53 - 1. The fingerprint (64 lower-case hex digits) names the
+ * certificate that verifies the signature. A file has an LF after every line; the hash is over the lines joined with LF,
+ * without one at the end. `parseLine` accepts exactly what `encodeLine` writes. This module checks no signatures.
  *
  * @layer format
  */
@@ -33,7 +33,7 @@ export function encodeLine(line: TranscriptLine): string {
   return `${line.seqno}|${line.ts}|${encodeBase64(line.body)}|${encodeBase64(line.signature)}|${line.signer}`;
 }
 
-/** 64 KiB: a line of the longest message has 22,200 bytes; nobody can make a verifier hold more than this of one. */
+/** 64 KiB: a line of the longest message has 22,200 bytes, and a verifier never keeps more than this of a line. */
 export const MAX_LINE_BYTES = 65_536;
 
 const LINE = /^(0|[1-9][0-9]{0,15})\|(0|[1-9][0-9]{0,15})\|([A-Za-z0-9+/=]+)\|([A-Za-z0-9+/=]+)\|([0-9a-f]{64})$/;
@@ -51,10 +51,10 @@ export function parseLine(text: string): TranscriptLine | undefined {
 }
 
 /**
- * What is wrong with a text that is no line (its bytes, one character each), and what to do where a tool changed it.
+ * What is wrong with a malformed line (given as one character a byte), and what to do if a tool changed it.
  */
 export function lineProblem(text: string, form: string): string {
-  const anew = "get the file anew, or turn it back";
+  const anew = "get the file again, or convert it back";
   if (/^(?:\xff\xfe|\xfe\xff)|^\0|^.\0/.test(text)) return `is in UTF-16, as some editors write it: ${anew} into ASCII`;
   if (text.startsWith("\xef\xbb\xbf")) {
     return `begins with a byte order mark, which an editor put there: ${anew} without it`;
@@ -65,7 +65,7 @@ export function lineProblem(text: string, form: string): string {
 }
 
 /**
- * What the signature of a message or a line is over: seqno and ts as 8 bytes big-endian, then the body
+ * The bytes that the signature of a message or a line covers: seqno and ts as 8 bytes big-endian, then the body
  * (docs/PROTOCOL.md, "Messages").
  */
 export function messageInput(seqno: number, ts: number, body: Uint8Array): Bytes {
@@ -79,12 +79,12 @@ export function messageInput(seqno: number, ts: number, body: Uint8Array): Bytes
 const LF = encodeUtf8("\n");
 
 /**
- * How far two clocks may be apart, in milliseconds: the time of a line that is accepted is no further from the server's
- * clock, in a room no further ahead of it.
+ * How far two clocks may differ, in milliseconds. The time of an accepted message is at most so far from the server's
+ * clock; in a room a line is at most so far ahead of it.
  */
 export const MAX_CLOCK_DIFFERENCE = 300_000;
 
-/** What a receipt says of a transcript, kept while the lines come; memory doesn't grow with them. */
+/** What a receipt says about a transcript, computed line by line in constant memory. */
 export class TranscriptSummary {
   count = 0;
   first: number | null = null;
@@ -93,7 +93,7 @@ export class TranscriptSummary {
   latest = 0;
   readonly #hash = new RunningHash();
 
-  /** Takes the next line: its text without LF, as bytes or a string, its seqno and its time. */
+  /** Adds the next line: its text without LF (bytes or a string), its seqno and its time. */
   add(text: string | Uint8Array, seqno: number, ts: number): void {
     if (this.count > 0) this.#hash.update(LF);
     this.#hash.update(typeof text === "string" ? encodeUtf8(text) : text);

@@ -1,8 +1,8 @@
 /**
- * Which frame each state takes, and where it leads: the whole legality of the protocol, for both sides.
+ * Which frames each state accepts, and to which state they lead, for both sides of the protocol.
  *
- * A frame that the state doesn't list is `unexpected`. `send …` marks the steps that a client takes by itself; a server
- * only ever answers. Every state but the last two also ends in `failed`: by an error of either side, for good. The
+ * A frame that isn't in the list of the state is `unexpected`. `send …` are steps that a client makes on its own; a server
+ * only answers. Every state except the last two also leads to `failed`, by an error of either side, for good. The
  * diagrams in docs/PROTOCOL.md, "Which frame when", are made from this table. Two names stand for many frames: `room request` for what a
  * client asks (ROOM_REQUESTS in `log_requests.ts`), `room frame` for what a server sends (ROOM_FRAMES). These, and
  * `enrol`, `resume`, `reset` and `welcome`, are taken only if both sides said that they know rooms. A name with a blank
@@ -57,7 +57,7 @@ export const NEXT = {
 /** `server` or `client`. */
 export type Side = keyof typeof NEXT;
 
-/** What a server takes from a client, in whichever state. */
+/** What a server accepts from a client, in any state. */
 export type ServerStep = {
   readonly [S in keyof typeof NEXT.server]: keyof typeof NEXT.server[S];
 }[keyof typeof NEXT.server];

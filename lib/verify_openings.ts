@@ -81,7 +81,7 @@ async function* readOpenings(rows: Rows, findings: RoomFindings): AsyncGenerator
 
 function rowProblem(text: string): string {
   if (/^\d+ +[A-Za-z0-9+/]+=*$/.test(text)) {
-    return "has blanks in place of its tab, which an editor put there: get the file anew, or turn it back";
+    return "has blanks instead of its tab, which an editor put there: get the file again, or restore the tabs";
   }
   return lineProblem(text, "index<TAB>base64");
 }

@@ -173,7 +173,7 @@ const FAILURES: Readonly<Partial<Record<CheckName, FailureText>>> = {
   "signer certificate": { says: "The receipt's signer can't be relied on", tellsWhy: true },
   "receipt signature": { says: "The receipt is not signed by its signer for this transcript", tellsWhy: false },
   "statement signature": { says: "The signature over all fields of the receipt doesn't hold", tellsWhy: true },
-  "session": { says: "The receipt is not of this session", tellsWhy: true },
+  "session": { says: "The receipt is not this session's", tellsWhy: true },
   "line order": { says: "An author's sequence numbers do not rise", tellsWhy: true },
   "room lines": { says: "Lines were written in a room, and not in a session", tellsWhy: true },
   "times": { says: "Times contradict each other", tellsWhy: true },

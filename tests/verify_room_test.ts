@@ -419,7 +419,7 @@ Deno.test("openings that an editor or a transfer has changed are told as that", 
   const changed: [string, RegExp][] = [
     [text.replaceAll("\n", "\r\n"), /row 1 of the openings ends with CR LF/],
     [`\ufeff${text}`, /row 1 of the openings begins with a byte order mark/],
-    [text.replace("\t", "    "), /row 1 of the openings has blanks in place of its tab/],
+    [text.replace("\t", "    "), /row 1 of the openings has blanks instead of its tab/],
     [`${text}\n`, /row 2 of the openings is empty/],
     [text.trimEnd(), /the last line has no LF/],
   ];
