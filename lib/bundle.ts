@@ -135,7 +135,36 @@ export function memberOf(name: string, content: Bytes): NewMember {
  * in the order of the head comment.
  */
 export async function* encodeBundle(members: Iterable<NewMember> | AsyncIterable<NewMember>): AsyncIterable<Bytes> {
-  let order = new Order();
+  yield* encodeMembers(members, new Order());
+  yield new Uint8Array(END_SIZE);
+}
+
+/**
+ * A bundle with further members behind its own, piece by piece: its bytes as they are up to its end, then these. Its own
+ * members are those of {@link readBundle}.
+ */
+export async function* extendBundle(
+  source: RandomAccess,
+  members: readonly BundleMember[],
+  added: readonly NewMember[],
+): AsyncIterable<Bytes> {
+  yield* bytesBefore(source, members, added);
+  yield new Uint8Array(END_SIZE);
+}
+
+/** {@link extendBundle} without the end: what a member that follows would have before its header. */
+export async function* bytesBefore(
+  source: RandomAccess,
+  members: readonly BundleMember[],
+  added: readonly NewMember[],
+): AsyncIterable<Bytes> {
+  const order = members.reduce((before, { name, size }) => before.next(name, size), new Order());
+  yield* streamMember(source, { name: "bundle", at: 0, size: source.size - END_SIZE });
+  yield* encodeMembers(added, order);
+}
+
+async function* encodeMembers(members: Iterable<NewMember> | AsyncIterable<NewMember>, start: Order) {
+  let order = start;
   for await (const { name, size, content } of members) {
     order = order.next(name, size);
     yield encodeHeader(name, size);
@@ -147,7 +176,6 @@ export async function* encodeBundle(members: Iterable<NewMember> | AsyncIterable
     if (written !== size) throw new RangeError(`${name} has ${written} bytes, not ${size}`);
     yield new Uint8Array(padding(size));
   }
-  yield new Uint8Array(END_SIZE);
 }
 
 /** The rules that members keep one after the other; what is wrong is a {@link BundleFault}. */

@@ -1,5 +1,5 @@
 /**
- * Renewals of time-stamped evidence, and what protects what (docs/PROTOCOL.md, "Time-stamp tokens").
+ * Renewals of time-stamped evidence, and what protects what (docs/PROTOCOL.md, "Renewal").
  *
  *     everything before    renewal 1      renewal 2      now
  *           2026             2031           2036         2040      renewal 2 is protected by now (2040),
@@ -83,7 +83,7 @@ function timeOf(token: Bytes): bigint | undefined {
 }
 
 /** 90 days before a certificate ends there is time to renew, and to find another authority if need be. */
-const RENEWAL_TIME = 90 * 86_400_000;
+export const RENEWAL_TIME = 90 * 86_400_000;
 
 /** When evidence is to be renewed. */
 export interface RenewalDue {

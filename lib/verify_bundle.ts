@@ -36,11 +36,13 @@ import { type Certificate, parseCertificateFile, parseRevocationListFile, type R
 /** The most certificates in one file of a bundle. */
 const MAX_CERTIFICATES = 1_024;
 
-/** What a bundle holds beside what is judged. */
+/** What a bundle is worth. */
 export interface BundleVerdict {
   readonly verdict: Verdict | RoomVerdict;
   /** How many renewals hold. */
   readonly renewals: number;
+  /** Why a renewal counts for nothing, though it may be honest: sentences without their full stop. */
+  readonly passedOver: readonly string[];
 }
 
 /** Verifies a bundle. */
@@ -56,7 +58,7 @@ export async function verifyBundle(
     const findings = new RoomFindings();
     findings.listAll();
     findings.frame("bundle", error.message);
-    return { verdict: unreadable(findings), renewals: 0 };
+    return { verdict: unreadable(findings), renewals: 0, passedOver: [] };
   }
 }
 
@@ -82,7 +84,7 @@ class Bundle {
         ...now === undefined ? {} : { now },
         ...signatures === undefined ? {} : { signatures },
       };
-      return { verdict: await verify({ receipt, lines }, trust, how), renewals: 0 };
+      return { verdict: await verify({ receipt, lines }, trust, how), renewals: 0, passedOver: [] };
     }
     const openings = this.#rows("openings.txt");
     const log = await this.#log();
@@ -96,7 +98,7 @@ class Bundle {
         log: { ...whom, protectedAt: renewal.protectedAt, renewal },
       },
     );
-    return { verdict, renewals: renewal.good };
+    return { verdict, renewals: renewal.good, passedOver: renewal.passedOver };
   }
 
   /** Members that don't belong beside a session's receipt. */
@@ -162,7 +164,9 @@ class Bundle {
         imprint: async (hash) => await this.#digestBefore(member.header, hash),
       });
     }
-    if (tokens.length === 0) return { protectedAt: now, good: 0, problems: [], skipped: "there is none" };
+    if (tokens.length === 0) {
+      return { protectedAt: now, good: 0, last: undefined, problems: [], passedOver: [], skipped: "there is none" };
+    }
     const { verdicts, protectedAt } = await judgeRenewals(
       tokens,
       await this.#material(),
@@ -173,11 +177,11 @@ class Bundle {
     const problems = verdicts.flatMap((verdict, at) =>
       verdict.outcome === "wrong" ? [`renewal ${at + 1}: ${verdict.reason}`] : []
     );
-    const empty = verdicts.flatMap((verdict, at) =>
+    const passedOver = verdicts.flatMap((verdict, at) =>
       verdict.outcome === "nothing" ? [`renewal ${at + 1}: ${verdict.reason}`] : []
     );
-    const good = verdicts.filter(({ outcome }) => outcome === "good").length;
-    return { protectedAt, good, problems, skipped: empty[0] };
+    const good = verdicts.filter((verdict) => verdict.outcome === "good");
+    return { protectedAt, good: good.length, last: good.at(-1), problems, passedOver, skipped: passedOver[0] };
   }
 
   /** The digest of everything before a place in the file. */

@@ -56,6 +56,9 @@ export interface LogSummary {
   readonly witnessedBy: number | undefined;
   readonly isStamped: boolean;
   readonly stampedBy: number | undefined;
+  /** When the first certificate ends on which these stamps rely, unix milliseconds; and whether that has come. */
+  readonly stampEnds: number | undefined;
+  readonly hasEnded: boolean;
   /** The subjects of the authorities that stamped it. */
   readonly authorities: readonly string[];
   /** Why tokens count for nothing, once each. */
@@ -260,6 +263,7 @@ export class LogJudge {
     }
     const best = notes.toSorted((a, b) => a.by - b.by)[0];
     const tokens = notes.flatMap((note) => note.tokens.map(({ verdict }) => verdict));
+    const good = tokens.filter((token) => token.outcome === "good");
     const stampedBy = Math.min(Infinity, ...notes.map((note) => judged.stampedBy(note)));
     const isWitnessed = notes.some((note) => note.isSatisfied);
     this.#summary = {
@@ -270,7 +274,9 @@ export class LogJudge {
       witnessedBy: best && Number.isFinite(best.by) ? best.by : undefined,
       isStamped: Number.isFinite(stampedBy),
       stampedBy: Number.isFinite(stampedBy) ? stampedBy : undefined,
-      authorities: [...new Set(tokens.flatMap((token) => token.outcome === "good" ? [token.signer.subject] : []))],
+      stampEnds: good.length === 0 ? undefined : Math.min(...good.map(({ ends }) => ends)),
+      hasEnded: good.some((token) => token.hasEnded),
+      authorities: [...new Set(good.map(({ signer }) => signer.subject))],
       passedOver: [...new Set(tokens.flatMap((token) => token.outcome === "nothing" ? [token.reason] : []))],
     };
     this.#skipOpen(head !== undefined, this.#summary, tokens.length);

@@ -24,6 +24,7 @@
 import { parseLogEvidence } from "./log_evidence.ts";
 import { LOG_CHECKS, type LogFiles, LogJudge, type LogSummary, type LogTrust } from "./verify_log.ts";
 import { encodeUtf8, parseBase64 } from "./bytes.ts";
+import { distrustedOf } from "./distrust.ts";
 import { type Trust, TRUST_NAMES } from "./certificate_path.ts";
 import { type Json, type JsonObject, member } from "./json.ts";
 import { ONE_BY_ONE, type SignatureChecker } from "./line_signature.ts";
@@ -43,6 +44,7 @@ import { ShownLines } from "./verify_lines.ts";
 import { Openings, type Rows } from "./verify_openings.ts";
 import { judgeRights, type Rights } from "./verify_rights.ts";
 import { conclude, type RoomVerdict, unreadable } from "./verify_room_report.ts";
+import type { RenewalFound } from "./verify_log_rows.ts";
 import { Times } from "./verify_times.ts";
 import type { Certificate } from "./x509.ts";
 
@@ -78,7 +80,7 @@ export interface LogDemands extends Omit<LogTrust, "now"> {
   readonly requireWitness?: boolean;
   readonly requireTime?: boolean;
   /** The result of a bundle's renewals. */
-  readonly renewal?: { readonly problems: readonly string[]; readonly skipped: string | undefined };
+  readonly renewal?: RenewalFound & { readonly problems: readonly string[]; readonly skipped: string | undefined };
 }
 
 /** Options of a verification. */
@@ -175,7 +177,7 @@ async function judgeRoom(receipt: RoomReceipt, findings: RoomFindings, given: Gi
   }
   checkDemands(findings, log?.summary, options.log);
   return conclude({
-    log: { summary: log?.summary, trust: log?.trust },
+    log: { summary: log?.summary, trust: log?.trust, renewal: options.log?.renewal },
     ...{ receipt, findings, shown, given: given.trust, trust, foreign, judge, rights },
     ...{ at: options.at, now: options.now },
   });
@@ -201,11 +203,22 @@ function openLog(
   });
 }
 
+/** What a room's evidence relies on, whoever made it: its hashes, and the kind of all its people's keys. */
+const EVIDENCE_ALGORITHMS = ["sha256", "rsa"] as const;
+
 /** Fails what the verifier demands and the evidence doesn't show. */
 function checkDemands(findings: RoomFindings, summary: LogSummary | undefined, demands: LogDemands | undefined): void {
   const { requireWitness = false, requireTime = false, renewal } = demands ?? {};
   if (renewal) findings.listAll();
   for (const problem of renewal?.problems ?? []) findings.frame("renewal", problem);
+  const lost = demands?.distrust && distrustedOf(EVIDENCE_ALGORITHMS, demands.protectedAt, demands.distrust);
+  if (lost !== undefined) {
+    findings.listAll();
+    findings.frame(
+      "renewal",
+      `the evidence relies on ${lost}, and no renewal protects it from before the day you named`,
+    );
+  }
   if (renewal?.skipped !== undefined) findings.skip("renewal", renewal.skipped);
   if (renewal && !summary) {
     for (const check of LOG_CHECKS) findings.skip(check, "nothing of the server's log is shown, or it doesn't hold");

@@ -16,7 +16,15 @@ import type { BadLine, LineVerdicts } from "./verify_bad_lines.ts";
 import type { RoomCheckName, RoomFindings } from "./verify_findings.ts";
 import type { RoomReceipt } from "./verify_form.ts";
 import type { CertificateJudge } from "./verify_judge.ts";
-import { type LogFound, openSentences, stampSentences, witnessSentences } from "./verify_log_rows.ts";
+import {
+  type LogFound,
+  openSentences,
+  renewalSentences,
+  type RenewalState,
+  renewalState,
+  stampSentences,
+  witnessSentences,
+} from "./verify_log_rows.ts";
 import type { OpenedLine, ShownLines } from "./verify_lines.ts";
 import type { Rights } from "./verify_rights.ts";
 import {
@@ -80,6 +88,8 @@ export interface RoomVerdict {
   readonly opened: readonly OpenedLine[];
   /** `undefined` if the receipt can't be read. */
   readonly about: AboutRoom | undefined;
+  /** Of a bundle: when it was renewed, and when it has to be. */
+  readonly renewal?: RenewalState | undefined;
 }
 
 /** What a verdict is made of. */
@@ -149,6 +159,7 @@ export function conclude(outcome: Outcome): RoomVerdict {
     judges: [...judge.authorities],
     opened,
     about: about(outcome),
+    renewal: renewalState(outcome.log),
   };
 }
 
@@ -357,6 +368,7 @@ function time(found: Found): string[] {
       : `The server signed that it had the first line by ${momentText(first.time * 1000)}, and the last by ` +
         `${momentText(last.time * 1000)}.`,
     ...stampSentences(found.log),
+    ...renewalSentences(found.log),
     "The time shown with a line is its author's claim.",
     ...isTimed(found.log)
       ? []

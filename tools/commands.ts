@@ -60,6 +60,11 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: () => import("./prove.ts"),
   },
   verify: { task: "Prove what was said", summary: "check evidence, offline", load: () => import("./verify.ts") },
+  renew: {
+    task: "Prove what was said",
+    summary: "time-stamp evidence again, before its stamps end",
+    load: () => import("./renew.ts"),
+  },
   start: {
     task: "Run a server",
     summary: "try it out: run init if needed, then serve on the embedded store",

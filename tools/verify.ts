@@ -38,6 +38,7 @@ import {
   type OpenFile,
   openFiles,
   parseFingerprint,
+  parseMoment,
   randomAccessOf,
   readCertificates,
   readTrust,
@@ -239,12 +240,4 @@ async function surrender(): Promise<void> {
     const { state } = await Deno.permissions.revoke({ name });
     if (state === "granted") throw new Failure(EXIT.undecided, `the permission ${name} can't be given up here`);
   }
-}
-
-/** A time in the form of a receipt's, or unix seconds; as unix milliseconds. */
-function parseMoment(flag: string, text: string): number {
-  const isForm = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?Z)?$/.test(text);
-  const time = /^\d{1,11}$/.test(text) ? Number(text) * 1000 : isForm ? Date.parse(text) : NaN;
-  if (!Number.isNaN(time)) return time;
-  throw new Failure(EXIT.usage, `${flag}=${text} is not a time: write it as 2026-11-15T14:30:22Z or as unix seconds`);
 }

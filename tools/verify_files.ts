@@ -241,3 +241,11 @@ function readPem<T>({ path, file }: TrustFile, parse: (pem: string) => T, max: n
     throw error;
   }
 }
+
+/** A time in the form of a receipt's, or unix seconds; as unix milliseconds. */
+export function parseMoment(flag: string, text: string): number {
+  const isForm = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?Z)?$/.test(text);
+  const time = /^\d{1,11}$/.test(text) ? Number(text) * 1000 : isForm ? Date.parse(text) : NaN;
+  if (!Number.isNaN(time)) return time;
+  throw new Failure(EXIT.usage, `${flag}=${text} is not a time: write it as 2026-11-15T14:30:22Z or as unix seconds`);
+}
