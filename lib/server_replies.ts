@@ -59,6 +59,7 @@ export class Replies {
       }
       this.#giving = undefined;
     } catch (error) {
+      this.stop();
       this.#due.length = 0;
       this.#giving = undefined;
       await this.#failed(error);
