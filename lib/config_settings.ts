@@ -25,7 +25,7 @@ import {
 export type Command =
   | ("init" | "ca" | "cert" | "serve" | "chat" | "verify")
   | ("invite" | "join" | "rooms" | "export" | "prove" | "room" | "profiles" | "password")
-  | "witness";
+  | ("witness" | "log");
 
 /** A setting. */
 export interface Setting<T> {
@@ -61,7 +61,7 @@ function open<T>(
 
 const SERVE: readonly Command[] = ["serve"];
 /** The commands that open the server's database. */
-const DATABASE: readonly Command[] = ["serve", "invite", "room"];
+const DATABASE: readonly Command[] = ["serve", "invite", "room", "log"];
 
 /** The description of the host for commands that connect to it. */
 const THE_SERVER = "host or address of the server; localhost if it is 0.0.0.0 or ::";
@@ -117,6 +117,7 @@ export const SETTINGS = {
       "rooms",
       "export",
       "prove",
+      "log",
       "password",
     ],
     describe: "certificates and private keys",
@@ -256,7 +257,7 @@ export const SETTINGS = {
     describe: "password hashes that may wait; beyond them a login is refused as rate-limited",
   }),
   SPOOL_MAX_BYTES: fixed(integer(65_536, 2 ** 40, "BYTES"), "16777216", {
-    commands: SERVE,
+    commands: ["serve", "log"],
     describe: "bytes of audit rows kept on disk while the database is away; beyond, new connections are refused",
   }),
   CERT_WARN_DAYS: fixed(integer(0, 3650, "DAYS"), "30", {
@@ -264,7 +265,7 @@ export const SETTINGS = {
     describe: "days before the end of a certificate from which warnings come",
   }),
   LOG_SECONDS: fixed(integer(20, 3600, "SECONDS"), "60", {
-    commands: SERVE,
+    commands: ["serve", "log"],
     describe: "seconds between two ticks of the server's log: less is proved earlier, and costs members more",
   }),
   WITNESS_POLICY: open(path("FILE"), {
@@ -319,7 +320,7 @@ export const SETTINGS = {
   }),
   SECURECHAT_KEY_PASSPHRASE_FILE: open(path("FILE"), {
     flag: "passphrase-file",
-    commands: ["init", "ca", "cert", "serve", "chat", "join", "rooms", "export", "prove", "password"],
+    commands: ["init", "ca", "cert", "serve", "chat", "join", "rooms", "export", "prove", "password", "log"],
     describe: "file whose first line is the passphrase of the private keys",
   }),
 } as const;

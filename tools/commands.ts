@@ -78,6 +78,12 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     parts: ["list", "close"],
     load: () => import("./room.ts"),
   },
+  log: {
+    task: "Run a server",
+    summary: "show the server's own log, and begin another one",
+    parts: ["status", "restart"],
+    load: () => import("./log.ts"),
+  },
   witness: {
     task: "Run a server",
     summary: "cosign the logs of other servers, as a witness",
