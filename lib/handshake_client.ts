@@ -5,24 +5,23 @@
  *     askSalt() → event "salt"          register() | login() → dh_client goes out → event "session"
  *     sendText() → event "acknowledged" | "refused"          quit() → event "receipt"
  *
- * Everything that the server does wrong throws a ProtocolError whose message says what, for this side's own user;
- * nothing is sent for it. An error frame of the server throws a {@link PeerError}, but for `stale`, which refuses one
- * message. It knows no sockets and no files, and does not judge the receipt: `verify.ts` does, over the lines that were
- * kept.
+ * If the server does anything wrong, a ProtocolError tells this side's user what; nothing is sent then. An error frame of
+ * the server throws a {@link PeerError}, except `stale`, which refuses only one message. This module knows no sockets and
+ * no files. It doesn't verify the receipt: `verify.ts` does, with the lines that were kept.
+ *
+ * The class is longer than others, since it has one method for each step, in the order of the protocol.
  *
  * @layer protocol
  */
 
-import type { Identity } from "./certificate_identity.ts";
 import { BLOCK_SIZE, decrypt, encrypt } from "./aes_cbc.ts";
 import { type Bytes, encodeBase64, encodeHex, encodeUtf8 } from "./bytes.ts";
-import type { Clock, Random } from "./bytes.ts";
-import { findPath, type Trust } from "./certificate_path.ts";
+import { findPath } from "./certificate_path.ts";
 import { Connection, proofInput } from "./connection.ts";
 import { DhKey, type Group, GROUP_14, GROUP_2 } from "./dh.ts";
 import { EXIT, Failure, ProtocolError, ROOM_ERRORS } from "./errors.ts";
 import { type Frame, LIMIT_AFTER_LOGIN, type OutgoingFrame } from "./frame.ts";
-import { encodeJson, type Json, type JsonObject, member, repeatedName } from "./json.ts";
+import { encodeJson, type JsonObject, member, repeatedName } from "./json.ts";
 import {
   type DhServer,
   NONCE_SIZE,
@@ -38,95 +37,31 @@ import {
   parseWelcome,
   type PeerErrorFrame,
   type Version,
-  type Welcome,
 } from "./message.ts";
 import { passwordDigest } from "./password.ts";
 import { normalisePassword } from "./password_rules.ts";
 import { VerifyingKey } from "./pss.ts";
 import { makeReceipt } from "./receipt.ts";
-import { parseRoomFrame, ROOM_FRAMES, type RoomFrame } from "./log_frames.ts";
+import { parseRoomFrame, ROOM_FRAMES } from "./log_frames.ts";
 import { MAX_TEXT_OCTETS, sealMessage, type SessionKey } from "./session.ts";
 import { TranscriptSummary } from "./transcript.ts";
 import type { State } from "./transitions.ts";
 import { type Certificate, parseCertificates } from "./x509.ts";
+import { type ClientEvent, type ClientOptions, PeerError, type SentMessage } from "./handshake_client_events.ts";
+
+export { type ClientEvent, type ClientOptions, PeerError, type SentMessage } from "./handshake_client_events.ts";
 
 const FRAME_TYPES: ReadonlySet<string> = new Set(ROOM_FRAMES);
 const REFUSALS: ReadonlySet<string> = new Set(ROOM_ERRORS);
 
-/** The server ended the conversation with an error frame; its words are its own and not to be trusted. */
-export class PeerError extends Error {
-  constructor(readonly frame: PeerErrorFrame) {
-    super(frame.reason);
-    this.name = "PeerError";
-  }
-}
-
-/** What a client's connection works with. */
-export interface ClientOptions {
-  readonly identity: Identity;
-  readonly trust: () => Promise<Trust>;
-  /** The name or address that the user asked for: the server's certificate must be for it. */
-  readonly host: string;
-  /** Whether a server of version 1, which proves nothing, is taken. */
-  readonly allowV1: boolean;
-  /** Whether to ask for rooms: over TLS, or on the loopback. */
-  readonly rooms?: boolean;
-  readonly now: Clock;
-  readonly random: Random;
-  readonly send: (bytes: Bytes) => void;
-}
-
-/** A message on its way: it belongs to the transcript once the server has acknowledged it. */
-export interface SentMessage {
-  readonly seqno: number;
-  readonly ts: number;
-  /** The transcript's line, without LF. */
-  readonly line: string;
-}
-
-/** What happened on the connection. */
-export type ClientEvent =
-  /** The server is who it should be: credentials may go. */
-  | {
-    readonly type: "ready";
-    readonly server: Certificate;
-    /** The trusted CA to which it leads. */
-    readonly authority: Certificate;
-    readonly version: Version;
-  }
-  | { readonly type: "salt"; readonly salt: Bytes }
-  /** Lines may be sent. */
-  | { readonly type: "session" }
-  /** In place of `session` where both sides know rooms. */
-  | ({ readonly type: "welcome" } & Welcome)
-  /** Something of a room, unchecked but for its form. */
-  | { readonly type: "frame"; readonly frame: RoomFrame; readonly id: Json | undefined }
-  /** The server refused a request; the session goes on. */
-  | { readonly type: "request refused"; readonly error: PeerErrorFrame; readonly id: Json | undefined }
-  /** The CA's certificates, and the server's with its intermediates or "", all of it unchecked. */
-  | { readonly type: "authority"; readonly pem: string; readonly chain: string }
-  /** The certificate that was asked for with a code. */
-  /** `email`: the one address that the code is for. */
-  | { readonly type: "certificate"; readonly pem: string; readonly email?: string }
-  | { readonly type: "acknowledged"; readonly message: SentMessage; readonly receivedAt: number }
-  /** `now` is the server's time in unix milliseconds. */
-  | {
-    readonly type: "refused";
-    readonly message: SentMessage;
-    readonly reason: string;
-    readonly now: number | undefined;
-  }
-  /** The server's receipt, unchecked; `text` is its JSON. The connection is over. */
-  | { readonly type: "receipt"; readonly receipt: JsonObject; readonly text: string };
-
-/** The server as its certificate shows it. */
+/** The server, by its certificate. */
 interface Server {
   readonly certificate: Certificate;
   readonly authority: Certificate;
   readonly verifying: VerifyingKey;
 }
 
-/** What a port for TLS answers to whatever isn't TLS: a record of type 21, of some version 3 (RFC 8446 section 5.1). */
+/** Whether this is a TLS alert, with which a TLS port answers anything else: type 21, version 3.x (RFC 8446 section 5.1). */
 function isTlsAlert(chunk: Uint8Array): boolean {
   return chunk[0] === 21 && chunk[1] === 3;
 }
@@ -142,18 +77,18 @@ export class ClientConnection extends Connection<ClientEvent> {
   #session: SessionKey | undefined;
   #sessionName: string | undefined;
   #nextSeqno = 0;
-  /** Messages that have a seqno and are not sent yet, and the end of the last of them. */
+  /** How many messages have a seqno but are not sent yet, and the end of the last of them. */
   #sealing = 0;
   #sealed: Promise<unknown> = Promise.resolve();
-  /** Sent and not answered, oldest first. */
+  /** Sent messages without an answer, oldest first. */
   readonly #pending: SentMessage[] = [];
-  /** Refusals that no message could be found for yet: see {@link #settle}. */
+  /** Refusals whose messages aren't known yet: see {@link #settle}. */
   readonly #refusals: PeerErrorFrame[] = [];
   readonly #events: ClientEvent[] = [];
   #hasRooms = false;
-  /** Whether the server has said anything. */
+  /** Whether the server has sent anything. */
   #hasHeard = false;
-  /** What the acknowledged lines come to. */
+  /** The summary of the acknowledged lines. */
   readonly summary = new TranscriptSummary();
 
   constructor(options: ClientOptions) {
@@ -171,17 +106,17 @@ export class ClientConnection extends Connection<ClientEvent> {
     return this.#hasRooms;
   }
 
-  /** The server's certificate, once it has been found good. */
+  /** The server's certificate, once it was checked. */
   get serverCertificate(): Certificate | undefined {
     return this.#server?.certificate;
   }
 
-  /** The session's name in receipts of version 2. */
+  /** What identifies the session in receipts of version 2. */
   get session(): string | undefined {
     return this.#sessionName;
   }
 
-  /** How many messages are sent and not answered. */
+  /** How many messages were sent and not answered. */
   get pendingCount(): number {
     return this.#pending.length;
   }
@@ -194,14 +129,14 @@ export class ClientConnection extends Connection<ClientEvent> {
     if (!this.#hasHeard && isTlsAlert(chunk)) {
       throw new Failure(
         EXIT.unavailable,
-        "the server speaks TLS at this port, and this connection is without TLS: add --tls, or name the server's other port",
+        "this is the server's TLS port, but the connection is without TLS: add --tls, or name the server's other port",
       );
     }
     this.#hasHeard = true;
     super.receive(chunk);
   }
 
-  /** Begins: sends `hello`. */
+  /** Begins the handshake: sends `hello`. */
   hello(): void {
     this.step("hello");
     const { identity, random, rooms = false } = this.#options;
@@ -297,8 +232,8 @@ export class ClientConnection extends Connection<ClientEvent> {
     if (hello.version === 1 && !allowV1) {
       throw new ProtocolError(
         "proof-fail",
-        "The server speaks version 1 alone, which doesn't prove that it holds its certificate's key; " +
-          "somebody in the middle may have stripped version 2. --allow-v1 takes that risk.",
+        "The server speaks only version 1, which doesn't prove that it has its certificate's key; " +
+          "somebody in the middle may have removed version 2. --allow-v1 accepts that risk.",
       );
     }
     this.#version = hello.version;
@@ -401,7 +336,7 @@ export class ClientConnection extends Connection<ClientEvent> {
     await this.#agreeSession();
   }
 
-  /** Sets another password with a code that the operator made for that, and logs in; the event "welcome" follows. */
+  /** Sets a new password with a code that the operator made for that, and logs in; the event "welcome" follows. */
   async reset(account: { email: string; password: string; code: Bytes }): Promise<void> {
     const salt = this.#options.random(NONCE_SIZE);
     this.step("reset");
@@ -410,7 +345,7 @@ export class ClientConnection extends Connection<ClientEvent> {
     await this.#agreeSession();
   }
 
-  /** The payload that changes the password of this session's account, whose salt the server said. */
+  /** The payload that changes the password of this session's account, whose salt the server sent. */
   sealPasswordChange(change: { old: string; password: string; salt: Bytes }): Bytes {
     if (!this.#session) throw new Error("there is no session");
     const salt = this.#options.random(NONCE_SIZE);
@@ -423,7 +358,7 @@ export class ClientConnection extends Connection<ClientEvent> {
     return encrypt(this.#session.key, this.#options.random(BLOCK_SIZE), encodeUtf8(JSON.stringify(inner)));
   }
 
-  /** Goes on with the token of an earlier session; the event "welcome" follows. */
+  /** Continues with the token of an earlier session; the event "welcome" follows. */
   async resume(token: Bytes): Promise<void> {
     this.step("resume");
     this.#sendSealed({ type: "resume", token: encodeBase64(token) });
@@ -437,12 +372,12 @@ export class ClientConnection extends Connection<ClientEvent> {
     return { type: "welcome", ...welcome };
   }
 
-  /** The plaintext of what the server sealed for this session; `undefined` where it can't be opened. */
+  /** The plaintext of what the server encrypted for this session; `undefined` if it can't be decrypted. */
   open(payload: Bytes): Bytes | undefined {
     return this.#session && decrypt(this.#session.key, payload);
   }
 
-  /** Asks something of a room: the fields of its frame. Its answer carries the same id. */
+  /** Sends a request about a room. The answer has the same id. */
   request(frame: OutgoingFrame): void {
     if (!this.#hasRooms || this.state !== "session") throw new Error("there is no session with rooms");
     this.send(frame);
@@ -466,8 +401,8 @@ export class ClientConnection extends Connection<ClientEvent> {
   // Messages, and the end.
 
   /**
-   * Seals and sends a text of at most 16,000 octets; messages leave in the order of the calls. RangeError where it is
-   * longer, or holds a lone surrogate.
+   * Seals and sends a text of at most 16,000 octets; messages are sent in the order of the calls. RangeError if the text
+   * is longer, or has a lone surrogate.
    */
   sendText(text: string): Promise<SentMessage> {
     if (!text.isWellFormed()) throw new RangeError("The text is not well-formed Unicode.");
@@ -494,7 +429,7 @@ export class ClientConnection extends Connection<ClientEvent> {
   #receiveAck(fields: JsonObject): ClientEvent | undefined {
     const { seqno, receivedAt } = parseMsgAck(fields);
     const index = this.#pending.findIndex((message) => message.seqno === seqno);
-    // What is passed over must have been refused: the server answers in its own order, refusals may run ahead.
+    // Messages before this one must have been refused: the server may send refusals before acknowledgements.
     if (index < 0 || index > this.#refusals.length) {
       throw new ProtocolError("unexpected", `The server acknowledged message ${seqno}, which wasn't due.`);
     }
@@ -508,13 +443,13 @@ export class ClientConnection extends Connection<ClientEvent> {
   }
 
   /**
-   * `stale` doesn't name its message. Once there are as many refusals as unanswered messages, it is clear which were
-   * refused; until then an acknowledgement of a later one shows it.
+   * `stale` doesn't name its message. Once there are as many refusals as unanswered messages, all of these were refused;
+   * before that an acknowledgement of a later message shows which ones were.
    */
   #settle(): ClientEvent | undefined {
     if (this.#refusals.length > 0 && this.#refusals.length === this.#pending.length) {
       while (this.#pending.length > 0) this.#refuseOldest();
-      // Nothing is on its way: the numbers of what was refused serve again, so that gaps can't add up.
+      // No message is under way, so the numbers of refused messages are used again, and gaps can't add up.
       if (this.#sealing === 0) this.#nextSeqno = (this.summary.last ?? -1) + 1;
     }
     return this.#events.shift();
@@ -527,7 +462,7 @@ export class ClientConnection extends Connection<ClientEvent> {
     }
   }
 
-  /** This side's own receipt over what was acknowledged so far. */
+  /** This side's own receipt over the messages that were acknowledged so far. */
   async makeReceipt(): Promise<JsonObject> {
     const { identity, now } = this.#options;
     const server = this.#server?.certificate.fingerprint;
@@ -543,12 +478,12 @@ export class ClientConnection extends Connection<ClientEvent> {
     });
   }
 
-  /** Hands the server this side's receipt. */
+  /** Sends this side's receipt to the server. */
   sendReceipt(receipt: JsonObject): void {
     this.send({ type: "receipt", data: receipt });
   }
 
-  /** Ends the session; acknowledgements that are due and the event "receipt" follow. */
+  /** Ends the session; the remaining acknowledgements and the event "receipt" follow. */
   async quit(): Promise<void> {
     await this.#sealed;
     this.step("quit");
@@ -559,7 +494,10 @@ export class ClientConnection extends Connection<ClientEvent> {
     const receipt = parseReceiptFrame(frame.fields);
     const repeated = repeatedName(frame.text);
     if (repeated !== undefined) {
-      throw new ProtocolError("bad-frame", "A name comes twice in the server's receipt: it could be read in two ways.");
+      throw new ProtocolError(
+        "bad-frame",
+        "A name occurs twice in the server's receipt, so it could be read in two ways.",
+      );
     }
     if (this.#pending.length > 0) {
       throw new ProtocolError("unexpected", "The server sent its receipt before it had answered every message.");

@@ -13,7 +13,7 @@ const PROOF = /the server was refused \(proof-fail\): The server doesn't prove t
 const RANGE = /the server was refused \(dh-error\): The server's public value is out of range/;
 const INTEGER = /the server was refused \(bad-frame\): The field `B` must be a plain integer/;
 const VERSION_1 =
-  /the server was refused \(proof-fail\): The server speaks version 1 alone, .* --allow-v1 takes that risk/;
+  /the server was refused \(proof-fail\): The server speaks only version 1, .* --allow-v1 accepts that risk/;
 const WRONG = /The server's receipt does not hold/;
 const TOO_LARGE = /the server was refused \(too-large\): A frame may have 16384 bytes/;
 const NOT_DUE = /the server was refused \(unexpected\): The server acknowledged message [01], which wasn't due/;
@@ -51,7 +51,7 @@ const REFUSALS: Readonly<Record<string, readonly [status: number, sentence: RegE
   "wrong-ack": [1, NOT_DUE],
   "double-ack": [1, NOT_DUE],
   "no-receipt": [1, /closed the connection without its receipt/],
-  "repeated-name": [1, /A name comes twice in the server's receipt/],
+  "repeated-name": [1, /A name occurs twice in the server's receipt/],
   "bad-receipt": [1, WRONG, /^receipt signature: /],
   "short-hash": [1, WRONG, /^receipt form: transcript_hash /],
   "other-hash": [1, WRONG, /^transcript hash: /],

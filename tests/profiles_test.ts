@@ -376,7 +376,7 @@ Deno.test("a port that is the other one is told as that: TLS where none is expec
     sentence(
       await ada.enter(["chat", "--port", tls]),
       5,
-      /speaks TLS at this port, and this connection is without TLS: add --tls/,
+      /this is the server's TLS port, but the connection is without TLS: add --tls/,
     );
     const wrong = /over TLS \(it speaks no TLS there, as a server's plain port; name the port for TLS\)/;
     sentence(await ada.enter(["chat", "localhost", "--tls-port", plain, "--tls"]), 5, wrong);
