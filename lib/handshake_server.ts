@@ -57,8 +57,8 @@ export interface ServerOptions {
   /** Whether version-1 clients are taken. */
   readonly allowV1: boolean;
   /**
-   * What carries the bytes: over TLS, and for development on the loopback, rooms are served to who knows them; a
-   * certificate is issued over TLS alone (docs/PROTOCOL.md, "Before the session"). `plain` where this is left out.
+   * What carries the bytes: over TLS, and for development on the loopback, rooms are served to clients that know
+   * them; a certificate is issued only over TLS (docs/PROTOCOL.md, "Before the session"). `plain` if this is left out.
    */
   readonly channel?: Channel;
   /** The most bytes of a frame, LF included; the protocol's figures, or less. */
@@ -342,7 +342,7 @@ export class ServerConnection extends Connection<ServerEvent> {
     });
   }
 
-  /** `iv || ciphertext` of a JSON object under the session's key: for what this client alone may read. */
+  /** `iv || ciphertext` of a JSON object under the session's key, which only this client can read. */
   seal(value: JsonObject): Bytes {
     if (!this.#key) throw new Error("there is no session");
     return encrypt(this.#key, this.#options.random(BLOCK_SIZE), encodeUtf8(encodeJson(value)));

@@ -44,7 +44,7 @@ export class RoomEpochs {
   /** Keys that nobody has needed yet. */
   readonly #wrapped = new Map<number, Bytes>();
   #current = 0;
-  /** Lines of earlier ones are taken no more. */
+  /** Lines under the keys of earlier epochs are refused. */
   #oldest = 0;
   /** Whether a line may be under the current key. */
   #isUsed = true;
@@ -54,7 +54,7 @@ export class RoomEpochs {
     this.#options = options;
   }
 
-  /** What the store has; a first key where that is none. An Error if another key file wrapped them. */
+  /** Reads what the store has, and makes a first key if it has none. An Error if another key file wrapped them. */
   static async load(options: EpochOptions): Promise<RoomEpochs> {
     const epochs = new RoomEpochs(options);
     await epochs.read();
@@ -62,7 +62,7 @@ export class RoomEpochs {
     return epochs;
   }
 
-  /** Takes up what the store has beyond what is known: the answer to a write may have been lost. */
+  /** Reads the epochs that the store has and this object doesn't: the answer to a write may have been lost. */
   async read(): Promise<void> {
     await this.#inTurn(() => this.#read());
   }
@@ -112,7 +112,7 @@ export class RoomEpochs {
     );
   }
 
-  /** The same, unless no line is under the current key; whether another has begun. */
+  /** Begins another epoch, unless no line is under the current key; whether it did. */
   async beginIfUsed(): Promise<boolean> {
     if (!this.#isUsed) return false;
     await this.begin();
@@ -132,7 +132,7 @@ export class RoomEpochs {
       for (const { epoch, wrappedKey } of page) {
         this.#wrapped.set(epoch, wrappedKey);
         this.#take(epoch);
-        this.#isUsed = true; // by whom, nobody knows
+        this.#isUsed = true; // whether a line is under it isn't known
       }
       isMore = page.length === PAGE;
       if (isMore) await turn?.();

@@ -36,7 +36,7 @@ export interface HeadSigner extends Omit<CheckpointSigner, "time"> {
   readonly ends: number;
 }
 
-/** What people read when the server's certificate has ended, or is one that everybody would refuse. */
+/** What people read if the server's certificate has ended, or everybody would refuse it. */
 export const NOT_GOOD = "The server's certificate is no longer good: its operator has to renew it.";
 
 /** What heads are made with. */
@@ -63,12 +63,12 @@ export interface HeadOptions {
 export class RoomHeads {
   readonly #options: HeadOptions;
   #newest: Checkpoint | undefined;
-  /** When one was made last, or was to be, in unix milliseconds. */
+  /** When a head was made last, or was tried, in unix milliseconds. */
   #madeAt = 0;
-  /** Roots that were signed of late, by size: what `seen` of a line mostly names. */
+  /** Roots that were signed lately, by size: `seen` of a line mostly names one of these. */
   readonly #recent = new Map<number, string>();
   #isDue = false;
-  /** Whether the last one could not be made, which was told. */
+  /** Whether the last head could not be made, and the operator was told. */
   #hasFailed = false;
   /** Whether the store may hold a head that was told to nobody: its answer was lost. */
   #isUnsure = false;
@@ -101,7 +101,7 @@ export class RoomHeads {
     return this.#recent.get(size) ?? await store.signedRoot(origin, size);
   }
 
-  /** Lines are durable that no head covers: one is made soon. */
+  /** Durable lines have no head yet: one is made soon. */
   due(): void {
     const { later, head, failed } = this.#options;
     if (this.#isDue || !head()) return;
@@ -124,7 +124,7 @@ export class RoomHeads {
     });
   }
 
-  /** Somebody comes: makes a head at once, unless the last is less than a second old; then there is one soon. */
+  /** Somebody comes in: makes a head at once, or soon if the last one is less than a second old. */
   async refresh(): Promise<void> {
     if ((this.#options.head()?.size ?? 0) === (this.#newest?.size ?? 0)) return;
     if (this.#isDue || this.#wait() > 0 || this.#isBehind()) this.due();
@@ -173,7 +173,7 @@ export class RoomHeads {
     this.#take(held);
   }
 
-  /** A head of one size has one time: what the store has kept is told, and nothing is signed for that size again. */
+  /** A head of one size has one time: the head in the store is told, and no other is signed for that size. */
   async #readNewest(): Promise<void> {
     const { origin, store } = this.#options;
     await store.settle(origin);

@@ -1,6 +1,6 @@
 /**
- * What a room's lines come to up to an index, as it is stored from time to time: a room that is loaded reads the lines
- * behind it alone, however many there are.
+ * What a room's lines come to up to an index, as it is stored from time to time: a room that is loaded reads only the
+ * lines behind it, however many there are.
  *
  *     index 41000 → { "v": 1, "state": { … who is in the room, roles, topic }, "authors": [["9f86…", 12, 1700055…, 40], …] }
  *

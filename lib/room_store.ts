@@ -3,7 +3,7 @@
  * invitations. Declared here, where it is used; one contract test is passed by every database.
  *
  * A log is named by its origin. Its lines, and the hash of every perfect subtree that they complete, are written in one
- * transaction (a leaf is the line's own hash, and written as the line alone): so a head, an inclusion proof and a
+ * transaction (a leaf is the line's own hash, and is written only as the line): so a head, an inclusion proof and a
  * consistency proof read a logarithmic number of nodes. (origin, index) and (origin, author, seqno) are unique keys,
  * whatever a program believes. Fingerprints, hashes and roots in hex are lower-case; usernames are compared with ASCII
  * letters lower-cased; times are unix milliseconds unless they say seconds.

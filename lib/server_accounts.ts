@@ -88,7 +88,7 @@ export interface AccountsOptions {
 
 /** A request that may take password work. */
 export interface AccountRequest extends RequestOrigin {
-  /** The username whose account alone the certificate may enter, where this server issued it. */
+  /** The username of the only account that the certificate may enter, if this server issued it. */
   readonly owner?: string | undefined;
   /** Aborted when the client is gone. */
   readonly signal?: AbortSignal;
@@ -240,7 +240,7 @@ export class Accounts {
     if (!isSet) await this.#fail(request, "the password or the code was used meanwhile", wrongWords());
   }
 
-  /** Who has given the right password, with the record that stands by now. */
+  /** The account whose password was right, with the record that is stored by now. */
   async #authenticate(request: Login): Promise<{ readonly user: User; readonly record: string }> {
     await this.#mustBeFree(request);
     const { user, matches, unreadable, replacement } = await this.#compare(request).catch(async (error) => {

@@ -85,7 +85,7 @@ export class Audit {
     try {
       while (!this.#spool.empty) {
         const writes = await this.#alone(() => this.#spool.peek());
-        // Not alone: nobody who records a row waits for a database that may be gone.
+        // Outside #alone: whoever records a row doesn't wait for a database that may be gone.
         await this.#write(writes);
         await this.#alone(() => this.#spool.drop());
       }

@@ -17,7 +17,7 @@ export interface BoundDevice {
   readonly username: string;
   /** The certificate with its intermediates. */
   readonly pem: string;
-  /** Whether this server issued it, with a code or as a renewal: then it is this account's alone, in every session. */
+  /** Whether this server issued it, with a code or as a renewal: then it enters only this account, in every session. */
   readonly isIssued: boolean;
 }
 
@@ -76,7 +76,7 @@ export interface DeviceStore {
   findCode(hash: string, now: number): Promise<Code | undefined>;
   /** Notes the certificate that was issued with a code; false if one was already, or the code is gone. */
   issueWithCode(hash: string, issued: { readonly fingerprint: string; readonly pem: string }): Promise<boolean>;
-  /** Invitations that have not ended at `now` and are for that username, or for that address alone. */
+  /** Invitations that have not ended at `now` and are for that username, or only for that address. */
   invitationsFor(who: { readonly username: string; readonly email: string }, now: number): Promise<readonly Code[]>;
   /** The code that a certificate was issued with, also past its end, until it is used up. */
   codeOf(fingerprint: string): Promise<Code | undefined>;

@@ -84,7 +84,7 @@ export interface CertificateStanding {
   /** The code that it was issued with, until that is used up. */
   readonly code: Code | undefined;
   /**
-   * The username whose account alone it may enter, in any session, since this server issued it; `undefined` for a
+   * The username of the only account that it may enter, in any session, since this server issued it; `undefined` for a
    * certificate that was issued by hand.
    */
   readonly owner: string | undefined;
@@ -141,7 +141,7 @@ export class Devices {
   }
 
   /**
-   * A certificate for who has a code and has none yet; the same one again for the same key, since its answer may have
+   * A certificate for somebody who has a code; the same one again for the same key, since the answer may have
    * been lost. Throws `auth-failed` or `bad-cert`.
    */
   async certify(code: Bytes, csr: string): Promise<IssuedWithCode> {

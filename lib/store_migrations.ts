@@ -63,7 +63,7 @@ export const CREATE_SCHEMA_VERSION = `CREATE TABLE IF NOT EXISTS schema_version 
 /** What stands behind each CREATE for MySQL. */
 export const MYSQL_TABLE = " ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
 
-/** ASCII letters alone, whatever the column's collation takes for a letter; MySQL's REPLACE minds case. */
+/** Only ASCII letters, whatever the column's collation takes for a letter; MySQL's REPLACE minds case. */
 function asciiLower(column: string): string {
   return [..."ABCDEFGHIJKLMNOPQRSTUVWXYZ"].reduce(
     (text, letter) => `REPLACE(${text}, '${letter}', '${letter.toLowerCase()}')`,
@@ -143,7 +143,7 @@ export const MIGRATIONS: readonly Migration[] = [
   {
     version: 2,
     sqlite: [
-      // SQLite compares bytes and keeps texts of any length already; its lower() knows ASCII alone.
+      // SQLite compares bytes and keeps texts of any length already; its lower() knows only ASCII.
       "UPDATE OR IGNORE users SET email = lower(trim(email))",
       "ALTER TABLE users ADD COLUMN username_key VARCHAR(255)",
       `UPDATE users SET username_key = lower(username)

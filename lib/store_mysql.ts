@@ -66,7 +66,7 @@ export interface MysqlAddress {
   readonly user: string;
   readonly password: string;
   readonly name: string;
-  /** Whether TLS alone is spoken; its certificate must be for the host. */
+  /** Whether only TLS is spoken; the certificate must be for the host. */
   readonly tls?: boolean;
   /** A file with the CAs of that certificate, as PEM; the system's without it. */
   readonly tlsCa?: string;
@@ -146,7 +146,7 @@ export async function openMysqlStore(
 }
 
 async function tlsOptions({ host, tlsCa }: MysqlAddress): Promise<SslOptions> {
-  // The driver compares a certificate with names alone, and takes any certificate of the CA for an address.
+  // The driver compares a certificate only with names, and takes any certificate of the CA for an address.
   if (isIP(host) !== 0) {
     throw new Failure(
       EXIT.unavailable,
