@@ -121,7 +121,7 @@ Deno.test("the program's start imports no command, and only what its own few lin
   assert.deepEqual(
     new Set(imports),
     new Set([
-      ...["./lib/errors.ts", "./lib/config.ts", "./lib/nearest.ts", "./lib/text.ts"],
+      ...["./lib/errors.ts", "./lib/command_line.ts", "./lib/config.ts", "./lib/nearest.ts", "./lib/text.ts"],
       ...["./tools/commands.ts", "./deno.json"],
     ]),
   );
