@@ -140,9 +140,12 @@ export class HeadMonitor {
     return this.#claims.filter(({ size }) => size > index).map(({ time }) => SECOND * time);
   }
 
-  /** The time (unix seconds) of the first checkpoint that covers more lines than that; `undefined` if none does. */
-  firstAfter(size: number): number | undefined {
-    return this.#coverings.find((covering) => covering.size > size)?.time;
+  /**
+   * The time (unix seconds) of the first checkpoint that covers more lines than that and was signed at that time (unix ms)
+   * or later; `undefined` if there is none.
+   */
+  firstAfter(size: number, since: number): number | undefined {
+    return this.#coverings.find((covering) => covering.size > size && SECOND * covering.time >= since)?.time;
   }
 
   /**

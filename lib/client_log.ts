@@ -20,6 +20,7 @@ import { sha256 } from "./hash.ts";
 import { canonicalJson, type JsonObject } from "./json.ts";
 import { type Charter, charterHash, parseCharter } from "./log_charter.ts";
 import { type Checkpoint, encodeCheckpoint, parseCheckpoint } from "./log_checkpoint.ts";
+import { RequestRefused } from "./client_requests.ts";
 import type { Head, LogPin } from "./log_envelope.ts";
 import type { LogAnswer, LogRequest, SentHead, SentTick } from "./log_follow_frames.ts";
 import { parseNote } from "./log_note.ts";
@@ -74,11 +75,11 @@ export interface KeptNote extends Head {
 
 /**
  * What is kept on the disk, in order: one record a line. A `tick` has its bytes and tags, once for all rooms that it
- * registers; a `hit` says that a room's head in it is awaited since then, and `head` that it was shown. `after` has the
+ * registers; `looks` says since when a room is looked for in every tick (`at` is null: no longer); a `hit` says that a room's head in it is awaited since then, and `head` that it was shown. `after` has the
  * ticks before a head of the log that a line names, which name a note or a token: the line is younger than these.
  */
 export type LogRecord = JsonObject & {
-  readonly type: "pin" | "leaves" | "tick" | "hit" | "head" | "note" | "token" | "chain" | "after" | "lie";
+  readonly type: "pin" | "looks" | "leaves" | "tick" | "hit" | "head" | "note" | "token" | "chain" | "after" | "lie";
 };
 
 /** How a note is judged by the keys that the client goes by. */
@@ -144,8 +145,10 @@ export class ClientLog {
   #isBroken = false;
   /** The first tick whose tags were looked at; all before it were passed over. */
   #passedOver = 0;
-  /** Since when this client has looked at all tags, unix milliseconds. */
-  #lookingSince = 0;
+  /** Since when this client has looked for a room in every tick, unix milliseconds, by origin. */
+  readonly #looking = new Map<string, number>();
+  /** Since when the server refuses to show the heads of a room, without an answer in between, by origin. */
+  readonly #refusing = new Map<string, number>();
   /** When a note last satisfied the client's policy, or the log was pinned, unix milliseconds. */
   #satisfiedAt = 0;
 
@@ -237,8 +240,7 @@ export class ClientLog {
       const size = await this.#readTicks();
       await this.#readNote(size);
       await this.#readTokens();
-      for (const room of this.#options.rooms()) await this.#readHeads(room);
-      this.#lookForHidden();
+      await this.#readAllHeads();
     } catch (error) {
       if (!(error instanceof Lie)) throw error;
       this.#isBroken = true;
@@ -283,8 +285,22 @@ export class ClientLog {
     this.#options.tell({ news: "mended", reason: `The server has begun another log: ${next.origin}.${lost}` });
   }
 
+  /** Notes which rooms are looked for from here on: what was registered before a member came is not seen. */
+  async #look(): Promise<void> {
+    const origins = new Set(this.#options.rooms().map(({ origin }) => origin));
+    const begun = [...origins].filter((origin) => !this.#looking.has(origin));
+    const ended = [...this.#looking.keys()].filter((origin) => !origins.has(origin));
+    const at = this.#options.now();
+    const records: LogRecord[] = [
+      ...begun.map((origin): LogRecord => ({ type: "looks", origin, at })),
+      ...ended.map((origin): LogRecord => ({ type: "looks", origin, at: null })),
+    ];
+    if (records.length > 0) await this.#take(...records);
+  }
+
   /** Reads ticks up to the newest closed note; its size. */
   async #readTicks(): Promise<number> {
+    await this.#look();
     let size = this.#tree.size;
     for (let pages = 0; pages < MAX_PAGES; pages++) {
       const from = this.#tree.size;
@@ -296,7 +312,8 @@ export class ClientLog {
       await this.#takeTicks(page.ticks, tags);
       if (!tags) {
         this.#passedOver = this.#tree.size;
-        this.#lookingSince = this.#options.now();
+        const at = this.#options.now();
+        await this.#take(...[...this.#looking.keys()].map((origin): LogRecord => ({ type: "looks", origin, at })));
       }
       if (this.#tree.size >= size) return size;
       if (page.ticks.length === 0) throw new Lie("The server keeps ticks of its log back.");
@@ -426,25 +443,44 @@ export class ClientLog {
     });
   }
 
-  #lookForHidden(): void {
-    const hidden = [...this.#hits.values()].find(({ since }) => this.#options.now() - since > MAX_HIDDEN);
+  /** Asks for the heads of all rooms: that one room's are refused keeps nobody from the others'. */
+  async #readAllHeads(): Promise<void> {
+    for (const room of this.#options.rooms()) {
+      try {
+        await this.#readHeads(room);
+        this.#refusing.delete(room.origin);
+        this.#lookForHidden(room, -Infinity);
+      } catch (error) {
+        if (!(error instanceof RequestRefused)) throw error;
+        if (error.errorType !== "server-error") continue; // the member was put out, or the room was closed
+        const since = this.#refusing.get(room.origin) ?? this.#options.now();
+        this.#refusing.set(room.origin, since);
+        this.#lookForHidden(room, since);
+      }
+    }
+  }
+
+  /** Finds a head of the room that has been awaited for too long, and not only since that time (unix ms). */
+  #lookForHidden({ room, origin }: FollowedRoom, refusedSince: number): void {
+    const hidden = [...this.#hits.values()].find((hit) =>
+      hit.origin === origin && this.#options.now() - Math.max(hit.since, refusedSince) > MAX_HIDDEN
+    );
     if (!hidden) return;
-    const name = this.#options.rooms().find(({ origin }) => origin === hidden.origin)?.room;
-    if (name === undefined) return; // the room was left, and its heads aren't asked for any more
-    throw new Lie(`The server doesn't show the head of ${name} that tick ${hidden.tick} of its log registers.`);
+    throw new Lie(`The server doesn't show the head of ${room} that tick ${hidden.tick} of its log registers.`);
   }
 
   /**
    * Holds a room's checkpoints against the promise of the charter: each is registered in time, and with a policy cosigned
-   * in time. `firstAfter`: the time (unix seconds) of the first checkpoint that covers more than so many lines.
+   * in time. `firstAfter`: the time (unix seconds) of the first checkpoint that covers more than so many lines and was
+   * signed at a time (unix ms) or later.
    */
-  lookForLate(room: FollowedRoom, firstAfter: (size: number) => number | undefined): void {
+  lookForLate(room: FollowedRoom, firstAfter: (size: number, since: number) => number | undefined): void {
     if (!this.#charter || this.#isBroken) return;
     const registered = Math.max(0, ...this.headsOf(room.origin).map(({ size }) => size));
-    const time = firstAfter(registered);
-    // What was signed before this client began to look at tags may be registered where it didn't look.
-    const isOver = time !== undefined && 1000 * time > this.#lookingSince &&
-      this.#options.now() > 1000 * (time + this.#charter.within);
+    // What was signed before this client began to look for the room may be registered where it didn't look.
+    const since = this.#looking.get(room.origin);
+    const time = since === undefined ? undefined : firstAfter(registered, since);
+    const isOver = time !== undefined && this.#options.now() > 1000 * (time + this.#charter.within);
     const promise = `within the ${this.#charter.within} seconds that it promises`;
     this.#say(
       `registered ${room.origin}`,
@@ -497,8 +533,16 @@ export class ClientLog {
         this.#recent.clear();
         this.#tokens = [];
         this.#named.clear();
+        this.#looking.clear();
         this.#passedOver = record["base"];
-        if (typeof record["at"] === "number") this.#lookingSince = this.#satisfiedAt = record["at"];
+        if (typeof record["at"] === "number") this.#satisfiedAt = record["at"];
+        return;
+      }
+      case "looks": {
+        const { origin, at } = record;
+        if (typeof origin !== "string") return;
+        if (typeof at === "number") this.#looking.set(origin, at);
+        else this.#looking.delete(origin);
         return;
       }
       case "leaves": {

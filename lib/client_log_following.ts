@@ -143,7 +143,7 @@ export class LogFollowing {
     this.#compareAgain(log);
     if (this.#rounds < ROUNDS_BEFORE_LATE) return;
     for (const monitor of this.#options.monitors()) {
-      log.lookForLate(followed(monitor), (size) => monitor.firstAfter(size));
+      log.lookForLate(followed(monitor), (size, since) => monitor.firstAfter(size, since));
     }
   }
 

@@ -143,8 +143,8 @@ export class LogMonitor {
   }
 
   /** The time (unix seconds) of the first checkpoint that covers more lines than that; `undefined` if none does. */
-  firstAfter(size: number): number | undefined {
-    return this.#heads.firstAfter(size);
+  firstAfter(size: number, since: number): number | undefined {
+    return this.#heads.firstAfter(size, since);
   }
 
   /** What is wrong with a checkpoint that the server's log registers; `undefined` if it is of this room's log. */

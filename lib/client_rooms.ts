@@ -120,7 +120,11 @@ export class ClientRooms {
       ...{ store, emit, now, steady, trust: options.trust, policy: options.policy },
       request: (frame) => link.request(frame),
       certificate: (fingerprint) => this.certificates.get(fingerprint),
-      monitors: () => [...this.#ready.values()].flatMap(({ isIn, monitor }) => isIn && monitor ? [monitor] : []),
+      // Rooms that aren't rejoined yet too: what is registered meanwhile would never be looked at.
+      monitors: () =>
+        [...this.#ready].flatMap(([name, { isIn, isOut, monitor }]) =>
+          monitor && (isIn || !isOut && this.#wanted.has(name)) ? [monitor] : []
+        ),
     });
     this.presence = new ClientPresence({ link, emit, isIn: (room) => this.#ready.get(room)?.isIn ?? false });
   }

@@ -2,6 +2,7 @@ import { assert } from "./assert.ts";
 import { NOW } from "./fixtures.ts";
 import { hashOf, keyOf, LogWorld, registered, SECOND } from "./server_log_world.ts";
 import { Follower } from "./log_follower.ts";
+import { RequestRefused } from "../lib/client_requests.ts";
 import type { LogAnswer, LogRequest } from "../lib/log_follow_frames.ts";
 import { type ServerLog, startLog } from "../lib/server_log.ts";
 import { newRoom } from "./room_store_contract.ts";
@@ -230,6 +231,10 @@ Deno.test("a checkpoint that isn't registered in time is told of once, and taken
   await log.end();
 });
 
+/** The checkpoints of #ops as a member sees them: the time of the first with more lines, signed at that time or later. */
+const checkpointsOf = (times: readonly number[]) => (size: number, since: number) =>
+  times.find((time, at) => at + 1 > size && 1000 * time >= since);
+
 Deno.test("what was signed before a member began to look is not told of as late", async () => {
   await using world = await LogWorld.create();
   const log = await serverLog(world, 4);
@@ -238,7 +243,7 @@ Deno.test("what was signed before a member began to look is not told of as late"
   const [ops] = ada.rooms;
   assert(ops);
   ada.now += 3_600 * SECOND;
-  ada.log.lookForLate(ops, () => NOW / SECOND - 100);
+  ada.log.lookForLate(ops, checkpointsOf([NOW / SECOND - 100]));
   assert.deepEqual(ada.news, []);
   await log.end();
 });
@@ -295,5 +300,85 @@ Deno.test("a further log that doesn't name the one before is a lie", async () =>
   await again.log.follow();
   assert.match(again.lies[0] ?? "", /doesn't name the one before/);
   await next.end();
+  await log.end();
+});
+
+Deno.test("of a room that a member joins later, or again, nothing is late that was registered where they didn't look", async () => {
+  await using world = await LogWorld.create();
+  const log = await serverLog(world, 3);
+  const ada = new Follower(world, log, ["#dev"]);
+  await ada.log.follow();
+  const begin = ada.now / SECOND;
+  await grow(world, log, 3, 8);
+  ada.now += 3_600 * SECOND;
+  await ada.log.follow();
+  const [dev] = ada.rooms;
+  const ops = { room: "#ops", origin: newRoom("#ops").origin, problemOf: () => Promise.resolve(undefined) };
+  assert(dev);
+  ada.rooms = [dev, ops]; // the room has 7 lines, the last signed a while ago, and is quiet
+  const old = [1, 2, 3, 4, 5, 6, 7].map((at) => begin + 60 * at);
+  await ada.log.follow();
+  ada.log.lookForLate(ops, checkpointsOf(old));
+  ada.restart();
+  ada.now += 3_600 * SECOND;
+  await ada.log.follow();
+  ada.log.lookForLate(ops, checkpointsOf(old));
+  assert.deepEqual(ada.news, []);
+  // What is signed from now on has to be registered.
+  const next = [...old, ada.now / SECOND];
+  ada.now += 601 * SECOND;
+  await ada.log.follow();
+  ada.log.lookForLate(ops, checkpointsOf(next));
+  assert.match(ada.news.map(({ news, reason }) => `${news}: ${reason}`).join(), /^late: .*doesn't register #ops/);
+  await grow(world, log, 8, 9);
+  await ada.log.follow();
+  ada.log.lookForLate(ops, checkpointsOf(next));
+  assert.deepEqual(ada.news.map(({ news }) => news), ["late", "mended"]);
+  ada.rooms = [dev]; // ada leaves, and returns after the room has gone on
+  await ada.log.follow();
+  await grow(world, log, 9, 12);
+  await ada.log.follow();
+  ada.now += 3_600 * SECOND;
+  ada.rooms = [dev, ops];
+  await ada.log.follow();
+  ada.log.lookForLate(ops, checkpointsOf([...next, ...[1, 2, 3].map((at) => ada.now / SECOND - 3_000 + at)]));
+  assert.deepEqual(ada.news.map(({ news }) => news), ["late", "mended"]);
+  await log.end();
+});
+
+Deno.test("a head that isn't shown is told of although another room, whose head wasn't shown either, was left", async () => {
+  await using world = await LogWorld.create();
+  const log = await serverLog(world, 3);
+  const ada = new Follower(world, log, ["#dev", "#ops"]);
+  await ada.log.follow();
+  await grow(world, log, 3, 4);
+  ada.change = (answer) => answer.type === "log_heads" ? { ...answer, heads: [], next: null } : answer;
+  await ada.log.follow();
+  ada.rooms = ada.rooms.filter(({ room }) => room === "#ops");
+  ada.now += 3_700 * SECOND;
+  await ada.log.follow();
+  assert.match(ada.lies[0] ?? "", /doesn't show the head of #ops that tick 3/);
+  await log.end();
+});
+
+Deno.test("a server that refuses to show the heads of one room shows those of the others, and is told of after an hour", async () => {
+  await using world = await LogWorld.create();
+  const log = await serverLog(world, 3);
+  const ada = new Follower(world, log, ["#dev", "#ops"]);
+  await ada.log.follow();
+  await grow(world, log, 3, 4);
+  ada.change = (answer) => {
+    if (answer.type === "log_heads" && answer.room === "#dev") throw new RequestRefused("server-error", "later");
+    return answer;
+  };
+  await ada.log.follow().catch(() => {});
+  assert.deepEqual(ada.log.headsOf(newRoom("#ops").origin).map(({ size }) => size), [3]);
+  ada.now += 86_400 * SECOND; // the client slept: that one answer failed is not an hour of refusals
+  ada.restart();
+  await ada.log.follow().catch(() => {});
+  assert.deepEqual(ada.lies, []);
+  ada.now += 3_700 * SECOND;
+  await ada.log.follow().catch(() => {});
+  assert.match(ada.lies[0] ?? "", /doesn't show the head of #dev that tick 3/);
   await log.end();
 });
