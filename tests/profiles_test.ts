@@ -117,7 +117,7 @@ Deno.test("after join, rooms, export, prove and invite --device need no flags, f
     await client.type(SAY("again"));
     await client.until((client) => ofType(client, "covered").some(({ size }) => size >= 3));
     assert.equal(await client.end(), 0, "in the rooms of last time, without a password");
-    const exported = done(await ada.run(["export", "--json"]));
+    const exported = done(await ada.run(["export", "--files", "--json"]));
     assert.match(JSON.parse(exported).transcript, /^\.\/room_ops_/);
     const proved = done(await ada.run(["prove", "1"]));
     assert.match(proved, /^Written: \.\/room_ops_1_/);
@@ -399,7 +399,7 @@ Deno.test("export and prove take @bob for the conversation with bob", async () =
     await client.until((client) => ofType(client, "covered").some(({ size }) => size >= 2));
     assert.equal(await client.end(), 0);
     for (const room of [["@bob"], ["@Bob"], ["@ada,@bob"], []]) {
-      const { transcript } = JSON.parse(done(await ada.run(["export", "--json", ...room])));
+      const { transcript } = JSON.parse(done(await ada.run(["export", "--files", "--json", ...room])));
       assert.match(transcript, /^\.\/room_ada_bob_/);
     }
     done(await ada.run(["prove", "@bob", "1"]));

@@ -145,7 +145,7 @@ Deno.test("export and prove write from the client's own files what verify finds 
 
   const where = ["--host", "localhost", "--certs", "ada", "--transcripts", "ada/kept", "--json"];
   const options = { cwd: world.path };
-  const closed = await run(["export", "#ops", "--closed", "--out", "new/evidence", ...where], options); // while the client is running
+  const closed = await run(["export", "#ops", "--closed", "--files", "--out", "new/evidence", ...where], options); // while the client is running
   assert.equal(closed.status, 0, closed.stderr);
   assert.equal(await ada.end(), 0);
   await world.server.stop();
@@ -154,6 +154,14 @@ Deno.test("export and prove write from the client's own files what verify finds 
   const shut = await run(["verify", receipt, transcript, "--ca", "ada/ca_cert.pem"], options);
   assert.equal(shut.status, 0, shut.stdout);
   assert.doesNotMatch(shut.stdout, /[:|] "one"$/m);
+
+  const whole = await run(["export", "#ops", ...where], options);
+  assert.equal(whole.status, 0, whole.stderr);
+  const { bundle, receipt: none } = JSON.parse(whole.stdout);
+  assert.equal(none, undefined);
+  const judged = await run(["verify", bundle, "--ca", "ada/ca_cert.pem"], options);
+  assert.equal(judged.status, 0, judged.stdout);
+  assert.match(judged.stdout, /[:|] "one"$/m);
 
   const byAnother = where.map((word) => word === "ada" ? "certs" : word); // as after ada's certificate was renewed
   const proved = await run(["prove", "#ops", "1", ...byAnother], options);
@@ -175,6 +183,7 @@ Deno.test("export and prove write from the client's own files what verify finds 
       ],
       [["export", "#ops", "--only", "0,2"], /line 2 can't be opened: it is not among the exported lines, 0 to 1/],
       [["export", "#ops", "--open", "--closed"], /use only one of/],
+      [["export", "#ops", "--bundle", "--files"], /use only one of --bundle and --files/],
     ] as const
   ) {
     const { status, stderr } = await run([...args, ...where], options);

@@ -106,7 +106,7 @@ Deno.test({
     }
     assert.doesNotMatch(hers.shown + his.shown, /E-mail|Username|difference engine|nabla squared/);
 
-    const exported = await run(["export", "--json"], bob);
+    const exported = await run(["export", "--files", "--json"], bob);
     assert.equal(exported.status, 0, exported.stderr);
     const { receipt, transcript, openings } = JSON.parse(exported.stdout);
     const certs = [...Deno.readDirSync(bob.env.SECURECHAT_HOME)].find(({ isDirectory }) => isDirectory)?.name;

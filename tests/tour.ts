@@ -172,9 +172,9 @@ async function playEvidence(steps: Record<string, string>, alice: Person): Promi
   const exported = steps["export"] = await alice.run("securechat export --out evidence");
   const verify = /^ +(securechat verify .*)$/m.exec(exported)?.[1] ?? "";
   steps["verify"] = await alice.run(verify);
-  const transcript = /evidence\/\S+\.txt/.exec(verify)?.[0] ?? "";
-  await alice.run(`sed '3s/|17/|18/' ${transcript} > changed.txt`);
-  steps["changed"] = await alice.run(verify.replace(transcript, "changed.txt"));
+  const bundle = /evidence\/\S+\.evidence/.exec(verify)?.[0] ?? "";
+  await alice.run(`sed '10s/|17/|18/' ${bundle} > changed.evidence`); // line 2: README.txt has 6 rows, the receipt 1
+  steps["changed"] = await alice.run(verify.replace(bundle, "changed.evidence"));
   steps["prove"] = await alice.run("securechat prove 2");
   steps["profiles"] = await alice.run("securechat profiles");
 }

@@ -320,7 +320,7 @@ function isText(text: string): (event: ShownEvent) => boolean {
 
 /** What bob's files say of the room: the arguments for `verify`. */
 async function exportRoom(folder: string, how: "closed" | "open"): Promise<string[]> {
-  const args = ["export", ROOM, `--${how}`, "--out", how];
+  const args = ["export", ROOM, `--${how}`, "--files", "--out", how];
   const told = args.map(shellWord).join(" ");
   const text = await command(folder, [...args, "--json", "--host", "localhost", ...filesOf("bob")], { told });
   const { receipt, transcript, openings } = JSON.parse(text);

@@ -4,8 +4,8 @@
  *     securechat export                                        the room that was last open in "rooms"
  *     securechat export '#ops' --from 40 --to 57 --only 41,42
  *
- * The second writes lines 40 to 56 with their receipt, and the text of lines 41 and 42. No server is asked. `securechat
- * prove` writes a single line into one file; `securechat verify` checks both.
+ * The second writes lines 40 to 56 with their receipt, and the text of lines 41 and 42. Everything goes into one file;
+ * `--files` writes three. No server is asked. `securechat prove` writes a single line; `securechat verify` checks both.
  */
 
 import { parseCommand } from "../lib/command_line.ts";
@@ -32,13 +32,14 @@ const SPEC = {
 The lines come from this client's files, whether "rooms" is running or not; the server isn't asked. Without --from and
 --to all lines are written. The last lines may not be covered by a signed head yet: export waits 10 s for one, then
 leaves them out and says so. The text of all lines is disclosed, unless --closed or --only is given; with --closed the
-files show who spoke when, but no text. ROOM is #NAME, or @bob for the conversation with bob; by default it is the room
+file shows who spoke when, but no text. --files writes receipt, transcript and openings apart. ROOM is #NAME, or @bob for the conversation with bob; by default it is the room
 that was last open.
 
 Examples:
   securechat export
   securechat export '#ops'
   securechat export '#ops' --from 40 --to 57 --closed
+  securechat export '#ops' --files
   securechat export work '#ops' --only 41,42
 
 Exit status: 0 written; 2 usage, or there is no such line; 5 no signed head covers the lines yet, or some of them (the
@@ -52,7 +53,8 @@ others are written), this computer's clock is behind the head, or a file can't b
     closed: { type: "boolean", describe: "disclose no text" },
     covered: { type: "boolean", describe: "only the lines that a signed head covers, without waiting for others" },
     only: { type: "string", value: "INDEX,…", describe: "disclose only the text of these lines" },
-    bundle: { type: "boolean", describe: "write one file with all that proves the lines, for verify" },
+    bundle: { type: "boolean", describe: "write one file with all that proves the lines (the default)" },
+    files: { type: "boolean", describe: "write receipt, transcript and openings as three files" },
     out: { type: "string", value: "DIR", describe: "folder for the files, made if needed [the current one]" },
     json: { type: "boolean", describe: "print the files' names as JSON" },
   },
@@ -61,10 +63,11 @@ others are written), this computer's clock is behind the head, or a file can't b
 /** The command. */
 export async function run(args: string[]): Promise<ExitStatus> {
   const { options, positionals, flags } = parseCommand(args, SPEC);
-  const { from, to, only, closed, open, covered, bundle, out = ".", json } = options;
+  const { from, to, only, closed, open, covered, bundle, files, out = ".", json } = options;
   if ([closed, open, only !== undefined].filter(Boolean).length > 1) {
     throw usage("export", "use only one of --open, --closed and --only");
   }
+  if (bundle && files) throw usage("export", "use only one of --bundle and --files");
   const opened = only === undefined ? openingsOf(closed ? "none" : "all") : openingsOf(indexes("--only", only));
   const written = await fromRecords(
     "export",
@@ -77,7 +80,7 @@ export async function run(args: string[]): Promise<ExitStatus> {
       };
       if (!covered) await awaitHead(records, room, { ...range, waiting: tellWaiting });
       const what = { ...range, ca, identity, open: opened, now: Date.now(), folder: out };
-      return bundle ? await exportBundle(records, room, what) : await exportRoom(records, room, what);
+      return files ? await exportRoom(records, room, what) : await exportBundle(records, room, what);
     },
   );
   if (json) write(`${encodeAsciiJson(written)}\n`);
