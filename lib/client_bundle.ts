@@ -10,7 +10,15 @@
 
 import { BUNDLE_README, encodeBundle, memberOf, type NewMember } from "./bundle.ts";
 import { type Bytes, encodeUtf8 } from "./bytes.ts";
-import { authorityFlag, type ExportOptions, freeName, show, type Shown, verifyCommand } from "./client_export.ts";
+import {
+  authorityFlag,
+  type ExportOptions,
+  freeName,
+  show,
+  type Shown,
+  verifyCommand,
+  writePrivate,
+} from "./client_export.ts";
 import { type KeptLog, makeLogEvidence, readLogRecords, type ShownLog } from "./client_log_evidence.ts";
 import type { RoomRecords } from "./client_room_records.ts";
 import { exists, readPemFile, writePieces } from "./files.ts";
@@ -18,7 +26,8 @@ import { encodeJson } from "./json.ts";
 import { parseCharter } from "./log_charter.ts";
 import { type LogPin, parseEnvelope } from "./log_envelope.ts";
 import { encodeLogEvidence } from "./log_evidence.ts";
-import { encodeOpening, type Opening } from "./log_receipt.ts";
+import type { ProofLog } from "./log_proof_files.ts";
+import { encodeLineProof, encodeOpening, type Opening } from "./log_receipt.ts";
 import { type Certificate, parseCertificateFile } from "./x509.ts";
 
 /** The most certificates of authorities and CAs in a bundle. */
@@ -49,6 +58,31 @@ export async function exportBundle(records: RoomRecords, room: string, options: 
     left_out: shown.leftOut,
     registered: log !== undefined,
   };
+}
+
+/** Writes one line with all that proves it, its words too unless they are erased or `open` leaves them out. */
+export async function proveLine(
+  records: RoomRecords,
+  room: string,
+  index: number,
+  options: Omit<ExportOptions, "from" | "to">,
+): Promise<{ readonly path: string; readonly verify: string }> {
+  const kept = readLogRecords(await records.readServerLog());
+  const shown = await show(records, room, { ...options, from: index, to: index + 1 }, kept);
+  const log = kept && await showLog(kept, shown, records);
+  const path = `${await freeName(options, `${room}_${index}`, ["json"])}.json`;
+  const proof = { ...shown, log: log && proofLog(log, kept) };
+  await writePrivate(path, `${encodeJson(encodeLineProof(proof))}\n`);
+  return { path, verify: verifyCommand(path, ...authorityFlag(options)) };
+}
+
+function proofLog({ evidence, files }: ShownLog, kept: KeptLog): ProofLog {
+  const all = new Map(files.map(({ name, bytes }) => [name, bytes]));
+  const authorities = certificatesIn(kept.chain);
+  if (files.some(({ name }) => name.startsWith("tokens/")) && authorities.length > 0) {
+    all.set("tsa.pem", encodeUtf8(spelled(authorities)));
+  }
+  return { evidence: encodeLogEvidence(evidence), files: all };
 }
 
 async function showLog(kept: KeptLog, shown: Shown, records: RoomRecords): Promise<ShownLog | undefined> {

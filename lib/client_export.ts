@@ -25,7 +25,7 @@ import type { SigningKey } from "./pss.ts";
 import { leafHash, rangeProof } from "./log_tree.ts";
 import { parseRoomLine } from "./log_line.ts";
 import { hashFaults } from "./log_rules.ts";
-import { encodeLineProof, encodeOpening, makeRoomReceipt, type Opening } from "./log_receipt.ts";
+import { encodeOpening, makeRoomReceipt, type Opening } from "./log_receipt.ts";
 import type { RoomRecords } from "./client_room_records.ts";
 import { COVER_WAIT } from "./client_rooms.ts";
 import { LogTree } from "./log_whole_tree.ts";
@@ -119,19 +119,6 @@ export async function exportRoom(records: RoomRecords, room: string, options: Ex
     ...authorityFlag(options),
   );
   return { receipt, transcript, openings, verify, left_out: shown.leftOut };
-}
-
-/** Writes one line with all that proves it, its words too unless they are erased or `open` leaves them out. */
-export async function proveLine(
-  records: RoomRecords,
-  room: string,
-  index: number,
-  options: Omit<ExportOptions, "from" | "to">,
-): Promise<{ readonly path: string; readonly verify: string }> {
-  const shown = await show(records, room, { ...options, from: index, to: index + 1 });
-  const path = `${await freeName(options, `${room}_${index}`, ["json"])}.json`;
-  await writePrivate(path, `${encodeJson(encodeLineProof(shown))}\n`);
-  return { path, verify: verifyCommand(path, ...authorityFlag(options)) };
 }
 
 /** The flag that names the CA's file. */
@@ -371,7 +358,8 @@ export async function freeName(
   }
 }
 
-async function writePrivate(path: string, text: string): Promise<void> {
+/** Writes a file that only its owner can read, and its folder if needed. */
+export async function writePrivate(path: string, text: string): Promise<void> {
   await writeAtomically(path, text, { mode: 0o600 });
 }
 

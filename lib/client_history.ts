@@ -10,7 +10,8 @@
 
 import type { LineRegistration } from "./client_log.ts";
 import type { LineEvent } from "./client_event.ts";
-import { type ExportOptions, exportRoom, proveLine, type RoomExport } from "./client_export.ts";
+import { proveLine } from "./client_bundle.ts";
+import { type ExportOptions, exportRoom, type RoomExport } from "./client_export.ts";
 import type { OwnCertificate } from "./client_outbox.ts";
 import type { RoomRecords } from "./client_room_records.ts";
 import { type ClientRooms, notIn } from "./client_rooms.ts";

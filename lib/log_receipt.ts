@@ -10,7 +10,7 @@
  *
  *     41<TAB>base64(envelope)<LF>                  an openings file: some of the lines, indexes rising; may be empty
  *
- *     { "type": "line_proof", "lines": ["<line>"], "openings": {"41": "<b64>"}, "receipt": { … } }
+ *     { "type": "line_proof", "lines": ["<line>"], "openings": {"41": "<b64>"}, "receipt": { … }, "log": { … } }
  *
  * Anyone who has the lines and a checkpoint can make a receipt. The transcript beside it has only the lines; without
  * openings it shows who spoke when, but no words. `verify_room.ts` verifies all of it.
@@ -24,6 +24,7 @@ import { isJsonList, isJsonObject, type Json, type JsonObject, member } from "./
 import type { SigningKey } from "./pss.ts";
 import { encodePemField, type SignerRole, signStatement } from "./receipt.ts";
 import { parseOrigin } from "./log_line.ts";
+import { encodeProofLog, parseProofLog, type ProofLog } from "./log_proof_files.ts";
 import type { RangeProof } from "./log_tree.ts";
 import { formatTime } from "./time_text.ts";
 
@@ -108,12 +109,15 @@ export interface LineProof {
   readonly openings: readonly Opening[];
   /** A room's receipt over exactly these lines. */
   readonly receipt: JsonObject;
+  /** What is shown of the server's log. */
+  readonly log?: ProofLog | undefined;
 }
 
 /** A line proof as the object in its file. */
-export function encodeLineProof({ lines, openings, receipt }: LineProof): JsonObject {
+export function encodeLineProof({ lines, openings, receipt, log }: LineProof): JsonObject {
   const entries = openings.map(({ index, envelope }) => [String(index), encodeBase64(envelope)] as const);
-  return { type: "line_proof", lines, openings: Object.fromEntries(entries), receipt };
+  const shown = log ? { log: encodeProofLog(log) } : {};
+  return { type: "line_proof", lines, openings: Object.fromEntries(entries), receipt, ...shown };
 }
 
 /** The parts of a line proof; a sentence if it is malformed. The receipt inside isn't checked. */
@@ -128,5 +132,9 @@ export function parseLineProof(object: JsonObject): LineProof | string {
   const opened = entries.flatMap(([index, envelope]) => toOpening(index, envelope) ?? []);
   if (opened.length !== entries.length) return "openings is not an object of base64 under indexes";
   if (!isJsonObject(receipt)) return "receipt is not an object";
-  return { lines: texts, openings: opened.sort((a, b) => a.index - b.index), receipt };
+  const shown = member(object, "log");
+  const log = shown === undefined ? undefined : parseProofLog(shown);
+  if (typeof log === "string") return log;
+  const proof = { lines: texts, openings: opened.sort((a, b) => a.index - b.index), receipt };
+  return log ? { ...proof, log } : proof;
 }

@@ -23,8 +23,10 @@
 
 import { parseLogEvidence } from "./log_evidence.ts";
 import { LOG_CHECKS, type LogFiles, LogJudge, type LogSummary, type LogTrust } from "./verify_log.ts";
-import { encodeUtf8, parseBase64 } from "./bytes.ts";
+import { type Bytes, encodeUtf8, parseBase64, parseUtf8 } from "./bytes.ts";
 import { distrustedOf } from "./distrust.ts";
+import { ProtocolError } from "./errors.ts";
+import type { ProofLog } from "./log_proof_files.ts";
 import { type Trust, TRUST_NAMES } from "./certificate_path.ts";
 import { type Json, type JsonObject, member } from "./json.ts";
 import { ONE_BY_ONE, type SignatureChecker } from "./line_signature.ts";
@@ -46,7 +48,7 @@ import { judgeRights, type Rights } from "./verify_rights.ts";
 import { conclude, type RoomVerdict, unreadable } from "./verify_room_report.ts";
 import type { RenewalFound } from "./verify_log_rows.ts";
 import { Times } from "./verify_times.ts";
-import type { Certificate } from "./x509.ts";
+import { type Certificate, parseCertificateFile } from "./x509.ts";
 
 export { ROOM_CHECKS, type RoomCheckName } from "./verify_findings.ts";
 export { roomEvidenceType } from "./verify_form.ts";
@@ -132,10 +134,34 @@ export async function verifyLineProof(
   const proof = parseLineProof(readEvidence(file, findings));
   if (typeof proof === "string") findings.frame("form", proof);
   if (typeof proof === "string" || findings.isFalse("form")) return unreadable(findings);
-  const { receipt, lines, openings } = proof;
+  const { receipt, lines, openings, log } = proof;
   const rows = openings.map((opening) => encodeOpening(opening).slice(0, -1));
-  return await verifyRoom({ receipt, lines, openings: rows }, trust, options);
+  const shown = log && proofEvidence(log);
+  return await verifyRoom({ receipt, lines, openings: rows, ...shown ? { log: shown } : {} }, trust, options);
 }
+
+/** The files of a line proof, as those of a bundle. */
+function proofEvidence({ evidence, files }: ProofLog): RoomLogEvidence {
+  const names = [...files.keys()].filter((name) => name !== "tsa.pem");
+  const certificates = authoritiesIn(files.get("tsa.pem"));
+  return {
+    evidence,
+    files: { names, read: (name) => Promise.resolve(files.get(name)), certificates, revocations: [] },
+  };
+}
+
+/** Certificates to look authorities up in; without them a token counts for nothing. */
+function authoritiesIn(pem: Bytes | undefined): readonly Certificate[] {
+  try {
+    return parseCertificateFile(parseUtf8(pem ?? new Uint8Array()) ?? "", MAX_PROOF_CERTIFICATES);
+  } catch (error) {
+    if (error instanceof ProtocolError) return [];
+    throw error;
+  }
+}
+
+/** The most certificates of authorities in a line proof. */
+const MAX_PROOF_CERTIFICATES = 64;
 
 /** What a receipt is compared with, and how. */
 interface Given {

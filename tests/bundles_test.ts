@@ -46,6 +46,41 @@ Deno.test({
 });
 
 Deno.test({
+  name: "a line proof has the notes and tokens of its line, and false ones fail it",
+  ...skipUnless("openssl", "unix"),
+  async fn() {
+    using folder = temporaryFolder();
+    const { proof, ca, root, policy } = await stampedRoom(folder.path);
+    const whom = ["--ca", ca, "--policy", policy, "--tsa", root, "--require-witness", "--require-time"];
+    const { status, stdout } = await run(["verify", proof, ...whom, "--details"]);
+    assert.equal(status, 0, stdout);
+    assert.match(stdout.replaceAll(/\s+/g, " "), /\[2\] ada, .*written between .* and .*good morning/);
+    for (const check of ["charter", "note", "log key", "head", "witness", "token", "after", "time"]) {
+      assert.match(stdout, new RegExp(`^passed +${check}$`, "m"));
+    }
+    const object = JSON.parse(await Deno.readTextFile(proof));
+    const names = Object.keys(object.log.files);
+    assert(names.includes("tsa.pem") && names.some((name) => name.startsWith("tokens/")));
+    const failed = async (change: (log: typeof object.log) => void) => {
+      const changed = structuredClone(object);
+      change(changed.log);
+      await Deno.writeTextFile(`${folder.path}/changed.json`, JSON.stringify(changed));
+      const { status, stdout } = await run(["verify", `${folder.path}/changed.json`, ...whom]);
+      assert.equal(status, 1, stdout);
+      return stdout.replaceAll(/\s+/g, " ");
+    };
+    const note = names.find((name) => name.startsWith("notes/")) ?? "";
+    const token = names.find((name) => name.startsWith("tokens/")) ?? "";
+    assert.match(await failed(({ files }) => files[note] = files[note].replace(/[A-Z]/, "z")), /note/);
+    assert.match(await failed(({ files }) => files[token] = files[token].slice(0, -4)), /time stamp is false/);
+    assert.match(await failed(({ files }) => delete files[note]), /no note|there is no/);
+    assert.match(await failed(({ files }) => files["notes/99999.note"] = files[note]), /nothing refers to/);
+    assert.match(await failed(({ files }) => files["../x"] = ""), /files are not notes, tokens and tsa.pem/);
+    assert.match(await failed((log) => log.search = {}), /a search/);
+  },
+});
+
+Deno.test({
   name: "no byte of a bundle can be changed unnoticed, but in what decides nothing",
   ...skipUnless("openssl", "unix"),
   async fn() {

@@ -86,6 +86,14 @@ Deno.test("parseLineProof() says what is wrong", () => {
     ["openings", { "7": null }],
     ["receipt", null],
     ["receipt", "x"],
+    ["log", []],
+    ["log", {}],
+    ["log", { files: { "notes/01.note": "" } }],
+    ["log", { files: { "notes/1.note": "e30" } }],
+    ["log", { files: { "notes/1.note": "A".repeat(65_540) } }],
+    ["log", { files: { "tokens/1.1.tst": "" } }],
+    ["log", { files: { "notes/1.note": "", "tokens/1.2.tst": "" } }],
+    ["log", { files: {}, search: {} }],
   ];
   for (const [name, value] of wrong) assert.match(String(parseLineProof({ ...good, [name]: value })), new RegExp(name));
   for (const name of Object.keys(good)) {

@@ -11,7 +11,7 @@ import { dialTcp, Person } from "./room_person.ts";
 import { certificates } from "./server.ts";
 import { type AuthorityOptions, startAuthority } from "./timestamp_authority.ts";
 import { startWitness } from "./witness_program.ts";
-import { exportBundle } from "../lib/client_bundle.ts";
+import { exportBundle, proveLine } from "../lib/client_bundle.ts";
 import type { ExportOptions } from "../lib/client_export.ts";
 import { readConfig } from "../lib/config.ts";
 import { SILENT } from "../lib/logging.ts";
@@ -80,8 +80,9 @@ export async function stampedRoom(dir: string, authorityOptions: AuthorityOption
     assert.deepEqual(ada.of("server_log"), []);
     const ca = await writeAuthority(dir);
     const shown = await exportBundle(ada.records, "#ops", await options("ada", dir, ca));
+    const proof = await proveLine(ada.records, "#ops", 2, await options("ada", dir, ca));
     await ada.session.stop();
-    return { shown, ca, root: tsa.root, policy: `${dir}/policy.txt` };
+    return { shown, proof: proof.path, ca, root: tsa.root, policy: `${dir}/policy.txt` };
   } finally {
     await server.stop();
   }

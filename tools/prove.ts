@@ -10,7 +10,8 @@
 import { parseCommand } from "../lib/command_line.ts";
 import { EXIT, type ExitStatus } from "../lib/errors.ts";
 import { encodeAsciiJson } from "../lib/json.ts";
-import { awaitHead, proveLine } from "../lib/client_export.ts";
+import { proveLine } from "../lib/client_bundle.ts";
+import { awaitHead } from "../lib/client_export.ts";
 import { write } from "../lib/terminal.ts";
 import { fromRecords, indexOf, tellFiles, tellWaiting } from "./export.ts";
 
