@@ -142,6 +142,8 @@ export class ClientLog {
   /** The sizes of the notes of tokens that were kept. */
   #tokens: number[] = [];
   #chain = "";
+  /** Whether the server of this session shows a log: our lines name none that it doesn't. */
+  #isShown = true;
   #isBroken = false;
   /** The first tick whose tags were looked at; all before it were passed over. */
   #passedOver = 0;
@@ -210,7 +212,7 @@ export class ClientLog {
   /** The head that the client's lines name: of the newest note that its policy takes; `undefined` if there is none. */
   get pin(): LogPin | undefined {
     const note = this.#notes.findLast(({ isSatisfied }) => isSatisfied);
-    if (!note || !this.#charter || this.#isBroken) return undefined;
+    if (!note || !this.#charter || this.#isBroken || !this.#isShown) return undefined;
     return { id: this.#charter.origin.slice(-32), root: note.root, size: note.size };
   }
 
@@ -227,8 +229,9 @@ export class ClientLog {
 
   /** A session begins, and says which log the server has: `undefined` for none. */
   begin(origin: string | undefined): void {
-    if (this.#charter === undefined) return;
     const isGone = origin === undefined;
+    this.#isShown = !isGone;
+    if (this.#charter === undefined) return;
     this.#say("gone", isGone, "The server shows no log any more.", "The server shows its log again.");
   }
 

@@ -88,6 +88,7 @@ export class LogFollowing {
 
   /** The head that our own lines name. */
   get pin(): LogPin | undefined {
+    if (this.#shown !== undefined && this.#shown.origin === undefined) return undefined;
     return this.#ready?.pin;
   }
 

@@ -435,6 +435,8 @@ export class ServerLog {
   async problemOf({ id, size, root }: LogPin): Promise<string | undefined> {
     const log = [this.#log, ...this.#earlier].find(({ origin }) => origin.endsWith(`/${id}`));
     if (!log) return "The line's log is none of this server's.";
+    // A log that is behind doesn't know what it has signed: its members hold it against each other.
+    if (this.#fault !== undefined && log.id === this.#log.id) return undefined;
     if (size > log.size && log === this.#log) await this.#alone(() => this.#readAgain());
     if (size > (log.id === this.#log.id ? this.#log : log).size) return "The line's log is longer than this server's.";
     const known = log.id === this.#log.id

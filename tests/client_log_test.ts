@@ -256,6 +256,7 @@ Deno.test("a log that is gone is told of, and one that names the log before is f
   ada.log.begin(undefined);
   ada.log.begin(undefined);
   assert.deepEqual(ada.news.map(({ reason }) => reason), ["The server shows no log any more."]);
+  assert.equal(ada.log.pin, undefined, "our lines name no log that the server doesn't show");
   await log.end();
   await startLog({ ...await world.options(), key: keyOf("2") }, await world.store.log.logs());
   const next = await world.open({ key: keyOf("2") });

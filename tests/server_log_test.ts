@@ -172,6 +172,8 @@ Deno.test("a member's newer note that the log signed shows that the log is behin
   assert.equal(log.fault, undefined);
   await log.compare({ origin: log.state.origin, size: 2, root: hashOf("x") });
   assert.equal(log.fault, "log_behind");
+  const named = { id: "1".repeat(32), size: 2, root: hashOf("x") };
+  assert.equal(await log.problemOf(named), undefined, "a log that is behind doesn't know what it has signed");
   await log.end();
 });
 

@@ -115,19 +115,31 @@ async function bench(args: readonly string[]): Promise<void> {
     log: count("log", options.log, 1_000_000),
   };
   const contestants = [...program(options.binary, options["without-ffi"]), ...await peer()];
+  const columns = new Map<string, Figures>(contestants.map(({ name }) => [name, new Map()]));
+  const tell = () => console.log(options.json ? json(columns) : table(columns));
+  /** What there is by then is told. */
+  const interrupted = () => {
+    tell();
+    Deno.removeSignalListener("SIGINT", interrupted);
+    Deno.kill(Deno.pid, "SIGINT");
+  };
   const folder = await Deno.makeTempDir({ prefix: "securechat_bench_" });
   try {
     const setting = { folder, sizes, ...await makeCertificates(`${folder}/certs`) };
-    const columns = new Map<string, Figures>(contestants.map(({ name }) => [name, new Map()]));
+    Deno.addSignalListener("SIGINT", interrupted);
     for (const part of parts) {
       for (const contestant of contestants) {
         console.error(`${part}: ${contestant.name} …`);
         const figures = await PARTS[part]?.(contestant, setting) ?? new Map();
-        for (const [row, value] of figures) columns.get(contestant.name)?.set(row, value);
+        for (const [row, value] of figures) {
+          columns.get(contestant.name)?.set(row, value);
+          console.error(`  ${row}: ${typeof value === "number" ? Number(value.toPrecision(3)) : value}`);
+        }
       }
     }
-    console.log(options.json ? json(columns) : table(columns));
+    tell();
   } finally {
+    Deno.removeSignalListener("SIGINT", interrupted);
     await Deno.remove(folder, { recursive: true });
   }
 }
