@@ -25,7 +25,7 @@ import {
 export type Command =
   | ("init" | "ca" | "cert" | "serve" | "chat" | "verify")
   | ("invite" | "join" | "rooms" | "export" | "prove" | "room" | "profiles" | "password")
-  | ("witness" | "log");
+  | ("witness" | "log" | "audit");
 
 /** A setting. */
 export interface Setting<T> {
@@ -61,7 +61,7 @@ function open<T>(
 
 const SERVE: readonly Command[] = ["serve"];
 /** The commands that open the server's database. */
-const DATABASE: readonly Command[] = ["serve", "invite", "room", "log"];
+const DATABASE: readonly Command[] = ["serve", "invite", "room", "log", "audit"];
 
 /** The description of the host for commands that connect to it. */
 const THE_SERVER = "host or address of the server; localhost if it is 0.0.0.0 or ::";

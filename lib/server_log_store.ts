@@ -151,4 +151,19 @@ export interface LogStore {
   auditFrom(index: number, count: number): Promise<readonly StoredAuditRow[]>;
   /** The hashes of nodes of the tree over the audit log, in the order asked for. */
   auditNodes(places: readonly NodePlace[]): Promise<readonly Bytes[]>;
+  /**
+   * Empties the rows with a leaf, of before that time (unix ms), but for those about pruning itself: the event is
+   * `pruned`, and nothing else is left but the leaf. In the same step a row `audit_pruned` is added, with the first and
+   * the last index that `reason` is made of. The rows that were emptied; 0 without such a row.
+   */
+  pruneAudit(prune: AuditPrune): Promise<number>;
+}
+
+/** What is to be emptied, and what is written about it. */
+export interface AuditPrune {
+  readonly before: number;
+  readonly occurredAt: number;
+  /** 32 random hex digits. */
+  readonly key: string;
+  readonly reason: (from: number, to: number) => string;
 }

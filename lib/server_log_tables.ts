@@ -17,6 +17,7 @@ import { EMPTY_ROOT, type NodePlace } from "./log_tree.ts";
 import { headHash, type RoomHead } from "./log_tick.ts";
 import { hash } from "./server_account_tables.ts";
 import type {
+  AuditPrune,
   LogStore,
   NewLog,
   NewTick,
@@ -27,6 +28,7 @@ import type {
   StoredTick,
   StoredToken,
 } from "./server_log_store.ts";
+import { auditValues, formatTimestamp } from "./server_store.ts";
 import { bytes, hex, integer, text } from "./store_columns.ts";
 import type { SqlDatabase, SqlRow, SqlStatement, SqlValue } from "./store_sql.ts";
 
@@ -303,6 +305,31 @@ export class LogTables implements LogStore {
     return await this.#audit("entry_index >= ? AND entry_index < ? ORDER BY entry_index", [index, index + count]);
   }
 
+  async pruneAudit({ before, occurredAt, key, reason }: AuditPrune): Promise<number> {
+    const where = "entry_index IS NOT NULL AND occurred_at < ? AND event_type NOT IN ('pruned', 'audit_pruned')";
+    const until = formatTimestamp(before);
+    const range = `SELECT MIN(entry_index) AS first, MAX(entry_index) AS last FROM audit_log WHERE ${where}`;
+    const [row] = await this.#database.rows(range, [until]);
+    if (!row || row["first"] === null) return 0;
+    const [first, last] = [integer(row, "first"), integer(row, "last")];
+    const said = auditValues({ event: "audit_pruned", occurredAt, key, reason: reason(first, last) });
+    const emptied = await this.#database.write(
+      {
+        insert: "INSERT INTO audit_log (event_type, email, client_cert_fingerprint, reason, occurred_at, ip_address, " +
+          "event_key)",
+        rows: [said],
+      },
+      {
+        sql: `UPDATE audit_log SET event_type = 'pruned', email = NULL, client_cert_fingerprint = NULL, reason = NULL,
+          ip_address = NULL, event_key = NULL, occurred_at = ? WHERE ${where} AND entry_index BETWEEN ? AND ?`,
+        values: [NO_TIME, until, first, last],
+      },
+    );
+    if (emptied === undefined) throw new RangeError("a random key is taken");
+    await this.#database.scrub();
+    return emptied;
+  }
+
   async #audit(where: string, values: readonly SqlValue[]): Promise<readonly StoredAuditRow[]> {
     const rows = await this.#database.rows(
       `SELECT id, entry_index, CAST(occurred_at AS CHAR) AS occurred, event_type, email, client_cert_fingerprint, reason,
@@ -323,6 +350,8 @@ export class LogTables implements LogStore {
   }
 }
 
+/** What an emptied row has instead of its time: in MariaDB that column may refuse to have none. */
+const NO_TIME = "1970-01-02 00:00:00";
 /** So many values fit into a query of either database. */
 const PARAMETERS = 500;
 

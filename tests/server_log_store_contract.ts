@@ -217,4 +217,35 @@ export function testLogStore(
     assert(await store.log.startLog(newLog("2"), newLog().origin));
     assert.equal((await store.log.logs())[0]?.auditSize, 2);
   });
+
+  test("old rows of the audit log are emptied and keep their places, and a row says which", async (store) => {
+    const log = await started(store);
+    const at = (time: number, reason: string) => ({ event: "login_failure" as const, occurredAt: time, reason });
+    await store.addAudit([at(1_000_000_000, "one"), at(1_000_001_000, "two"), at(2_000_000_000, "three")]);
+    const rows = await store.log.unloggedAudit(10);
+    const tree = new Frontier();
+    const leaves = rows.map(({ id }) => ({ id, leaf: leafHash(encodeUtf8(String(id))) }));
+    const audit = { leaves, nodes: leaves.flatMap(({ leaf }) => tree.append(leaf)) };
+    assert(await store.log.appendTick(log, await tickOf(store, log, { audit: hashOf("audit") }, { audit })));
+    await store.addAudit([at(1_000_002_000, "waits for its leaf")]);
+    const prune = (key: string) =>
+      store.log.pruneAudit({
+        ...{ before: 1_500_000_000, occurredAt: 3_000_000_000, key: key.repeat(32) },
+        reason: (from, to) => `${from} to ${to}`,
+      });
+    assert.equal(await prune("a"), 2);
+    assert.equal(await prune("b"), 0);
+    assert.deepEqual(
+      (await store.log.auditFrom(0, 9)).map(({ id: _, ...row }) => row),
+      [
+        { index: 0, occurredAt: "1970-01-02 00:00:00", event: "pruned" },
+        { index: 1, occurredAt: "1970-01-02 00:00:00", event: "pruned" },
+        { index: 2, occurredAt: "1970-01-24 03:33:20", event: "login_failure", reason: "three" },
+      ],
+    );
+    assert.deepEqual(
+      (await store.log.unloggedAudit(9)).map(({ event, reason }) => [event, reason]),
+      [["login_failure", "waits for its leaf"], ["audit_pruned", "0 to 1"]],
+    );
+  });
 }

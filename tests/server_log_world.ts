@@ -50,6 +50,11 @@ export class LogWorld implements AsyncDisposable {
     return new LogWorld(await openSqliteStore(folder.path), folder);
   }
 
+  /** The folder of the database. */
+  get path(): string {
+    return this.#folder.path;
+  }
+
   async options(changes: Partial<ServerLogOptions> = {}): Promise<ServerLogOptions> {
     const { server } = await identities();
     return {

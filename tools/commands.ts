@@ -84,6 +84,12 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     parts: ["status", "restart"],
     load: () => import("./log.ts"),
   },
+  audit: {
+    task: "Run a server",
+    summary: "verify the server's audit log, and empty its old rows",
+    parts: ["verify", "prune"],
+    load: () => import("./audit.ts"),
+  },
   witness: {
     task: "Run a server",
     summary: "cosign the logs of other servers, as a witness",
