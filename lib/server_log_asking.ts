@@ -11,7 +11,7 @@
 
 import { type Clock, parseUtf8 } from "./bytes.ts";
 import { consistencyProof } from "./log_tree.ts";
-import { encodeNote, parseNote } from "./log_note.ts";
+import { encodeNote } from "./log_note.ts";
 import { openNote, parseVkey } from "./log_note_key.ts";
 import type { LogStore } from "./server_log_store.ts";
 import { askWitness, type WitnessTransport } from "./server_witness_exchange.ts";
