@@ -98,6 +98,8 @@ export function foundNote(path: string): string {
 export interface OpenFile {
   readonly path: string;
   readonly stream: { read(buffer: Uint8Array): Promise<number | null> };
+  /** Of a regular file: its size as it was opened. Without permissions the runtime tells nothing of files under /dev. */
+  readonly size?: number;
 }
 
 /** Opens a file of trust, which must be a regular one. */
@@ -112,9 +114,11 @@ function openTrust(path: string): Deno.FsFile {
 /** Opens a file of the evidence. */
 function openEvidence(path: string): OpenFile {
   if (path === "/dev/stdin") return { path, stream: Deno.stdin };
-  if (!/^\/(?:dev|proc\/self)\/fd\/\d+$/.test(path)) return { path, stream: openTrust(path) };
+  const isNamed = !/^\/(?:dev|proc\/self)\/fd\/\d+$/.test(path);
   try {
-    return { path, stream: Deno.openSync(path) };
+    const stream = isNamed ? openTrust(path) : Deno.openSync(path);
+    const { isFile, size } = stream.statSync();
+    return isFile ? { path, stream, size } : { path, stream };
   } catch (error) {
     throw explainFileError(error, path, "read");
   }
@@ -191,11 +195,11 @@ export function openFiles({ ca, crl, cert, receipt, transcript, openings }: Path
 type TrustFile = ReturnType<typeof openFiles>["crl"][number];
 
 /** An open file, to be read at any place; `undefined` if it can only be read through. */
-export function randomAccessOf({ stream }: OpenFile): RandomAccess | undefined {
-  if (!(stream instanceof Deno.FsFile) || !stream.statSync().isFile) return undefined;
+export function randomAccessOf({ stream, size: whole }: OpenFile): RandomAccess | undefined {
+  if (!(stream instanceof Deno.FsFile) || whole === undefined) return undefined;
   const file = stream;
   return {
-    size: file.statSync().size,
+    size: whole,
     async read(at, size) {
       await file.seek(at, Deno.SeekMode.Start);
       const bytes = new Uint8Array(size);
