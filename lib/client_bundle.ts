@@ -36,7 +36,7 @@ const MAX_CERTIFICATES = 64;
 /** The file that was written. */
 export interface BundleExport {
   readonly bundle: string;
-  /** What a shell has to be given to verify it. */
+  /** The shell command that verifies it. */
   readonly verify: string;
   /** How many lines at the end are left out, since no signed head covers them yet. */
   readonly left_out: number;

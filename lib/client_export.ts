@@ -6,7 +6,8 @@
  *     verify → "securechat verify room_ops_20231115_143022.json room_ops_20231115_143022.txt --openings …"
  *
  * No server is needed and none is asked: the lines, the heads that cover them and the certificates are on the disk
- * since they were checked. The head is the first that covers all that is shown; earlier ones go with it
+ * since they were checked. The head is the first that covers all that is shown; in a bundle, one that the server's log
+ * registers is preferred. Earlier heads go with it
  * (`client_heads.ts`), so that authors whose certificates have ended or were revoked since are judged in their own
  * time. Whether an export holds is the question of `verify_room.ts`.
  *
@@ -219,7 +220,10 @@ async function readKnown(records: RoomRecords, room: string, log: KeptLog | unde
   return { origin, tree, lines, first, heads: withoutContradictions(right, lines, first) };
 }
 
-/** The lines to show, and a checkpoint that covers them: a registered one if there is one, or the first. Failure (2) or (5) if they can't be shown. */
+/**
+ * The lines to show, and a checkpoint that covers them: one that the server's log registers if `log` is given and has
+ * one, otherwise the first. Failure (2) or (5) if the lines can't be shown.
+ */
 function chooseRange(
   room: string,
   { origin, tree, first, heads }: Known,
@@ -266,7 +270,8 @@ function mustBeGood({ identity, now }: ExportOptions): void {
 }
 
 /**
- * Leaves out checkpoints whose time is before that of a line which they are the first to cover: they prove nothing.
+ * Leaves out checkpoints whose time is more than 5 minutes before that of a line which they are the first to cover: they
+ * prove nothing.
  */
 function withoutContradictions(
   heads: readonly Checkpoint[],
@@ -275,8 +280,8 @@ function withoutContradictions(
 ): readonly Checkpoint[] {
   let at = first;
   return heads.filter(({ size, time }) => {
-    const earliest = 1_000 * time + MAX_CLOCK_DIFFERENCE;
-    if (lines.slice(at - first, size - first).some(({ line }) => (parseLine(line)?.ts ?? 0) > earliest)) return false;
+    const latest = 1_000 * time + MAX_CLOCK_DIFFERENCE;
+    if (lines.slice(at - first, size - first).some(({ line }) => (parseLine(line)?.ts ?? 0) > latest)) return false;
     at = Math.max(at, size);
     return true;
   });

@@ -4,12 +4,13 @@
  *     C> hello            S> server_hello      certificates, each checked against the CA
  *     C> dh_client        S> dh_server         a key for the credentials; in version 2 both prove their certificates' keys
  *     C> salt             S> salt              at most three times
- *     C> register|login                        decided by the caller: accept() or refuse()
+ *     C> register|login|…                      decided by the caller: accept() or refuse()
  *     C> dh_client        S> dh_server         the session's key
  *     C> msg              S> msg_ack           the caller acknowledges once the line is durable
+ *     C> post|history|…                        requests about rooms: answered by the caller, in any order
  *     C> quit             S> receipt
  *
- * It knows no sockets, no users and no disk: what needs one of them is an event, and `next` waits until the caller has
+ * It knows no sockets, no accounts and no disk: what needs one of them is an event, and `next` waits until the caller has
  * answered it. Everything that can be wrong with credentials gets one and the same answer.
  *
  * @layer protocol
@@ -84,7 +85,7 @@ export type ServerEvent =
   | { readonly type: "credentials"; readonly credentials: CredentialsRequest }
   /** The session's key is agreed; where {@link ServerConnection.hasRooms}, welcome the client. */
   | { readonly type: "session" }
-  /** Answer with {@link ServerConnection.answer}, `sendLine` or `refuseRequest`. */
+  /** Answer with {@link ServerConnection.answer}, `sendLines` or `refuseRequest`. */
   | ({ readonly type: "request" } & IdentifiedRequest)
   | SessionEvent
   /** Answer with {@link ServerConnection.sendReceipt}, then close. */
@@ -315,7 +316,7 @@ export class ServerConnection extends Connection<ServerEvent> {
     this.send({ type: "salt", payload: encodeBase64(payload) });
   }
 
-  /** Takes the register or login that came: frames may be longer from here. */
+  /** Takes the credentials that came: frames may be longer from here. */
   accept(): void {
     this.reader.limit = this.#options.frameLimits?.afterLogin ?? LIMIT_AFTER_LOGIN;
     this.move("session_key");

@@ -18,7 +18,7 @@ import type { TranscriptSummary } from "./transcript.ts";
 
 /** What a client says to the server alone. */
 export type SessionEvent =
-  /** Accepted: make the line durable, then {@link ServerConnection.acknowledge}. */
+  /** Accepted: make the line durable, then call `acknowledge` of the connection. */
   | { readonly type: "message"; readonly seqno: number; readonly line: string; readonly text: string }
   /** Refused, and the session goes on: tell it by `refuse`. */
   | { readonly type: "stale"; readonly error: ProtocolError }

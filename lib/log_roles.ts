@@ -33,7 +33,7 @@ interface Person {
   isAsked: boolean;
 }
 
-/** A line's statement and its author. */
+/** A line's statement and its author; the statement is `undefined` if its kind is unknown or its words aren't here. */
 export interface RoomAct {
   /** The fingerprint of the author's certificate. */
   readonly author: string;

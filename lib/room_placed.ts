@@ -3,7 +3,7 @@
  * order, and what the lines have made of the room. What is durable is `room_durable.ts`.
  *
  *     placed.checkSeqno({ post, line, envelope, author })   throws a ProtocolError, and nothing has changed
- *     placed.check({ post, line, envelope, author }, now)   the same
+ *     placed.check({ post, line, envelope, author }, time)  the same
  *     placed.place({ post, line, envelope, author }, now)   → the line with its index, and the tree's new nodes
  *
  * None of them waits for anything: what was checked still holds when the index is given, so no lock is needed. The line is
@@ -39,6 +39,7 @@ export interface PlacedLine {
   readonly line: StoredLine;
   /** The nodes that the line completes; the first is its leaf. */
   readonly nodes: readonly TreeNode[];
+  /** What the line says, and who says it: every line has one, also one that is mere words. */
   readonly act: RoomAct;
   /** A snapshot of what the lines up to this one come to, if it is time to store one. */
   readonly state: StoredState | undefined;

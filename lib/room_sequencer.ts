@@ -2,6 +2,7 @@
  * The one place in which a room's lines are put in order and made durable (docs/PROTOCOL.md, "Posting").
  *
  *     post → its signature, words and hashes (`room_post.ts`)
+ *          → the heads that it names: `seen` (`room_heads.ts`), and perhaps one of the server's log
  *          → its place in the log, without waiting for anything (`room_placed.ts`)
  *          → a round: one transaction for all lines that came meanwhile (`room_rounds.ts`)
  *          → the durable log (`room_durable.ts`), the audience (`room_audience.ts`), a head (`room_heads.ts`)

@@ -2,7 +2,7 @@
  * One connected client, from the first byte to the last. One loop reads: it cuts events out of the bytes, and handles
  * them one after the other.
  *
- *     link.read → connection.receive → connection.next → event
+ *     incoming.read → connection.receive → the client's turn (`server_pace.ts`) → connection.next → event
  *     credentials → an account (`server_login.ts`) and a session on the disk (`server_session.ts`)
  *     message     → into the journal; acknowledged by the writer of replies (`server_replies.ts`)
  *     request     → rooms, or the client's own account (`server_requests.ts`)
@@ -306,7 +306,7 @@ export class ConnectedClient {
     }
   }
 
-  /** A line waits for the quota; the time that an answer costs is charged. */
+  /** A post waits for its account's quota, and isn't answered if the connection ends meanwhile. The work is charged. */
   async #answer({ request, id }: IdentifiedRequest): Promise<void> {
     if (request.type === "post" && !await this.#pace.quota(request.body.length)) return;
     const session = this.#rooms;

@@ -97,7 +97,7 @@ export class Link {
     void this.#write(this.#writing.resolve);
   }
 
-  /** Takes what is sent next into the queue, where that is empty; whether there is anything. */
+  /** Whether there is anything to send. If the queue is empty, what is sent under keys goes into it. */
   #hasMore(): boolean {
     if (this.#queue.length > 0) return true;
     for (const [key, bytes] of this.#latest) {
@@ -168,7 +168,7 @@ export interface ConnectOptions {
   readonly maxQueued: number;
 }
 
-/** Connects within a time. Failure (5) with what to do where that doesn't work. */
+/** Connects within a time. Failure (5) with what to do if that doesn't work. */
 export async function connect(host: string, port: number, options: ConnectOptions): Promise<Link> {
   const signal = AbortSignal.timeout(options.timeout);
   try {
@@ -249,7 +249,7 @@ export function portOf({ addr }: Deno.TlsListener): number {
 }
 
 /**
- * Listens. Failure (5) with what to do where the port is taken or not ours to take; `flag` names the port, or both.
+ * Listens. Failure (5) with what to do if the port is taken or not ours to take; `flag` names the port, or both.
  */
 export function listen(host: string, port: number, flag: "--port" | "--listen" = "--port"): Deno.TcpListener {
   return listening(host, port, flag, () => Deno.listen({ hostname: host, port }));

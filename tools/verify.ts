@@ -1,11 +1,13 @@
 /**
  * `securechat verify`: a receipt and a transcript checked offline, of a session (docs/PROTOCOL.md, "The end, and
- * receipts") or of a room (docs/PROTOCOL.md, "Rooms as evidence"), or a line proof; the checks themselves are in
- * `lib/verify.ts` and `lib/verify_room.ts`, and the page that is printed in `lib/verify_report.ts`.
+ * receipts") or of a room (docs/PROTOCOL.md, "Rooms as evidence"), or a line proof, or a bundle. The checks themselves
+ * are in `lib/verify.ts`, `lib/verify_room.ts` and `lib/verify_bundle.ts`, and the page that is printed in
+ * `lib/verify_report.ts`.
  *
  *     securechat verify receipt.json transcript.txt --ca ca_cert.pem
  *     securechat verify receipt.json transcript.txt --openings openings.txt
  *     securechat verify line_proof.json
+ *     securechat verify room_ops_20261115_143022.evidence
  *
  * The files are opened first (`verify_files.ts`). Before a byte of them is read, the process gives up the network,
  * other programs, the environment and writing, for good: whatever a hostile receipt might make of it, it can read and

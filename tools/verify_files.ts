@@ -37,7 +37,7 @@ export interface AuthorityFlags {
   readonly settings: SettingFlags;
 }
 
-/** The CA's file: the one that is named, or the first that is there; `undefined` where there is none. */
+/** The CA's file: the one that is named, or the first that is there; `undefined` if there is none. */
 export async function findAuthority(
   command: Command,
   { ca, sha256, settings }: AuthorityFlags,
@@ -66,7 +66,7 @@ export function parseFingerprint(text: string | undefined): string | undefined {
   throw new Failure(EXIT.usage, "--ca-sha256 needs the SHA-256 of a certificate: 64 hex digits");
 }
 
-/** Those CAs that count. Failure (3) where none of them has the fingerprint that is asked for. */
+/** Those CAs that count. Failure (3) if none of them has the fingerprint that is asked for. */
 export function chosenAuthorities(
   authorities: readonly Certificate[],
   path: string,
@@ -146,7 +146,7 @@ export async function* textChunksOf(file: OpenFile): AsyncGenerator<Uint8Array> 
   }
 }
 
-/** The whole file without a byte order mark; a {@link Failure} where it has more than `max` bytes. */
+/** The whole file without a byte order mark; a {@link Failure} if it has more than `max` bytes. */
 export async function readWhole(file: OpenFile, max: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
