@@ -83,7 +83,7 @@ export type ServerEvent =
    * Answer with {@link ServerConnection.answerSalt}, {@link ServerConnection.accept} or `refuse`, then ask for more.
    */
   | { readonly type: "credentials"; readonly credentials: CredentialsRequest }
-  /** The session's key is agreed; where {@link ServerConnection.hasRooms}, welcome the client. */
+  /** The session's key is agreed; if {@link ServerConnection.hasRooms}, welcome the client. */
   | { readonly type: "session" }
   /** Answer with {@link ServerConnection.answer}, `sendLines` or `refuseRequest`. */
   | ({ readonly type: "request" } & IdentifiedRequest)

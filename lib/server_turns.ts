@@ -19,7 +19,7 @@ import type { Clock } from "./bytes.ts";
 
 /** Work after which a share rests, in milliseconds: what anybody else waits for at most, beside the frame under way. */
 const QUANTUM = 4;
-/** The same where nobody else asks for anything: a look at the sockets has its price. */
+/** The same if nobody else asks for anything: a look at the sockets has its price. */
 const QUANTUM_ALONE = 25;
 /** Somebody else counts as asking for so long after a frame, in milliseconds. */
 const RECENT = 1_000;

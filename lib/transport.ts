@@ -17,7 +17,7 @@ import { sendAtOnce } from "./libc.ts";
 const SMALL_READ = 2_048;
 /** Who fills the small buffer has more to say: 16 KiB, a record of TLS, given back when a read finds less. */
 const LARGE_READ = 16_384;
-/** Of what is out of date when it is replaced, so many bytes leave in one write. */
+/** So many bytes of {@link Link.sendLatest} leave in one write: what hasn't left yet can still be replaced. */
 const LATEST_BYTES = 16_384;
 /** How long an ended link waits for the peer to close, in milliseconds. */
 const LINGER = 1_000;

@@ -45,7 +45,7 @@ export interface LogSubject {
   readonly earlier: readonly Checkpoint[];
 }
 
-/** What is known of the receipt's checkpoint by the log. */
+/** What the server's log says of the receipt's checkpoint. */
 export interface LogSummary {
   readonly origin: string;
   /** The number of the cosignatures over the checkpoint's note, and how many are of witnesses that were named. */
