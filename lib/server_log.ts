@@ -327,7 +327,13 @@ export class ServerLog {
   async #readAgain(): Promise<void> {
     const { store } = this.#options;
     const [row] = await store.logs();
-    if (row?.origin !== this.#log.origin || row.size < this.#log.size) {
+    if (row && row.origin !== this.#log.origin) {
+      return this.#is(
+        "log_behind",
+        `another log has begun in the database: ${row.origin}; start this server again with its key`,
+      );
+    }
+    if (!row || row.size < this.#log.size) {
       return this.#is("log_behind", `the database has ${row?.size ?? 0} ticks of ${this.#log.size}`);
     }
     if (row.size === this.#log.size && row.root !== this.#log.root) {

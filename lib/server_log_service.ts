@@ -18,8 +18,8 @@ import { EXIT, Failure, messageOf } from "./errors.ts";
 import { exists, readPrivateFile, readTextFile, writeAtomically } from "./files.ts";
 import { sha256 } from "./hash.ts";
 import { type LogHead, logOrigin, parseCharter } from "./log_charter.ts";
-import { encodeNote, MAX_NOTE_BYTES, parseNote } from "./log_note.ts";
-import { encodeVkey, KEY_TYPE, type NoteSigner, noteSigner, openNote, signNote } from "./log_note_key.ts";
+import { encodeNote, isKeyName, MAX_NOTE_BYTES, parseNote, parseNoteHead } from "./log_note.ts";
+import { encodeVkey, KEY_TYPE, noteKey, type NoteSigner, noteSigner, openNote, signNote } from "./log_note_key.ts";
 import type { Log } from "./logging.ts";
 import { encodePrivateKey } from "./private_key.ts";
 import { PROGRAM } from "./program.ts";
@@ -144,7 +144,25 @@ async function loadSigner(options: LogServiceOptions, stored: StoredLog | undefi
     if (!made) return undefined;
   }
   const secret = await readKeyFile(path);
+  if (!stored && await hasSigned(config, secret)) {
+    const reason =
+      `the database has no log, though ${config.DATA_DIR}/${NEWEST_NOTE_FILE} is a note of this key: the ` +
+      "server runs without a log";
+    log.error(`${reason}; put the newer database back, or begin another log with: ${PROGRAM} log restart`);
+    note("log_behind", reason);
+    return undefined;
+  }
   return noteSigner(stored?.origin ?? logOrigin(serverName, encodeHex(random(16))), KEY_TYPE.log, secret);
+}
+
+/** Whether the note on the disk is one that this key signed: then it has had a log, whatever the database says. */
+async function hasSigned({ DATA_DIR }: Config, { publicKey }: Ed25519Secret): Promise<boolean> {
+  const path = `${DATA_DIR}/${NEWEST_NOTE_FILE}`;
+  if (!await exists(path)) return false;
+  const bytes = encodeUtf8(await readTextFile(path));
+  const origin = parseNoteHead(parseNote(bytes)?.text ?? "")?.origin;
+  if (origin === undefined || !isKeyName(origin)) return false;
+  return await openNote(bytes, noteKey(origin, KEY_TYPE.log, publicKey)) !== undefined;
 }
 
 /** Makes a key file; never over another. */

@@ -112,7 +112,7 @@ export interface LogStore {
 
   /** Rooms whose newest checkpoint the log doesn't register yet, those that have waited longest first. */
   unregistered(log: number, count: number): Promise<readonly RoomHead[]>;
-  /** Appends a tick, if the log has this size and root still; false otherwise. */
+  /** Appends a tick, if the log has this size and root still and is the newest; false otherwise. */
   appendTick(log: StoredLog, tick: NewTick): Promise<boolean>;
   /** Ticks from an index on, in order. */
   ticks(log: number, from: number, count: number): Promise<readonly StoredTick[]>;

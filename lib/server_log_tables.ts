@@ -98,7 +98,8 @@ export class LogTables implements LogStore {
     const statements: SqlStatement[] = [
       {
         sql: `UPDATE server_logs SET size = size + 1, root = ?, audit_size = audit_size + ?
-          WHERE id = ? AND size = ? AND root = ?`,
+          WHERE id = ? AND size = ? AND root = ?
+            AND id = (SELECT newest FROM (SELECT MAX(id) AS newest FROM server_logs) AS logs)`,
         values: [hash(tick.root), leaves.length, id, size, hash(root)],
         mustChange: true,
       },

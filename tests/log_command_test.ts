@@ -1,4 +1,5 @@
 import { assert } from "./assert.ts";
+import { auditRows, eventually } from "./audit_rows.ts";
 import { run, startServer, temporaryFolder } from "./environment.ts";
 import { writeCertificates } from "./certificate_folder.ts";
 
@@ -72,4 +73,32 @@ Deno.test("log restart refuses promises that its ticks can't keep, or that no ch
     assert.equal(status, 2, stderr);
     assert.match(stderr, said);
   }
+});
+
+Deno.test("a server whose database was lost begins no second log by itself, and says what to do", async () => {
+  using at = await place();
+  {
+    await using _server = await startServer([...at.flags]);
+    await eventually(() => void Deno.statSync(`${at.folder.path}/data/log_newest.note`));
+  }
+  for (const end of ["", "-wal", "-shm"]) {
+    await Deno.remove(`${at.folder.path}/data/securechat.db${end}`).catch(() => {}); // not all of them are there
+  }
+  assert.match(await serveOnce(at.flags), /the database has no log, though .*log_newest\.note .*log restart/);
+  assert.equal((await run(["log", "status", ...at.flags])).status, 1);
+  assert(auditRows(`${at.folder.path}/data`).some((row) => row.startsWith("log_behind: the database has no log")));
+  assert.equal((await run(["log", "restart", "--yes", ...at.flags])).status, 0);
+  await serveOnce(at.flags);
+  assert.equal((await run(["log", "status", ...at.flags])).status, 0);
+});
+
+Deno.test("audit verify holds while the server runs, against the note that it wrote", async () => {
+  using at = await place();
+  await using server = await startServer([...at.flags]);
+  const note = `${at.folder.path}/data/log_newest.note`;
+  await eventually(() => void Deno.statSync(note));
+  const { status, stdout, stderr } = await run(["audit", "verify", "--note", note, ...at.flags.slice(2)]);
+  assert.equal(status, 0, stdout + stderr);
+  assert.match(stdout, /^The audit log holds/);
+  assert(server);
 });

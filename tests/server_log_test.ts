@@ -342,3 +342,19 @@ Deno.test("a line that names a tick which another server on the database has mad
   await other.settled();
   assert.equal(other.newestClosed?.size, 1);
 });
+
+Deno.test("a server makes no tick of its log once another log has begun in the database, and says so", async () => {
+  await using world = await LogWorld.create();
+  const log = await world.open();
+  await log.tick();
+  await log.settled();
+  await startLog({ ...await world.options(), key: keyOf("2") }, await world.store.log.logs());
+  await world.store.addAudit([{ event: "login_failure", occurredAt: world.now }]);
+  await log.tick();
+  await log.tick();
+  const [newer, older] = await world.store.log.logs();
+  assert.deepEqual([newer?.size, older?.size], [0, 1]);
+  assert.equal(log.origin, undefined);
+  assert.match(world.faults[0]?.[1] ?? "", /^another log has begun in the database/);
+  await log.end();
+});
