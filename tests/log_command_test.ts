@@ -1,3 +1,4 @@
+import { DatabaseSync } from "node:sqlite";
 import { assert } from "./assert.ts";
 import { auditRows, eventually } from "./audit_rows.ts";
 import { run, startServer, temporaryFolder } from "./environment.ts";
@@ -101,4 +102,21 @@ Deno.test("audit verify holds while the server runs, against the note that it wr
   assert.equal(status, 0, stdout + stderr);
   assert.match(stdout, /^The audit log holds/);
   assert(server);
+});
+
+Deno.test("log status says that the database is behind the newest note on the disk", async () => {
+  using at = await place();
+  {
+    await using _server = await startServer([...at.flags]);
+    await eventually(() => void Deno.statSync(`${at.folder.path}/data/log_newest.note`));
+  }
+  assert.equal((await statusOf(at.flags)).wrong, null);
+  {
+    using database = new DatabaseSync(`${at.folder.path}/data/securechat.db`);
+    database.exec("UPDATE server_logs SET size = 0");
+  }
+  assert.match(
+    (await statusOf(at.flags)).wrong,
+    /^the database has 0 ticks, and .*log_newest\.note was signed over 1$/,
+  );
 });

@@ -13,17 +13,18 @@
 
 import { type CommandSpec, parseCommand } from "../lib/command_line.ts";
 import { type Config, readConfig } from "../lib/config.ts";
-import { encodeHex } from "../lib/bytes.ts";
+import { encodeHex, encodeUtf8 } from "../lib/bytes.ts";
 import { EXIT, type ExitStatus, Failure } from "../lib/errors.ts";
 import { exists, readTextFile, writeAtomically } from "../lib/files.ts";
 import { loadIdentity } from "../lib/identity.ts";
 import { encodeJson } from "../lib/json.ts";
 import { logOrigin, MAX_WITHIN, MIN_WITHIN } from "../lib/log_charter.ts";
 import { parseNote } from "../lib/log_note.ts";
-import { encodeVkey, KEY_TYPE, noteSigner } from "../lib/log_note_key.ts";
+import { encodeVkey, KEY_TYPE, noteSigner, openNote, parseVkey } from "../lib/log_note_key.ts";
 import { didYouMean } from "../lib/nearest.ts";
-import { LOG_KEY_FILE, makeKeyFile, readKeyFile, withinOf } from "../lib/server_log_service.ts";
+import { LOG_KEY_FILE, makeKeyFile, NEWEST_NOTE_FILE, readKeyFile, withinOf } from "../lib/server_log_service.ts";
 import { startLog } from "../lib/server_log.ts";
+import type { StoredLog } from "../lib/server_log_store.ts";
 import { Spool } from "../lib/server_spool.ts";
 import type { ServerStore } from "../lib/server_store.ts";
 import { openServersStore } from "../lib/store_open.ts";
@@ -106,7 +107,7 @@ async function status(args: string[]): Promise<ExitStatus> {
 }
 
 /** What is known of the newest log; `undefined` if there is none. */
-async function describe({ log: store }: ServerStore, { CERT_DIR }: Config) {
+async function describe({ log: store }: ServerStore, { CERT_DIR, DATA_DIR }: Config) {
   const [log, ...earlier] = await store.logs();
   if (!log) return undefined;
   const note = await store.closedNote(log.id);
@@ -118,12 +119,23 @@ async function describe({ log: store }: ServerStore, { CERT_DIR }: Config) {
     root: log.root,
     within: log.charter["within"] ?? null,
     key: await exists(`${CERT_DIR}/${LOG_KEY_FILE}`) ? "here" : "missing",
+    wrong: await wrongWith(log, `${DATA_DIR}/${NEWEST_NOTE_FILE}`),
     note: note ? { ticks: note.size, cosigned_by: cosigners.map(({ name }) => name) } : null,
     stamped: await store.stampedSize(log.id) || null,
     waiting_rooms: (await store.unregistered(log.id, COUNTED)).length,
     waiting_audit_rows: (await store.unloggedAudit(COUNTED)).length,
     earlier: earlier.map(({ origin, size, root }) => ({ log: origin, ticks: size, root })),
   };
+}
+
+/** What the newest note on the disk shows to be wrong with the database; null if nothing. */
+async function wrongWith({ origin, vkey, size, root }: StoredLog, path: string): Promise<string | null> {
+  const key = parseVkey(vkey);
+  if (!key || !await exists(path)) return null;
+  const kept = (await openNote(encodeUtf8(await readTextFile(path)), key))?.head;
+  if (kept?.origin !== origin) return null;
+  if (kept.size > size) return `the database has ${size} ticks, and ${path} was signed over ${kept.size}`;
+  return kept.size === size && kept.root !== root ? `${path} has another root for ${size} ticks` : null;
 }
 
 type Described = NonNullable<Awaited<ReturnType<typeof describe>>>;
@@ -140,6 +152,7 @@ function tell(found: Described): string {
     ["note", note ? `${note.ticks} ticks, ${cosigned}` : "none is closed yet"],
     ["stamped", found.stamped === null ? "no" : `${found.stamped} ticks`],
     ["waiting", `${found.waiting_rooms} rooms, ${found.waiting_audit_rows} rows of the audit log`],
+    ...found.wrong === null ? [] : [["wrong", found.wrong] satisfies [string, string]],
     ...earlier.map(({ log, ticks }): [string, string] => ["earlier", `${log}, ${ticks} ticks`]),
   ];
   return rows.map(([name, text]) => `${name.padEnd(9)} ${text}`).join("\n");
