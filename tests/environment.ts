@@ -31,6 +31,10 @@ const NEEDS = {
     "../shared/peer and a Python with its requirements (SECURECHAT_PEER_PYTHON)",
     () => exists(`${SHARED}/peer/conformance.py`) && runs(PEER_PYTHON, "-c", "import cryptography"),
   ],
+  cryptography: [
+    "a Python with cryptography (SECURECHAT_PEER_PYTHON)",
+    () => runs(PEER_PYTHON, "-c", "import cryptography"),
+  ],
   python: ["python3 on PATH", () => runs("python3", "--version")],
   openssl: ["openssl on PATH", () => runs("openssl", "version")],
   mariadb: ["a MariaDB or MySQL server on PATH", () => mariadbd() !== undefined],
