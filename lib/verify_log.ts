@@ -13,7 +13,7 @@
  * @layer protocol
  */
 
-import { type Bytes, encodeHex, parseHex } from "./bytes.ts";
+import { type Bytes, encodeBase64, encodeHex, encodeUtf8, parseHex } from "./bytes.ts";
 import { sha256 } from "./hash.ts";
 import { type Charter, charterHash, isCharterSigned, parseCharter } from "./log_charter.ts";
 import type { Checkpoint } from "./log_checkpoint.ts";
@@ -33,7 +33,7 @@ import {
   LogNotes,
   type LogTrust,
 } from "./verify_log_notes.ts";
-import { type Certificate, parseCertificates } from "./x509.ts";
+import { parseChain } from "./verify_verdict.ts";
 
 export { LOG_CHECKS, type LogCheckName, type LogFiles, type LogFindings, type LogTrust } from "./verify_log_notes.ts";
 
@@ -136,15 +136,18 @@ export class LogJudge {
     if (!charter.origin.toLowerCase().startsWith(`${server.toLowerCase()}/log/`)) {
       return fail("it is of another server's log");
     }
-    const chain = this.#evidence.certs.map((pem) => certificatesIn(pem)).find(([leaf]) =>
-      leaf?.fingerprint === charter.from
-    );
-    const leaf = chain?.[0];
-    if (!chain || !leaf?.rsa) return fail("its signer's certificate is not at hand");
+    const chains = this.#evidence.certs.map((pem) => parseChain(encodeBase64(encodeUtf8(pem))));
+    if (chains.includes(undefined)) return fail("a certificate beside it has another form");
+    const [chain, ...others] = chains;
+    if (others.length > 0) return fail("more certificates than its signer's stand beside it");
+    const leaf = chain?.leaf;
+    if (!chain || leaf?.fingerprint !== charter.from || !leaf.rsa) {
+      return fail("its signer's certificate is not at hand");
+    }
     if (!isCharterSigned(charter, new VerifyingKey(leaf.rsa.modulus))) return fail("its signature doesn't verify");
     const names = leaf.hostNames?.dnsNames.map((name) => name.toLowerCase()) ?? [];
     if (!names.includes(server.toLowerCase())) return fail("its signer's certificate is not for this server");
-    const { problems, revoked, isMade } = await judge.at({ leaf, certificates: chain }, "server", 1000 * charter.time);
+    const { problems, revoked, isMade } = await judge.at(chain, "server", 1000 * charter.time);
     if (!isMade) this.#findings.skip("charter", "no CA is given that issued its signer's certificate");
     for (const problem of [...problems, ...revoked]) fail(problem);
     if (problems.length + revoked.length > 0) return;
@@ -413,12 +416,4 @@ async function boundOf(
 
 function hexBytes(hex: string): Bytes {
   return parseHex(hex) ?? new Uint8Array(0);
-}
-
-function certificatesIn(pem: string): Certificate[] {
-  try {
-    return parseCertificates(pem);
-  } catch {
-    return [];
-  }
 }

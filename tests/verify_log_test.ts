@@ -209,7 +209,7 @@ Deno.test("notes that are changed, missing, or that nothing refers to fail", asy
   assert.match(flipped, /^note: notes\/\d\.note is not signed by the log's key/m);
   const cosignature = await withFiles((_, bytes) => {
     const text = new TextDecoder().decode(bytes);
-    return encodeUtf8(text.replace(/A(?=[^A]{10,}=*\n$)/, "B"));
+    return encodeUtf8(text.replace(/.(?=.{11}\n$)/, (digit) => digit === "A" ? "B" : "A"));
   });
   assert.match(cosignature, /a line of a witness that you named, and it doesn't verify|not signed/);
   const missing = await judge(story, undefined, {}, (files) => ({ ...files, names: files.names.slice(1) }));
@@ -267,4 +267,16 @@ Deno.test("a line that names another log of the server, or another root of this 
   await story.say("fourth", { ...pin, root: hashOf("x") });
   await story.tick();
   assert.match((await judge(story)).failed.join("\n"), /log key: the log has two roots of \d ticks/);
+});
+
+Deno.test("the charter's certificate has one spelling, and no other certificate stands beside it", async () => {
+  await using story = await LogStory.create();
+  await twoLines(story);
+  const respelled = await judge(story, (evidence) => ({
+    ...evidence,
+    certs: evidence.certs.map((pem) => pem.replaceAll("\n", "\r\n")),
+  }));
+  assert.match(respelled.failed.join(), /^charter: a certificate beside it has another form/);
+  const doubled = await judge(story, (evidence) => ({ ...evidence, certs: [...evidence.certs, ...evidence.certs] }));
+  assert.match(doubled.failed.join(), /^charter: more certificates than its signer's stand beside it/);
 });
