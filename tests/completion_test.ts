@@ -77,7 +77,7 @@ Deno.test({
     for (const [line, [awaited]] of CASES) {
       const program = `zmodload zsh/zpty
 zpty shell zsh -f -i
-zpty -w shell 'PS1=READY; stty cols 200; autoload -U compinit && compinit -u -D; source ${path}'
+zpty -w shell 'PS1=READY; stty cols 200 rows 100; autoload -U compinit && compinit -u -D; source ${path}'
 zpty -w shell 'zstyle ":completion:*" list-separator ""; LISTMAX=0; bindkey "^I" list-choices; echo BEG''IN'
 zpty -r shell text '*BEGIN*'
 zpty -w -n shell ${JSON.stringify(`securechat ${line}`)}$'\\t'
