@@ -380,7 +380,7 @@ Deno.test("a port that is the other one is told as that: TLS where none is expec
     );
     const wrong = /over TLS \(it speaks no TLS there, as a server's plain port; name the port for TLS\)/;
     sentence(await ada.enter(["chat", "localhost", "--tls-port", plain, "--tls"]), 5, wrong);
-    sentence(await ada.enter(["invite", "--device", "localhost", "--port", plain]), 5, /port for TLS/);
+    sentence(await ada.enter(["invite", "--device", "localhost", "--port", plain]), 5, /port for TLS|its TLS port/);
     assert.match((await ada.run(["rooms", "localhost", "--json", "--tls-port", plain])).stdout, wrong);
   });
 });
