@@ -134,14 +134,17 @@ Deno.test("freshBytes() are zeros of that length that nobody else has, in a buff
   for (const size of [2_049, 100_000]) assert.equal(freshBytes(size).buffer.byteLength, size);
 });
 
-Deno.test("short bytes that are kept keep no more than 2 KiB in memory, whoever made them", () => {
+Deno.test("short bytes that are kept keep no more than a slab in memory, and a slice of them only itself", () => {
   const short = [
     freshBytes(16),
     encodeUtf8("hello"),
     parseBase64("AAAA") ?? new Uint8Array(0),
     sha256(encodeUtf8("x")),
   ];
-  for (const bytes of short) assert(bytes.buffer.byteLength <= 2_048);
+  for (const bytes of short) {
+    assert(bytes.buffer.byteLength <= 16_384);
+    assert.equal(bytes.slice().buffer.byteLength, bytes.length);
+  }
 });
 
 Deno.test("parseUtf8() takes the replacement character where it was written, and not in place of what is no UTF-8", () => {
