@@ -8,7 +8,7 @@
  *     header (512 bytes, remade and compared) · content · zeros up to 512 …     at the end 1,024 zeros, and nothing more
  *
  * The members come in this order, each once; what isn't needed is left out. Numbers are decimal without leading zeros.
- * A file is read where it lies: {@link readBundle} looks at the headers alone, and contents are read from their places.
+ * A file is read where it lies: {@link readBundle} reads the headers only, and contents are read from their places.
  * What the members say is the question of the verifier.
  *
  * @layer format

@@ -212,7 +212,7 @@ export async function renew(
     await writeAtomically(files.key, await encodePrivateKey(key, passphrase, random), { mode: 0o600, replace: true });
   }
   const { subjectName, issuerName, pem } = authority.certificate;
-  const chain = certificate.pem + (subjectName === issuerName ? "" : pem); // whoever checks it has the root alone
+  const chain = certificate.pem + (subjectName === issuerName ? "" : pem); // whoever checks it has only the root
   await writeAtomically(files.certificate, chain, { replace: true });
   await remember(dir, made);
   return made;

@@ -1,6 +1,6 @@
 /**
  * What a client shows of a room to a stranger in one file: lines with their receipt and words, and what it kept of the
- * server's log, from its own records alone (docs/PROTOCOL.md, "One file").
+ * server's log, from nothing but its own records (docs/PROTOCOL.md, "One file").
  *
  *     const { bundle, verify } = await exportBundle(records, "#ops", { identity, now: Date.now(), folder: ".", open: "all" });
  *     verify → "securechat verify room_ops_20231115_143022.evidence --ca …"

@@ -1,5 +1,5 @@
 /**
- * What a client shows of a room to a stranger, from its own records alone: a transcript with its receipt, openings, or
+ * What a client shows of a room to a stranger, from nothing but its own records: a transcript with its receipt, openings, or
  * a few lines in one file (docs/PROTOCOL.md, "Receipts of a room").
  *
  *     const { verify } = await exportRoom(records, "#ops", { identity, now: Date.now(), folder: ".", open: "all" });

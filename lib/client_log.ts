@@ -15,12 +15,13 @@
  * @layer chat
  */
 
-import { type Bytes, type Clock, concat, encodeBase64, encodeHex, encodeUtf8, parseBase64 } from "./bytes.ts";
+import { type Bytes, type Clock, concat, encodeBase64, encodeHex, encodeUtf8 } from "./bytes.ts";
+import { type LogRecord, recordedBytes, recordedHashes } from "./client_log_records.ts";
+import { RequestRefused } from "./client_requests.ts";
 import { sha256 } from "./hash.ts";
 import { canonicalJson, type JsonObject } from "./json.ts";
 import { type Charter, charterHash, parseCharter } from "./log_charter.ts";
 import { type Checkpoint, encodeCheckpoint, parseCheckpoint } from "./log_checkpoint.ts";
-import { RequestRefused } from "./client_requests.ts";
 import type { Head, LogPin } from "./log_envelope.ts";
 import type { LogAnswer, LogRequest, SentHead, SentTick } from "./log_follow_frames.ts";
 import { parseNote } from "./log_note.ts";
@@ -72,15 +73,6 @@ export interface KeptNote extends Head {
   /** Whether the client's policy is satisfied, or there is none. */
   readonly isSatisfied: boolean;
 }
-
-/**
- * What is kept on the disk, in order: one record a line. A `tick` has its bytes and tags, once for all rooms that it
- * registers; `looks` says since when a room is looked for in every tick (`at` is null: no longer); a `hit` says that a room's head in it is awaited since then, and `head` that it was shown. `after` has the
- * ticks before a head of the log that a line names, which name a note or a token: the line is younger than these.
- */
-export type LogRecord = JsonObject & {
-  readonly type: "pin" | "looks" | "leaves" | "tick" | "hit" | "head" | "note" | "token" | "chain" | "after" | "lie";
-};
 
 /** How a note is judged by the keys that the client goes by. */
 export interface NoteJudgement {
@@ -525,7 +517,7 @@ export class ClientLog {
     switch (record["type"]) {
       case "pin": {
         const charter = parseCharter(record["charter"]);
-        const peaks = hashesIn(record["peaks"]);
+        const peaks = recordedHashes(record["peaks"]);
         if (!charter || typeof record["base"] !== "number" || !peaks) return;
         this.#charter = charter;
         this.#tree = new LogTree(record["base"], peaks);
@@ -549,7 +541,7 @@ export class ClientLog {
         return;
       }
       case "leaves": {
-        const leaves = bytesIn(record["hashes"]);
+        const leaves = recordedBytes(record["hashes"]);
         if (record["from"] !== this.#tree.size || !leaves) return;
         for (let at = 0; at + 32 <= leaves.length; at += 32) this.#tree.append(leaves.slice(at, at + 32));
         return;
@@ -564,7 +556,7 @@ export class ClientLog {
         return;
       }
       case "tick": {
-        const [leaf, tags] = ["leaf", "tags"].map((name) => bytesIn(record[name]));
+        const [leaf, tags] = ["leaf", "tags"].map((name) => recordedBytes(record[name]));
         const tick = leaf && parseTick(leaf);
         if (typeof record["index"] === "number" && tick && tags) {
           this.#ticks.set(record["index"], { tick, tags, waiting: 0 });
@@ -601,14 +593,4 @@ export class ClientLog {
         this.#isBroken = true;
     }
   }
-}
-
-function bytesIn(value: unknown): Bytes | undefined {
-  return (typeof value === "string" ? parseBase64(value) : undefined)?.slice();
-}
-
-function hashesIn(value: unknown): Bytes[] | undefined {
-  if (!Array.isArray(value)) return undefined;
-  const hashes = value.flatMap((each) => bytesIn(each) ?? []);
-  return hashes.length === value.length ? hashes : undefined;
 }

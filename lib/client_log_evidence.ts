@@ -10,7 +10,8 @@
  * @layer chat
  */
 
-import { type Bytes, encodeHex, encodeUtf8, parseBase64 } from "./bytes.ts";
+import { type Bytes, encodeHex, encodeUtf8 } from "./bytes.ts";
+import { recordedBytes, recordedHashes } from "./client_log_records.ts";
 import { sha256 } from "./hash.ts";
 import { isJsonList, isJsonObject, type Json, type JsonObject } from "./json.ts";
 import { type Checkpoint, parseCheckpoint } from "./log_checkpoint.ts";
@@ -74,7 +75,7 @@ class Reading implements KeptLog {
   private constructor(readonly charter: JsonObject, readonly tree: LogTree) {}
 
   static begin({ charter, base, peaks }: JsonObject): Reading | undefined {
-    const hashes = hashesIn(peaks);
+    const hashes = recordedHashes(peaks);
     if (!isJsonObject(charter) || typeof base !== "number" || !hashes) return undefined;
     return new Reading(charter, new LogTree(base, hashes));
   }
@@ -82,20 +83,20 @@ class Reading implements KeptLog {
   take(record: JsonObject): void {
     switch (record["type"]) {
       case "leaves": {
-        const leaves = bytesIn(record["hashes"]);
+        const leaves = recordedBytes(record["hashes"]);
         if (!leaves || record["from"] !== this.tree.size) return;
         for (let at = 0; at + 32 <= leaves.length; at += 32) this.tree.append(leaves.slice(at, at + 32));
         return;
       }
       case "tick": {
-        const [leaf, tags] = [bytesIn(record["leaf"]), bytesIn(record["tags"])];
+        const [leaf, tags] = [recordedBytes(record["leaf"]), recordedBytes(record["tags"])];
         if (typeof record["index"] === "number" && leaf && tags) this.ticks.set(record["index"], { leaf, tags });
         return;
       }
       case "head": {
         const { origin, tick } = record;
         const checkpoint = parseCheckpoint(record["checkpoint"]);
-        const path = hashesIn(record["path"]);
+        const path = recordedHashes(record["path"]);
         if (typeof origin !== "string" || typeof tick !== "number" || !checkpoint || !path) return;
         this.heads.push({ origin, tick, checkpoint, path });
         return;
@@ -108,7 +109,7 @@ class Reading implements KeptLog {
         return;
       }
       case "token": {
-        const token = bytesIn(record["token"]);
+        const token = recordedBytes(record["token"]);
         const { tick, size, hash } = record;
         if (!token || typeof tick !== "number" || typeof size !== "number" || typeof hash !== "string") return;
         this.tokens.push({ tick, size, token, hash });
@@ -126,20 +127,10 @@ class Reading implements KeptLog {
 function ticksIn(value: Json | undefined): Map<number, Bytes> {
   const ticks = new Map<number, Bytes>();
   for (const each of value !== undefined && isJsonList(value) ? value.filter(isJsonObject) : []) {
-    const leaf = bytesIn(each["leaf"]);
+    const leaf = recordedBytes(each["leaf"]);
     if (typeof each["index"] === "number" && leaf) ticks.set(each["index"], leaf);
   }
   return ticks;
-}
-
-function bytesIn(value: Json | undefined): Bytes | undefined {
-  return (typeof value === "string" ? parseBase64(value) : undefined)?.slice();
-}
-
-function hashesIn(value: Json | undefined): Bytes[] | undefined {
-  if (value === undefined || !isJsonList(value)) return undefined;
-  const hashes = value.flatMap((each) => bytesIn(each) ?? []);
-  return hashes.length === value.length ? hashes : undefined;
 }
 
 /** The first note from a size on for which `holds` is true. */

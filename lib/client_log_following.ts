@@ -47,7 +47,7 @@ export interface LogFollowingOptions {
   readonly certificate: (fingerprint: string) => Promise<string | undefined>;
   /** The rooms that this client is in. */
   readonly monitors: () => readonly LogMonitor[];
-  /** Whose cosignatures count, and which logs: without one, the log alone. */
+  /** Whose cosignatures count, and for which logs; without a policy the log's own signature is enough. */
   readonly policy: WitnessPolicy | undefined;
   readonly emit: (event: RoomEvent) => void;
   readonly now: Clock;

@@ -237,7 +237,7 @@ export class RoomScreen {
 
   // The picture.
 
-  /** Whether the picture changes with time alone. */
+  /** Whether the picture changes as time passes, with no event: it counts seconds. */
   get isTicking(): boolean {
     const { state, retryAt, silentSince } = this.#rooms.connection;
     return silentSince !== undefined || (state === "offline" && retryAt !== undefined);

@@ -272,7 +272,8 @@ export const SETTINGS = {
     commands: ["serve", "rooms"],
     describe: "policy file of the witnesses that cosign the server's log (C2SP tlog-policy)",
     describeFor: {
-      rooms: "witnesses and logs that count for you (C2SP tlog-policy); the server's log alone without it",
+      rooms:
+        "witnesses and logs that count for you (C2SP tlog-policy); without it the server's own signature is enough",
     },
   }),
   TSA_URLS: fixed(urls, "", {

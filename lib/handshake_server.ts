@@ -225,7 +225,7 @@ export class ServerConnection extends Connection<ServerEvent> {
     const hello = parseHello(fields);
     const client = await judgeClient(hello.pem, { own: identity, trust: await trust(), now: now() });
     if (hello.version === 1 && !allowV1) {
-      throw new ProtocolError("proof-fail", "This server takes version 2 alone: the client must prove its key.");
+      throw new ProtocolError("proof-fail", "This server takes only version 2: the client must prove its key.");
     }
     this.#version = hello.version;
     this.#hasRooms = hello.rooms && (this.#options.channel ?? "plain") !== "plain";
@@ -401,7 +401,7 @@ export class ServerConnection extends Connection<ServerEvent> {
 /** Throws `dh-error` unless g, p and A are of this group (docs/PROTOCOL.md, "Primitives"). */
 function checkGroup({ g, p, A }: DhClient, group: Group): void {
   if (g !== group.generator || p !== group.prime) {
-    throw new ProtocolError("dh-error", `This step takes the group ${group.name} alone.`);
+    throw new ProtocolError("dh-error", `This step takes only the group ${group.name}.`);
   }
   if (A < 2n || A > group.prime - 2n) throw new ProtocolError("dh-error", "The public value is out of range.");
 }

@@ -234,7 +234,7 @@ function usernameIn(body: Json): string | undefined {
 }
 
 function isCount(value: Json | undefined): value is number {
-  return typeof value === "number"; // json.ts gives a number for plain digits up to 2^53 - 1 alone
+  return typeof value === "number"; // json.ts gives a number only for plain digits up to 2^53 - 1
 }
 
 function isHash(value: Json | undefined): value is string {

@@ -12,7 +12,7 @@
  *
  * A {@link Frontier} is all that appending needs: the perfect subtrees that a tree consists of, left to right, 53 at
  * most. A proof is a list of subtrees; {@link hashesOf} asks a {@link NodeReader} for the nodes of all of them at once,
- * at 2^20 lines for 60 at most. Whoever checks a proof needs its hashes alone: the `rootFrom…` functions rebuild roots.
+ * at 2^20 lines for 60 at most. Whoever checks a proof needs only its hashes: the `rootFrom…` functions rebuild roots.
  *
  * Sizes are integers up to 2^53 - 1, too large for bitwise operators. A root doesn't commit to the size.
  *

@@ -177,7 +177,7 @@ function failedText(file: string, error: unknown): string {
   return `securechat: the log file ${printable(file)} can't be written (${reasonOf(error)})\n`;
 }
 
-/** Makes the folder of a file, for its owner alone, where it is missing. */
+/** Makes the folder of a file, which only its owner can open, where it is missing. */
 function createFolder(file: string): void {
   const folder = file.replace(/[^/\\]*$/, "");
   if (folder !== "") Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });

@@ -81,7 +81,7 @@ export class PlacedLog {
     this.#state = new RoomState(room.name, room.inviteOnly);
   }
 
-  /** Takes the log as the store has it, in place of what was believed. */
+  /** Replaces what this server holds in memory of the log by what the store has. */
   restore({ state, frontier, authors, joinedAt, storedAt }: LogContents): void {
     this.#frontier = frontier;
     this.#authors = authors;

@@ -123,7 +123,7 @@ export interface RoomStore {
   ): Promise<void>;
   /**
    * Resolves when nothing that was to be written before, and failed, can come to stand any more: a database that fails
-   * at a commit may hold it all the same, and show it after the next start alone.
+   * at a commit may hold it all the same, and show it only after its next start.
    */
   settle(origin: string): Promise<void>;
   /** Lines from an index on, in order. */

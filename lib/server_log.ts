@@ -15,13 +15,14 @@
  * @layer chat
  */
 
-import { type Bytes, type Clock, encodeBase64, encodeHex, encodeUtf8, parseHex } from "./bytes.ts";
+import { type Bytes, type Clock, encodeHex, encodeUtf8 } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
 import { sha256 } from "./hash.ts";
 import type { JsonObject } from "./json.ts";
 import { charterHash, type LogHead, parseCharter, signCharter } from "./log_charter.ts";
 import type { Checkpoint } from "./log_checkpoint.ts";
 import type { Head, LogPin } from "./log_envelope.ts";
+import { encodeNoteHead } from "./log_note.ts";
 import { newestCosignature } from "./log_note_key.ts";
 import { auditHash, encodeTick, MAX_TICK_HEADS, registerHeads, type RoomHead } from "./log_tick.ts";
 import { consistencyProof, Frontier, leafHash, type NodePlace, peakPlaces, rootAt } from "./log_tree.ts";
@@ -48,11 +49,11 @@ export interface LogKey {
   readonly vkey: string;
   /** The log's origin. */
   readonly origin: string;
-  /** The note with that text, signed by the log alone. */
+  /** The note with that text and the log's signature; no witness has cosigned it. */
   sign(text: string): Promise<string>;
 }
 
-/** A note that is to be closed, and the proof that it continues an older size. */
+/** The log's note with no signature but its own, and the proof that it continues an older size: ready for witnesses. */
 export interface OpenNote extends Head {
   readonly note: string;
   readonly proof: (from: number) => Promise<readonly Bytes[]>;
@@ -224,11 +225,11 @@ export class ServerLog {
 
   /** Makes a tick now, if there is a reason for one; resolves when its note is signed and written. */
   tick(): Promise<void> {
-    return this.#alone(() => this.#tick());
+    return this.#inTurn(() => this.#tick());
   }
 
-  /** Does something while no tick is made: what is read of the log's row then is not what it was before one. */
-  #alone<T>(work: () => Promise<T>): Promise<T> {
+  /** Does one thing after the other: whoever reads the log's row here sees it after a tick, never during one. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#running.then(work);
     this.#running = done.then(() => {}, () => {});
     return done;
@@ -358,9 +359,8 @@ export class ServerLog {
 
   // ---- notes
 
-  async #signed({ origin, size, root }: LogHead): Promise<string> {
-    const text = `${origin}\n${size}\n${encodeBase64(parseHex(root) ?? new Uint8Array(0))}\n`;
-    return await this.#options.key.sign(text);
+  async #signed(head: LogHead): Promise<string> {
+    return await this.#options.key.sign(encodeNoteHead(head));
   }
 
   async #close(open: string, { size, root }: Head): Promise<void> {
@@ -409,7 +409,7 @@ export class ServerLog {
 
   /** The newest note as it is before it is closed. */
   async newestOpen(): Promise<OpenNote> {
-    await this.#alone(() => this.#readAgain()); // another node may have ticked
+    await this.#inTurn(() => this.#readAgain()); // another server on this database may have made a tick
     const { size, root } = this.#log;
     return { note: await this.#signed(this.#log), size, root, proof: (from) => this.#consistency(from, size) };
   }
@@ -430,7 +430,7 @@ export class ServerLog {
   /** Compares the log with a head that its key signed: whoever shows it may know more than the database. */
   async compare({ origin, size, root }: LogHead): Promise<void> {
     if (origin !== this.#log.origin) return;
-    if (size > this.#log.size) await this.#alone(() => this.#readAgain());
+    if (size > this.#log.size) await this.#inTurn(() => this.#readAgain());
     if (size > this.#log.size) return this.#is("log_behind", `a note of ${size} ticks was signed; there are fewer`);
     if (await this.rootAt(size) !== root) this.#is("log_fork", `another root was signed for ${size} ticks`);
   }
@@ -443,7 +443,7 @@ export class ServerLog {
     if (!log) return "The line's log is none of this server's.";
     // A log that is behind doesn't know what it has signed: its members hold it against each other.
     if (this.#fault !== undefined && log.id === this.#log.id) return undefined;
-    if (size > log.size && log === this.#log) await this.#alone(() => this.#readAgain());
+    if (size > log.size && log === this.#log) await this.#inTurn(() => this.#readAgain());
     if (size > (log.id === this.#log.id ? this.#log : log).size) return "The line's log is longer than this server's.";
     const known = log.id === this.#log.id
       ? await this.rootAt(size)
@@ -495,7 +495,7 @@ export async function startLog(
   await store.startLog({ origin: key.origin, vkey: key.vkey, charter }, earlier[0]?.origin);
 }
 
-/** Where the log isn't shown: there is none, or it is behind or forked. */
+/** The refusal of a question about the log if there is none, or if it is behind or forked. */
 export function noLog(): ProtocolError {
   return new ProtocolError("no-room", "This server keeps no log of its rooms now.");
 }

@@ -8,7 +8,7 @@
  *                             anything else ─────→ failed, and tried with the next note
  *
  * To look is to fetch the newest note that the witness signed. Only a note that our own key signed can show that our
- * database is behind; a number alone shows nothing.
+ * database is behind; a mere number shows nothing.
  *
  * @layer chat
  */
@@ -18,7 +18,7 @@ import { messageOf } from "./errors.ts";
 import type { NoteHead, NoteSignature } from "./log_note.ts";
 import { parseSignatureLines } from "./log_note.ts";
 import { type NoteKey, openNote, verifySignature } from "./log_note_key.ts";
-import type { Head } from "./log_envelope.ts";
+import type { OpenNote } from "./server_log.ts";
 import type { PolicyWitness } from "./witness_policy.ts";
 import { ADD_CHECKPOINT, checkpointPath, encodeAddCheckpoint, parseSize } from "./witness_request.ts";
 
@@ -37,12 +37,6 @@ export interface WitnessReply {
 export interface WitnessTransport {
   post(url: string, body: Bytes): Promise<WitnessReply>;
   get(url: string): Promise<WitnessReply>;
-}
-
-/** A note that is to be cosigned: with the log's own signature alone, and the proof that it continues an older size. */
-export interface OpenNote extends Head {
-  readonly note: string;
-  readonly proof: (from: number) => Promise<readonly Bytes[]>;
 }
 
 /** What came of it. */

@@ -25,7 +25,8 @@ import {
   type NoteSignature,
 } from "./log_note.ts";
 import type { NoteKey } from "./log_note_key.ts";
-import { askWitness, type OpenNote, type WitnessOutcome, type WitnessTransport } from "./server_witness_exchange.ts";
+import type { OpenNote } from "./server_log.ts";
+import { askWitness, type WitnessOutcome, type WitnessTransport } from "./server_witness_exchange.ts";
 import { quoted } from "./text.ts";
 import { isSatisfied, type PolicyWitness, type WitnessPolicy } from "./witness_policy.ts";
 

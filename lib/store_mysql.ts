@@ -183,7 +183,7 @@ function advice(error: unknown, { host, port, user, name, tls }: MysqlAddress): 
     case "ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION":
       return `${at} is read-only; check DB_HOST and DB_PORT, that of the primary, or turn its read_only off`;
     case "ER_SECURE_TRANSPORT_REQUIRED":
-      return `${at} takes connections over TLS alone; use DB_TLS=true, and DB_TLS_CA with the CA of its certificate`;
+      return `${at} takes connections over TLS only; use DB_TLS=true, and DB_TLS_CA with the CA of its certificate`;
     case "HANDSHAKE_NO_SSL_SUPPORT":
       return `${at} knows no TLS; check its settings (ssl_cert, ssl_key), or use DB_TLS=false`;
     case "HANDSHAKE_SSL_ERROR":

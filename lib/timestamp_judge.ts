@@ -310,7 +310,7 @@ function isIn(chain: readonly Certificate[], { fingerprint }: Certificate): bool
   return chain.some((member) => member.fingerprint === fingerprint);
 }
 
-/** Climbs by name alone. */
+/** Climbs by names; no signature is checked. */
 function topOf([signer, ...others]: readonly Certificate[]): Certificate | undefined {
   let top = signer;
   for (const other of others) if (other.subjectName === top?.issuerName) top = other;

@@ -1,12 +1,12 @@
 /**
- * TLS of somebody who has nothing but a code: with one CA alone, or, to ask for that CA's certificate, with none.
+ * TLS of somebody who has nothing but a code: with only one CA, or, to ask for that CA's certificate, with none.
  *
  *     const link = await connectPinned("chat.example", 5001, { timeout, maxQueued, authority, intermediates });
  *
  * `Deno.connectTls` trusts the system's CAs beside those that it is given, and shows nobody the server's certificate.
  * The secret of a code goes to who has a certificate of the code's own CA and to nobody else, so this goes over
  * `node:tls`: the handshake as there (in Deno 2.6 it trusts the system's CAs too), and the certificate then checked
- * again, for this host, up to this CA alone.
+ * again, for this host, up to only this CA.
  *
  * Where the server's certificate isn't of the CA itself, that needs the intermediates between the two. `node:tls` of
  * Deno 2.6 doesn't show those of the handshake, and no `server_hello` has come yet: the secret travels before it. So

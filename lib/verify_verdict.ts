@@ -166,7 +166,7 @@ export function onText<T>(parse: (text: string) => T | undefined): (value: Json)
 
 /** An integer from 0 to 2^53 - 1. */
 export function parseCount(value: Json): number | undefined {
-  return typeof value === "number" ? value : undefined; // json.ts gives a number for plain digits up to 2^53 - 1 alone
+  return typeof value === "number" ? value : undefined; // json.ts gives a number only for plain digits up to 2^53 - 1
 }
 
 /** A SHA-256 in lower-case hex. */

@@ -1,7 +1,7 @@
 /**
  * What a witness keeps, in a folder of its own:
  *
- *     witness_key.pem             its key, for itself alone (mode 0600)
+ *     witness_key.pem             its key, which nobody else can read (mode 0600)
  *     logs/<hex>.note             of each log the newest note that was cosigned; <hex> is SHA-256 of the log's origin
  *     conflicts/<hex>_<size>_….json    two notes that one log signed for one size, with two roots; 100 at most
  *     lock                        held by the program that runs here

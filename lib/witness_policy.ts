@@ -9,7 +9,7 @@
  *     quorum  two-of-three
  *
  * A line begins with its keyword; words are separated by blanks and tabs; `#` begins a line that is a comment. A group
- * or the quorum names what stands above it. `quorum none` asks for no witness. Names mean something in this file alone.
+ * or the quorum names what stands above it. `quorum none` asks for no witness. Names mean something only in this file.
  *
  * @layer format
  */
@@ -86,7 +86,7 @@ class PolicyReader {
   take([keyword = "", ...words]: readonly string[]): string | undefined {
     const all = [keyword, ...words].join(" ");
     // deno-lint-ignore no-control-regex
-    if (/[\u0000-\u001f\u007f]/.test(all)) return "there is a control character; lines end with LF alone";
+    if (/[\u0000-\u001f\u007f]/.test(all)) return "there is a control character; lines end with nothing but LF";
     switch (keyword) {
       case "log":
         return this.#log(words);

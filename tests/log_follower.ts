@@ -10,13 +10,8 @@ import { NOW } from "./fixtures.ts";
 import { newRoom } from "./room_store_contract.ts";
 import type { LogWorld } from "./server_log_world.ts";
 import { encodeHex } from "../lib/bytes.ts";
-import {
-  ClientLog,
-  type ClientLogOptions,
-  type FollowedRoom,
-  type LogNews,
-  type LogRecord,
-} from "../lib/client_log.ts";
+import { ClientLog, type ClientLogOptions, type FollowedRoom, type LogNews } from "../lib/client_log.ts";
+import type { LogRecord } from "../lib/client_log_records.ts";
 import type { LogAnswer } from "../lib/log_follow_frames.ts";
 import { LogAnswers } from "../lib/server_log_answers.ts";
 import type { ServerLog } from "../lib/server_log.ts";

@@ -3,7 +3,8 @@ import { type Bytes, concat, encodeUtf8, parseUtf8, uint64 } from "../lib/bytes.
 import { Failure } from "../lib/errors.ts";
 import { encodeNote, encodeSignatureLine, type Note, type NoteHead, parseNote } from "../lib/log_note.ts";
 import { cosign, encodeVkey, type NoteSigner, verifyNote } from "../lib/log_note_key.ts";
-import type { OpenNote, WitnessReply, WitnessTransport } from "../lib/server_witness_exchange.ts";
+import type { OpenNote } from "../lib/server_log.ts";
+import type { WitnessReply, WitnessTransport } from "../lib/server_witness_exchange.ts";
 import { askable, CLOSE_AFTER, Witnesses, type WitnessNews } from "../lib/server_witnesses.ts";
 import { judge, readRequest, type WitnessedNote } from "../lib/witness_judge.ts";
 import { type Cosigners, cosignersOf, isSatisfied, parsePolicy, type WitnessPolicy } from "../lib/witness_policy.ts";

@@ -55,7 +55,7 @@ Examples:
   deno task bench --part verify --lines 50000
   deno task bench --binary dist/securechat --part messages --json`,
   options: {
-    part: { type: "string", value: "NAME", multiple: true, describe: "measure this alone; may be repeated" },
+    part: { type: "string", value: "NAME", multiple: true, describe: "measure only this; may be repeated" },
     binary: { type: "string", value: "FILE", describe: "the compiled program, measured too" },
     "without-ffi": { type: "boolean", describe: "our program where it may not call libcrypto, measured too" },
     handshakes: { type: "string", value: "N", describe: "handshakes to make [200]" },
@@ -191,7 +191,7 @@ async function peer(): Promise<Contestant[]> {
   const ask = async () => (await new Deno.Command(PYTHON, asked).output()).success; // throws where there is no Python
   const isThere = await ask().catch(() => false);
   if (!isThere || !await Deno.stat(`${PEER}/server.py`).then(() => true, () => false)) {
-    console.error("The Python peer isn't here (../shared/peer, SECURECHAT_PEER_PYTHON): our own figures alone.");
+    console.error("The Python peer isn't here (../shared/peer, SECURECHAT_PEER_PYTHON): only our own figures.");
     return [];
   }
   const limits = ["--max-connections", "5000", "--max-failures", "100000", "--idle-timeout", "3600"];

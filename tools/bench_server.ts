@@ -1,6 +1,6 @@
 /**
  * The benchmark's servers: each a process of its own, whose CPU time, all threads, and memory are read from /proc (so
- * this runs on Linux alone). What is measured of them stands in `bench.ts` and `bench_rooms.ts`.
+ * this runs only on Linux). What is measured of them stands in `bench.ts` and `bench_rooms.ts`.
  */
 
 import type { Identity } from "../lib/certificate_identity.ts";

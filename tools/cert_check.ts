@@ -43,7 +43,7 @@ Examples:
   securechat cert check certs/server_cert.pem --purpose server --host localhost
   securechat cert check leaf.pem --ca root.pem --intermediates chain.pem --at 2026-01-02T03:04:05Z --crl crl.pem`,
   options: CHECK_OPTIONS,
-  settings: "verify", // CERT_DIR alone: no key is opened
+  settings: "verify", // only CERT_DIR: no key is opened
   positionals: { min: 1, max: 1, names: "LEAF" },
 } as const satisfies CommandSpec<typeof CHECK_OPTIONS>;
 

@@ -88,10 +88,10 @@ export async function run(args: string[]): Promise<ExitStatus> {
   const place = await placeOf("chat", flags, { profile, isNew: options.register });
   const { config } = place;
   const { "allow-v1": allowV1 } = options;
-  // A profile knows the port for TLS alone.
+  // A profile knows only the port for TLS.
   const tls = options.tls || (place.profile !== undefined && flags["port"] === undefined && !allowV1);
   if (tls && allowV1) {
-    throw usage("chat", "--tls and --allow-v1 exclude each other: over TLS version 2 alone is spoken");
+    throw usage("chat", "--tls and --allow-v1 exclude each other: over TLS only version 2 is spoken");
   }
   if (!tls && flags["tls-port"] !== undefined) throw usage("chat", "--tls-port says where, --tls that it be over TLS");
   const where = tls ? tlsDialler("chat", config) : { port: config.SERVER_PORT };

@@ -140,7 +140,10 @@ async function openBundle(path: string): Promise<RandomAccess> {
   const files = { ca: undefined, crl: [], cert: [], receipt: path, transcript: undefined, openings: undefined };
   const source = randomAccessOf(openFiles(files).receipt);
   if (source && isBundle(await source.read(0, 512))) return source;
-  throw new Failure(EXIT.usage, `${path} is no bundle: only a file that ${PROGRAM} export writes can be renewed`);
+  throw new Failure(
+    EXIT.usage,
+    `${path} isn't a file that ${PROGRAM} export wrote, and only such a file can be renewed`,
+  );
 }
 
 /** Verifies a bundle, says which of its renewals count for nothing, and refuses what doesn't hold. */

@@ -92,7 +92,7 @@ function addressOf(host: string, port: number): string {
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
-/** Windows has SIGINT and SIGBREAK alone. */
+/** Windows has only SIGINT and SIGBREAK. */
 function onStopSignals(stop: () => void): void {
   const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT", "SIGBREAK"] : ["SIGINT", "SIGTERM"];
   for (const signal of signals) Deno.addSignalListener(signal, stop);

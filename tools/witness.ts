@@ -76,7 +76,7 @@ function missing(what: string): Failure {
 
 const hostOf = (host: string) => host.includes(":") ? `[${host}]` : host;
 
-/** Resolves when the program is to stop. Windows has SIGINT and SIGBREAK alone. */
+/** Resolves when the program is to stop. Windows has only SIGINT and SIGBREAK. */
 function stopSignal(): Promise<void> {
   const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT", "SIGBREAK"] : ["SIGINT", "SIGTERM"];
   return new Promise((resolve) => {
